@@ -1,0 +1,123 @@
+# trtop: `make` lists what there is. `make run` needs CPython 3.11+, a C compiler and pip.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+CAPTURE ?= examples/services.pcap
+CHECKED_TREE := build/checked-tree
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+# cython-lint starts pycodestyle by its name.
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+KERNEL_SOURCES := $(shell find ext -name '*.pyx' -o -name '*.pxd')
+BUILD_SOURCES := $(KERNEL_SOURCES) setup.py pyproject.toml
+PACKAGE_SOURCES := $(shell find trtop trtop_core trtop_daemon -name '*.py' -o -name '*.pyi')
+CODE := trtop trtop_core trtop_daemon tests benchmarks examples setup.py
+
+# What a fresh machine lacks: the first lack as one line, nothing if there is none.
+lack = $(shell \
+  $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+    echo 'trtop: $(PYTHON) is not CPython 3.11 or newer; install one, then: make PYTHON=python3.11 …'; exit; }; \
+  $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+    echo 'trtop: $(PYTHON) cannot make virtual environments; install them, e.g.: apt-get install python3-venv'; exit; }; \
+  $(PYTHON) -c 'import os, shutil, sys, sysconfig; sys.exit(not shutil.which((os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc").split()[0]))' || { \
+    echo 'trtop: no C compiler found; install one, e.g.: apt-get install gcc'; exit; }; \
+  $(PYTHON) -c 'import os, sys, sysconfig; sys.exit(not os.path.exists(sysconfig.get_paths()["include"] + "/Python.h"))' || { \
+    echo 'trtop: Python.h is missing; install the headers of Python, e.g.: apt-get install python3-dev'; exit; })
+stop_if_lacking = $(if $(strip $(lack)),$(error $(lack)))
+
+# Requirements are listed in pyproject.toml only.
+requirements = $(BIN)/python -c 'import tomllib; \
+  project = tomllib.load(open("pyproject.toml", "rb")); print(*$(1), sep="\n")'
+
+# What a compiler says is of interest when it fails.
+quietly = mkdir -p build && { $(1) > build/log 2>&1 || { tail -n 30 build/log; exit 1; }; }
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help run build test check format bench fuzz sdist clean distclean
+.PHONY: lint test-normal test-checked
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: $(VENV)/.built ## show trtop on the example capture, or on CAPTURE=/path
+	@$(BIN)/trtop $(CAPTURE)
+
+build: $(VENV)/.built ## make .venv and build the kernels
+
+test: test-normal ## run the tests
+
+check: lint test-normal test-checked ## all that CI runs: formatting, linters, types, tests on both builds
+
+format: $(VENV)/.dev ## format the code
+	$(BIN)/ruff format $(CODE)
+	$(BIN)/ruff check --fix $(CODE)
+
+bench: $(VENV)/.built ## measure speed and memory; QUICK=1 for small captures, ARGS='…' for options
+	$(BIN)/python benchmarks/bench.py $(if $(QUICK),--quick) $(ARGS)
+
+fuzz: $(VENV)/.dev ## fuzz the readers and the decoder
+	@test -e fuzz/run.py || { echo 'trtop: there is nothing to fuzz yet'; exit 1; }
+	$(BIN)/python fuzz/run.py $(ARGS)
+
+sdist: $(VENV)/.dev ## write dist/trtop-*.tar.gz
+	$(BIN)/python -m build --sdist --no-isolation --outdir dist .
+
+clean: ## remove what was built
+	rm -rf build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -f $(VENV)/.installed $(VENV)/.built
+	find trtop trtop_core trtop_daemon -name '*.so' -delete
+	find ext -name '*.c' -delete
+	find trtop trtop_core trtop_daemon tests benchmarks examples -name __pycache__ -exec rm -rf {} +
+
+distclean: clean ## remove .venv and the benchmarks' captures as well
+	rm -rf $(VENV) benchmarks/data
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff format --check $(CODE)
+	$(BIN)/ruff check $(CODE)
+	$(BIN)/mypy
+	$(BIN)/cython-lint ext
+	$(BIN)/lint-imports
+	$(BIN)/codespell
+
+test-normal: $(VENV)/.dev
+	$(BIN)/pytest
+
+# The same tests on kernels with bounds checks: a tree of its own, found before the normal build.
+test-checked: $(VENV)/.dev $(CHECKED_TREE)/.built
+	PYTHONSAFEPATH=1 PYTHONPATH=$(CURDIR)/$(CHECKED_TREE)/lib $(BIN)/pytest
+
+$(BIN)/python:
+	$(stop_if_lacking)@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.requirements: $(BIN)/python pyproject.toml
+	@$(call requirements,project["build-system"]["requires"] + project["project"]["dependencies"]) > $@.txt
+	@echo 'trtop: installing what the build needs into $(VENV)'
+	@$(PIP) install --requirement $@.txt
+	@touch $@
+
+# Editable, and with all kernels: pip always builds every one.
+$(VENV)/.installed: $(VENV)/.requirements pyproject.toml
+	$(stop_if_lacking)@echo 'trtop: building the kernels, a minute or two'
+	@$(PIP) install --no-build-isolation --no-deps --editable .
+	@touch $@
+
+# After that only what has changed.
+$(VENV)/.built: $(VENV)/.installed $(BUILD_SOURCES)
+	$(stop_if_lacking)@$(call quietly,$(BIN)/python setup.py build_ext --inplace)
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.built
+	@$(call requirements,project["project"]["optional-dependencies"]["dev"]) > $@.txt
+	@$(PIP) install --requirement $@.txt
+	@touch $@
+
+$(CHECKED_TREE)/.built: $(VENV)/.requirements $(BUILD_SOURCES) $(PACKAGE_SOURCES)
+	@echo 'trtop: building the kernels with bounds checks'
+	@rm -rf $(CHECKED_TREE)
+	@$(call quietly,TRTOP_CHECKED=1 $(BIN)/python setup.py build \
+	  --build-base $(CHECKED_TREE) --build-lib $(CHECKED_TREE)/lib)
+	@touch $@

@@ -1,0 +1,98 @@
+"""Lists the Cython kernels of trtop_core; everything else is in pyproject.toml."""
+
+import os
+import shutil
+import sys
+import sysconfig
+from pathlib import Path
+
+from setuptools import Extension, setup
+
+KERNELS = (
+    "_records",
+    "_index",
+    "_links",
+    "_tunnels",
+    "_decode",
+    "_window",
+    "_sketch",
+    "_columns",
+    "_destinations",
+    "_holes",
+    "_table",
+    "_direction",
+    "_turns",
+    "_handshake",
+    "_state",
+    "_ends",
+    "_timers",
+    "_opening",
+    "_segment",
+    "_flows",
+)
+
+# TRTOP_CHECKED=1 builds the same kernels with bounds checks on; TRTOP_SANITIZE=1
+# with AddressSanitizer and UndefinedBehaviorSanitizer (see CONTRIBUTING.md).
+CHECKED = os.environ.get("TRTOP_CHECKED") == "1"
+SANITIZE = os.environ.get("TRTOP_SANITIZE") == "1"
+
+
+def complain_about_missing_tools() -> None:
+    """Stop with one line that says what to install, before a page of compiler errors."""
+    compiler = (os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc").split()[0]
+    if not shutil.which(compiler):
+        sys.exit(f"trtop: no C compiler ({compiler}) found; install one, e.g.: apt-get install gcc")
+    header = Path(sysconfig.get_paths()["include"], "Python.h")
+    if not header.exists():
+        sys.exit(
+            f"trtop: {header} is missing; install Python's headers, e.g.: "
+            "apt-get install python3-dev"
+        )
+
+
+def extensions() -> list[Extension]:
+    """One extension per kernel."""
+    import numpy as np
+    from Cython.Build import cythonize
+
+    compile_args = ["-O3", "-fno-strict-aliasing", "-Wno-unused-function"]
+    link_args = []
+    if SANITIZE:
+        sanitizers = [
+            "-fsanitize=address,undefined",
+            "-fno-sanitize-recover=undefined",
+            "-g",
+            "-O1",
+        ]
+        compile_args += sanitizers
+        link_args += ["-fsanitize=address,undefined"]
+    kernels = [
+        Extension(
+            f"trtop_core.{name}",
+            [f"ext/trtop_core/{name}.pyx"],
+            include_dirs=["ext", np.get_include()],
+            define_macros=[("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION")],
+            extra_compile_args=compile_args,
+            extra_link_args=link_args,
+        )
+        for name in KERNELS
+    ]
+    return cythonize(
+        kernels,
+        include_path=["ext"],
+        build_dir="build/checked" if CHECKED else "build/cython",
+        compiler_directives={
+            "language_level": 3,
+            "boundscheck": CHECKED,
+            "wraparound": False,
+            "initializedcheck": CHECKED,
+            "cdivision": not CHECKED,
+            "embedsignature": True,
+            "freethreading_compatible": False,
+        },
+    )
+
+
+if __name__ == "__main__":
+    complain_about_missing_tools()
+    setup(ext_modules=extensions())

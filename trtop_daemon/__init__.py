@@ -1,0 +1,1 @@
+"""Processes and sockets around the core; nothing is here yet."""
