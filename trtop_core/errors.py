@@ -1,0 +1,45 @@
+"""Errors of the surroundings: one line for the user, and an exit status.
+
+A bad packet is data and is counted; a bad call raises ``ValueError``; what is wrong with files,
+permissions or formats raises ``TrtopError`` and is caught once, in ``main``.
+"""
+
+from __future__ import annotations
+
+EXIT_OK = 0
+EXIT_UNUSABLE = 1
+"""Nothing could be measured: wrong options, no permission, not a capture."""
+EXIT_INCOMPLETE = 2
+"""Something was measured and reported, but a part of the input could not be read."""
+
+
+class TrtopError(Exception):
+    """Something outside the program is wrong; ``str()`` is one line that says what to do.
+
+    Attributes:
+        exit_status: what the command ends with.
+    """
+
+    exit_status = EXIT_UNUSABLE
+
+
+class NotACaptureError(TrtopError):
+    """The bytes are no pcap and no pcapng: nothing could be read."""
+
+
+class DamagedCaptureError(TrtopError):
+    """The capture is cut off or damaged; every packet before that point was given out.
+
+    Args:
+        reason: what is wrong, in plain words.
+        offset_bytes: offset in the (decompressed) stream of the record that broke.
+        n_packets: packets that were read before it.
+    """
+
+    exit_status = EXIT_INCOMPLETE
+
+    def __init__(self, reason: str, offset_bytes: int, n_packets: int) -> None:
+        self.reason = reason
+        self.offset_bytes = offset_bytes
+        self.n_packets = n_packets
+        super().__init__(f"{reason} at byte {offset_bytes:,}, after packet {n_packets:,}")

@@ -1,0 +1,140 @@
+"""Decompressors of one member each, behind one small interface.
+
+Takes compressed bytes in small pieces, gives bounded pieces of what they hold. Recognises formats
+by their magic bytes, never by a name. The formats themselves are left to their libraries.
+"""
+
+from __future__ import annotations
+
+import lzma
+import zlib
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import lz4.frame
+import zstandard
+
+OUT_BYTES = 4 * 1024
+"""Most that gzip and xz give at once. What a failing call had unpacked is lost, so little is."""
+
+LZ4_OUT_BYTES = 64 * 1024
+"""lz4 unpacks blocks of 64 KiB and more, fast enough for smaller calls to show."""
+
+IN_BYTES = 16 * 1024
+"""Compressed bytes put in at once."""
+
+ZSTD_IN_BYTES = 1024
+"""zstd knows no bound on its output. A block of 4 bytes becomes 128 KiB at most, so this much
+becomes 32 MiB at worst."""
+
+XZ_MEMORY_BYTES = 256 * 1024 * 1024
+"""Most that xz may allocate; ``xz -9`` takes 65 MiB to unpack."""
+
+ERRORS = (zlib.error, lzma.LZMAError, zstandard.ZstdError, RuntimeError)
+"""What the libraries raise for damaged data; lz4's is a RuntimeError."""
+
+
+class Codec(Protocol):
+    """Unpacks one member; after ``is_done`` it takes nothing more.
+
+    Attributes:
+        in_bytes: most bytes to put in at once.
+        is_done: the member has ended.
+        has_more: another ``step(b"")`` may give more.
+        unused: what was put in beyond the member's end.
+    """
+
+    in_bytes: int
+    is_done: bool
+    has_more: bool
+    unused: bytes
+
+    def step(self, data: bytes) -> bytes:
+        """Put in some compressed bytes and get some of what is unpacked."""
+        ...
+
+
+class GzipCodec:
+    """gzip, RFC 1952."""
+
+    in_bytes = IN_BYTES
+    is_done = has_more = False
+    unused = b""
+
+    def __init__(self) -> None:
+        self._member = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
+
+    def step(self, data: bytes) -> bytes:
+        """See :class:`Codec`."""
+        member = self._member
+        out = member.decompress(member.unconsumed_tail + data, OUT_BYTES)
+        self.is_done = member.eof
+        self.has_more = not member.eof and len(out) == OUT_BYTES
+        self.unused = member.unused_data
+        return out
+
+
+class FrameCodec:
+    """xz and lz4, whose libraries share an interface."""
+
+    in_bytes = IN_BYTES
+    is_done = has_more = False
+    unused = b""
+
+    def __init__(self, member: Any, out_bytes: int) -> None:
+        self._member = member
+        self._out_bytes = out_bytes
+
+    def step(self, data: bytes) -> bytes:
+        """See :class:`Codec`."""
+        out = bytes(self._member.decompress(data, self._out_bytes))
+        self.is_done = self._member.eof
+        self.has_more = not self._member.eof and not self._member.needs_input
+        self.unused = self._member.unused_data or b""
+        return out
+
+
+class ZstdCodec:
+    """zstd, RFC 8878; its windows are bounded to 128 MiB by the library."""
+
+    in_bytes = ZSTD_IN_BYTES
+    is_done = has_more = False
+    unused = b""
+
+    def __init__(self) -> None:
+        self._member = zstandard.ZstdDecompressor().decompressobj()
+
+    def step(self, data: bytes) -> bytes:
+        """See :class:`Codec`."""
+        out = bytes(self._member.decompress(data))
+        self.is_done = self._member.eof
+        self.unused = bytes(self._member.unused_data)
+        return out
+
+
+def _xz() -> Codec:
+    return FrameCodec(lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=XZ_MEMORY_BYTES), OUT_BYTES)
+
+
+def _lz4() -> Codec:
+    return FrameCodec(lz4.frame.LZ4FrameDecompressor(), LZ4_OUT_BYTES)
+
+
+MAGIC: dict[bytes, Callable[[], Codec]] = {
+    b"\x1f\x8b": GzipCodec,
+    b"\xfd7zXZ\x00": _xz,
+    b"\x28\xb5\x2f\xfd": ZstdCodec,
+    b"\x04\x22\x4d\x18": _lz4,
+    # Skippable frames, with which pzstd starts its files; lz4's look the same.
+    **{bytes([low]) + b"\x2a\x4d\x18": ZstdCodec for low in range(0x50, 0x60)},
+}
+
+MAGIC_LEN = max(map(len, MAGIC))
+
+
+def find_codec(head: bytes) -> Callable[[], Codec] | None:
+    """What unpacks a stream that starts with these bytes, or None if it is not compressed."""
+    for magic, codec in MAGIC.items():
+        if head.startswith(magic):
+            return codec
+    return None

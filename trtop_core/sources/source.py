@@ -1,0 +1,210 @@
+"""``Source``: several files, or one that still grows, as one capture.
+
+Takes paths, gives batches in the order of the files, remembers what could not be read, and raises
+it after everything that could. Waits only through what is passed in, and for pipes in the system.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Generator, Iterator, Sequence
+from types import TracebackType
+
+import numpy as np
+
+from trtop_core.batch import PacketBatch
+from trtop_core.errors import (
+    EXIT_INCOMPLETE,
+    EXIT_UNUSABLE,
+    DamagedCaptureError,
+    NotACaptureError,
+    TrtopError,
+)
+from trtop_core.records import PACKET_INDEX
+from trtop_core.sources.raw import STDIN, RawFile, check_path, name_of, size_of
+from trtop_core.sources.stream import Stream
+from trtop_core.sources.unpack import HEADROOM
+
+POLL_S = 0.25
+"""How often a source that has nothing gives control back: often enough for a screen."""
+
+IDLE = PacketBatch(np.empty(0, np.uint8), np.empty(0, PACKET_INDEX))
+"""The empty batch that is given while nothing arrives."""
+
+Path = str | os.PathLike[str]
+
+
+def open_capture(
+    paths: Path | Sequence[Path],
+    *,
+    follow: bool = False,
+    poll_s: float = POLL_S,
+    wait: Callable[[float], None] = time.sleep,
+) -> Source:
+    """Open captures to be read one after the other, as a rotated set is.
+
+    Args:
+        paths: pcap or pcapng, also compressed with gzip, zstd, lz4 or xz, whatever they are
+            called; FIFOs; ``-`` is standard input.
+        follow: go on with the last one when its end is reached, as ``tail -F`` does: wait for more
+            bytes, for a file that is not there yet, for a new one of the same name; start anew
+            when it is truncated. Ends only by being closed, unless the last one is a pipe.
+        poll_s: how often a source that has nothing gives ``IDLE``.
+        wait: takes seconds; replaced in tests.
+
+    Raises:
+        TrtopError: one of the files does not exist, is a directory, or may not be read.
+        ValueError: no path at all.
+    """
+    listed = [paths] if isinstance(paths, (str, os.PathLike)) else list(paths)
+    if not listed:
+        raise ValueError("a source needs one path at least")
+    names = [os.fspath(path) for path in listed]
+    for name in names[:-1] if follow and not os.path.exists(names[-1]) else names:
+        check_path(name)
+    return Source(names, follow, poll_s, wait)
+
+
+class Source:
+    """An iterator of ``PacketBatch``, and a context manager that closes its file.
+
+    Batches own their bytes: they stay valid as long as they are kept. A pipe that has nothing, and
+    a followed file, give ``IDLE`` about every ``poll_s``, so that the caller can print, draw, or
+    stop. A file that is damaged, or no capture, does not end the iteration while other files are
+    left: it ends after the last one, with the error.
+
+    Attributes:
+        bytes_read: bytes read of the files, as they are stored (compressed ones included).
+        bytes_total: of all files; None where pipes or growing files are among them.
+        n_packets: packets given out so far, those skipped without a time included.
+        errors: what could not be read, in the order of the files.
+    """
+
+    def __init__(
+        self, paths: Sequence[str], follow: bool, poll_s: float, wait: Callable[[float], None]
+    ) -> None:
+        sizes = [size_of(path) for path in paths]
+        known = [size for size in sizes if size is not None]
+        self.bytes_total = None if follow or len(known) < len(sizes) else sum(known)
+        self.bytes_read = 0
+        self.n_packets = 0
+        self.errors: list[TrtopError] = []
+        self._paths = list(paths)
+        self._follow = follow
+        self._poll_s = poll_s
+        self._wait = wait
+        self._n_captures = 0
+        self._iterator = self._batches()
+
+    def __enter__(self) -> Source:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __iter__(self) -> Iterator[PacketBatch]:
+        return self
+
+    def __next__(self) -> PacketBatch:
+        """The next batch.
+
+        Raises:
+            TrtopError: all was given out, and a part could not be read: see ``errors``.
+        """
+        batch = next(self._iterator)
+        self.n_packets += len(batch) + batch.n_untimed
+        return batch
+
+    def close(self) -> None:
+        """Stop reading; closes the open file."""
+        self._iterator.close()
+
+    def _batches(self) -> Generator[PacketBatch]:
+        for path in self._paths:
+            is_followed = self._follow and path is self._paths[-1] and path != STDIN
+            try:
+                yield from self._follow_path(path) if is_followed else self._read_path(path)
+                self._n_captures += 1
+            except TrtopError as error:
+                self.errors.append(error)
+                self._n_captures += isinstance(error, DamagedCaptureError)
+        if self.errors:
+            raise self._summary()
+
+    def _read_path(self, path: str) -> Iterator[PacketBatch]:
+        """Read to the end."""
+        with RawFile(path, self._poll_s) as raw:
+            yield from self._read_to_end(raw, Stream(name_of(path)))
+
+    def _read_to_end(self, raw: RawFile, stream: Stream) -> Iterator[PacketBatch]:
+        yield from self._drain(raw, stream)
+        yield from stream.finish()
+
+    def _drain(self, raw: RawFile, stream: Stream) -> Iterator[PacketBatch]:
+        """Give what is there; returns at the end of the file."""
+        while True:
+            piece = raw.read()
+            if piece is None:
+                yield IDLE
+            elif len(piece) == HEADROOM:
+                return
+            else:
+                self.bytes_read += len(piece) - HEADROOM
+                yield from stream.feed(piece)
+
+    def _follow_path(self, path: str) -> Iterator[PacketBatch]:
+        """Read files of this name, one after the other, until closed or damaged."""
+        while True:
+            try:
+                raw = RawFile(path, self._poll_s)
+            except TrtopError as error:
+                if not isinstance(error.__cause__, FileNotFoundError):
+                    raise
+                yield self._idle()
+                continue
+            with raw:
+                if not raw.is_regular:
+                    yield from self._read_to_end(raw, Stream(name_of(path)))
+                    return
+                yield from self._follow_file(raw)
+
+    def _follow_file(self, raw: RawFile) -> Iterator[PacketBatch]:
+        """Read one file, however slowly it grows; returns when another one has its name."""
+        stream = Stream(name_of(raw.path))
+        while True:
+            # Asked first: what is written between the asking and the last read is not missed.
+            is_replaced = raw.is_replaced()
+            yield from self._drain(raw, stream)
+            if is_replaced:
+                break
+            if raw.is_truncated():
+                raw.rewind()
+                stream = Stream(name_of(raw.path))
+            elif not raw.is_replaced():
+                yield self._idle()
+        try:
+            yield from stream.finish()
+        except (DamagedCaptureError, NotACaptureError) as error:
+            # The next file may be whole.
+            if not stream.is_empty:
+                self.errors.append(error)
+
+    def _idle(self) -> PacketBatch:
+        self._wait(self._poll_s)
+        return IDLE
+
+    def _summary(self) -> TrtopError:
+        """The one error that stands for all of them."""
+        first = self.errors[0]
+        if len(self._paths) == 1 and len(self.errors) == 1:
+            return first
+        others = f" (and {len(self.errors) - 1} more)" if len(self.errors) > 1 else ""
+        summary = TrtopError(f"{first}{others}")
+        summary.exit_status = EXIT_INCOMPLETE if self._n_captures else EXIT_UNUSABLE
+        return summary
