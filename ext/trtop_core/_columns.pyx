@@ -1,0 +1,89 @@
+# cython: freethreading_compatible=False
+"""Pages of sketch bins -> compressed sparse rows, one block per sketch, for snapshots."""
+
+from libc.stdint cimport int32_t, int64_t, uint16_t, uint32_t, uint64_t
+
+from trtop_core._records cimport N_SKETCHES
+from trtop_core._sketch cimport BINS_PER_PAGE
+
+from trtop_core._sketch import PAGES_PER_SKETCH
+
+cdef uint32_t N_PAGES_PER_SKETCH = PAGES_PER_SKETCH
+
+
+def count_bins(
+    const uint32_t[::1] page_keys,
+    const uint64_t[:, ::1] pages,
+    const int32_t[::1] ranks,
+    int64_t[:, ::1] n_bins,
+    int64_t[:, ::1] totals,
+):
+    """Count the bins in use per sketch and row, and add up each bin over all rows.
+
+    Args:
+        page_keys: IN shape (n_pages,).
+        pages: IN shape (n_pages, BINS_PER_PAGE).
+        ranks: IN shape (n_destinations,): the row of the result that each destination becomes;
+            -1: it is in the totals only; -2: it is left out.
+        n_bins: OUT shape (N_SKETCHES, n_rows), zeroed.
+        totals: OUT shape (N_SKETCHES, N_BINS), zeroed.
+    """
+    cdef Py_ssize_t page
+    cdef uint32_t sketch, first_bin, destination
+    cdef int64_t n_used
+    cdef int i
+    with nogil:
+        for page in range(page_keys.shape[0]):
+            sketch = page_keys[page] // N_PAGES_PER_SKETCH
+            destination = sketch // N_SKETCHES
+            if destination >= <uint32_t>ranks.shape[0] or ranks[destination] == -2:
+                continue
+            first_bin = page_keys[page] % N_PAGES_PER_SKETCH * BINS_PER_PAGE
+            n_used = 0
+            for i in range(BINS_PER_PAGE):
+                if pages[page, i]:
+                    n_used += 1
+                    totals[sketch % N_SKETCHES, first_bin + i] += <int64_t>pages[page, i]
+            if ranks[destination] >= 0:
+                n_bins[sketch % N_SKETCHES, ranks[destination]] += n_used
+
+
+def gather_bins(
+    const uint32_t[::1] page_keys,
+    const uint64_t[:, ::1] pages,
+    const int64_t[::1] order,
+    const int32_t[::1] ranks,
+    int64_t[:, ::1] at,
+    uint16_t[::1] bins,
+    int64_t[::1] counts,
+):
+    """Write out the bins in use, ascending within each sketch and row.
+
+    Args:
+        page_keys: IN as for ``count_bins``.
+        pages: IN as for ``count_bins``.
+        order: IN shape (n_pages,): pages by ascending key.
+        ranks: IN as for ``count_bins``.
+        at: IN and OUT shape (N_SKETCHES, n_rows): where each sketch and row begins; moved to its
+            end.
+        bins: OUT bin numbers.
+        counts: OUT samples.
+    """
+    cdef Py_ssize_t k, page
+    cdef uint32_t sketch, first_bin, destination
+    cdef int64_t* cursor
+    cdef int i
+    with nogil:
+        for k in range(order.shape[0]):
+            page = order[k]
+            sketch = page_keys[page] // N_PAGES_PER_SKETCH
+            destination = sketch // N_SKETCHES
+            if destination >= <uint32_t>ranks.shape[0] or ranks[destination] < 0:
+                continue
+            first_bin = page_keys[page] % N_PAGES_PER_SKETCH * BINS_PER_PAGE
+            cursor = &at[sketch % N_SKETCHES, ranks[destination]]
+            for i in range(BINS_PER_PAGE):
+                if pages[page, i]:
+                    bins[cursor[0]] = <uint16_t>(first_bin + i)
+                    counts[cursor[0]] = <int64_t>pages[page, i]
+                    cursor[0] += 1

@@ -1,0 +1,138 @@
+# cython: freethreading_compatible=False
+"""Destinations: keys to rows of counters, bounded; what comes after the bound shares one row."""
+
+cimport cython
+from libc.stdint cimport uint8_t, uint32_t
+from libc.string cimport memcmp, memcpy
+
+import numpy as np
+
+from trtop_core._records cimport counter_row_t, destination_key_t
+from trtop_core._window cimport WindowLog
+
+from trtop_core.records import COUNTER_ROW, DESTINATION_KEY, DestinationKind
+
+FIRST_ENTRIES = 1 << 8
+
+WINDOW_LOG_BYTES = 64 << 20
+"""Bound on what each window remembers of rows."""
+
+cdef int KIND_OTHER = DestinationKind.OTHER
+
+
+@cython.final
+cdef class DestinationTable:
+    """Rows of counters.
+
+    Args:
+        max_rows: bound; on top come the row ``(other)`` and one for what nobody asked for.
+        hash_words: shape (N_HASH_KEYS,), uint64, secret and random.
+        windows: lengths in s of the windows to keep.
+    """
+
+    def __init__(self, max_rows, hash_words, windows):
+        cdef int i
+        self.keys = np.zeros(max_rows + 1, DESTINATION_KEY)
+        self.rows = np.zeros(max_rows + 2, COUNTER_ROW)
+        self.entries = np.zeros(FIRST_ENTRIES, np.uint32)
+        for i in range(N_HASH_KEYS):
+            self.hash_key.words[i] = hash_words[i]
+        self.max_rows = max_rows
+        self.n_rows = 0
+        self.other = 0
+        self.log = (
+            WindowLog(max_rows + 2, sizeof(counter_row_t), WINDOW_LOG_BYTES, windows)
+            if windows
+            else None
+        )
+
+    def set_epoch(self, epoch):
+        """Go to an epoch of the windows."""
+        if self.log is not None:
+            self.log.set_epoch(epoch)
+
+    def export(self):
+        """Keys and counters of all rows, as copies."""
+        n_rows = self.n_rows
+        return np.asarray(self.keys[:n_rows]).copy(), np.asarray(self.rows[:n_rows]).copy()
+
+    def export_window(self, int level, first_slot, first_epoch):
+        """Keys, and counters since a slot began; gauges are as of now.
+
+        Args:
+            level: which window.
+            first_slot: the slot, in slots of that window.
+            first_epoch: the epoch at which it began.
+        """
+        keys, rows = self.export()
+        now = np.zeros(len(rows), COUNTER_ROW)
+        written = np.flatnonzero(np.asarray(self.log.epochs)[: len(rows)] > first_epoch)
+        now[written] = rows[written]
+        items, _, raw = self.log.earliest(level, first_slot)
+        shown = items < len(rows)
+        items = items[shown]
+        before = raw[shown].copy().view(COUNTER_ROW).reshape(-1)
+        for name in COUNTER_ROW.names:
+            now[name][items] -= before[name]
+        for gauge in ("pending", "active"):
+            now[gauge] = rows[gauge]
+        return keys, now
+
+    def first_slot(self, int level):
+        """The earliest slot that is wholly known."""
+        return self.log.first_slot(level)
+
+    cdef uint32_t find(self, const uint8_t* addr, int port, int kind) noexcept nogil:
+        """The row of a destination, made where there is none."""
+        cdef uint32_t[6] words
+        cdef uint32_t mask = <uint32_t>(self.entries.shape[0] - 1)
+        cdef uint32_t at, row
+        cdef destination_key_t* key
+        memcpy(words, addr, 16)
+        words[4] = <uint32_t>port
+        words[5] = <uint32_t>kind
+        at = keyed_hash(&self.hash_key, words, 6) & mask
+        while self.entries[at]:
+            row = self.entries[at] - 1
+            key = &self.keys[row]
+            if key.port == port and key.kind == kind and memcmp(key.addr, addr, 16) == 0:
+                return row
+            at = (at + 1) & mask
+        if self.n_rows >= self.max_rows:
+            if self.other == 0:
+                self.other = self.max_rows
+                self.keys[self.other].kind = <uint32_t>KIND_OTHER
+                self.n_rows = self.max_rows + 1
+            return self.other
+        row = self.n_rows
+        self.n_rows += 1
+        key = &self.keys[row]
+        memcpy(key.addr, addr, 16)
+        key.port = port
+        key.kind = kind
+        self.entries[at] = row + 1
+        if self.n_rows * 2 > mask:
+            self.grow_entries()
+        return row
+
+    cdef counter_row_t* touch(self, uint32_t row) noexcept nogil:
+        """A row that is about to change."""
+        if self.log is not None:
+            self.log.touch(row, &self.rows[row])
+        return &self.rows[row]
+
+    cdef void grow_entries(self) noexcept nogil:
+        """Double the hash table."""
+        cdef uint32_t[6] words
+        cdef uint32_t row, at, mask
+        with gil:
+            self.entries = np.zeros(2 * len(self.entries), np.uint32)
+        mask = <uint32_t>(self.entries.shape[0] - 1)
+        for row in range(min(self.n_rows, self.max_rows)):
+            memcpy(words, self.keys[row].addr, 16)
+            words[4] = self.keys[row].port
+            words[5] = self.keys[row].kind
+            at = keyed_hash(&self.hash_key, words, 6) & mask
+            while self.entries[at]:
+                at = (at + 1) & mask
+            self.entries[at] = row + 1

@@ -1,0 +1,25 @@
+cimport cython
+
+from libc.stdint cimport uint8_t, uint64_t
+
+from trtop_core._opening cimport lookup_t
+from trtop_core._records cimport packet_index_t, segment_t
+from trtop_core._state cimport State
+
+cdef enum:
+    BLOCK_SIZE = 64          # packets that are decoded and looked up together: stays in L1
+
+@cython.final
+cdef class Flows:
+    cdef readonly State state
+    cdef segment_t[::1] segments
+    cdef lookup_t lookups[BLOCK_SIZE]
+    cdef uint64_t[::1] link_types
+    cdef bint decap
+
+    cdef void ingest_block(
+        self, State state, const uint8_t* data, const packet_index_t* index, int n_packets
+    ) noexcept nogil
+    cdef void ingest(
+        self, State state, const uint8_t* data, const segment_t* segment, lookup_t* lookup
+    ) noexcept nogil

@@ -1,0 +1,343 @@
+# cython: freethreading_compatible=False
+"""Packets -> connections -> counters of destinations: the loop that every packet goes through.
+
+A block of packets is decoded, hashed, and the table lines it will touch are prefetched before they
+are used, so that cache misses overlap. The result depends on the order of packets alone, never on
+how they were cut into batches.
+"""
+
+cimport cython
+
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.string cimport memcpy
+
+import numpy as np
+
+from trtop_core._connection cimport *
+from trtop_core._decode cimport decode_block
+from trtop_core._destinations cimport hash_key_t, keyed_hash
+from trtop_core._ends cimport decide_one_sided, judge_acked
+from trtop_core._opening cimport lookup_t, open_connection, opens_anew, turn_roles
+from trtop_core._records cimport (
+    LINK_TYPE,
+    SEGMENT,
+    TCP_ACK,
+    TCP_RST,
+    TCP_SYN,
+    counter_row_t,
+    packet_index_t,
+    segment_t,
+)
+from trtop_core._segment cimport take
+from trtop_core._state cimport State, adjust_gauges, touch
+from trtop_core._table cimport N_TICKS, NONE, endpoints_t, table_entry_t
+from trtop_core._timers cimport move_clock, run_timers, watch
+
+from trtop_core._decode import check_bounds
+from trtop_core._state import HEALTH
+from trtop_core.records import SEGMENT as SEGMENT_DTYPE
+
+cdef enum:
+    N_LINK_TYPES = 1 << 16   # LINKTYPE_ values have 16 bits
+
+cdef int64_t DUPLICATE_NS = 1_000_000
+
+cdef uint32_t GAUGE_STATE = S_CLOSED | S_UNANSWERED | S_WAITING
+
+cdef extern from *:
+    """
+    #define PREFETCH_LINES(p) do { \\
+        const char *line = (const char *)(p); \\
+        __builtin_prefetch(line, 1); __builtin_prefetch(line + 64, 1); \\
+        __builtin_prefetch(line + 128, 1); __builtin_prefetch(line + 192, 1); \\
+        __builtin_prefetch(line + 256, 1); __builtin_prefetch(line + 320, 1); \\
+    } while (0)
+    static inline unsigned long long fold(unsigned long long a, unsigned long long b) {
+        unsigned __int128 product = (unsigned __int128)a * b;
+        return (unsigned long long)product ^ (unsigned long long)(product >> 64);
+    }
+    """
+    void PREFETCH_LINES(const void*) noexcept nogil
+    void __builtin_prefetch(const void*, int) noexcept nogil
+    uint64_t fold(uint64_t, uint64_t) noexcept nogil
+
+
+@cython.final
+cdef class Flows:
+    """The loop, around a ``State``.
+
+    Args:
+        state: the tables.
+        decap: whether TCP inside tunnels counts.
+    """
+
+    def __init__(self, State state not None, decap):
+        self.state = state
+        self.segments = np.zeros(BLOCK_SIZE, SEGMENT_DTYPE)
+        self.link_types = np.zeros(N_LINK_TYPES, np.uint64)
+        self.decap = decap
+
+    @property
+    def clock(self):
+        """Capture time now and at the first packet, in ns, or None before it."""
+        cdef State state = self.state
+        return (state.clock_ns, state.first_ns) if state.has_clock else None
+
+    def feed(self, const uint8_t[::1] data, const packet_index_t[::1] index):
+        """Take the packets of a batch.
+
+        Raises:
+            ValueError: a packet lies outside the data.
+        """
+        cdef Py_ssize_t at = 0
+        cdef Py_ssize_t n_packets = index.shape[0]
+        cdef State state = self.state
+        cdef const uint8_t* base = &data[0] if data.shape[0] else NULL
+        check_bounds(data, index)
+        with nogil:
+            while at < n_packets:
+                self.ingest_block(state, base, &index[at], <int>min(n_packets - at, BLOCK_SIZE))
+                at += BLOCK_SIZE
+
+    def advance(self, int64_t now_ns):
+        """Move the clock, which never goes back, and run the timers that are due."""
+        cdef State state = self.state
+        with nogil:
+            move_clock(state, now_ns)
+
+    def add_counters(
+        self, uint64_t untimed, uint64_t received, uint64_t kernel, uint64_t interface
+    ):
+        """Add what the capturing side reports, as increments."""
+        cdef State state = self.state
+        state.health[0].untimed += untimed
+        state.health[0].received += received
+        state.health[0].kernel_dropped += kernel
+        state.health[0].interface_dropped += interface
+
+    def settle(self):
+        """Run the timers that are due by the clock; afterwards everything can be exported."""
+        cdef State state = self.state
+        cdef uint32_t number, following
+        with nogil:
+            if state.has_clock:
+                number = state.table.wheel[state.table.tick & (N_TICKS - 1)]
+                while number != NONE:
+                    following = state.table.connections[number].wheel_next
+                    if state.table.connections[number].due_ns <= state.clock_ns:
+                        run_timers(state, number, state.clock_ns)
+                    number = following
+            state.sketches.flush()
+
+    def finish(self):
+        """The capture ends: judge what is acknowledged, and decide what is one-sided."""
+        cdef State state = self.state
+        cdef uint32_t number
+        cdef connection_t* c
+        cdef counter_row_t* row
+        self.settle()
+        with nogil:
+            for number in range(state.table.n_used):
+                c = &state.table.connections[number]
+                if c.state & S_ALIVE:
+                    row = touch(state, c.destination)
+                    judge_acked(state, c, row)
+                    decide_one_sided(state, c, row)
+
+    def export_health(self, level=None):
+        """Counters of the capture, shape (), dtype ``HEALTH``; with a level, of its window."""
+        cdef State state = self.state
+        now = np.asarray(state.health)[0].copy()
+        if level is None or not state.has_clock:
+            return now
+        _, _, raw = state.health_log.earliest(level, state.health_log.first_slot(level))
+        if len(raw):
+            before = raw.copy().view(HEALTH).reshape(-1)[0]
+            for name in HEALTH.names:
+                now[name] -= before[name]
+        return now
+
+    def unsupported_link_types(self):
+        """Link types that were not decoded, and how many packets each had."""
+        counts = np.asarray(self.link_types)
+        return {int(kind): int(counts[kind]) for kind in np.flatnonzero(counts)}
+
+    cdef void ingest_block(
+        self, State state, const uint8_t* data, const packet_index_t* index, int n_packets
+    ) noexcept nogil:
+        cdef int i
+        cdef uint32_t at
+        cdef segment_t* segment
+        cdef lookup_t* lookup
+        cdef connection_t* c
+        cdef connection_t* connections = &state.table.connections[0]
+        cdef table_entry_t* entries = &state.table.entries[0]
+        cdef uint32_t mask = state.table.mask
+        decode_block(data, index, n_packets, self.decap, &self.segments[0])
+        for i in range(n_packets):
+            segment = &self.segments[i]
+            if segment.verdict == SEGMENT:
+                lookup = &self.lookups[i]
+                order_ends(segment, lookup)
+                lookup.hash = hash_ends(&state.table.hash_key, &lookup.ends)
+                __builtin_prefetch(&entries[lookup.hash & mask], 0)
+        for i in range(n_packets):
+            if self.segments[i].verdict == SEGMENT:
+                lookup = &self.lookups[i]
+                lookup.number = NONE
+                at = lookup.hash & mask
+                while entries[at].connection:
+                    if entries[at].hash == lookup.hash:
+                        lookup.number = entries[at].connection - 1
+                        c = &connections[lookup.number]
+                        PREFETCH_LINES(c)
+                        __builtin_prefetch(recent_of(c, lookup.from_high), 1)
+                        break
+                    at = (at + 1) & mask
+        for i in range(n_packets):
+            lookup = &self.lookups[i]
+            if self.segments[i].verdict == SEGMENT and lookup.number != NONE:
+                __builtin_prefetch(
+                    &state.destinations.rows[connections[lookup.number].destination], 1
+                )
+        for i in range(n_packets):
+            segment = &self.segments[i]
+            if segment.ts_ns > state.clock_ns:
+                if segment.ts_ns < state.next_tick_ns:
+                    state.clock_ns = segment.ts_ns
+                else:
+                    move_clock(state, segment.ts_ns)
+            state.health[0].verdicts[segment.verdict] += 1
+            if segment.verdict == SEGMENT:
+                self.ingest(state, data, segment, &self.lookups[i])
+            elif segment.verdict == LINK_TYPE:
+                self.link_types[index[i].link_type & (N_LINK_TYPES - 1)] += 1
+
+    cdef void ingest(
+        self, State state, const uint8_t* data, const segment_t* segment, lookup_t* lookup
+    ) noexcept nogil:
+        cdef uint32_t number = lookup.number
+        cdef connection_t* c
+        cdef bint from_client
+        cdef uint64_t fingerprint = fingerprint_of(segment, state.table.hash_key.words)
+        cdef uint32_t before
+        cdef uint32_t row
+        # What an earlier packet of the block did to the table makes the guess worthless.
+        if number == NONE or not is_same(&state.table.connections[number], &lookup.ends):
+            number = state.table.find(&lookup.ends, lookup.hash)
+        if number != NONE and state.table.connections[number].due_ns <= state.clock_ns:
+            run_timers(state, number, state.clock_ns)
+            if not is_same(&state.table.connections[number], &lookup.ends):
+                number = NONE
+        if number != NONE:
+            c = &state.table.connections[number]
+            if is_duplicate(c, segment, lookup.from_high, fingerprint):
+                state.health[0].duplicates += 1
+                return
+            from_client = lookup.from_high == ((c.state & S_CLIENT_IS_HIGH) != 0)
+            if opens_anew(c, segment, from_client):
+                number = open_connection(state, segment, lookup, number)
+            elif (
+                from_client
+                and segment.flags & (TCP_SYN | TCP_ACK | TCP_RST) == TCP_SYN | TCP_ACK
+                and not c.state & S_ATTEMPT
+            ):
+                turn_roles(state, c)
+        else:
+            number = open_connection(state, segment, lookup, NONE)
+        c = &state.table.connections[number]
+        remember(c, segment, lookup.from_high, fingerprint)
+        from_client = lookup.from_high == ((c.state & S_CLIENT_IS_HIGH) != 0)
+        before = c.state
+        row = c.destination
+        take(state, data, segment, c, from_client)
+        if (before ^ c.state) & GAUGE_STATE:
+            adjust_gauges(&state.destinations.rows[row], before, c.state)
+        if (before ^ c.state) & (GAUGE_STATE | S_RST) or not c.state & S_IN_WHEEL:
+            watch(state, number)
+
+
+cdef bint is_duplicate(
+    connection_t* c, const segment_t* segment, bint from_high, uint64_t fingerprint
+) noexcept nogil:
+    cdef recent_t* recent
+    cdef int i
+    cdef int64_t age_ns
+    # Most segments come later than 1 ms after all that are remembered, or match none.
+    if segment.ts_ns > c.recent_latest_ns[from_high] + DUPLICATE_NS:
+        return False
+    recent = recent_of(c, from_high)
+    for i in range(N_RECENT):
+        if recent.prints[i] == fingerprint:
+            age_ns = segment.ts_ns - recent.ts_ns[i]
+            if 0 <= age_ns <= DUPLICATE_NS:
+                return True
+    return False
+
+
+cdef inline void order_ends(const segment_t* segment, lookup_t* lookup) noexcept nogil:
+    """Put the two ends into an order that both directions share; any order does."""
+    cdef const uint64_t* src = <const uint64_t*>&segment.src[0]
+    cdef const uint64_t* dst = <const uint64_t*>&segment.dst[0]
+    cdef uint64_t* low = <uint64_t*>&lookup.ends.low_addr[0]
+    cdef bint from_high
+    if src[1] != dst[1]:
+        from_high = src[1] > dst[1]
+    elif src[0] != dst[0]:
+        from_high = src[0] > dst[0]
+    else:
+        from_high = segment.src_port > segment.dst_port
+    lookup.from_high = from_high
+    if from_high:
+        low[0], low[1], low[2], low[3] = dst[0], dst[1], src[0], src[1]
+        lookup.ends.low_port = segment.dst_port
+        lookup.ends.high_port = segment.src_port
+    else:
+        low[0], low[1], low[2], low[3] = src[0], src[1], dst[0], dst[1]
+        lookup.ends.low_port = segment.src_port
+        lookup.ends.high_port = segment.dst_port
+
+
+cdef inline uint32_t hash_ends(const hash_key_t* key, const endpoints_t* ends) noexcept nogil:
+    cdef uint32_t[9] words
+    memcpy(words, ends, sizeof(words))
+    return keyed_hash(key, words, 9)
+
+
+cdef inline bint is_same(const connection_t* c, const endpoints_t* ends) noexcept nogil:
+    cdef const uint64_t* a = <const uint64_t*>c
+    cdef const uint64_t* b = <const uint64_t*>ends
+    return (
+        c.state & S_ALIVE
+        and a[0] == b[0]
+        and a[1] == b[1]
+        and a[2] == b[2]
+        and a[3] == b[3]
+        and c.low_port == ends.low_port
+        and c.high_port == ends.high_port
+    )
+
+
+cdef inline uint64_t fingerprint_of(
+    const segment_t* segment, const uint64_t* secret
+) noexcept nogil:
+    """What makes a segment a duplicate, folded to 64 bits: a chance of 2^-64 to mistake one."""
+    cdef uint64_t identity = segment.ip_id
+    if identity == 0:
+        identity = (<uint64_t>1 << 32) | (<uint64_t>segment.window << 16) | segment.checksum
+    return fold(
+        ((<uint64_t>segment.seq << 32) | segment.ack) ^ secret[0],
+        ((<uint64_t>segment.flags << 56) ^ (<uint64_t>segment.payload_len << 34) ^ identity)
+        ^ secret[1],
+    )
+
+
+cdef inline void remember(
+    connection_t* c, const segment_t* segment, bint from_high, uint64_t fingerprint
+) noexcept nogil:
+    cdef recent_t* recent = recent_of(c, from_high)
+    cdef int at = c.recent_at[from_high] & (N_RECENT - 1)
+    recent.prints[at] = fingerprint
+    recent.ts_ns[at] = segment.ts_ns
+    c.recent_at[from_high] = <uint8_t>(at + 1)
+    c.recent_latest_ns[from_high] = max(c.recent_latest_ns[from_high], segment.ts_ns)

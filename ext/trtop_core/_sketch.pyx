@@ -1,0 +1,296 @@
+# cython: freethreading_compatible=False
+"""All sketches of an engine: exact stats per sketch, and bins in pages behind one hash table.
+
+Samples are gathered and worked off some hundred at a time, so that the cache misses of their
+table entries, pages and stats overlap. The order of samples does not matter to the result.
+"""
+
+cimport cython
+from libc.stdint cimport int64_t, uint32_t, uint64_t
+
+import numpy as np
+
+from trtop_core._records cimport N_SKETCHES, REUSE, sketch_stats_t
+from trtop_core._window cimport N_LEVELS, WindowLog
+
+from trtop_core.records import SKETCH_STATS
+from trtop_core.sketch import MAX_VALUE, MIN_VALUE, N_BINS, REUSE_SCALE, UPPER
+
+PAGE = np.dtype([("counts", "<u8", BINS_PER_PAGE)])
+PAGE_ENTRY = np.dtype([("key", "<u4"), ("page", "<u4")])
+EXTREMES = np.dtype([("min", "<i8", N_LEVELS), ("max", "<i8", N_LEVELS)])
+
+BINS_IN_PAGE = BINS_PER_PAGE
+
+PAGES_PER_SKETCH = -(-N_BINS // BINS_PER_PAGE)
+
+MAX_DESTINATIONS_LIMIT = 2**32 // (N_SKETCHES * PAGES_PER_SKETCH)
+"""Keys of pages have 32 bits."""
+
+FIRST_ENTRIES = 1 << 10
+
+WINDOW_LOG_BYTES = 32 << 20
+"""Bound on what each window remembers of pages, and again of stats."""
+
+cdef enum:
+    SUB_BITS = 6             # an octave is cut into 64 parts, each narrower than a bin
+
+cdef int64_t LOWEST = MIN_VALUE
+cdef int64_t HIGHEST = MAX_VALUE
+cdef int64_t SCALE = REUSE_SCALE
+cdef uint32_t N_PAGES_PER_SKETCH = PAGES_PER_SKETCH
+cdef int64_t INT64_MAX = 2**63 - 1
+cdef int64_t INT64_MIN = -2**63
+
+cdef extern from *:
+    int __builtin_clzll(unsigned long long) noexcept nogil
+    void __builtin_prefetch(const void*, int) noexcept nogil
+
+
+def first_bins():
+    """For each part of an octave, the bin of its least value; shape (64 * 64,), uint16."""
+    exponent, part = np.divmod(np.arange(64 << SUB_BITS), 1 << SUB_BITS)
+    # Beyond the greatest value nothing is looked up.
+    shift = np.clip(exponent, SUB_BITS, 41) - SUB_BITS
+    least = ((1 << SUB_BITS) + part) << shift
+    return np.searchsorted(UPPER, np.clip(least, MIN_VALUE, MAX_VALUE)).astype(np.uint16)
+
+
+FIRST_BINS = first_bins()
+
+
+@cython.final
+cdef class SketchStore:
+    """Sketches of ``n_destinations`` rows.
+
+    Args:
+        n_destinations: rows; at most ``MAX_DESTINATIONS_LIMIT``.
+        max_pages: bound on pages; a sample that finds none counts in ``n_unbinned``.
+        multiplier: secret odd number, for the hash of page keys.
+        windows: lengths in s of the windows to keep.
+    """
+
+    def __init__(self, n_destinations, max_pages, multiplier, windows):
+        n_sketches = n_destinations * N_SKETCHES
+        self.stats = np.zeros(n_sketches, SKETCH_STATS)
+        self.pages = np.zeros(max_pages, PAGE)
+        self.page_keys = np.zeros(max_pages, np.uint32)
+        self.entries = np.zeros(FIRST_ENTRIES, PAGE_ENTRY)
+        self.upper = UPPER
+        self.first_bin = FIRST_BINS
+        self.shift = 64 - (FIRST_ENTRIES - 1).bit_length()
+        self.multiplier = multiplier | 1
+        self.n_pages = 0
+        self.n_buffered = 0
+        if windows:
+            self.extremes = np.zeros(n_sketches, EXTREMES)
+            self.stats_log = WindowLog(
+                n_sketches, sizeof(sketch_stats_t), WINDOW_LOG_BYTES, windows
+            )
+            self.pages_log = WindowLog(max_pages, sizeof(page_t), WINDOW_LOG_BYTES, windows)
+        else:
+            self.extremes = np.zeros(1, EXTREMES)
+            self.stats_log = self.pages_log = None
+
+    def set_epoch(self, epoch):
+        """Go to an epoch of the windows; every sample so far belongs to the one before."""
+        self.flush()
+        if self.stats_log is not None:
+            self.stats_log.set_epoch(epoch)
+            self.pages_log.set_epoch(epoch)
+
+    def record(self, destination, sketch, value):
+        """Add one sample; for tests and scripts.
+
+        Raises:
+            ValueError: no such destination or sketch.
+        """
+        if not (0 <= sketch < N_SKETCHES and 0 <= destination * N_SKETCHES < len(self.stats)):
+            raise ValueError("no such destination or sketch")
+        self.add(destination, sketch, value)
+
+    def export(self, n_destinations):
+        """The sketches of the first rows, as views that change with the next sample.
+
+        Returns:
+            stats, shape (n_destinations * N_SKETCHES,); page keys, shape (n_pages,); pages, shape
+            (n_pages, BINS_PER_PAGE), uint64.
+        """
+        self.flush()
+        stats = np.asarray(self.stats)[: n_destinations * N_SKETCHES]
+        keys = np.asarray(self.page_keys)[: self.n_pages]
+        return stats, keys, np.asarray(self.pages)[: self.n_pages]["counts"]
+
+    def export_window(self, n_destinations, int level, first_slot, first_epoch):
+        """What came since a slot began, in the form of ``export``, as copies.
+
+        Args:
+            n_destinations: rows.
+            level: which window.
+            first_slot: the slot, in slots of that window.
+            first_epoch: the epoch at which it began.
+        """
+        stats, keys, pages = self.export(n_destinations)
+        now = np.zeros(len(stats), SKETCH_STATS)
+        extremes = np.asarray(self.extremes)[: len(stats)]
+        epochs = np.asarray(self.stats_log.epochs)[: len(stats)]
+        written = np.flatnonzero(epochs > first_epoch)
+        now[written] = stats[written]
+        now["min"][written] = extremes["min"][written, level]
+        now["max"][written] = extremes["max"][written, level]
+        subtract_earliest_stats(self.stats_log, level, first_slot, now)
+        merge_extremes(self.stats_log, level, first_slot, first_epoch, now)
+        page_epochs = np.asarray(self.pages_log.epochs)[: len(pages)]
+        pages_written = np.flatnonzero(page_epochs > first_epoch)
+        changed = pages[pages_written]
+        items, _, before = self.pages_log.earliest(level, first_slot)
+        at = np.searchsorted(pages_written, items)
+        changed[at] -= before.copy().view(np.uint64).reshape(-1, BINS_PER_PAGE)
+        return now, keys[pages_written], changed
+
+    def first_slot(self, int level):
+        """The earliest slot that is wholly known."""
+        return max(self.stats_log.first_slot(level), self.pages_log.first_slot(level))
+
+    cdef void add(self, uint32_t destination, int sketch, int64_t value) noexcept nogil:
+        """Add a sample (ns; for ``reuse``, responses)."""
+        cdef sample_t* sample
+        cdef int64_t scaled
+        cdef uint32_t bin_
+        cdef int exponent
+        if self.n_buffered == BUFFER_SIZE:
+            self.flush()
+        sample = &self.buffer[self.n_buffered]
+        self.n_buffered += 1
+        scaled = value
+        if sketch == REUSE:
+            scaled = value * SCALE if value < HIGHEST // SCALE else HIGHEST
+        scaled = LOWEST if scaled < LOWEST else (HIGHEST if scaled > HIGHEST else scaled)
+        exponent = 63 - __builtin_clzll(<unsigned long long>scaled)
+        bin_ = self.first_bin[
+            (exponent << SUB_BITS) + ((scaled >> (exponent - SUB_BITS)) & ((1 << SUB_BITS) - 1))
+        ]
+        while self.upper[bin_] < scaled:
+            bin_ += 1
+        sample.value = value
+        sample.sketch = destination * N_SKETCHES + sketch
+        sample.bin = bin_
+        sample.key = sample.sketch * N_PAGES_PER_SKETCH + bin_ // BINS_PER_PAGE
+        sample.slot = <uint32_t>((<uint64_t>sample.key * self.multiplier) >> self.shift)
+        __builtin_prefetch(&self.entries[sample.slot], 0)
+        __builtin_prefetch(&self.stats[sample.sketch], 1)
+
+    cdef void flush(self) noexcept nogil:
+        """Work off what was gathered."""
+        cdef int i
+        cdef int n = self.n_buffered
+        cdef int shift = self.shift
+        cdef sample_t* sample
+        if n == 0:
+            return
+        for i in range(n):
+            sample = &self.buffer[i]
+            if self.shift != shift:  # the table has grown since this sample was hashed
+                sample.slot = <uint32_t>((<uint64_t>sample.key * self.multiplier) >> self.shift)
+            sample.key = self.find_page(sample.key, sample.slot)
+            if sample.key:
+                __builtin_prefetch(&self.pages[sample.key - 1], 1)
+            self.add_exactly(sample)
+        for i in range(n):
+            sample = &self.buffer[i]
+            if sample.key == 0:
+                self.n_unbinned += 1
+                continue
+            if self.pages_log is not None:
+                self.pages_log.touch(sample.key - 1, &self.pages[sample.key - 1])
+            self.pages[sample.key - 1].counts[sample.bin % BINS_PER_PAGE] += 1
+        self.n_buffered = 0
+
+    cdef void add_exactly(self, const sample_t* sample) noexcept nogil:
+        cdef sketch_stats_t* stats = &self.stats[sample.sketch]
+        cdef extremes_t* extremes
+        cdef uint64_t before = stats.sum_lo
+        cdef int level
+        if self.stats_log is not None:
+            if self.stats_log.is_due(sample.sketch):
+                self.save_stats(sample.sketch)
+            extremes = &self.extremes[sample.sketch]
+            for level in range(N_LEVELS):
+                extremes.min[level] = min(extremes.min[level], sample.value)
+                extremes.max[level] = max(extremes.max[level], sample.value)
+        if stats.count == 0 or sample.value < stats.min:
+            stats.min = sample.value
+        if stats.count == 0 or sample.value > stats.max:
+            stats.max = sample.value
+        stats.count += 1
+        stats.sum_lo += <uint64_t>sample.value
+        stats.sum_hi += stats.sum_lo < before
+
+    cdef void save_stats(self, uint32_t sketch) noexcept nogil:
+        """Log a sketch's stats before a slot's first sample, with the last slot's extremes."""
+        cdef extremes_t* extremes = &self.extremes[sketch]
+        cdef sketch_stats_t saved = self.stats[sketch]
+        cdef int level
+        for level in range(N_LEVELS):
+            if self.stats_log.is_due_at(level, sketch):
+                saved.min = extremes.min[level]
+                saved.max = extremes.max[level]
+                self.stats_log.append(level, sketch, &saved)
+                extremes.min[level] = INT64_MAX
+                extremes.max[level] = INT64_MIN
+        self.stats_log.epochs[sketch] = self.stats_log.now
+
+    cdef uint32_t find_page(self, uint32_t key, uint32_t slot) noexcept nogil:
+        """The page of a key plus one, made where there is none; 0 at the bound."""
+        cdef uint32_t mask = <uint32_t>(self.entries.shape[0] - 1)
+        while self.entries[slot].page:
+            if self.entries[slot].key == key:
+                return self.entries[slot].page
+            slot = (slot + 1) & mask
+        if self.n_pages == self.pages.shape[0]:
+            return 0
+        self.page_keys[self.n_pages] = key
+        self.n_pages += 1
+        self.entries[slot].key = key
+        self.entries[slot].page = self.n_pages
+        # Probes stay within one or two cache lines up to here, and the table is the dearer half.
+        if <uint64_t>self.n_pages * 8 > <uint64_t>mask * 7:
+            self.grow_entries()
+        return self.n_pages
+
+    cdef void grow_entries(self) noexcept nogil:
+        """Double the table."""
+        cdef uint32_t page, slot, key, mask
+        with gil:
+            self.entries = np.zeros(2 * len(self.entries), PAGE_ENTRY)
+        self.shift -= 1
+        mask = <uint32_t>(self.entries.shape[0] - 1)
+        for page in range(self.n_pages):
+            key = self.page_keys[page]
+            slot = <uint32_t>((<uint64_t>key * self.multiplier) >> self.shift)
+            while self.entries[slot].page:
+                slot = (slot + 1) & mask
+            self.entries[slot].key = key
+            self.entries[slot].page = page + 1
+
+
+def subtract_earliest_stats(WindowLog log, int level, first_slot, now):
+    """Take from each sketch's count and sum what they were when the window began."""
+    items, _, raw = log.earliest(level, first_slot)
+    shown = items < len(now)
+    items = items[shown]
+    before = raw[shown].copy().view(SKETCH_STATS).reshape(-1)
+    low = now["sum_lo"][items]
+    borrow = low < before["sum_lo"]
+    now["sum_lo"][items] = low - before["sum_lo"]
+    now["sum_hi"][items] = now["sum_hi"][items] - before["sum_hi"] - borrow
+    now["count"][items] -= before["count"]
+
+
+def merge_extremes(WindowLog log, int level, first_slot, first_epoch, now):
+    """Widen each sketch's least and greatest by those of the window's earlier slots."""
+    items, epochs, raw = log.all_records(level, first_slot)
+    rows = raw.copy().view(SKETCH_STATS).reshape(-1)
+    inside = (epochs > first_epoch) & (items < len(now))
+    np.minimum.at(now["min"], items[inside], rows["min"][inside])
+    np.maximum.at(now["max"], items[inside], rows["max"][inside])

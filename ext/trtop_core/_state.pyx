@@ -1,0 +1,135 @@
+# cython: freethreading_compatible=False
+"""The state of one engine: its tables, its clock, and which row a connection counts in."""
+
+cimport cython
+
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.string cimport memcpy
+
+import numpy as np
+
+from trtop_core._connection cimport S_CLIENT_IS_HIGH, connection_t
+from trtop_core._destinations cimport DestinationTable
+from trtop_core._holes cimport HolePool
+from trtop_core._records cimport TCP_ACK, TCP_RST, TCP_SYN, floor_div, segment_t
+from trtop_core._sketch cimport SketchStore
+from trtop_core._table cimport ConnectionTable
+from trtop_core._window cimport WindowLog
+
+from trtop_core.records import TS_LIMIT_NS, Direction, GroupBy
+
+HEALTH = np.dtype(
+    [("verdicts", "<u8", N_VERDICTS)]
+    + [(name, "<u8") for name in (
+        "duplicates", "evicted", "untimed", "received", "kernel_dropped", "interface_dropped"
+    )]
+)
+NETWORK = np.dtype([("address", "<u8", 2), ("mask", "<u8", 2)])
+
+HEALTH_LOG_BYTES = 1 << 20
+
+cdef int64_t SECOND_NS = 1_000_000_000
+cdef int64_t LAST_EPOCH = 0xFFFF_FFF0  # of 32 bits: the year 2106
+cdef int64_t BEFORE_ALL = -TS_LIMIT_NS - 1
+
+cdef int OUT = Direction.OUT
+cdef int IN = Direction.IN
+
+cdef enum:
+    N_SYSTEM_PORTS = 1024    # below: for services (RFC 6335 §6)
+    FIRST_EPHEMERAL_PORT = 32768  # from here on: for clients, as Linux hands them out
+
+
+@cython.final
+cdef class State:
+    """Everything that packets change.
+
+    Args:
+        config: an ``EngineConfig``.
+        hash_words: shape (2, N_HASH_KEYS), uint64, secret and random.
+        local: shape (n_networks,), dtype ``NETWORK``.
+        windows: lengths in s of the windows to keep.
+        bounds: (sketch pages, holes) at most.
+    """
+
+    def __init__(self, config, hash_words, local, windows, bounds):
+        max_pages, max_holes = bounds
+        max_rows = config.max_destinations
+        self.table = ConnectionTable(config.max_connections, hash_words[0])
+        # Two rows on top: for destinations beyond the bound, and for connections not asked for.
+        self.hidden_row = max_rows + 1
+        self.destinations = DestinationTable(max_rows, hash_words[1], windows)
+        self.sketches = SketchStore(max_rows + 2, max_pages, int(hash_words[1][0]), windows)
+        self.holes = HolePool(max_holes)
+        self.health = np.zeros(1, HEALTH)
+        self.health_log = WindowLog(1, sizeof(health_t), HEALTH_LOG_BYTES, windows)
+        self.has_windows = bool(windows)
+        self.local = local
+        self.direction = config.direction
+        self.by_port = config.group_by is GroupBy.ADDR_PORT
+        self.idle_timeout_ns = config.idle_timeout_ns
+        self.has_clock = False
+        self.clock_ns = self.first_ns = self.next_tick_ns = BEFORE_ALL
+
+    def start_epoch(self, epoch):
+        """Tell everything that keeps windows which second of capture time it is."""
+        if epoch + 1 == self.health_log.now:
+            return
+        self.destinations.set_epoch(epoch)
+        self.sketches.set_epoch(epoch)
+        self.health_log.set_epoch(epoch)
+        self.health_log.touch(0, &self.health[0])
+
+    cdef void roll_epoch(self, int64_t now_ns) noexcept nogil:
+        """Begin the windows' next second, if it is time."""
+        cdef int64_t epoch
+        if not self.has_windows:
+            return
+        # Captures that begin before 1970 have all of that in epoch 0.
+        epoch = min(max(<int64_t>0, floor_div(now_ns, SECOND_NS)), LAST_EPOCH)
+        with gil:
+            self.start_epoch(epoch)
+
+    cdef bint sender_is_client(self, const segment_t* segment) noexcept nogil:
+        cdef bint sender_local, receiver_local
+        cdef uint16_t low, high
+        if segment.flags & TCP_SYN and not segment.flags & TCP_RST:
+            return not segment.flags & TCP_ACK
+        sender_local = self.is_local(segment.src)
+        receiver_local = self.is_local(segment.dst)
+        if sender_local != receiver_local:
+            return sender_local
+        low = min(segment.src_port, segment.dst_port)
+        high = max(segment.src_port, segment.dst_port)
+        if low != high and (low < N_SYSTEM_PORTS or high >= FIRST_EPHEMERAL_PORT):
+            return segment.dst_port == low
+        return True
+
+    cdef bint is_local(self, const uint8_t* address) noexcept nogil:
+        cdef Py_ssize_t i
+        cdef uint64_t[2] words
+        memcpy(words, address, 16)
+        for i in range(self.local.shape[0]):
+            if (
+                words[0] & self.local[i].mask[0] == self.local[i].address[0]
+                and words[1] & self.local[i].mask[1] == self.local[i].address[1]
+            ):
+                return True
+        return False
+
+    cdef uint32_t row_of(self, const connection_t* c) noexcept nogil:
+        """The destination of a connection, or the hidden row if nobody asked for its direction."""
+        cdef bint client_is_high = (c.state & S_CLIENT_IS_HIGH) != 0
+        cdef const uint8_t* client = &c.low_addr[0]
+        cdef const uint8_t* server = &c.high_addr[0]
+        cdef int port = c.low_port if client_is_high else c.high_port
+        cdef bint no_local = self.local.shape[0] == 0
+        if client_is_high:
+            client, server = server, client
+        if not self.by_port:
+            port = 0
+        if self.direction != IN and (no_local or self.is_local(client)):
+            return self.destinations.find(server, port, self.by_port)
+        if self.direction != OUT and (no_local or self.is_local(server)):
+            return self.destinations.find(client, port, self.by_port)
+        return self.hidden_row

@@ -1,0 +1,248 @@
+# cython: freethreading_compatible=False
+"""The table of connections: found by 4-tuple, watched by timer, bounded, the longest idle found.
+
+Open addressing with linear probing over a keyed hash; a timer wheel of doubly linked lists. Never
+decides when a connection begins or ends.
+"""
+
+cimport cython
+from libc.stdint cimport int64_t, uint32_t
+from libc.string cimport memcmp, memcpy, memset
+
+import numpy as np
+
+from trtop_core._connection cimport S_ALIVE, S_IN_WHEEL, connection_t
+from trtop_core._destinations cimport N_HASH_KEYS
+from trtop_core._records cimport floor_div
+
+cdef int64_t TICK_NS = 1_000_000_000 // TICKS_PER_S
+
+DIRECTION = np.dtype(
+    [(name, "<i8") for name in (
+        "reached", "frontier", "acked", "highest_ack", "lost_below", "gap_end"
+    )]
+    + [("holes", "<u4"), ("first_seq", "<u4"), ("flags", "<u2"), ("n_nodes", "<u2"), ("isn", "<u4")]
+)
+RECENT = np.dtype([("prints", "<u8", 4), ("ts_ns", "<i8", 4)])
+CONNECTION = np.dtype(
+    [
+        ("low_addr", "u1", 16),
+        ("high_addr", "u1", 16),
+        ("low_port", "<u2"),
+        ("high_port", "<u2"),
+        ("hash", "<u4"),
+        ("state", "<u4"),
+        ("destination", "<u4"),
+        ("last_ns", "<i8"),
+        ("wheel_next", "<u4"),
+        ("wheel_prev", "<u4"),
+        ("client", DIRECTION),
+        ("server", DIRECTION),
+    ]
+    + [(name, "<i8") for name in (
+        "due_ns", "syn_ns", "syn_clock_ns", "syn_rtt_ns", "floor_ns", "timed_start", "timed_end",
+        "timed_ns", "client_from", "server_from", "asked_from", "asked_ns", "first_ns",
+        "last_data_ns",
+    )]
+    + [("n_bytes", "<u8"), ("stream_ns", "<i8"), ("hello_ns", "<i8"), ("handshake_ns", "<i8")]
+    + [
+        ("recent_latest_ns", "<i8", 2),
+        ("syn_end", "<u4"),
+        ("n_responses", "<u4"),
+        ("turn", "<u2"),
+        ("n_stalls", "<u2"),
+        ("n_handshakes", "u1"),
+        ("n_synacks", "u1"),
+        ("recent_at", "u1", 2),
+        ("synack_isns", "<u4", 2),
+        ("synack_acks", "<u4", 2),
+        ("recent_of_low", RECENT),
+        ("recent_of_high", RECENT),
+    ]
+)
+ENTRY = np.dtype([("hash", "<u4"), ("connection", "<u4")])
+
+FIRST_ENTRIES = 1 << 12
+
+CANDIDATE_SHARE = 16
+"""When the table is full, one connection of so many is lined up for eviction at a time."""
+
+cdef int64_t INT64_MIN = -0x7FFFFFFFFFFFFFFF - 1
+
+
+@cython.final
+cdef class ConnectionTable:
+    """Connections, by number.
+
+    Args:
+        max_connections: bound.
+        hash_words: shape (N_HASH_KEYS,), uint64, secret and random.
+    """
+
+    def __init__(self, max_connections, hash_words):
+        cdef int i
+        # Zeroed memory is mapped when it is first touched: the bound costs nothing until then.
+        self.connections = np.zeros(max_connections, CONNECTION)
+        self.entries = np.zeros(FIRST_ENTRIES, ENTRY)
+        self.mask = FIRST_ENTRIES - 1
+        self.wheel = np.full(N_TICKS, NONE, np.uint32)
+        self.candidates = np.zeros(0, np.uint32)
+        self.candidates_last_ns = np.zeros(0, np.int64)
+        for i in range(N_HASH_KEYS):
+            self.hash_key.words[i] = hash_words[i]
+        self.free = NONE
+        self.n_used = 0
+        self.n_connections = 0
+        self.n_in_wheel = 0
+        self.n_candidates = 0
+        self.next_candidate = 0
+        self.tick = 0
+
+    cdef uint32_t find(self, const endpoints_t* ends, uint32_t hash_) noexcept nogil:
+        """The connection of a 4-tuple, or ``NONE``."""
+        cdef uint32_t at = hash_ & self.mask
+        cdef uint32_t number
+        while self.entries[at].connection:
+            if self.entries[at].hash == hash_:
+                number = self.entries[at].connection - 1
+                if memcmp(&self.connections[number], ends, 36) == 0:
+                    return number
+            at = (at + 1) & self.mask
+        return NONE
+
+    cdef bint is_full(self) noexcept nogil:
+        return self.n_connections == self.connections.shape[0]
+
+    cdef uint32_t insert(self, const endpoints_t* ends, uint32_t hash_) noexcept nogil:
+        """A zeroed record for a 4-tuple that is not in the table, which is not full."""
+        cdef uint32_t number, at
+        cdef connection_t* c
+        if (self.n_connections + 1) * 2 > self.mask:
+            self.grow_entries()
+        if self.free != NONE:
+            number = self.free
+            self.free = self.connections[number].wheel_next
+        else:
+            number = self.n_used
+            self.n_used += 1
+        c = &self.connections[number]
+        memset(c, 0, sizeof(connection_t))
+        memcpy(c, ends, 36)
+        c.hash = hash_
+        c.state = S_ALIVE
+        c.wheel_next = c.wheel_prev = NONE
+        at = hash_ & self.mask
+        while self.entries[at].connection:
+            at = (at + 1) & self.mask
+        self.entries[at].hash = hash_
+        self.entries[at].connection = number + 1
+        self.n_connections += 1
+        return number
+
+    cdef void remove(self, uint32_t number) noexcept nogil:
+        """Forget a connection."""
+        cdef connection_t* c = &self.connections[number]
+        cdef uint32_t at = c.hash & self.mask
+        cdef uint32_t hole, home
+        self.unwatch(number)
+        while self.entries[at].connection != number + 1:
+            at = (at + 1) & self.mask
+        # Close the gap: move back every entry that its home no longer reaches otherwise.
+        hole = at
+        while True:
+            at = (at + 1) & self.mask
+            if self.entries[at].connection == 0:
+                break
+            home = self.entries[at].hash & self.mask
+            if ((at - home) & self.mask) >= ((at - hole) & self.mask):
+                self.entries[hole] = self.entries[at]
+                hole = at
+        self.entries[hole].connection = 0
+        c.state = 0
+        c.wheel_next = self.free
+        self.free = number
+        self.n_connections -= 1
+
+    cdef uint32_t longest_idle(self) noexcept nogil:
+        """The connection whose last segment is longest ago; the table is full.
+
+        The oldest sixteenth is sorted at a time: all others were younger then, and are still.
+        """
+        cdef uint32_t number
+        while True:
+            while self.next_candidate < self.n_candidates:
+                number = self.candidates[self.next_candidate]
+                self.next_candidate += 1
+                if (
+                    self.connections[number].state & S_ALIVE
+                    and self.connections[number].last_ns
+                    == self.candidates_last_ns[self.next_candidate - 1]
+                ):
+                    return number
+            with gil:
+                self.line_up()
+
+    def line_up(self):
+        """Sort the connections that have been idle longest."""
+        last_ns = np.asarray(self.connections)["last_ns"].copy()
+        n_candidates = -(-len(last_ns) // CANDIDATE_SHARE)
+        oldest = np.argpartition(last_ns, n_candidates - 1)[:n_candidates]
+        oldest = oldest[np.lexsort((oldest, last_ns[oldest]))]
+        self.candidates = oldest.astype(np.uint32)
+        self.candidates_last_ns = last_ns[oldest]
+        self.n_candidates = n_candidates
+        self.next_candidate = 0
+
+    cdef void watch(self, uint32_t number, int64_t due_ns) noexcept nogil:
+        """Have a connection looked at when a tick of the wheel ends, at or before ``due_ns``."""
+        cdef connection_t* c = &self.connections[number]
+        cdef int64_t tick = floor_div(due_ns, TICK_NS)
+        cdef uint32_t head
+        if tick < self.tick:
+            tick = self.tick
+        if tick > self.tick + N_TICKS - 1:
+            tick = self.tick + N_TICKS - 1
+            due_ns = tick * TICK_NS
+        if c.state & S_IN_WHEEL:
+            if c.due_ns == due_ns:
+                return
+            self.unwatch(number)
+        c.due_ns = due_ns
+        head = self.wheel[tick & (N_TICKS - 1)]
+        c.wheel_prev = NONE - 1 - <uint32_t>(tick & (N_TICKS - 1))
+        c.wheel_next = head
+        if head != NONE:
+            self.connections[head].wheel_prev = number
+        self.wheel[tick & (N_TICKS - 1)] = number
+        c.state |= S_IN_WHEEL
+        self.n_in_wheel += 1
+
+    cdef void unwatch(self, uint32_t number) noexcept nogil:
+        """Take a connection out of the wheel. The first of a list names its tick, from the top."""
+        cdef connection_t* c = &self.connections[number]
+        if not c.state & S_IN_WHEEL:
+            return
+        if c.wheel_prev >= NONE - N_TICKS:
+            self.wheel[NONE - 1 - c.wheel_prev] = c.wheel_next
+        else:
+            self.connections[c.wheel_prev].wheel_next = c.wheel_next
+        if c.wheel_next != NONE:
+            self.connections[c.wheel_next].wheel_prev = c.wheel_prev
+        c.state &= ~<uint32_t>S_IN_WHEEL
+        self.n_in_wheel -= 1
+
+    cdef void grow_entries(self) noexcept nogil:
+        """Double the hash table."""
+        cdef uint32_t at, i
+        cdef table_entry_t entry
+        cdef table_entry_t[::1] old = self.entries
+        with gil:
+            self.entries = np.zeros(2 * len(old), ENTRY)
+        self.mask = self.mask * 2 + 1
+        for i in range(<uint32_t>old.shape[0]):
+            entry = old[i]
+            if entry.connection:
+                at = entry.hash & self.mask
+                while self.entries[at].connection:
+                    at = (at + 1) & self.mask
+                self.entries[at] = entry

@@ -1,0 +1,30 @@
+cimport cython
+
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+
+cdef enum:
+    N_LEVELS = 3
+
+# A ring of equal records {item, epoch it was last written in, slot it was saved in, row before}.
+cdef struct ring_t:
+    uint8_t* records
+    uint64_t head            # records ever appended
+    uint64_t tail            # records ever dropped
+    uint64_t capacity        # records, a power of two or 0
+    uint64_t max_capacity
+    uint64_t incomplete_before  # the earliest slot that the ring still tells wholly
+
+@cython.final
+cdef class WindowLog:
+    cdef ring_t rings[N_LEVELS]
+    cdef bint enabled[N_LEVELS]
+    cdef uint32_t[::1] epochs
+    cdef uint32_t now
+    cdef Py_ssize_t row_bytes
+    cdef Py_ssize_t record_bytes
+
+    cdef bint is_due(self, uint32_t item) noexcept nogil
+    cdef bint is_due_at(self, int level, uint32_t item) noexcept nogil
+    cdef void touch(self, uint32_t item, const void* row) noexcept nogil
+    cdef void append(self, int level, uint32_t item, const void* row) noexcept nogil
+    cdef void expire(self, int level) noexcept nogil

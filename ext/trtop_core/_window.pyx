@@ -1,0 +1,195 @@
+# cython: freethreading_compatible=False
+"""Sliding windows over counters that only grow: a log of rows as they were before a slot's change.
+
+Capture time is cut into epochs of 1 s, and these into the slots of each window. The first write
+to a row in a slot saves the row as it was; what a window holds is then the row now minus the
+earliest copy within the window, and nothing at all for a row without a copy. Costs one comparison
+per write, and memory per row and slot that were written, in rings of bounded size: when one is
+full, the oldest slot goes and the window says that it covers less.
+"""
+
+cimport cython
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdlib cimport free, malloc
+from libc.string cimport memcpy, memset
+
+import numpy as np
+
+EPOCH_NS = 1_000_000_000
+
+LEVELS = ((10, 1, 10), (60, 5, 12), (300, 30, 10))
+"""Of each window: its length in s, the length of its slots in epochs, and their number."""
+
+cdef uint32_t[N_LEVELS] SLOT_EPOCHS = [1, 5, 30]
+cdef uint32_t[N_LEVELS] N_SLOTS = [10, 12, 10]
+
+cdef enum:
+    HEADER_BYTES = 16        # item, epoch of its last write before, slot, padding
+    FIRST_CAPACITY = 64
+
+
+@cython.final
+cdef class WindowLog:
+    """Copies of rows of one array.
+
+    Args:
+        n_items: rows of the array.
+        row_bytes: bytes of one row.
+        max_bytes: bound on each window's ring.
+        levels: the windows to keep, as lengths in s.
+    """
+
+    def __cinit__(self, Py_ssize_t n_items, Py_ssize_t row_bytes, uint64_t max_bytes, levels):
+        cdef int level
+        cdef uint64_t capacity = FIRST_CAPACITY
+        self.row_bytes = row_bytes
+        self.record_bytes = (HEADER_BYTES + row_bytes + 7) // 8 * 8
+        while capacity * 2 * self.record_bytes <= max_bytes:
+            capacity *= 2
+        memset(self.rings, 0, sizeof(self.rings))
+        for level in range(N_LEVELS):
+            self.enabled[level] = LEVELS[level][0] in levels
+            self.rings[level].max_capacity = capacity
+        # Epoch 0 is before every write: epochs are stored plus one.
+        self.epochs = np.zeros(n_items, np.uint32)
+        self.now = 1
+
+    def __dealloc__(self):
+        cdef int level
+        for level in range(N_LEVELS):
+            free(self.rings[level].records)
+
+    def set_epoch(self, uint32_t epoch):
+        """Go to an epoch (never back)."""
+        self.now = epoch + 1
+
+    def first_slot(self, int level):
+        """The earliest slot that the window covers wholly, counted in slots of its own length."""
+        cdef int64_t first = <int64_t>((self.now - 1) // SLOT_EPOCHS[level]) - N_SLOTS[level] + 1
+        return max(first, <int64_t>self.rings[level].incomplete_before, 0)
+
+    def earliest(self, int level, first_slot):
+        """Rows as they were before their first change since the start of a slot.
+
+        Returns:
+            As ``all_records``, each item once.
+        """
+        items, epochs, rows = self.all_records(level, first_slot)
+        items, first = np.unique(items, return_index=True)
+        return items, epochs[first], rows[first]
+
+    def all_records(self, int level, first_slot):
+        """Every copy since the start of a slot, the oldest first.
+
+        Args:
+            level: which window.
+            first_slot: slots before this one do not count.
+
+        Returns:
+            Item numbers, shape (n,); the epoch of the write before each copy plus one (0: there
+            was none), shape (n,); rows, shape (n, row_bytes), uint8.
+        """
+        cdef ring_t* ring = &self.rings[level]
+        cdef uint64_t at
+        cdef Py_ssize_t n = 0
+        cdef Py_ssize_t n_records = <Py_ssize_t>(ring.head - ring.tail)
+        raw = np.zeros((n_records, self.record_bytes), np.uint8)
+        cdef uint8_t[:, ::1] out = raw
+        for at in range(ring.tail, ring.head):
+            memcpy(
+                &out[n, 0],
+                ring.records + (at & (ring.capacity - 1)) * self.record_bytes,
+                self.record_bytes,
+            )
+            n += 1
+        header = raw[:, :12].copy().view(np.uint32)
+        kept = np.flatnonzero(header[:, 2] >= first_slot)
+        rows = raw[kept, HEADER_BYTES:HEADER_BYTES + self.row_bytes]
+        return header[kept, 0], header[kept, 1], rows
+
+    cdef bint is_due(self, uint32_t item) noexcept nogil:
+        """Whether this is the item's first write in this epoch."""
+        return self.epochs[item] != self.now
+
+    cdef bint is_due_at(self, int level, uint32_t item) noexcept nogil:
+        """Whether this is the item's first write in this slot of a window that is kept."""
+        cdef uint32_t last = self.epochs[item]
+        if not self.enabled[level]:
+            return False
+        return last == 0 or (last - 1) // SLOT_EPOCHS[level] != (self.now - 1) // SLOT_EPOCHS[level]
+
+    cdef void touch(self, uint32_t item, const void* row) noexcept nogil:
+        """Save a row before it changes, where its slot asks for it."""
+        cdef int level
+        if self.epochs[item] == self.now:
+            return
+        for level in range(N_LEVELS):
+            if self.is_due_at(level, item):
+                self.append(level, item, row)
+        self.epochs[item] = self.now
+
+    cdef void append(self, int level, uint32_t item, const void* row) noexcept nogil:
+        cdef ring_t* ring = &self.rings[level]
+        cdef uint8_t* record
+        cdef uint32_t[4] header
+        cdef uint32_t slot = (self.now - 1) // SLOT_EPOCHS[level]
+        self.expire(level)
+        if ring.head - ring.tail == ring.capacity and not grow(ring, self.record_bytes):
+            drop_oldest_slot(ring, self.record_bytes)
+            if ring.capacity == 0:
+                ring.incomplete_before = slot + 1
+                return
+        header[0] = item
+        header[1] = self.epochs[item]
+        header[2] = slot
+        header[3] = 0
+        record = ring.records + (ring.head & (ring.capacity - 1)) * self.record_bytes
+        memcpy(record, header, HEADER_BYTES)
+        memcpy(record + HEADER_BYTES, row, self.row_bytes)
+        ring.head += 1
+
+    cdef void expire(self, int level) noexcept nogil:
+        """Forget the slots that have left the window."""
+        cdef ring_t* ring = &self.rings[level]
+        cdef uint32_t slot = (self.now - 1) // SLOT_EPOCHS[level]
+        while ring.tail < ring.head and (
+            slot_of(ring, ring.tail, self.record_bytes) + N_SLOTS[level] <= slot
+        ):
+            ring.tail += 1
+
+
+cdef uint32_t slot_of(const ring_t* ring, uint64_t at, Py_ssize_t record_bytes) noexcept nogil:
+    return (<const uint32_t*>(ring.records + (at & (ring.capacity - 1)) * record_bytes))[2]
+
+
+cdef void drop_oldest_slot(ring_t* ring, Py_ssize_t record_bytes) noexcept nogil:
+    """Make room at the price of a shorter window."""
+    cdef uint32_t slot
+    if ring.tail == ring.head:
+        return
+    slot = slot_of(ring, ring.tail, record_bytes)
+    while ring.tail < ring.head and slot_of(ring, ring.tail, record_bytes) == slot:
+        ring.tail += 1
+    ring.incomplete_before = slot + 1
+
+
+cdef bint grow(ring_t* ring, Py_ssize_t record_bytes) noexcept nogil:
+    """Double a ring; False at its bound, or without memory."""
+    cdef uint64_t capacity = ring.capacity * 2 if ring.capacity else FIRST_CAPACITY
+    cdef uint64_t at
+    cdef uint8_t* records
+    if capacity > ring.max_capacity:
+        return False
+    records = <uint8_t*>malloc(capacity * record_bytes)
+    if records == NULL:
+        return False
+    for at in range(ring.tail, ring.head):
+        memcpy(
+            records + (at & (capacity - 1)) * record_bytes,
+            ring.records + (at & (ring.capacity - 1)) * record_bytes,
+            record_bytes,
+        )
+    free(ring.records)
+    ring.records = records
+    ring.capacity = capacity
+    return True

@@ -1,0 +1,23 @@
+"""See ext/trtop_core/_sketch.pyx."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+PAGES_PER_SKETCH: int
+MAX_DESTINATIONS_LIMIT: int
+
+_Arrays = tuple[npt.NDArray[Any], npt.NDArray[np.uint32], npt.NDArray[np.uint64]]
+
+class SketchStore:
+    n_unbinned: int
+    def __init__(
+        self, n_destinations: int, max_pages: int, multiplier: int, windows: set[int]
+    ) -> None: ...
+    def record(self, destination: int, sketch: int, value: int) -> None: ...
+    def export(self, n_destinations: int) -> _Arrays: ...
+    def export_window(
+        self, n_destinations: int, level: int, first_slot: int, first_epoch: int
+    ) -> _Arrays: ...
+    def first_slot(self, level: int) -> int: ...

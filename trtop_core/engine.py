@@ -1,0 +1,178 @@
+"""``Engine``: batches in, snapshots out; decode, flows, destinations and sketches as one object.
+
+Takes packets, capture time and a seed; gives snapshots. Has no clock, reads no file. The same
+packets in the same order give the same numbers, however they are cut into batches.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from ipaddress import IPv4Network, IPv6Network
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from trtop_core._flows import Flows
+from trtop_core._sketch import MAX_DESTINATIONS_LIMIT
+from trtop_core._state import NETWORK, State
+from trtop_core._window import EPOCH_NS, LEVELS
+from trtop_core.batch import PacketBatch
+from trtop_core.config import EngineConfig
+from trtop_core.export import SketchState, pick_rows
+from trtop_core.records import UNDECODED, GroupBy, Verdict, Window
+from trtop_core.snapshot import Health, Snapshot
+from trtop_core.view import View
+
+SEED_BYTES = 16
+
+MAX_SKETCH_PAGES = 1 << 22
+"""Bound on bins, in pages of 64 bytes: 256 MiB. Touched memory only is in use."""
+
+MIN_HOLES = 1 << 16
+
+N_HASH_TABLES = 2
+N_HASH_WORDS = 10
+
+
+class Engine:
+    """Counts what a capture shows, one row per destination.
+
+    Args:
+        config: what to keep and how to group it.
+        seed: ``SEED_BYTES`` secret random bytes, so that nobody can craft packets that collide in
+            the hash tables. Numbers do not depend on it.
+
+    Raises:
+        ValueError: the seed is too short, or ``max_destinations`` too large.
+    """
+
+    def __init__(self, config: EngineConfig, seed: bytes) -> None:
+        if len(seed) < SEED_BYTES:
+            raise ValueError(f"a seed has at least {SEED_BYTES} bytes")
+        if config.max_destinations + 2 > MAX_DESTINATIONS_LIMIT:
+            raise ValueError(f"max_destinations is at most {MAX_DESTINATIONS_LIMIT - 2:,}")
+        self._config = config
+        self._windows = {window for window in config.windows if window is not Window.ALL}
+        self._known_counters = {"received": False, "kernel": False, "interface": False}
+        n_words = N_HASH_TABLES * N_HASH_WORDS
+        words = np.frombuffer(hashlib.shake_256(seed).digest(8 * n_words), np.uint64)
+        self._state = State(
+            config,
+            words.reshape(N_HASH_TABLES, N_HASH_WORDS),
+            _networks(config.local),
+            {int(window) for window in self._windows},
+            (MAX_SKETCH_PAGES, max(MIN_HOLES, config.max_connections)),
+        )
+        self._flows = Flows(self._state, config.decap)
+
+    @property
+    def unsupported_link_types(self) -> dict[int, int]:
+        """LINKTYPE_ values that are not decoded, and how many packets had each."""
+        return self._flows.unsupported_link_types()
+
+    def feed(self, batch: PacketBatch) -> None:
+        """Count the packets of a batch.
+
+        Raises:
+            ValueError: a packet of the index lies outside the batch's data.
+        """
+        self._flows.feed(batch.data, batch.index)
+        counters = batch.counters
+        if counters is None and not batch.n_untimed:
+            return
+        received = kernel = interface = None
+        if counters is not None:
+            received, kernel = counters.received, counters.kernel_dropped
+            interface = counters.interface_dropped
+        for name, value in (("received", received), ("kernel", kernel), ("interface", interface)):
+            self._known_counters[name] |= value is not None
+        self._flows.add_counters(batch.n_untimed, received or 0, kernel or 0, interface or 0)
+
+    def advance(self, now_ns: int) -> None:
+        """Move capture time on (never back) and run the timers that are due by then."""
+        self._flows.advance(now_ns)
+
+    def finish(self) -> None:
+        """The capture ends: judge the holes and connections that are still open."""
+        self._flows.finish()
+
+    def snapshot(self, view: View) -> Snapshot:
+        """What is known at this moment of capture time.
+
+        Raises:
+            ValueError: the view asks for a window that is not kept, or for a finer grouping.
+        """
+        if view.window is not Window.ALL and view.window not in self._windows:
+            raise ValueError(f"the window of {int(view.window)} s is not kept")
+        if view.group_by is GroupBy.ADDR_PORT and self._config.group_by is GroupBy.ADDR:
+            raise ValueError("rows are kept by address only")
+        self._flows.settle()
+        clock = self._flows.clock
+        clock_ns, first_ns = clock or (None, None)
+        span_ns = 0 if clock is None else clock[0] - clock[1]
+        level: int | None = None
+        if view.window is Window.ALL or clock is None:
+            keys, counters = self._state.destinations.export()
+            state = SketchState(*self._state.sketches.export(len(keys)))
+        else:
+            level = next(i for i, spec in enumerate(LEVELS) if spec[0] == int(view.window))
+            keys, counters, state, first_epoch = self._window(level)
+            span_ns = clock[0] - max(clock[1], first_epoch * EPOCH_NS)
+        regroup = view.group_by is not self._config.group_by
+        table, total, n_destinations = pick_rows(keys, counters, state, view, regroup)
+        health = self._health(None)
+        return Snapshot(
+            view=view,
+            clock_ns=clock_ns,
+            first_ns=first_ns,
+            span_ns=span_ns,
+            table=table,
+            total=total,
+            n_destinations=n_destinations,
+            health=health,
+            window_health=health if level is None else self._health(level),
+        )
+
+    def _window(self, level: int) -> tuple[npt.NDArray[Any], npt.NDArray[Any], SketchState, int]:
+        """Keys, counters and sketches of a window, and the epoch at which it begins."""
+        destinations, sketches = self._state.destinations, self._state.sketches
+        first_slot = max(destinations.first_slot(level), sketches.first_slot(level))
+        first_epoch = first_slot * LEVELS[level][1]
+        keys, counters = destinations.export_window(level, first_slot, first_epoch)
+        state = SketchState(*sketches.export_window(len(keys), level, first_slot, first_epoch))
+        return keys, counters, state, first_epoch
+
+    def _health(self, level: int | None) -> Health:
+        raw = self._flows.export_health(level)
+        known = self._known_counters
+        return Health(
+            packets=int(raw["verdicts"].sum()),
+            not_tcp=int(raw["verdicts"][Verdict.NOT_TCP]),
+            undecoded={
+                verdict.name.lower(): int(raw["verdicts"][verdict])
+                for verdict in UNDECODED
+                if raw["verdicts"][verdict]
+            },
+            duplicates=int(raw["duplicates"]),
+            untimed=int(raw["untimed"]),
+            evicted=int(raw["evicted"]),
+            holes_unkept=self._state.holes.n_unkept,
+            samples_unbinned=self._state.sketches.n_unbinned,
+            received=int(raw["received"]) if known["received"] else None,
+            kernel_dropped=int(raw["kernel_dropped"]) if known["kernel"] else None,
+            interface_dropped=int(raw["interface_dropped"]) if known["interface"] else None,
+        )
+
+
+def _networks(local: tuple[IPv4Network | IPv6Network, ...]) -> npt.NDArray[Any]:
+    """Networks as masked words; IPv4 is mapped into IPv6."""
+    networks = np.zeros(len(local), NETWORK)
+    for network, entry in zip(local, networks, strict=True):
+        address, mask = network.network_address.packed, network.netmask.packed
+        if network.version == 4:
+            address = bytes(10) + b"\xff\xff" + address
+            mask = b"\xff" * 12 + mask
+        entry["address"] = np.frombuffer(address, np.uint64)
+        entry["mask"] = np.frombuffer(mask, np.uint64)
+    return networks
