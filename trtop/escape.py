@@ -1,0 +1,89 @@
+"""Text from outside made safe and measurable for a terminal.
+
+Takes names (of destinations, of files) that anyone on the network may have chosen, gives text that
+moves no cursor, changes no colour and reverses no reading order. Every name that reaches a
+terminal passes through here.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+
+ELLIPSIS = "…"
+ELLIPSIS_ASCII = "~"
+
+
+def escape(text: str, ascii_only: bool = False) -> str:
+    r"""Control, format, bidi and other unprintable characters as visible escapes.
+
+    Args:
+        text: anything; a name that holds a line feed becomes ``a\x0ab``.
+        ascii_only: escape all that is not ASCII too.
+
+    Returns:
+        Printable text on one line. A backslash is doubled, so that no two names look the same.
+    """
+    if text.isascii() and text.isprintable() and "\\" not in text:
+        return text
+    return "".join(_escaped(char, ascii_only) for char in text)
+
+
+def display_width(text: str) -> int:
+    """Columns that escaped text takes on a terminal: wide characters 2, combining marks 0."""
+    if text.isascii():
+        return len(text)
+    return sum(_char_width(char) for char in text)
+
+
+def shorten(name: str, width: int, ascii_only: bool = False) -> str:
+    """A name within ``width`` columns, keeping the part that tells destinations apart.
+
+    An IPv6 address loses its middle, a name with a port keeps the port, any other name loses its
+    end.
+
+    Args:
+        name: escaped text.
+        width: columns, at least 1.
+        ascii_only: mark the cut with ``~`` rather than an ellipsis.
+    """
+    if display_width(name) <= width:
+        return name
+    mark = ELLIPSIS_ASCII if ascii_only else ELLIPSIS
+    if width <= 3:
+        return _head(name, width - 1) + mark
+    host, colon, port = name.rpartition(":")
+    if name.count(":") >= 2:
+        tail_width = (width - 1) // 2
+        if host.endswith("]"):
+            tail_width = max(tail_width, min(len(port) + 4, width - 4))
+        return _head(name, width - 1 - tail_width) + mark + name[-tail_width:]
+    if colon and port.isdigit() and width > len(port) + 3:
+        return _head(host, width - len(port) - 2) + mark + colon + port
+    return _head(name, width - 1) + mark
+
+
+def _escaped(char: str, ascii_only: bool) -> str:
+    if char == "\\":
+        return "\\\\"
+    if char.isprintable() and (char.isascii() or not ascii_only):
+        return char
+    code = ord(char)
+    if code <= 0xFF:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
+
+
+def _char_width(char: str) -> int:
+    if unicodedata.category(char) in ("Mn", "Me"):
+        return 0
+    return 2 if unicodedata.east_asian_width(char) in "WF" else 1
+
+
+def _head(text: str, width: int) -> str:
+    """As many leading characters as fit."""
+    used = 0
+    for i, char in enumerate(text):
+        used += _char_width(char)
+        if used > width:
+            return text[:i]
+    return text

@@ -1,0 +1,124 @@
+"""The command line: what may be given, and what it means.
+
+Takes the arguments, gives frozen ``Options``, or ``UsageError`` with one line that says what is
+wrong. Opens nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from trtop import values
+from trtop.arguments import Color, UsageError, make_parser
+from trtop.columns import Threshold
+from trtop.reporters import Format
+from trtop_core.config import EngineConfig
+from trtop_core.records import NS_PER_S, Window
+from trtop_core.view import View
+
+STDIN = "-"
+
+MIN_WIDTH = 20
+"""Columns; below this a table cannot be read."""
+
+HINT = "no capture given; try: trtop FILE.pcap, or tcpdump -w - | trtop -, or trtop --help"
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the user asked for.
+
+    Attributes:
+        inputs: paths, ``-`` for standard input; at least one.
+        engine: how packets are read.
+        view: what a report shows.
+        report_format: how it is written.
+        with_bins: JSON holds the sketches' bins.
+        follow: files are still being written.
+        interval_s: wall-clock seconds between reports; None for a final one only, or by default.
+        out_prefix: where a copy of the final report goes, without its suffixes.
+        color: when to use colour.
+        width: columns of the table; None asks the terminal.
+        with_progress: show progress on a terminal.
+        thresholds: by column key, instead of the columns' own.
+    """
+
+    inputs: tuple[str, ...]
+    engine: EngineConfig
+    view: View
+    report_format: Format = Format.TABLE
+    with_bins: bool = False
+    follow: bool = False
+    interval_s: float | None = None
+    out_prefix: str | None = None
+    color: Color = Color.AUTO
+    width: int | None = None
+    with_progress: bool = True
+    thresholds: dict[str, Threshold] = field(default_factory=dict)
+
+
+def parse(argv: Sequence[str]) -> Options:
+    """Read the command line.
+
+    Raises:
+        UsageError: it makes no sense.
+        SystemExit: ``--help`` or ``--version`` was printed.
+    """
+    given = make_parser().parse_args(argv)
+    inputs = (*given.more_inputs, *given.inputs)
+    if not inputs:
+        raise UsageError(HINT)
+    if inputs.count(STDIN) > 1:
+        raise UsageError("standard input (-) can be read only once")
+    if given.bins and given.format not in (Format.JSON, Format.NDJSON):
+        raise UsageError("--bins goes with --format json or ndjson")
+    if given.width is not None and given.width < MIN_WIDTH:
+        raise UsageError(f"--width is at least {MIN_WIDTH} columns")
+    try:
+        engine, view = _engine_config(given), _view(given)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    return Options(
+        inputs=inputs,
+        engine=engine,
+        view=view,
+        report_format=given.format,
+        with_bins=given.bins,
+        follow=given.follow,
+        interval_s=given.interval,
+        out_prefix=given.out,
+        color=given.color,
+        width=given.width,
+        with_progress=not given.no_progress,
+        thresholds={key: limit for part in given.high for key, limit in part.items()},
+    )
+
+
+def _engine_config(given: argparse.Namespace) -> EngineConfig:
+    chosen: dict[str, Any] = {}
+    if given.idle_timeout is not None:
+        chosen["idle_timeout_ns"] = max(1, round(given.idle_timeout * NS_PER_S))
+    if given.max_connections is not None:
+        chosen["max_connections"] = given.max_connections
+    return EngineConfig(
+        local=tuple(network for part in given.local for network in part),
+        direction=given.direction,
+        group_by=given.group_by,
+        decap=not given.no_decap,
+        windows=() if given.window is Window.ALL else (given.window,),
+        **chosen,
+    )
+
+
+def _view(given: argparse.Namespace) -> View:
+    return View(
+        window=given.window,
+        group_by=given.group_by,
+        sort=given.sort,
+        descending=(given.sort not in values.ASCENDING) != given.reverse,
+        limit=given.limit,
+        percentile=given.percentile,
+    )

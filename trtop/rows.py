@@ -1,0 +1,167 @@
+"""Rows of a snapshot, with quantiles worked out for whole columns at once.
+
+Takes a snapshot, gives rows that answer as ``snapshot.Row`` does, only faster: a report of 100,000
+destinations asks millions of questions. Never computes a number in another way than the core.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from trtop_core.records import COUNTERS, GAUGES, SKETCHES
+from trtop_core.snapshot import (
+    DETAIL_PERCENTILES,
+    TOTALS_NAME,
+    Row,
+    Snapshot,
+    Table,
+    destination_names,
+)
+
+ROWS_PER_BLOCK = 1024
+"""Rows whose columns are worked out together: bounds the memory of a report."""
+
+
+Column = list[Any] | dict[str, list[Any]]
+"""One field of many rows; of a sketch, each of its fields."""
+
+
+class Figures:
+    """The columns of one table as Python lists, each worked out when it is first asked for."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+        self._counters: dict[str, list[int]] = {}
+        self._quantiles: dict[tuple[str, float], list[int]] = {}
+        self._stats: dict[str, tuple[list[int], ...]] = {}
+
+    def counter(self, name: str) -> list[int]:
+        """A counter or gauge of every row."""
+        if name not in self._counters:
+            self._counters[name] = self._table.counters[name].tolist()
+        return self._counters[name]
+
+    def quantiles(self, sketch: str, percentile: float) -> list[int]:
+        """A percentile of every row in ns (``reuse``: responses), -1 without samples."""
+        key = sketch, percentile
+        if key not in self._quantiles:
+            column = self._table.sketches[sketch]
+            self._quantiles[key] = column.quantiles(percentile).tolist()
+        return self._quantiles[key]
+
+    def stats(self, sketch: str) -> tuple[list[int], ...]:
+        """Count, sum, min and max of every row."""
+        if sketch not in self._stats:
+            column = self._table.sketches[sketch]
+            counts, lows, highs = (column.stats[name].tolist() for name in ("count", "min", "max"))
+            self._stats[sketch] = counts, column.sums(), lows, highs
+        return self._stats[sketch]
+
+    def bins(self, sketch: str, idx: int) -> list[list[int]]:
+        """The bins of one row as [bin number, samples]."""
+        column = self._table.sketches[sketch]
+        at = slice(column.indptr[idx], column.indptr[idx + 1])
+        return np.stack([column.bins[at], column.counts[at]], axis=1).tolist()  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True, slots=True)
+class QuickRow(Row):
+    """A row that looks its numbers up in columns already worked out.
+
+    Attributes:
+        figures: the columns of the row's table.
+    """
+
+    figures: Figures
+
+    def count(self, name: str) -> int:
+        """A counter or gauge under its own name."""
+        return self.figures.counter(name)[self.idx]
+
+    def samples(self, sketch: str) -> int:
+        """How many samples a sketch has."""
+        return self.figures.stats(sketch)[0][self.idx]
+
+    def quantile(self, sketch: str, percentile: float) -> int | None:
+        """A percentile in ns (``reuse``: responses), None without samples."""
+        value = self.figures.quantiles(sketch, percentile)[self.idx]
+        return None if value < 0 else value
+
+    def sketch_record(self, sketch: str, with_bins: bool = False) -> dict[str, Any]:
+        """What ``Row.sketch_record`` gives."""
+        unit = "" if sketch == "reuse" else "_ns"
+        n_samples, total, low, high = (column[self.idx] for column in self.figures.stats(sketch))
+        record: dict[str, Any] = {"count": n_samples, f"sum{unit}": total}
+        record[f"min{unit}"] = low if n_samples else None
+        record[f"max{unit}"] = high if n_samples else None
+        for percentile in DETAIL_PERCENTILES:
+            record[f"p{percentile}{unit}"] = self.quantile(sketch, percentile)
+        if with_bins:
+            record["bins"] = self.figures.bins(sketch, self.idx)
+        return record
+
+
+def record_columns(snapshot: Snapshot) -> Iterator[dict[str, Column]]:
+    """The records of all rows without bins, column by column, block by block.
+
+    Gives, for each block of rows, the fields of ``Row.record`` in its order: a list of values, or for
+    a sketch a dictionary of lists. Unknown is None.
+    """
+    for block in _blocks(snapshot):
+        columns: dict[str, Column] = {"destination": [row.name for row in block]}
+        figures = block[0].figures
+        for name in COUNTERS + GAUGES:
+            columns[name] = figures.counter(name)
+        columns["syn_rate"] = [row.rate("syn") for row in block]
+        columns["est_rate"] = [row.rate("est") for row in block]
+        columns["completeness"] = [row.completeness for row in block]
+        columns["suspect"] = [row.suspect for row in block]
+        for sketch in SKETCHES:
+            columns[sketch] = _sketch_columns(figures, sketch)
+        yield columns
+
+
+def _sketch_columns(figures: Figures, sketch: str) -> dict[str, list[Any]]:
+    """What ``Row.sketch_record`` gives for each row, as lists."""
+    unit = "" if sketch == "reuse" else "_ns"
+    counts, sums, lows, highs = figures.stats(sketch)
+    columns: dict[str, list[Any]] = {"count": counts, f"sum{unit}": sums}
+    for name, values in (("min", lows), ("max", highs)):
+        columns[f"{name}{unit}"] = [
+            value if count else None for value, count in zip(values, counts, strict=True)
+        ]
+    for percentile in DETAIL_PERCENTILES:
+        columns[f"p{percentile}{unit}"] = [
+            None if value < 0 else value for value in figures.quantiles(sketch, percentile)
+        ]
+    return columns
+
+
+def quick_rows(snapshot: Snapshot) -> Iterator[QuickRow]:
+    """The rows of a snapshot in its order."""
+    for block in _blocks(snapshot):
+        yield from block
+
+
+def _blocks(snapshot: Snapshot) -> Iterator[list[QuickRow]]:
+    """The rows of a snapshot in its order, block by block."""
+    loss = snapshot.window_health.loss
+    n_rows = len(snapshot.table)
+    for start in range(0, n_rows, ROWS_PER_BLOCK):
+        table = snapshot.table.take(np.arange(start, min(start + ROWS_PER_BLOCK, n_rows)))
+        figures = Figures(table)
+        yield [
+            QuickRow(table, idx, snapshot.span_ns, loss, name, figures)
+            for idx, name in enumerate(destination_names(table.keys))
+        ]
+
+
+def quick_totals(snapshot: Snapshot) -> QuickRow:
+    """The row of all destinations together."""
+    figures = Figures(snapshot.total)
+    loss = snapshot.window_health.loss
+    return QuickRow(snapshot.total, 0, snapshot.span_ns, loss, TOTALS_NAME, figures)

@@ -1,0 +1,149 @@
+"""One run of the command: packets in, reports out.
+
+Takes options and surroundings, drives a capture through an engine, shows how far it is, and writes
+the reports. Gives the exit status. Errors of the surroundings are raised, not printed.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from trtop.display import Display, make_display
+from trtop.escape import escape
+from trtop.interrupt import Interrupt
+from trtop.linktypes import link_type_name
+from trtop.options import Options
+from trtop.reporters import JsonReporter, Reporter, TableReporter, make_reporter
+from trtop.surroundings import Surroundings, is_live
+from trtop.table import TableStyle
+from trtop_core.engine import Engine
+from trtop_core.errors import (
+    EXIT_INCOMPLETE,
+    EXIT_OK,
+    EXIT_UNUSABLE,
+    DamagedCaptureError,
+    TrtopError,
+)
+from trtop_core.snapshot import Snapshot
+from trtop_core.sources import IDLE, Source, open_capture
+
+EXIT_SIGNALLED = 128
+"""Plus the number of the signal: the shells' convention."""
+
+DRAIN_S = 0.5
+"""After Ctrl-C in ``tcpdump -w - | trtop -`` tcpdump still hands over what it holds."""
+
+SEED_BYTES = 16
+
+TABLE_SUFFIX = ".trtop"
+JSON_SUFFIX = ".json"
+
+
+def run(options: Options, around: Surroundings) -> int:
+    """Measure and report.
+
+    Returns:
+        The exit status.
+
+    Raises:
+        TrtopError: nothing could be measured, or a report cannot be written.
+        KeyboardInterrupt: the user asked twice.
+    """
+    if options.out_prefix is not None:
+        _check_prefix(options.out_prefix)
+    live = is_live(options)
+    engine = Engine(options.engine, os.urandom(SEED_BYTES))
+    reporter = make_reporter(
+        options.report_format, around.stdout, around.table_style(options), options.with_bins
+    )
+    is_read, is_listening = True, True
+    with Interrupt(around.monotonic_s, DRAIN_S if live else 0) as interrupt:
+        with open_capture(options.inputs, follow=options.follow) as source:
+            try:
+                with make_display(options, around, reporter, live) as display:
+                    _measure(engine, source, display, interrupt)
+            except BrokenPipeError:
+                is_listening = False
+            except TrtopError as error:  # raised after all that could be read
+                is_read = error.exit_status != EXIT_UNUSABLE
+        errors = _worth_telling(source.errors, live and interrupt.signal is not None)
+        engine.finish()
+        if is_read:
+            snapshot = engine.snapshot(options.view)
+            if options.out_prefix is not None:
+                _write_copies(snapshot, options)
+            if is_listening:
+                _report(reporter, snapshot)
+        _complain(errors, engine.unsupported_link_types, options, around)
+    if not is_read:
+        return EXIT_UNUSABLE
+    if interrupt.signal is not None and not live:
+        return EXIT_SIGNALLED + interrupt.signal
+    return EXIT_INCOMPLETE if errors or engine.unsupported_link_types else EXIT_OK
+
+
+def _measure(engine: Engine, source: Source, display: Display, interrupt: Interrupt) -> None:
+    """Read until the capture ends or the user has had enough."""
+    for batch in source:
+        if len(batch) or batch.counters or batch.n_untimed:
+            engine.feed(batch)
+        if interrupt.is_due(is_idle=batch is IDLE):
+            return
+        display.tick(engine, source)
+
+
+def _worth_telling(errors: Sequence[TrtopError], is_ended_by_user: bool) -> Sequence[TrtopError]:
+    """Ctrl-C ends the other side of a pipe too, maybe inside a packet: that is no error."""
+    is_cut = bool(errors) and isinstance(errors[-1], DamagedCaptureError)
+    return errors[:-1] if is_ended_by_user and is_cut else errors
+
+
+def _report(reporter: Reporter, snapshot: Snapshot) -> None:
+    try:
+        reporter.report(snapshot)
+    except BrokenPipeError:
+        return  # `trtop | head`: the reader has seen enough
+
+
+def _complain(
+    errors: Sequence[TrtopError],
+    link_types: dict[int, int],
+    options: Options,
+    around: Surroundings,
+) -> None:
+    """One line on stderr for each thing that could not be read."""
+    for error in errors:
+        around.stderr.write(f"trtop: {escape(str(error))}\n")
+    where = f"{escape(options.inputs[0])}: " if len(options.inputs) == 1 else ""
+    for link_type, n_packets in sorted(link_types.items()):
+        amount = f"{n_packets:,} packet{'' if n_packets == 1 else 's'}"
+        name = link_type_name(link_type)
+        around.stderr.write(f"trtop: {where}unsupported link type {name}: {amount} not decoded\n")
+
+
+def _check_prefix(prefix: str) -> None:
+    """Fail before the capture is read rather than after."""
+    folder = Path(prefix).parent
+    if not folder.is_dir() or not os.access(folder, os.W_OK):
+        raise TrtopError(f"--out {prefix}: {folder} is no folder that can be written to")
+
+
+def _write_copies(snapshot: Snapshot, options: Options) -> None:
+    """The final report as files, each complete or absent."""
+    style = TableStyle(thresholds=options.thresholds)
+    for suffix in (TABLE_SUFFIX, JSON_SUFFIX):
+        path = f"{options.out_prefix}{suffix}"
+        part = f"{path}.part"
+        try:
+            with open(part, "w", encoding="utf-8") as stream:
+                reporter: Reporter = (
+                    TableReporter(stream, style)
+                    if suffix == TABLE_SUFFIX
+                    else JsonReporter(stream, options.with_bins)
+                )
+                reporter.report(snapshot)
+            os.replace(part, path)
+        except OSError as error:
+            raise TrtopError(f"{path}: cannot be written: {error.strerror}") from error

@@ -1,0 +1,76 @@
+"""The table redrawn in place while packets arrive.
+
+Takes snapshots, draws each over the one before on the terminal's alternate screen, so that the
+shell's own screen is untouched. Whatever happens, leaving the context gives the terminal back.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import TracebackType
+from typing import TextIO
+
+import numpy as np
+
+from trtop.table import DIM, TableStyle, render
+from trtop_core.snapshot import Snapshot
+
+ENTER = "\x1b[?1049h\x1b[?25l"
+LEAVE = "\x1b[?25h\x1b[?1049l"
+HOME = "\x1b[H"
+CLEAR_TO_LINE_END = "\x1b[K"
+CLEAR_BELOW = "\x1b[J"
+
+HINT = "Ctrl-C ends with the final report"
+
+
+class Screen:
+    """Draws tables over each other.
+
+    Args:
+        stream: a terminal.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._is_entered = False
+
+    def __enter__(self) -> Screen:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._is_entered:
+            self._stream.write(LEAVE)
+            self._stream.flush()
+
+    def draw(self, snapshot: Snapshot, style: TableStyle, n_lines: int) -> None:
+        """Draw one table.
+
+        Args:
+            snapshot: what it shows.
+            style: how it is drawn.
+            n_lines: of the terminal.
+        """
+        lines = fit_lines(snapshot, style, n_lines - 1)
+        hint = HINT[: style.width or len(HINT)]
+        body = "".join(f"{line}{CLEAR_TO_LINE_END}\r\n" for line in lines)
+        frame = HOME + body + style.paint(hint, DIM) + CLEAR_TO_LINE_END + CLEAR_BELOW
+        opening, self._is_entered = "" if self._is_entered else ENTER, True
+        self._stream.write(opening + frame)
+        self._stream.flush()
+
+
+def fit_lines(snapshot: Snapshot, style: TableStyle, n_lines: int) -> list[str]:
+    """The table with as many rows as ``n_lines`` lines hold; what is below them is left out."""
+    lines = list(render(snapshot, style))
+    excess = len(lines) - n_lines
+    if excess > 0:
+        n_rows = max(0, len(snapshot.table) - excess - 1)
+        table = snapshot.table.take(np.arange(n_rows))
+        lines = list(render(replace(snapshot, table=table), style))
+    return lines[:n_lines]
