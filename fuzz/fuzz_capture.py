@@ -1,0 +1,183 @@
+"""Fuzz target: any bytes give a report or a ``TrtopError``.
+
+Bytes go through the reader in pieces, the engine with small tables and all windows, and end as a
+record. Runs under atheris (coverage-guided, where it is installed) or with a mutator of its own::
+
+    python fuzz/fuzz_capture.py CORPUS… --seconds 60 [--seed 1]
+    python fuzz/fuzz_capture.py --atheris CORPUS_FOLDER [libFuzzer options]
+
+The first byte of an input chooses how it is cut into pieces and how the engine is set up.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ipaddress
+import json
+import random
+import struct
+import sys
+import time
+from pathlib import Path
+
+from trtop_core import Engine, EngineConfig, TrtopError, View
+from trtop_core.records import COUNTERS, GAUGES, Direction, GroupBy, Window
+from trtop_core.savefile import CaptureReader
+
+PIECES = (1, 7, 64, 1000, 1 << 20)
+MAX_PIECES = 500
+WINDOWS = (Window.LAST_10_S, Window.LAST_60_S, Window.LAST_300_S)
+LOCAL = (ipaddress.ip_network("10.0.0.0/8"), ipaddress.ip_network("192.168.0.0/16"))
+
+MAX_INPUT_BYTES = 1 << 13
+
+
+def configs() -> list[EngineConfig]:
+    """Engines that differ in what they keep; tables so small that they overflow."""
+    return [
+        EngineConfig(max_connections=7, max_destinations=3, windows=WINDOWS),
+        EngineConfig(max_connections=100, group_by=GroupBy.ADDR_PORT, windows=WINDOWS[:1]),
+        EngineConfig(max_connections=1, local=LOCAL, direction=Direction.BOTH, decap=False),
+        EngineConfig(max_connections=1000, idle_timeout_ns=1_000_000, direction=Direction.IN),
+    ]
+
+
+CONFIGS = configs()
+
+
+def run_one(data: bytes) -> bool:
+    """One input; True if it was read to its end.
+
+    Raises:
+        Exception: a finding, unless it is a ``TrtopError``.
+    """
+    if not data:
+        return False
+    choice, content = data[0], data[1:]
+    config = CONFIGS[choice % len(CONFIGS)]
+    piece = max(PIECES[choice // len(CONFIGS) % len(PIECES)], len(content) // MAX_PIECES)
+    engine = Engine(config, bytes(range(16)))
+    reader = CaptureReader()
+    is_whole = True
+    try:
+        for at in range(0, len(content), piece):
+            for batch in reader.feed(content[at : at + piece]):
+                engine.feed(batch)
+        reader.finish()
+    except TrtopError as error:
+        is_whole = False
+        assert "\n" not in str(error)
+    for window in (Window.ALL, *config.windows):
+        check(engine, View(window=window, group_by=config.group_by, sort="net_rtt"), False)
+    engine.finish()
+    check(engine, View(group_by=config.group_by), with_record=choice > 0xF0)
+    return is_whole
+
+
+def check(engine: Engine, view: View, with_record: bool) -> None:
+    """A snapshot keeps its invariants and can be written down."""
+    snapshot = engine.snapshot(view)
+    for table in (snapshot.table, snapshot.total):
+        counters = table.counters
+        for name in COUNTERS + GAUGES:
+            assert (counters[name] < 1 << 62).all(), name
+        assert (counters["refused"] <= counters["rst_in"]).all()
+        assert (counters["rst"] == counters["rst_in"] + counters["rst_out"]).all()
+        if view.window is Window.ALL:
+            assert (counters["responses"] <= counters["requests"]).all()
+        for name, column in table.sketches.items():
+            assert column.stats["count"].sum() == column.counts.sum(), name
+    if with_record:
+        json.dumps(snapshot.record(with_bins=True), allow_nan=False)
+
+
+def mutate(rng: random.Random, data: bytes, others: list[bytes]) -> bytes:
+    """A variation of an input: bytes, words, blocks moved, cut, repeated or taken from another."""
+    out = bytearray(data)
+    for _ in range(rng.choice((1, 1, 2, 4, 16))):
+        if not out:
+            return bytes([rng.randrange(256)])
+        at = rng.randrange(len(out))
+        kind = rng.randrange(8)
+        if kind == 0:
+            out[at] = rng.randrange(256)
+        elif kind == 1:
+            out[at] ^= 1 << rng.randrange(8)
+        elif kind == 2:
+            word = rng.choice((0, 1, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, len(out), rng.getrandbits(32)))
+            order = rng.choice("<>")
+            out[at : at + 4] = struct.pack(f"{order}I", word)
+        elif kind == 3:
+            del out[at : at + rng.randrange(1, 64)]
+        elif kind == 4:
+            block = out[at : at + rng.randrange(1, 512)]
+            to = rng.randrange(len(out) + 1)
+            out[to:to] = block
+        elif kind == 5:
+            del out[at:]
+        elif kind == 6:
+            other = rng.choice(others)
+            start = rng.randrange(len(other) or 1)
+            out[at : at + rng.randrange(1, 256)] = other[start : start + rng.randrange(1, 256)]
+        else:
+            out[at : at + 2] = struct.pack(">H", rng.choice((0, 1, 20, 40, 0x4500, 0x0800, 0xFFFF)))
+    if out and rng.random() < 0.3:
+        out[0] = rng.randrange(256)
+    return bytes(out[:MAX_INPUT_BYTES])
+
+
+def read_corpus(paths: list[Path]) -> list[bytes]:
+    """Captures as inputs: every file, cut to a length that runs fast."""
+    files: list[Path] = []
+    for path in paths:
+        files += sorted(p for p in path.iterdir() if p.is_file()) if path.is_dir() else [path]
+    return [bytes([n % 256]) + f.read_bytes()[: MAX_INPUT_BYTES // 2] for n, f in enumerate(files)]
+
+
+def run_mutator(paths: list[Path], seconds: float, seed: int) -> int:
+    """Mutate a corpus for a while; the exit status."""
+    rng = random.Random(seed)
+    corpus = read_corpus(paths)
+    if not corpus:
+        sys.exit("fuzz_capture: no captures to start from")
+    n_runs = n_whole = 0
+    start_s = last_s = time.monotonic()
+    for data in corpus:
+        run_one(data)
+    while (now_s := time.monotonic()) - start_s < seconds:
+        data = mutate(rng, rng.choice(corpus), corpus)
+        try:
+            n_whole += run_one(data)
+        except BaseException:
+            Path("fuzz-finding.bin").write_bytes(data)
+            print(f"fuzz_capture: finding after {n_runs:,} runs, kept in fuzz-finding.bin")
+            raise
+        n_runs += 1
+        # An input that was read to its end is worth varying again.
+        if rng.random() < 0.01:
+            corpus[rng.randrange(len(corpus))] = data
+        if now_s - last_s > 60:
+            last_s = now_s
+            print(f"{n_runs:,} runs, {n_whole:,} read whole, {now_s - start_s:.0f} s", flush=True)
+    print(f"no finding: {n_runs:,} runs, {n_whole:,} read whole, {seconds:.0f} s, seed {seed}")
+    return 0
+
+
+def main() -> int:
+    """Choose between atheris and the mutator."""
+    if sys.argv[1:2] == ["--atheris"]:
+        import atheris
+
+        atheris.Setup([sys.argv[0], *sys.argv[2:]], lambda data: run_one(data) and None)
+        atheris.Fuzz()
+        return 0
+    parser = argparse.ArgumentParser(description="Fuzz the readers, the decoder and the engine.")
+    parser.add_argument("corpus", nargs="+", type=Path)
+    parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    return run_mutator(options.corpus, options.seconds, options.seed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,334 @@
+import json
+import os
+import pty
+import signal
+import struct
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from builders_savefile import write_pcap
+
+from trtop import cli, run
+from trtop.screen import ENTER, LEAVE
+from trtop_core.batch import PacketBatch
+from trtop_core.sources import Source, open_capture
+
+ROOT = Path(__file__).parent.parent
+
+TIMEOUT_S = 60
+
+FIRST_NS = 1_714_565_000 * 10**9
+MS = 1_000_000
+
+SYN, ACK, SYN_ACK, FIN_ACK, RST = 2, 16, 18, 17, 4
+
+FDDI = 10
+
+N_CONNECTIONS = 23
+
+
+def segment(client: int, flags: int, seq: int, ack: int, data: bytes = b"") -> bytes:
+    """A segment of connection `client` to or from 192.0.2.7:443; a server's flags are negative."""
+    ends = [(bytes([10, 0, 0, 1]), 40_000 + client), (bytes([192, 0, 2, 7]), 443)]
+    (src, src_port), (dst, dst_port) = ends if flags > 0 else ends[::-1]
+    tcp = struct.pack("!HHIIBBHHH", src_port, dst_port, seq, ack, 0x50, abs(flags), 65_000, 0, 0)
+    total = 20 + len(tcp) + len(data)
+    ip = struct.pack("!BBHHHBBH4s4s", 0x45, 0, total, seq & 0xFFFF, 0, 64, 6, 0, src, dst)
+    return bytes(12) + b"\x08\x00" + ip + tcp + data
+
+
+def conversation(client: int, start_ns: int) -> list[tuple[int, bytes]]:
+    """One connection: opened in 3 ms, one request answered after 40 ms, closed by the client."""
+    steps = [
+        (0, segment(client, SYN, 100, 0)),
+        (3, segment(client, -SYN_ACK, 500, 101)),
+        (3, segment(client, ACK, 101, 501)),
+        (4, segment(client, ACK, 101, 501, b"GET")),
+        (44, segment(client, -ACK, 501, 104, b"200")),
+        (45, segment(client, FIN_ACK, 104, 504)),
+        (46, segment(client, -FIN_ACK, 504, 105)),
+        (47, segment(client, ACK, 105, 505)),
+    ]
+    return [(start_ns + at * MS, packet) for at, packet in steps]
+
+
+def packets() -> list[tuple[int, bytes]]:
+    return [step for i in range(N_CONNECTIONS) for step in conversation(i, FIRST_NS + i * 100 * MS)]
+
+
+@pytest.fixture
+def capture(tmp_path: Path) -> Path:
+    path = tmp_path / "busy.pcap"
+    path.write_bytes(write_pcap(packets()))
+    return path
+
+
+def environment(**more: str) -> dict[str, str]:
+    kept = {k: v for k, v in os.environ.items() if k not in ("NO_COLOR", "COLUMNS")}
+    return {**kept, "PYTHONPATH": str(ROOT), "PYTHONUTF8": "1", **more}
+
+
+def trtop(*args: str | Path, stdin: bytes = b"", **env: str) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
+        [sys.executable, "-m", "trtop", *map(str, args)],
+        input=stdin,
+        capture_output=True,
+        env=environment(**env),
+        timeout=TIMEOUT_S,
+        check=False,
+    )
+    return subprocess.CompletedProcess(
+        done.args, done.returncode, done.stdout.decode(), done.stderr.decode()
+    )
+
+
+def start(*args: str | Path, **streams: object) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "trtop", *map(str, args)]
+    return subprocess.Popen(command, env=environment(TERM="xterm"), **streams)  # type: ignore[call-overload, no-any-return]
+
+
+def test_a_capture_of_23_connections_shows_23_and_succeeds(capture: Path) -> None:
+    done = trtop(capture, "--format", "json")
+    assert (done.returncode, done.stderr) == (0, "")
+    document = json.loads(done.stdout)
+    assert [row["destination"] for row in document["destinations"]] == ["192.0.2.7"]
+    totals = document["totals"]
+    counted = {name: totals[name] for name in ("syn", "synack", "est", "fin_out", "responses")}
+    assert set(counted.values()) == {N_CONNECTIONS}
+    assert totals["connect_latency"]["max_ns"] == 3 * MS
+    assert totals["response_time"]["min_ns"] == 40 * MS
+
+
+def test_the_table_shows_the_same(capture: Path) -> None:
+    done = trtop(capture)
+    row = next(line for line in done.stdout.splitlines() if line.startswith(" 192.0.2.7"))
+    assert "23(100%)" in row
+    assert "3ms" in row
+    assert "40ms" in row
+    assert "\x1b" not in done.stdout
+
+
+def test_standard_input_and_the_classic_option_read_the_same(capture: Path) -> None:
+    from_file = trtop("-i", capture, "--format", "csv").stdout
+    from_pipe = trtop("-", "--format", "csv", stdin=capture.read_bytes()).stdout
+    assert from_file == from_pipe
+    assert from_file.count("\n") == 2
+
+
+def test_a_capture_without_packets_is_an_empty_table(tmp_path: Path) -> None:
+    path = tmp_path / "empty.pcap"
+    path.write_bytes(write_pcap([]))
+    done = trtop(path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "no connections" in done.stdout
+
+
+def test_a_cut_off_capture_is_reported_and_then_told(capture: Path) -> None:
+    capture.write_bytes(capture.read_bytes()[:-5])
+    done = trtop(capture, "--format", "json")
+    assert done.returncode == 2
+    assert json.loads(done.stdout)["totals"]["syn"] == N_CONNECTIONS
+    assert done.stderr.startswith(f"trtop: {capture}: ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_what_is_no_capture_gives_no_table(tmp_path: Path) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_bytes(b"hello, this is not a capture at all\n" * 10)
+    done = trtop(path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(f"trtop: {path}: not a pcap")
+    assert done.stderr.count("\n") == 1
+
+
+def test_one_good_file_of_two_is_reported_and_the_other_told(capture: Path, tmp_path: Path) -> None:
+    bad = tmp_path / "bad.pcap"
+    bad.write_bytes(b"no capture")
+    done = trtop(bad, capture)
+    assert done.returncode == 2
+    assert "23(100%)" in done.stdout
+    assert done.stderr.count("\n") == 1
+    assert str(bad) in done.stderr
+
+
+def test_a_missing_file_is_told_in_one_line(tmp_path: Path) -> None:
+    done = trtop(tmp_path / "missing.pcap")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_file_name_cannot_write_to_the_terminal(tmp_path: Path) -> None:
+    done = trtop(f"{tmp_path}/\x1b[31mred\udcff")
+    assert done.returncode == 1
+    assert "\\x1b[31mred" in done.stderr
+    assert "\x1b" not in done.stderr
+
+
+def test_an_unsupported_link_type_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "ring.pcap"
+    path.write_bytes(write_pcap([(FIRST_NS, bytes(60))] * 1333, link_type=FDDI))
+    done = trtop(path)
+    assert done.returncode == 2
+    said = f"trtop: {path}: unsupported link type 10 (FDDI): 1,333 packets not decoded\n"
+    assert done.stderr == said
+    assert "link type 1,333" in done.stdout
+
+
+@pytest.mark.parametrize("args", [[], ["--nonsense", "x"], ["--sort", "x", "y"], ["-i"]])
+def test_a_wrong_command_line_is_one_line_and_status_1(args: list[str]) -> None:
+    done = trtop(*args)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("trtop: ")
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("args", [["--help"], ["--version"], ["-h"], ["-V"]])
+def test_help_and_version_succeed_on_standard_output(args: list[str]) -> None:
+    done = trtop(*args)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(("usage: trtop", "trtop "))
+    assert max(map(len, done.stdout.splitlines())) <= 100
+
+
+def test_a_reader_that_goes_away_ends_it_quietly(capture: Path) -> None:
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    with start(capture, stdout=write_end, stderr=subprocess.PIPE) as process:
+        os.close(write_end)
+        _, said = process.communicate(timeout=TIMEOUT_S)
+    assert (process.returncode, said) == (0, b"")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full")
+def test_a_full_disk_is_told_in_one_line(capture: Path) -> None:
+    with open("/dev/full", "wb") as full:
+        process = start(capture, stdout=full, stderr=subprocess.PIPE)
+        _, said = process.communicate(timeout=TIMEOUT_S)
+    assert process.returncode == 1
+    assert said.startswith(b"trtop: ")
+    assert said.count(b"\n") == 1
+
+
+def test_the_final_report_is_copied_to_files(capture: Path, tmp_path: Path) -> None:
+    done = trtop(capture, "-o", tmp_path / "copy", "--format", "csv")
+    assert done.returncode == 0
+    assert done.stdout.startswith("clock_ns,")
+    assert "23(100%)" in (tmp_path / "copy.trtop").read_text(encoding="utf-8")
+    assert json.loads((tmp_path / "copy.json").read_text())["totals"]["syn"] == N_CONNECTIONS
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "busy.pcap", "copy.json", "copy.trtop",
+    ]  # fmt: skip
+
+
+def test_a_folder_that_cannot_be_written_to_is_told_before_reading(capture: Path) -> None:
+    done = trtop(capture, "-o", "/nonexistent/copy")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "--out /nonexistent/copy" in done.stderr
+
+
+def test_options_reach_the_engine(capture: Path) -> None:
+    by_port = trtop(capture, "--group-by", "addr,port", "--format", "csv").stdout
+    assert ",192.0.2.7:443," in by_port
+    incoming = trtop(capture, "--direction", "in", "--local", "192.0.2.0/24", "--format", "csv")
+    assert ",10.0.0.1," in incoming.stdout
+    foreign = json.loads(trtop(capture, "--local", "172.16.0.0/12", "--format", "json").stdout)
+    assert foreign["destinations"] == []
+    last = json.loads(trtop(capture, "--window", "10s", "--format", "json").stdout)
+    assert (last["window"], last["totals"]["syn"]) == ("10s", N_CONNECTIONS)
+    assert trtop(capture, "--limit", "0", "--format", "csv").stdout.count("\n") == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_live_capture_with_its_report(capture: Path, number: int) -> None:
+    process = start(
+        "-", "--format", "ndjson", "--interval", "0.05",
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    with process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(capture.read_bytes() + b"a part of the next packet"[:9])
+        process.stdin.flush()
+        for line in process.stdout:
+            record = json.loads(line)
+            if record["type"] == "capture" and record["totals"]["syn"] == N_CONNECTIONS:
+                break
+        process.send_signal(number)
+        process.stdin.close()
+        lines = process.stdout.read().splitlines()
+        said = process.stderr.read() if process.stderr else b""
+    assert (process.returncode, said) == (0, b"")
+    assert json.loads(lines[-1])["destination"] == "192.0.2.7"
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_while_reading_files_reports_what_was_measured(
+    number: int,
+    status: int,
+    capture: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    class Interrupted:
+        """A source during whose first batch the signal arrives."""
+
+        errors: tuple[()] = ()
+
+        def __init__(self, source: Source) -> None:
+            self._source = source
+
+        def __enter__(self) -> "Interrupted":
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            self._source.close()
+
+        def __iter__(self) -> Iterator[PacketBatch]:
+            for batch in self._source:
+                os.kill(os.getpid(), number)
+                yield batch
+
+    monkeypatch.setattr(run, "open_capture", lambda *a, **k: Interrupted(open_capture(*a, **k)))
+    assert cli.main([str(capture), str(capture), "--format", "json"]) == status
+    assert json.loads(capsys.readouterr().out)["totals"]["syn"] == N_CONNECTIONS
+
+
+def read_all(fd: int, into: bytearray) -> None:
+    while True:
+        try:
+            piece = os.read(fd, 65_536)
+        except OSError:  # the terminal is gone
+            return
+        if not piece:
+            return
+        into += piece
+
+
+def test_a_pipe_on_a_terminal_is_redrawn_and_ends_with_a_report(capture: Path) -> None:
+    master, slave = pty.openpty()
+    screen = bytearray()
+    process = start("-", "--interval", "0.05", "--color", "never", stdin=subprocess.PIPE,
+                    stdout=slave, stderr=slave)  # fmt: skip
+    os.close(slave)
+    reader = threading.Thread(target=read_all, args=(master, screen))
+    reader.start()
+    assert process.stdin is not None
+    process.stdin.write(capture.read_bytes())
+    process.stdin.flush()
+    waited = threading.Event()
+    for _ in range(TIMEOUT_S * 100):
+        if b"23(100%)" in screen:
+            break
+        waited.wait(0.01)
+    process.stdin.close()
+    assert process.wait(TIMEOUT_S) == 0
+    reader.join(TIMEOUT_S)
+    os.close(master)
+    text = screen.decode()
+    assert text.count(ENTER) == text.count(LEAVE) == 1
+    assert text.index(ENTER) < text.index("23(100%)") < text.index(LEAVE)
+    assert "23(100%)" in text[text.index(LEAVE) :]
