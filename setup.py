@@ -36,6 +36,9 @@ KERNELS = (
 CHECKED = os.environ.get("TRTOP_CHECKED") == "1"
 SANITIZE = os.environ.get("TRTOP_SANITIZE") == "1"
 
+N_JOBS = os.cpu_count() or 1
+"""Kernels compiled at a time."""
+
 
 def complain_about_missing_tools() -> None:
     """Stop with one line that says what to install, before a page of compiler errors."""
@@ -80,6 +83,7 @@ def extensions() -> list[Extension]:
     return cythonize(
         kernels,
         include_path=["ext"],
+        nthreads=N_JOBS,
         build_dir="build/checked" if CHECKED else "build/cython",
         compiler_directives={
             "language_level": 3,
@@ -95,4 +99,4 @@ def extensions() -> list[Extension]:
 
 if __name__ == "__main__":
     complain_about_missing_tools()
-    setup(ext_modules=extensions())
+    setup(ext_modules=extensions(), options={"build_ext": {"parallel": N_JOBS}})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -77,7 +78,7 @@ def test_any_split_of_any_variant_equals_whole(data: st.DataObject) -> None:
     stream = data.draw(st.sampled_from(small_captures()))
     cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=12)))
     edges = [0, *cuts, len(stream)]
-    pieces = [stream[start:end] for start, end in zip(edges, edges[1:], strict=False)]
+    pieces = [stream[start:end] for start, end in pairwise(edges)]
     headroom = data.draw(st.sampled_from((0, 3, 20, 64)))
     assert read_pieces(pieces, headroom) == read_pieces([stream])
 

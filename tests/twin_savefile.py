@@ -25,7 +25,7 @@ NO_CAPTURES = f"no captures in {CAPTURES}; set TRTOP_CAPTURES"
 
 MAX_CAPLEN = 262_144
 MAX_BLOCK = 1 << 24
-LIMIT_NS = 1 << 62
+LIMIT_NS = (1 << 62) - 1
 
 PacketTuple = tuple[int, int, bytes, int]  # ts_ns, link type, bytes, wire length
 

@@ -108,8 +108,8 @@ class QuickRow(Row):
 def record_columns(snapshot: Snapshot) -> Iterator[dict[str, Column]]:
     """The records of all rows without bins, column by column, block by block.
 
-    Gives, for each block of rows, the fields of ``Row.record`` in its order: a list of values, or for
-    a sketch a dictionary of lists. Unknown is None.
+    Gives, for each block of rows, the fields of ``Row.record`` in its order: a list of values, or
+    for a sketch a dictionary of lists. Unknown is None.
     """
     for block in _blocks(snapshot):
         columns: dict[str, Column] = {"destination": [row.name for row in block]}

@@ -327,7 +327,7 @@ def destination_names(keys: npt.NDArray[Any]) -> list[str]:
             continue
         addr = raw[16 * idx : 16 * idx + 16]
         if addr.startswith(_MAPPED):
-            name = "%d.%d.%d.%d" % tuple(addr[12:])
+            name = f"{addr[12]}.{addr[13]}.{addr[14]}.{addr[15]}"
             names.append(name if kind == _ADDR else f"{name}:{port}")
         else:
             name = str(ipaddress.IPv6Address(addr))
