@@ -21,7 +21,7 @@ from trtop_core._ends cimport close, evict, forget, time_out
 from trtop_core._records cimport TCP_ACK, TCP_RST, TCP_SYN, counter_row_t, segment_t
 from trtop_core._state cimport State, adjust_gauges, touch
 from trtop_core._table cimport NONE
-from trtop_core._turns cimport end_response, forget_turns
+from trtop_core._turns cimport forget_turns
 
 from trtop_core.records import TS_LIMIT_NS
 
@@ -108,8 +108,6 @@ cdef void turn_roles(State state, connection_t* c) noexcept nogil:
     cdef direction_t swapped = c.client
     cdef counter_row_t* row = touch(state, c.destination)
     cdef uint32_t shown = c.state
-    if not c.state & S_RST:
-        end_response(c, state.sketches)
     adjust_gauges(row, shown, shown | S_CLOSED)
     c.client = c.server
     c.server = swapped
