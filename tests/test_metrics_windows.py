@@ -134,14 +134,14 @@ def test_every_window_of_one_story() -> None:
     assert _row(_seen(stories, 205_000, Window.LAST_300_S))["est"] == OPENED["est"]
 
 
-# --- sketches --------------------------------------------------------------------------------------
+# --- sketches -------------------------------------------------------------------------------------
 
 
 def _quantile(values: list[int], percentile: float, sketch: int = 0) -> tuple[int | None, Any]:
     """A percentile of samples, and the exact statistics of their sketch."""
     engine = Engine(EngineConfig(), SEED)
     engine.feed(batch_of(Story().syn(0).packets(Telling())))
-    store: SketchStore = engine._state.sketches  # noqa: SLF001 - samples without packets
+    store: SketchStore = engine._state.sketches  # samples without packets
     for value in values:
         store.record(0, sketch, value)
     row = next(iter(engine.snapshot(View()).rows()))
@@ -193,7 +193,7 @@ def test_a_sum_may_exceed_64_bits() -> None:
     assert record["count"] == 9
 
 
-# --- merging ---------------------------------------------------------------------------------------
+# --- merging --------------------------------------------------------------------------------------
 
 PACKETS = generate(11, 120)
 
@@ -236,7 +236,7 @@ def test_engines_with_other_seeds_and_disjoint_connections_merge(
     assert merged.record(True) == whole.record(True)
 
 
-# --- bounds ----------------------------------------------------------------------------------------
+# --- bounds ---------------------------------------------------------------------------------------
 
 
 def test_a_full_table_evicts_the_longest_idle_and_counts_it() -> None:
