@@ -1,4 +1,4 @@
-"""Bytes, retransmissions, keep-alives, reordering, windows, streams (definitions §1, §5)."""
+"""Bytes, retransmissions, keepalives, reordering, windows, streams (definitions §1, §5)."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_data_on_a_syn_of_a_midstream_connection_counts() -> None:
     check(story, {"midstream": 1, "bytes_in": 3, "acked_bytes": 3}, OPEN)
 
 
-# --- keep-alives ----------------------------------------------------------------------------------
+# --- keepalives ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("payload", [b"", b"r"])
