@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import struct
 from typing import Any
 
@@ -589,3 +590,59 @@ def test_timestamps_are_clamped_so_that_no_difference_overflows() -> None:
     for ts_ns in (limit, limit + 1, 2**63 - 1, -limit, -limit - 1, -(2**63)):
         row = decode(batch_of([Packet(ts_ns, 1, ethernet(v4()), 60)])).columns[0]
         assert int(row["ts_ns"]) == max(-limit, min(limit, ts_ns))
+
+
+# --- anything ------------------------------------------------------------------------------------
+
+SEEDS: tuple[tuple[bytes, int], ...] = (
+    *[(outer(body, proto, is_v6), ETHERNET) for body, proto, _ in TUNNELS.values()
+      for is_v6 in (False, True)],
+    (pppoe(v4(), b"\xff\3\0\x21"), ETHERNET),
+    (tag(QINQ, v6(extension(FRAGMENT) + fragment(TCP, more=True) + SEGMENT, HOP_BY_HOP)), ETHERNET),
+    (ethernet(v6(extension(AH) + authentication(TCP) + SEGMENT, ROUTING)), ETHERNET),
+    (ethernet(labels(3, v4())), ETHERNET),
+    (ethernet(ipv4(A4, B4, SEGMENT, options=bytes(8))), ETHERNET),
+    (ethernet(v4(total_len=0)), ETHERNET),
+    (ethernet(v6(payload_len=0)), ETHERNET),
+    (sll(v4()), SLL),
+    (sll2(v6(), IPV6), SLL_2),
+    (v4(), RAW),
+    (struct.pack("<I", 30) + v6(), NULL),
+)  # fmt: skip
+TELLING_BYTES = (
+    0,
+    1,
+    3,
+    4,
+    5,
+    6,
+    8,
+    0x11,
+    17,
+    41,
+    43,
+    44,
+    47,
+    51,
+    60,
+    0x45,
+    0x60,
+    0x81,
+    0x86,
+    0xFF,
+)
+"""What fields of headers hold: a random byte seldom makes another header of one."""
+
+
+@pytest.mark.parametrize("number", range(len(SEEDS)))
+def test_kernels_and_twin_agree_on_damaged_packets(number: int) -> None:
+    rng = random.Random(number)
+    frame, link_type = SEEDS[number]
+    for _ in range(150):
+        damaged = bytearray(frame)
+        for _ in range(rng.choice((0, 1, 1, 2, 5))):
+            at = rng.randrange(len(damaged))
+            damaged[at] = rng.choice((rng.choice(TELLING_BYTES), rng.randrange(256)))
+        caplen = rng.choice((len(frame), rng.randrange(len(frame) + 1)))
+        wire_len = rng.choice((len(frame), len(frame), 0, 39, MIB, MIB + 90, 2**32 - 1))
+        seen(bytes(damaged), link_type, caplen, wire_len, decap=rng.random() < 0.9)
