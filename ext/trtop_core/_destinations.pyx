@@ -71,9 +71,9 @@ cdef class DestinationTable:
         items, _, raw = self.log.earliest(level, first_slot)
         shown = items < len(rows)
         items = items[shown]
-        before = raw[shown].copy().view(COUNTER_ROW).reshape(-1)
-        for name in COUNTER_ROW.names:
-            now[name][items] -= before[name]
+        # All fields are equally wide: rows of words subtract at once.
+        fields = now.view(np.uint64).reshape(len(now), len(COUNTER_ROW.names))
+        fields[items] -= raw[shown].view(np.uint64)
         for gauge in ("pending", "active"):
             now[gauge] = rows[gauge]
         return keys, now
