@@ -50,6 +50,25 @@ class SketchState:
         return SketchState(self.stats, self.page_keys[kept], self.pages[kept])
 
 
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """Every row of an engine, of a window or of all time.
+
+    Attributes:
+        keys: shape (n,), dtype ``records.DESTINATION_KEY``.
+        counters: shape (n,), dtype ``records.COUNTER_ROW``.
+        state: sketches of the same n destinations.
+        span_ns: capture time that they cover.
+        level: which window; None for all time.
+    """
+
+    keys: npt.NDArray[Any]
+    counters: npt.NDArray[Any]
+    state: SketchState
+    span_ns: int
+    level: int | None
+
+
 def pick_rows(
     keys: npt.NDArray[Any],
     counters: npt.NDArray[Any],
@@ -74,14 +93,14 @@ def pick_rows(
         column = None
     elif view.sort in SKETCHES:
         sketch = Sketch[view.sort.upper()]
-        table, _ = _write_out(keys, counters, state.only(sketch), visible, visible)
+        table, _ = write_out(keys, counters, state.only(sketch), visible, visible)
         merged = groups.merge_sketch(table.sketches[view.sort])
         column = merged.quantiles(view.percentile).astype(np.float64)
     else:
         column = counter_column(groups.merge_counters(counters[visible]), view)
     order = order_of(groups.keys, column, view)
     rows, ranks = groups.members_of(order)
-    table, total = _write_out(keys, counters, state, visible, visible[rows])
+    table, total = write_out(keys, counters, state, visible, visible[rows])
     if len(rows) == len(order):
         table = Table(groups.keys[order], table.counters, table.sketches)
     else:
@@ -146,14 +165,22 @@ class _Groups:
         return self._order[starts[ranks] + within], ranks
 
 
-def _write_out(
+def write_out(
     keys: npt.NDArray[Any],
     counters: npt.NDArray[Any],
     state: SketchState,
     visible: npt.NDArray[np.intp],
     rows: npt.NDArray[np.intp],
 ) -> tuple[Table, Table]:
-    """Some rows, in the order given, and the totals of all visible ones."""
+    """Some rows, in the order given, and the totals of all visible ones.
+
+    Args:
+        keys: as for ``pick_rows``.
+        counters: as for ``pick_rows``.
+        state: as for ``pick_rows``.
+        visible: rows that count in the totals.
+        rows: of these, the ones to give.
+    """
     ranks = np.full(len(keys), LEFT_OUT, np.int32)
     ranks[visible] = TOTALS_ONLY
     ranks[rows] = np.arange(len(rows), dtype=np.int32)

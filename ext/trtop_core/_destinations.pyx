@@ -78,6 +78,15 @@ cdef class DestinationTable:
             now[gauge] = rows[gauge]
         return keys, now
 
+    def saved(self, int level, first_slot, rows):
+        """Some rows as they were before their first change in each slot of a window.
+
+        Returns:
+            Row numbers and slots, shape (n,), uint32; counters, shape (n,).
+        """
+        items, slots, raw = self.log.records_of(level, first_slot, rows)
+        return items, slots, raw.view(COUNTER_ROW).reshape(-1)
+
     def first_slot(self, int level):
         """The earliest slot that is wholly known."""
         return self.log.first_slot(level)

@@ -166,6 +166,15 @@ cdef class SketchStore:
                     now[place_of[saved[item]]].counts[i] -= before.counts[i]
         return keys, changed["counts"]
 
+    def saved_pages(self, int level, first_slot, pages):
+        """Some pages as they were before their first change in each slot of a window.
+
+        Returns:
+            Page numbers and slots, shape (n,), uint32; bins, shape (n, BINS_PER_PAGE), uint64.
+        """
+        items, slots, raw = self.pages_log.records_of(level, first_slot, pages)
+        return items, slots, raw.view(np.uint64).reshape(-1, BINS_PER_PAGE)
+
     def first_slot(self, int level):
         """The earliest slot that is wholly known."""
         return max(self.stats_log.first_slot(level), self.pages_log.first_slot(level))
