@@ -22,6 +22,7 @@ class Role(Enum):
     WARNING = "1;35"
     SORTED = "1;4"
     SELECTED = "7"
+    SELECTED_HIGH = "1;7;31"
     KEY = "1;7"
 
 
