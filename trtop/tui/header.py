@@ -136,9 +136,9 @@ def _view_items(scene: Scene, look: Look) -> Iterator[Line]:
     window = WINDOW_NAMES[state.window]
     if picture is not None and picture.is_since_reset:
         window = "since reset"
-    if (picture is not None and state.window is not Window.ALL) or _is_reset(picture):
-        span_ns = picture.snapshot.span_ns if picture else 0
-        window += f" ({units.duration(span_ns, 'u' if look.ascii_only else 'µ')})"
+    if picture is not None:
+        span = units.duration(picture.snapshot.span_ns, "u" if look.ascii_only else "µ")
+        window += f" ({span})"
     yield _item("window", window)
     yield _item("latency", f"p{state.percentile:g}")
     yield _item("sort", f"{column_name(state.sort)} {_arrow(state, look)}")
