@@ -58,10 +58,19 @@ class TableStyle:
         )
 
 
-def render(snapshot: Snapshot, style: TableStyle) -> Iterator[str]:
-    """The whole report, line by line, without line ends."""
+def render(
+    snapshot: Snapshot, style: TableStyle, row_names: Sequence[str] | None = None
+) -> Iterator[str]:
+    """The whole report, line by line, without line ends.
+
+    Args:
+        snapshot: what it shows.
+        style: how it is drawn.
+        row_names: what rows are called, not escaped; None: as their addresses.
+    """
     rows = [quick_totals(snapshot), *quick_rows(snapshot)]
-    names = [escape(row.name, style.ascii_only) for row in rows]
+    called = [row.name for row in rows] if row_names is None else [rows[0].name, *row_names]
+    names = [escape(name, style.ascii_only) for name in called]
     lens = style.lens(snapshot.view.percentile)
     longest_name = max(len(HEADING), *(display_width(name) for name in names))
     layout = lay_out(rows, longest_name, style.width, lens)

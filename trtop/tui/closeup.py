@@ -281,7 +281,17 @@ def _history(detail: Detail, pen: _Pen) -> list[Line]:
     """The last minutes, and the last minute, as rows of bars."""
     if not len(detail.minutes) and not len(detail.minute):
         return [(), line_of(" ", NO_HISTORY)]
-    lines: list[Line] = [(), _title("Last minutes", "  30 s a bar, then 5 s a bar; greatest, now")]
+    bar = " | " if pen.look.ascii_only else " │ "
+    heading = f"{'5 min':>10}{' ' * len(bar)}{'1 min':>12}  {'greatest':>8} {'now':>7}"
+    lines: list[Line] = [
+        (),
+        line_of(
+            " ",
+            Span(f"{'History':<11}", Role.SORTED),
+            Span(heading, Role.BOLD),
+            Span("  bars of 30 s and of 5 s" if pen.width >= MIN_WIDE else "", Role.DIM),
+        ),
+    ]
     series_of: tuple[tuple[str, Series, Callable[[float], str]], ...] = (
         ("attempts/s", lambda part: _rates(part, "syn"), units.rate),
         ("requests/s", lambda part: _rates(part, "requests"), units.rate),
@@ -299,9 +309,9 @@ def _history(detail: Detail, pen: _Pen) -> list[Line]:
             line_of(
                 f" {label:<11}",
                 Span(f"{bars(long, ascii_only):>10}"),
-                Span(" | " if ascii_only else " │ ", Role.DIM),
+                Span(bar, Role.DIM),
                 f"{bars(short, ascii_only):>12}",
-                f"  {top:>7} {latest:>7}",
+                f"  {top:>8} {latest:>7}",
             )
         )
     return lines
@@ -331,12 +341,12 @@ def _connections(detail: Detail, pen: _Pen) -> list[Line]:
         ("Longest open", detail.longest_open),
         ("Slowest latest request", detail.slowest),
     ):
-        lines += [(), _title(title, f"  {len(part):,} of {detail.n_connections:,} remembered")]
+        lines += [(), _title(title, f"  {len(part):,} of {detail.n_connections:,} connections")]
         if not len(part):
             lines.append(line_of("  none"))
             continue
         wide = pen.width >= MIN_WIDE
-        client_width = max(15, min(47, pen.width - (51 if wide else 42)))
+        client_width = max(15, min(47, pen.width - (54 if wide else 45)))
         silent = f" {'silent':>8}" if wide else ""
         heading = (
             f" {'client':<{client_width}} {'port':>5} {'state':<9} {'age':>8}{silent} "

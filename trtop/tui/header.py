@@ -31,6 +31,9 @@ MAX_SUSPECT_NAMES = 3
 MIN_EXACT_WIDTH = 100
 """Characters from which on counts are shown to the last digit."""
 
+MIN_ROOMY_WIDTH = 64
+"""Characters from which on it is said that there is no filter."""
+
 MIN_DATE_WIDTH = 80
 """Characters of the terminal from which on capture time has its date."""
 
@@ -71,7 +74,7 @@ def health_lines(picture: Picture, width: int) -> list[Line]:
 
 def view_lines(scene: Scene, look: Look, width: int) -> list[Line]:
     """What is looked at: window, percentile, sort, grouping, filter."""
-    return wrapped(list(_view_items(scene, look)), width)
+    return wrapped(list(_view_items(scene, look, width)), width)
 
 
 def warning_sentences(scene: Scene, look: Look) -> list[str]:
@@ -131,7 +134,7 @@ def _dropped(n: int | None, n_in_window: int | None, window: Health) -> Line:
     return line_of(Span(f"{n:,} ({units.fine_percent(share)})", role))
 
 
-def _view_items(scene: Scene, look: Look) -> Iterator[Line]:
+def _view_items(scene: Scene, look: Look, width: int) -> Iterator[Line]:
     state, picture = scene.state, scene.picture
     window = WINDOW_NAMES[state.window]
     if picture is not None and picture.is_since_reset:
@@ -140,11 +143,12 @@ def _view_items(scene: Scene, look: Look) -> Iterator[Line]:
         span = units.duration(picture.snapshot.span_ns, "u" if look.ascii_only else "µ")
         window += f" ({span})"
     yield _item("window", window)
-    yield _item("latency", f"p{state.percentile:g}")
+    yield line_of(Span(f"p{state.percentile:g}", Role.BOLD))
     yield _item("sort", f"{column_name(state.sort)} {_arrow(state, look)}")
-    yield _item("rows", f"by {state.grouping.value}")
+    yield _item("by", state.grouping.value)
     if state.filter is None:
-        yield _item("filter", "none")
+        if width >= MIN_ROOMY_WIDTH:
+            yield _item("filter", "none")
     else:
         text = escape(state.filter.text, look.ascii_only)
         shown = f" ({picture.n_rows:,} of {picture.n_destinations:,})" if picture else ""
