@@ -1,3 +1,4 @@
+import ipaddress
 import random
 
 import numpy as np
@@ -272,3 +273,14 @@ def test_rows_by_address_are_the_same_whatever_the_engine_keeps(
     view = View(window=window, sort=sort, limit=limit)
     fine = engine(packets, group_by=GroupBy.ADDR_PORT).snapshot(view)
     assert fine.record(with_bins=True) == engine(packets).snapshot(view).record(with_bins=True)
+
+
+@pytest.mark.parametrize("window", [Window.ALL, Window.LAST_60_S])
+def test_connections_that_nobody_asked_for_show_nowhere(window: Window) -> None:
+    packets = busy(3, 20)
+    made = engine(packets, local=(ipaddress.ip_network("203.0.113.0/24"),))
+    snapshot = made.snapshot(View(window=window))
+    assert snapshot.n_destinations == len(snapshot.table) == 0
+    assert snapshot.totals.count("syn") == snapshot.totals.samples("response_time") == 0
+    detail = made.detail(DetailView(mapped("198.51.100.7"), window=window))
+    assert len(detail.table) == detail.n_connections == 0

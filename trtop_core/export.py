@@ -193,7 +193,9 @@ def write_out(
     bounds = np.concatenate([at[:, :1], ends], axis=1) if len(rows) else np.zeros((8, 1), np.int64)
     n_used = int(ends[-1, -1]) if len(rows) else 0
     bins, counts = np.zeros(n_used, np.uint16), np.zeros(n_used, np.int64)
-    shown = np.flatnonzero(ranks[state.page_keys // (PAGES_PER_SKETCH * len(SKETCHES))] >= 0)
+    # Connections that nobody asked for have pages beyond those of the rows.
+    owners = np.minimum(state.page_keys // (PAGES_PER_SKETCH * len(SKETCHES)), len(ranks))
+    shown = np.flatnonzero(np.append(ranks, LEFT_OUT)[owners] >= 0)
     ordered = shown[np.argsort(state.page_keys[shown])]
     gather_bins(state.page_keys, state.pages, ordered, ranks, at, bins, counts)
 

@@ -23,7 +23,7 @@ from trtop_core.errors import (
     TrtopError,
 )
 from trtop_core.records import PACKET_INDEX
-from trtop_core.sources.raw import STDIN, STDIN_FD, RawFile, check_path, name_of, size_of
+from trtop_core.sources.raw import STDIN, RawFile, check_path, name_of, size_of
 from trtop_core.sources.stream import Stream
 from trtop_core.sources.unpack import HEADROOM
 
@@ -42,7 +42,7 @@ def open_capture(
     follow: bool = False,
     poll_s: float = POLL_S,
     wait: Callable[[float], None] = time.sleep,
-    stdin_fd: int = STDIN_FD,
+    stdin_fd: int | None = None,
 ) -> Source:
     """Open captures to be read one after the other, as a rotated set is.
 
@@ -76,12 +76,12 @@ class Waiting:
     Attributes:
         poll_s: how often one that has nothing gives ``IDLE``.
         wait: takes seconds.
-        stdin_fd: where standard input is.
+        stdin_fd: where standard input is, if it was moved.
     """
 
     poll_s: float
     wait: Callable[[float], None]
-    stdin_fd: int
+    stdin_fd: int | None
 
 
 class Source:
