@@ -17,9 +17,10 @@ from trtop.run import EXIT_SIGNALLED, SEED_BYTES, complain, copy_report, worth_t
 from trtop.surroundings import DRAWN, Surroundings, can_print, is_live
 from trtop.tui.offline import EngineSource
 from trtop.tui.outcome import WINDOWS
-from trtop.tui.session import REFRESH_S, Session, Setup
+from trtop.tui.session import REFRESH_S, Setup
+from trtop.tui.show import Stage, show
 from trtop.tui.state import Grouping, State
-from trtop.tui.terminal import Terminal, has_keyboard, keyboard_on_stdin
+from trtop.tui.terminal import has_keyboard, keyboard_on_stdin
 from trtop_core.engine import Engine
 from trtop_core.errors import EXIT_INCOMPLETE, EXIT_OK, EXIT_UNUSABLE
 from trtop_core.records import GroupBy, Window
@@ -98,10 +99,13 @@ def _show(
         return source.status().is_over
     color = around.has_color(options.color)
     ascii_only = not can_print(around.stdout, DRAWN)
-    with Terminal(color, ascii_only) as terminal:
-        session = Session(source, terminal, _setup(options, live), around.monotonic_s)
-        session.run(lambda: interrupt.signal is not None or source.is_unusable)
-        return source.status().is_over
+    stage = Stage(color, ascii_only, around.monotonic_s)
+
+    def is_due() -> bool:
+        return interrupt.signal is not None or source.is_unusable
+
+    show(source, _setup(options, live), stage, is_due)
+    return source.status().is_over
 
 
 def _setup(options: Options, live: bool) -> Setup:

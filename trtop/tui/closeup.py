@@ -289,7 +289,7 @@ def _history(detail: Detail, pen: _Pen) -> list[Line]:
             " ",
             Span(f"{'History':<11}", Role.SORTED),
             Span(heading, Role.BOLD),
-            Span("  bars of 30 s and of 5 s" if pen.width >= MIN_WIDE else "", Role.DIM),
+            Span("  30 s, 5 s a bar" if pen.width >= MIN_WIDE else "", Role.DIM),
         ),
     ]
     series_of: tuple[tuple[str, Series, Callable[[float], str]], ...] = (

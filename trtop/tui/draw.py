@@ -135,7 +135,8 @@ def _parts(scene: Scene, size: Size, look: Look) -> _Parts:
     if len(kept_warnings) < len(warnings) and kept_warnings:
         n_more = len(warnings) - len(kept_warnings)
         note = Span(f" (+{n_more} more lines)", Role.WARNING)
-        kept_warnings[-1] = line_of(*cut(kept_warnings[-1], inner - len(note.text)), note)
+        last = cut(kept_warnings[-1], inner - len(note.text), look.ascii_only)
+        kept_warnings[-1] = line_of(*last, note)
     budget -= len(kept_warnings)
     kept_health = health[: max(0, min(2, budget - 1))]
     budget -= len(kept_health)

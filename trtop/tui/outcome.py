@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from trtop.tui.shape import Picture
-from trtop.tui.state import State
+from trtop.tui.state import Grouping, State
 from trtop_core.records import Window
 
 WINDOWS = (Window.LAST_10_S, Window.LAST_60_S, Window.LAST_300_S, Window.ALL)
@@ -31,6 +31,7 @@ class Context:
         picture: the rows at hand, None before the first.
         page: rows or lines on one screen.
         windows: the windows that can be asked for.
+        groupings: what rows can be grouped by.
         has_names: there is somebody who knows names.
         prefix: of the files to save, None to ask for one.
         is_over: nothing more comes, so that counting from now on makes no sense.
@@ -39,6 +40,7 @@ class Context:
     picture: Picture | None = None
     page: int = 1
     windows: tuple[Window, ...] = WINDOWS
+    groupings: tuple[Grouping, ...] = tuple(Grouping)
     has_names: bool = False
     prefix: str | None = None
     is_over: bool = False

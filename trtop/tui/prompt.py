@@ -5,17 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 
 from trtop.tui.filters import MAX_FILTER_CHARS, parse_filter
-from trtop.tui.outcome import Effect, Outcome
+from trtop.tui.outcome import Context, Effect, Outcome
 from trtop.tui.state import Grouping, Prompt, Purpose, State
 
 
-def type_key(state: State, prompt: Prompt, key: str) -> Outcome:
+def type_key(state: State, prompt: Prompt, key: str, context: Context) -> Outcome:
     """A key while something is being typed."""
     text, at = prompt.text, prompt.at
     if key == "esc":
         return Outcome(replace(state, prompt=None))
     if key == "enter":
-        return _typed(state, prompt)
+        return _typed(state, prompt, context)
     if key == "backspace":
         text, at = text[: max(0, at - 1)] + text[at:], max(0, at - 1)
     elif key == "delete":
@@ -32,7 +32,7 @@ def type_key(state: State, prompt: Prompt, key: str) -> Outcome:
     return Outcome(replace(state, prompt=replace(prompt, text=text, at=at, error="")))
 
 
-def _typed(state: State, prompt: Prompt) -> Outcome:
+def _typed(state: State, prompt: Prompt, context: Context) -> Outcome:
     """What was typed is to be taken."""
     done = replace(state, prompt=None)
     if prompt.purpose is Purpose.SAVE:
@@ -43,7 +43,11 @@ def _typed(state: State, prompt: Prompt) -> Outcome:
     except ValueError as error:
         return Outcome(replace(state, prompt=replace(prompt, error=str(error))))
     done = replace(done, filter=chosen, selected=0, selected_key=None, offset=0)
-    if chosen is not None and chosen.needs_ports and state.grouping is not Grouping.ADDR_PORT:
+    needs_ports = chosen is not None and chosen.needs_ports
+    if needs_ports and state.grouping is not Grouping.ADDR_PORT:
+        if Grouping.ADDR_PORT not in context.groupings:
+            refusal = "rows are kept by address only: they have no ports"
+            return Outcome(replace(state, prompt=replace(prompt, error=refusal)))
         done = replace(done, grouping=Grouping.ADDR_PORT)
         done = done.saying("rows by address:port, since the filter asks for a port")
     return Outcome(done)

@@ -30,7 +30,7 @@ PAUSED = "the picture is held: Space lets it go on"
 def react(state: State, key: str, context: Context) -> Outcome:
     """What a key makes of a state; a key without a meaning changes nothing."""
     if state.prompt is not None:
-        return type_key(state, state.prompt, key)
+        return type_key(state, state.prompt, key, context)
     state = replace(state, message="")
     if key in COLUMN_OF and state.mode is Mode.LIST:
         return Outcome(sorted_by(state, COLUMN_OF[key]))
@@ -146,9 +146,13 @@ def _filter(state: State, context: Context) -> Outcome:
 def _group(state: State, context: Context) -> Outcome:
     if state.is_paused:
         return Outcome(state.saying(PAUSED))
-    stops = [Grouping.ADDR, Grouping.ADDR_PORT]
-    if context.has_names:
-        stops.append(Grouping.NAME)
+    stops = [
+        grouping
+        for grouping in context.groupings
+        if context.has_names or grouping is not Grouping.NAME
+    ]
+    if len(stops) < 2:
+        return Outcome(state.saying("rows are kept by address only"))
     at = stops.index(state.grouping) if state.grouping in stops else -1
     grouping = stops[(at + 1) % len(stops)]
     moved = replace(state, grouping=grouping, selected=0, selected_key=None, offset=0)

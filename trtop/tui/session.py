@@ -9,25 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Protocol, TextIO
+from typing import Protocol
 
 from trtop.columns import Threshold
-from trtop.copies import JSON_SUFFIX, TABLE_SUFFIX, write_copies
-from trtop.reporters import JsonReporter
-from trtop.spans import plain
-from trtop.table import TableStyle, render
-from trtop.tui.closeup import detail_lines
 from trtop.tui.draw import draw
 from trtop.tui.frame import Frame, Look, Size
 from trtop.tui.outcome import WINDOWS, Context, Effect, Outcome
 from trtop.tui.react import click, react, selecting, wheel
+from trtop.tui.saving import save
 from trtop.tui.scene import Scene
-from trtop.tui.shape import Names, Picture, picture, question
+from trtop.tui.shape import Names, Picture, everything, picture, question
 from trtop.tui.source import SnapshotSource
 from trtop.tui.state import Grouping, Mode, State
-from trtop.tui.terminal import ClickEvent, Event, KeyEvent, WheelEvent
+from trtop.tui.terminal import ClickEvent, Event, HangUpEvent, KeyEvent, WheelEvent
 from trtop_core.detail import Detail
-from trtop_core.errors import TrtopError
 from trtop_core.records import Window
 from trtop_core.snapshot import Snapshot
 from trtop_core.view import View
@@ -46,11 +41,8 @@ IDLE_S = 0.05
 MAX_EXTRA_ROWS = 200
 """Rows asked for beyond the page, so that scrolling has something to show at once."""
 
-SAVE_WIDTH = 132
-"""Characters of a line of a saved drill-down."""
-
-SAVE_PATIENCE_S = 3.0
-"""How long a remote source may take to give the rows to save."""
+PATIENCE_S = 3.0
+"""How long a remote source may take to answer a key that needs all rows."""
 
 
 class Screen(Protocol):
@@ -79,6 +71,7 @@ class Setup:
         prefix: of the files that ``s`` saves, None to ask for one.
         names: what destinations are called, None for addresses alone.
         windows: the windows that the source keeps.
+        groupings: what the source's rows can be grouped by.
         refresh_s: seconds between pictures.
     """
 
@@ -87,6 +80,7 @@ class Setup:
     prefix: str | None = None
     names: Names | None = None
     windows: tuple[Window, ...] = WINDOWS
+    groupings: tuple[Grouping, ...] = tuple(Grouping)
     refresh_s: float = REFRESH_S
 
 
@@ -147,6 +141,8 @@ class Session:
     def _take(self, event: Event) -> bool:
         """What an event changes; False to quit."""
         before = self.state
+        if isinstance(event, HangUpEvent):
+            return False
         if isinstance(event, KeyEvent):
             outcome = react(self.state, event.key, self._context())
         elif isinstance(event, WheelEvent):
@@ -166,6 +162,7 @@ class Session:
             picture=self._picture,
             page=self._frame.page,
             windows=self._setup.windows,
+            groupings=self._setup.groupings,
             has_names=self._setup.names is not None,
             prefix=self._setup.prefix,
             is_over=self._was_over,
@@ -190,7 +187,7 @@ class Session:
         """What another state needs: another question, or another arrangement of the answer."""
         after = self.state
         if after.is_paused and not before.is_paused:
-            self._held = self._ask_for_all()
+            self._held = self._ask(everything(after))
         if not after.is_paused:
             self._held = None
         if after.mode is Mode.DETAIL and (
@@ -300,59 +297,41 @@ class Session:
     def _reset(self) -> None:
         """Count from now on, whatever rows are grouped by."""
         self._baselines.clear()
-        for grouping in Grouping:
-            view = replace(self.state, grouping=grouping).view(None)
-            answer = self._ask(replace(view, sort="destination", descending=False))
-            if answer is not None:
-                self._baselines[grouping] = answer
-        if len(self._baselines) < len(Grouping):
-            self._baselines.clear()
-            self.state = self.state.saying("the source does not answer: nothing is reset")
+        for grouping in self._setup.groupings:
+            state = replace(self.state, grouping=grouping, window=Window.ALL)
+            answer = self._ask(everything(state))
+            if answer is None:
+                self._baselines.clear()
+                self.state = self.state.saying("the source does not answer: nothing is reset")
+                break
+            self._baselines[grouping] = answer
         self._is_asking = True
 
-    def _ask_for_all(self) -> Snapshot | None:
-        view = replace(self.state.view(None), sort="destination", descending=False)
-        return self._ask(view)
-
     def _ask(self, view: View) -> Snapshot | None:
-        """Ask for what a key needs, and wait a little for it."""
-        end_s = self._monotonic_s() + SAVE_PATIENCE_S
+        """Ask for what a key needs, and wait a little for it; keys wait too."""
+        end_s = self._monotonic_s() + PATIENCE_S
         while True:
             answer = self._source.poll(view)
             if answer is not None or self._monotonic_s() >= end_s:
                 return answer
             self._source.step(STEP_S)
-            # Keys wait too: what is pressed now is looked at afterwards.
 
     def _save(self, prefix: str) -> None:
         """Write what is looked at, with all its rows."""
-        answer = self._held or self._ask_for_all()
+        answer = self._held or self._ask(everything(self.state))
         if answer is None:
             self.state = self.state.saying("the source does not answer: nothing is saved")
             return
         baseline = self._baselines.get(self.state.grouping)
         n_all = max(1, answer.n_destinations)
-        saved = picture(answer, self.state, n_all, baseline, self._setup.names)
-        style = TableStyle(thresholds=self._setup.thresholds)
-
-        def write_text(stream: TextIO) -> None:
-            if self.state.mode is Mode.DETAIL:
-                lines = detail_lines(self._scene(), SAVE_WIDTH, Look(color=False))
-                stream.writelines(plain(line).rstrip() + "\n" for line in lines)
-            else:
-                names = saved.names
-                stream.writelines(f"{line}\n" for line in render(saved.snapshot, style, names))
-
-        def write_json(stream: TextIO) -> None:
-            JsonReporter(stream).report(saved.snapshot)
-
-        try:
-            write_copies(prefix, {TABLE_SUFFIX: write_text, JSON_SUFFIX: write_json})
-        except (TrtopError, ValueError) as error:
-            self.state = self.state.saying(str(error))
-        else:
-            text = f"saved {prefix}{TABLE_SUFFIX} and {prefix}{JSON_SUFFIX}"
-            self.state = self.state.saying(text)
+        names = self._setup.names
+        shown = picture(answer, self.state, n_all, baseline, names)
+        listed = shown
+        if self.state.grouping is Grouping.NAME:
+            # A record is of one address, whatever it is called.
+            by_address = replace(self.state, grouping=Grouping.ADDR)
+            listed = picture(answer, by_address, n_all, baseline, names)
+        self.state = self.state.saying(save(prefix, self._scene(), shown, listed))
 
 
 def _view_of(state: State) -> object:

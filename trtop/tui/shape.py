@@ -72,10 +72,12 @@ def question(state: State, n_rows: int, is_since_reset: bool) -> View:
         n_rows: rows that are wanted, from the first on.
         is_since_reset: numbers count from a reset on.
     """
-    if needs_all_rows(state, is_since_reset):
-        # In the order of addresses, which costs least; ``picture`` sorts.
-        return replace(state.view(None), sort="destination", descending=False)
-    return state.view(n_rows)
+    return everything(state) if needs_all_rows(state, is_since_reset) else state.view(n_rows)
+
+
+def everything(state: State) -> View:
+    """What to ask for all rows; in the order that costs least, since ``picture`` sorts."""
+    return replace(state.view(None), sort="destination", descending=False)
 
 
 def needs_all_rows(state: State, is_since_reset: bool) -> bool:

@@ -11,6 +11,7 @@ import contextlib
 import curses
 import locale
 import os
+import select
 from collections.abc import Iterator
 from dataclasses import dataclass
 from types import TracebackType
@@ -81,7 +82,12 @@ class WheelEvent:
     is_down: bool
 
 
-Event = KeyEvent | ClickEvent | WheelEvent
+@dataclass(frozen=True, slots=True)
+class HangUpEvent:
+    """The terminal is gone: there will be no more keys."""
+
+
+Event = KeyEvent | ClickEvent | WheelEvent | HangUpEvent
 
 
 class Terminal:
@@ -153,7 +159,7 @@ class Terminal:
         try:
             key = self._window.get_wch()
         except curses.error:
-            return None
+            return HangUpEvent() if _is_gone(STDIN_FD) else None
         if isinstance(key, str):
             name = CONTROL_KEYS.get(key, key)
             if name == "redraw":
@@ -239,6 +245,17 @@ def _attributes(has_color: bool) -> dict[Role, int]:
         Role.SELECTED_HIGH: high | curses.A_REVERSE,
         Role.KEY: curses.A_REVERSE,
     }
+
+
+def _is_gone(fd: int) -> bool:
+    """Whether a terminal hung up."""
+    poll = select.poll()
+    poll.register(fd, select.POLLIN)
+    try:
+        ready = poll.poll(0)
+    except OSError:
+        return True
+    return any(events & (select.POLLHUP | select.POLLERR | select.POLLNVAL) for _, events in ready)
 
 
 def has_keyboard(stdout_fd: int) -> bool:
