@@ -67,7 +67,8 @@ class Stage:
                 prefix=self.prefix,
             )
             outcome = react(self.state, key, context)
-            self.state = selecting(outcome.state, self.picture)
+            self.state = outcome.state
+            self.state = selecting(self.state, self.picture)
             self.effects.append(outcome.effect)
         return self
 
