@@ -181,7 +181,7 @@ def test_a_silent_source_leaves_the_keys_working() -> None:
     def look() -> None:
         seen.append(run.keyboard.text)
 
-    run = Run(["wait", look, "?", look, "esc", "r", look], source)
+    run = Run(["wait", look, "?", look, "esc", "r", *["wait"] * 5, look], source)
     run.go()
     assert "no packets yet" in seen[0]
     assert "this help" in seen[1]

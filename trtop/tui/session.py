@@ -241,7 +241,6 @@ class Session:
             self._is_asking = False
             return True
         n_rows = self._n_rows_wanted()
-        baseline = self._baselines.get(self.state.grouping)
         answer = self._source.poll(question(self.state, n_rows, bool(self._baselines)))
         if answer is None:
             # What the source says of itself may be new.
