@@ -226,3 +226,12 @@ def test_a_screen_holds_as_many_rows_as_fit_and_says_how_many_do_not() -> None:
         n_rows = sum(line.startswith(" 10.0.0.") for line in lines)
         assert any(f"{200 - n_rows} more" in line for line in lines)
     assert len(fit_lines(many, TableStyle(width=80), 3)) == 3
+
+
+def test_a_capture_that_holds_little_tcp_says_so() -> None:
+    def said(not_tcp: int) -> str:
+        picture = snapshot([], health=Health(packets=1_000, not_tcp=not_tcp))
+        return " ".join(render(picture, TableStyle(width=100)))
+
+    assert "901 of 1,000 packets hold no TCP that trtop decodes" in said(901)
+    assert "hold no TCP" not in said(900)
