@@ -19,7 +19,6 @@ from trtop_core.snapshot import (
     Row,
     Snapshot,
     Table,
-    destination_names,
 )
 
 ROWS_PER_BLOCK = 1024
@@ -156,7 +155,7 @@ def _blocks(snapshot: Snapshot) -> Iterator[list[QuickRow]]:
         figures = Figures(table)
         yield [
             QuickRow(table, idx, snapshot.span_ns, loss, name, figures)
-            for idx, name in enumerate(destination_names(table.keys))
+            for idx, name in enumerate(table.row_names())
         ]
 
 

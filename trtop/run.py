@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
 
+from trtop.copies import check_prefix, write_copies
+from trtop.counting import NamedEngine, final_snapshot, make_engine
 from trtop.display import Display, make_display
 from trtop.escape import escape
 from trtop.interrupt import Interrupt
-from trtop.linktypes import link_type_name
+from trtop.linktypes import unsupported_lines
 from trtop.options import Options
-from trtop.reporters import JsonReporter, Reporter, TableReporter, make_reporter
+from trtop.plugins import Plugins, make_namer
+from trtop.reporters import Reporter, make_reporter
 from trtop.surroundings import Surroundings, is_live
-from trtop.table import TableStyle
 from trtop_core.engine import Engine
 from trtop_core.errors import (
     EXIT_INCOMPLETE,
@@ -37,9 +38,6 @@ DRAIN_S = 0.5
 
 SEED_BYTES = 16
 
-TABLE_SUFFIX = ".trtop"
-JSON_SUFFIX = ".json"
-
 
 def run(options: Options, around: Surroundings) -> int:
     """Measure and report.
@@ -52,9 +50,18 @@ def run(options: Options, around: Surroundings) -> int:
         KeyboardInterrupt: the user asked twice.
     """
     if options.out_prefix is not None:
-        _check_prefix(options.out_prefix)
+        check_prefix(options.out_prefix)
+    if options.parts.needs_session:
+        from trtop.classic import run_options  # noqa: PLC0415 - seldom used
+
+        return run_options(options)
+    with Plugins() as plugins:
+        engine = make_engine(options.engine, os.urandom(SEED_BYTES), make_namer(options, plugins))
+        return _run(engine, options, around)
+
+
+def _run(engine: Engine, options: Options, around: Surroundings) -> int:
     live = is_live(options)
-    engine = Engine(options.engine, os.urandom(SEED_BYTES))
     reporter = make_reporter(
         options.report_format, around.stdout, around.table_style(options), options.with_bins
     )
@@ -71,11 +78,12 @@ def run(options: Options, around: Surroundings) -> int:
         errors = _worth_telling(source.errors, live and interrupt.signal is not None)
         engine.finish()
         if is_read:
-            snapshot = engine.snapshot(options.view)
+            snapshot = final_snapshot(engine, options.view)
             if options.out_prefix is not None:
-                _write_copies(snapshot, options)
+                write_copies(options.out_prefix, snapshot, options.thresholds, options.with_bins)
             if is_listening:
                 _report(reporter, snapshot)
+        _complain_of_names(engine, around)
         _complain(errors, engine.unsupported_link_types, options, around)
     if not is_read:
         return EXIT_UNUSABLE
@@ -107,6 +115,13 @@ def _report(reporter: Reporter, snapshot: Snapshot) -> None:
         return  # `trtop | head`: the reader has seen enough
 
 
+def _complain_of_names(engine: Engine, around: Surroundings) -> None:
+    """One line on stderr for each resolver or whitelist that raised."""
+    if isinstance(engine, NamedEngine):
+        for failure in engine.namer.failures:
+            around.stderr.write(f"trtop: {escape(failure)} (addresses are shown)\n")
+
+
 def _complain(
     errors: Sequence[TrtopError],
     link_types: dict[int, int],
@@ -117,33 +132,5 @@ def _complain(
     for error in errors:
         around.stderr.write(f"trtop: {escape(str(error))}\n")
     where = f"{escape(options.inputs[0])}: " if len(options.inputs) == 1 else ""
-    for link_type, n_packets in sorted(link_types.items()):
-        amount = f"{n_packets:,} packet{'' if n_packets == 1 else 's'}"
-        name = link_type_name(link_type)
-        around.stderr.write(f"trtop: {where}unsupported link type {name}: {amount} not decoded\n")
-
-
-def _check_prefix(prefix: str) -> None:
-    """Fail before the capture is read rather than after."""
-    folder = Path(prefix).parent
-    if not folder.is_dir() or not os.access(folder, os.W_OK):
-        raise TrtopError(f"--out {prefix}: {folder} is no folder that can be written to")
-
-
-def _write_copies(snapshot: Snapshot, options: Options) -> None:
-    """The final report as files, each complete or absent."""
-    style = TableStyle(thresholds=options.thresholds)
-    for suffix in (TABLE_SUFFIX, JSON_SUFFIX):
-        path = f"{options.out_prefix}{suffix}"
-        part = f"{path}.part"
-        try:
-            with open(part, "w", encoding="utf-8") as stream:
-                reporter: Reporter = (
-                    TableReporter(stream, style)
-                    if suffix == TABLE_SUFFIX
-                    else JsonReporter(stream, options.with_bins)
-                )
-                reporter.report(snapshot)
-            os.replace(part, path)
-        except OSError as error:
-            raise TrtopError(f"{path}: cannot be written: {error.strerror}") from error
+    for line in unsupported_lines(link_types):
+        around.stderr.write(f"trtop: {where}{line}\n")

@@ -1,0 +1,170 @@
+"""Reporters of the classic API: who is told of remotes and pictures, and shows them.
+
+``BaseReporter`` is what a script subclasses. The others print: a line per event, or the table,
+drawn anew every second on a terminal, with a copy in ``PREFIX.trtop`` and ``PREFIX.json``.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import TextIO
+
+from trtop.analyzer import BaseAnalyser, OutgoingTCPAnalyzer
+from trtop.collector import BaseCollector
+from trtop.copies import check_prefix, write_copies
+from trtop.options import Options
+from trtop.reporters import TableReporter
+from trtop.resolver import BaseResolver, DefaultDNSResolver
+from trtop.screen import Screen
+from trtop.state import TcpRemoteState
+from trtop.surroundings import Surroundings
+from trtop.whitelisting import BaseWhitelist, DefaultWhitelist
+from trtop_core.config import EngineConfig
+from trtop_core.snapshot import Snapshot
+
+__all__ = ["BaseReporter", "CLICursesOutgoingTCPReporter", "CLIEventAppendReporter"]
+
+
+class BaseReporter:
+    """Subclass this and write ``handle_remote_event``.
+
+    A reporter that has a method ``handle_snapshot(snapshot)`` gets whole pictures instead, one a
+    second and one at the end.
+    """
+
+    def start(self) -> None:
+        """Called before the first packet."""
+
+    def stop(self) -> None:
+        """Called after the last one, whatever happened."""
+
+    def handle_remote_event(self, remote: TcpRemoteState) -> None:
+        """Something happened to a remote: told at most once a second, and at the end."""
+
+
+class CLIEventAppendReporter(BaseReporter):
+    """Prints one line per event.
+
+    Args:
+        collector: None, or what makes a collector from an analyzer: then ``start`` collects.
+        analyzer: what makes an analyzer from a whitelist and a resolver; or an analyzer.
+        whitelist: what makes a whitelist.
+        resolver: what makes a resolver.
+        stream: where to; None: standard output.
+    """
+
+    def __init__(
+        self,
+        collector: Callable[[BaseAnalyser], BaseCollector] | None = None,
+        analyzer: Callable[..., OutgoingTCPAnalyzer] | OutgoingTCPAnalyzer | None = None,
+        whitelist: Callable[[], BaseWhitelist] = DefaultWhitelist,
+        resolver: Callable[[], BaseResolver] = DefaultDNSResolver,
+        stream: TextIO | None = None,
+    ) -> None:
+        self._make_collector, self._analyzer = collector, analyzer
+        self._make_whitelist, self._make_resolver = whitelist, resolver
+        self._stream = stream
+        self.collector: BaseCollector | None = None
+
+    def handle_remote_event(self, remote: TcpRemoteState) -> None:
+        """Print it."""
+        stream = self._stream or sys.stdout
+        stream.write(f"{remote}\n")
+        stream.flush()
+
+    def start(self) -> None:
+        """Watch the analyzer; collect, if that was asked for."""
+        analyzer = self._analyzer
+        if analyzer is not None and not isinstance(analyzer, BaseAnalyser):
+            analyzer = analyzer(self._make_whitelist(), self._make_resolver())
+        if analyzer is None:
+            return
+        analyzer.set_observer(self)
+        if isinstance(self._make_collector, BaseCollector) or self._make_collector is None:
+            return
+        self.collector = self._make_collector(analyzer)
+        self.collector.start()
+
+    def stop(self) -> None:
+        """Stop collecting."""
+        if self.collector is not None:
+            self.collector.stop()
+
+
+class CLICursesOutgoingTCPReporter(BaseReporter):
+    """The screen, and the report at the end.
+
+    On a terminal the table is drawn anew every ``REFRESH_RATE`` seconds while packets arrive. At
+    the end it is printed, and written to ``PREFIX.trtop`` and ``PREFIX.json``.
+
+    Args:
+        analyzer: whose pictures are shown.
+        summary_filename: the prefix of the copies; None: no copies.
+        around: streams, environment and clock; None: those of the process.
+    """
+
+    REFRESH_RATE = 1
+
+    def __init__(
+        self,
+        analyzer: OutgoingTCPAnalyzer,
+        summary_filename: object = None,
+        around: Surroundings | None = None,
+    ) -> None:
+        self.analyzer = analyzer
+        self.summary_filename = summary_filename
+        self._around = around or Surroundings()
+        self._options = Options(inputs=(), engine=EngineConfig(), view=analyzer.view)
+        self._screen: Screen | None = None
+
+    def configure(self, options: Options) -> None:
+        """Take from the command line how tables are drawn."""
+        self._options = options
+
+    @property
+    def _prefix(self) -> str | None:
+        return str(self.summary_filename) if self.summary_filename else None
+
+    def start(self) -> None:
+        """Watch the analyzer.
+
+        Raises:
+            TrtopError: copies cannot be written.
+        """
+        if self._prefix is not None:
+            check_prefix(self._prefix)
+        self.analyzer.set_observer(self)
+        if self._around.can_redraw():
+            self._screen = Screen(self._around.stdout)
+
+    def handle_snapshot(self, snapshot: Snapshot) -> None:
+        """Draw a picture, where there is a terminal."""
+        if self._screen is None:
+            return
+        n_lines = self._around.screen_size().lines
+        self._screen.draw(snapshot, self._around.table_style(self._options), n_lines)
+
+    def abandon(self) -> None:
+        """Give the terminal back, and nothing else."""
+        screen, self._screen = self._screen, None
+        if screen is not None:
+            screen.__exit__(None, None, None)
+
+    def stop(self) -> None:
+        """Give the terminal back, print the last picture, write the copies.
+
+        Raises:
+            TrtopError: copies cannot be written.
+        """
+        self.abandon()
+        snapshot = self.analyzer.snapshot(self.analyzer.view)
+        if self._prefix is not None:
+            write_copies(self._prefix, snapshot, self._options.thresholds, self._options.with_bins)
+        style = self._around.table_style(self._options)
+        TableReporter(self._around.stdout, style).report(snapshot)
+
+
+def make_event_reporter(analyzer: OutgoingTCPAnalyzer, prefix: object) -> CLIEventAppendReporter:
+    """The reporter that ``-rm events`` names: one line per event."""
+    return CLIEventAppendReporter(analyzer=analyzer)
