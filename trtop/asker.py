@@ -58,6 +58,7 @@ class Asker(Generic[K, V]):
     Attributes:
         failure: one line about the first exception; None so far.
         n_pending: questions without an answer.
+        n_answers: answers so far.
     """
 
     def __init__(  # noqa: PLR0913 - the last three have defaults
@@ -78,6 +79,7 @@ class Asker(Generic[K, V]):
         self._threads: list[threading.Thread] = []
         self._changed = threading.Condition()
         self.n_pending = 0
+        self.n_answers = 0
 
     def look_up(self, key: K) -> tuple[V, bool]:
         """What is known about a key, and whether anything is; asks if it must."""
@@ -141,6 +143,8 @@ class Asker(Generic[K, V]):
                 if entry is not None:
                     entry.value, entry.is_known, entry.is_asked = value, True, False
                     entry.expires_s = None if age_s is None else self._clock_s() + age_s
+                # In this order: whoever sees nothing pending sees the answers too.
+                self.n_answers += 1
                 self.n_pending -= 1
                 self._changed.notify_all()
 

@@ -74,12 +74,15 @@ class NamedEngine(Engine):
             ValueError: as ``Engine.snapshot``.
         """
         deadline_s = time.monotonic() + patience_s
-        snapshot = self.snapshot(view)
-        # An answer may lead to the next question: a whitelist's to a resolver, one link's to the
-        # next.
-        while self.namer.is_waiting and (left_s := deadline_s - time.monotonic()) > 0:
-            self.namer.wait(left_s)
+        while True:
+            n_answers = self.namer.n_answers
             snapshot = self.snapshot(view)
+            left_s = deadline_s - time.monotonic()
+            # An answer may have come while the picture was made; and it may lead to the next
+            # question: a whitelist's to a resolver, one link's of a chain to the next.
+            if left_s <= 0 or not (self.namer.is_waiting or self.namer.n_answers > n_answers):
+                break
+            self.namer.wait(left_s)
         return snapshot
 
 

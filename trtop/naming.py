@@ -103,7 +103,7 @@ class Namer:
             is_kept = self._permits is None or self._permitted(addr, port)
             name = self._name(addr, port) if is_kept else None
             if self._rules is not None:
-                is_kept = self._rules.allow_named(addr, port, name)
+                is_kept = is_kept and self._rules.allow_named(addr, port, name)
             names.append(name if self.is_enabled else None)
             kept.append(is_kept)
         return Named(names, kept)
@@ -112,6 +112,11 @@ class Namer:
     def is_waiting(self) -> bool:
         """Answers are under way."""
         return any(asker.n_pending for asker in self._askers())
+
+    @property
+    def n_answers(self) -> int:
+        """How many answers have come so far."""
+        return sum(asker.n_answers for asker in self._askers())
 
     def wait(self, timeout_s: float) -> None:
         """Wait for answers that are under way."""
@@ -193,9 +198,12 @@ def clean_name(name: object, addr: str) -> str | None:
 
 
 def wide(view: View, needs_port: bool) -> View:
-    """The view to ask an engine for, so that ``named`` can make ``view`` of the answer."""
+    """The view to ask an engine for, so that ``named`` can make ``view`` of the answer.
+
+    Its order is the view's, so that names are asked for from the top down.
+    """
     group_by = GroupBy.ADDR_PORT if needs_port else view.group_by
-    return replace(view, limit=None, sort="destination", group_by=group_by)
+    return replace(view, limit=None, group_by=group_by)
 
 
 def named(snapshot: Snapshot, view: View, namer: Namer) -> Snapshot:
