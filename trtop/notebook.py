@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,7 @@ from trtop.rows import quick_rows
 from trtop.whitelisting import BaseWhitelist
 from trtop_core.batch import PacketBatch
 from trtop_core.config import EngineConfig
-from trtop_core.engine import SEED_BYTES, Engine
+from trtop_core.engine import SEED_BYTES
 from trtop_core.errors import EXIT_UNUSABLE, TrtopError
 from trtop_core.records import (
     COUNTERS,
@@ -35,7 +36,7 @@ from trtop_core.records import (
     Window,
 )
 from trtop_core.snapshot import DETAIL_PERCENTILES, Health, Row, Snapshot, Table
-from trtop_core.sources import IDLE, open_capture
+from trtop_core.sources import IDLE, Source, open_capture
 from trtop_core.view import DEFAULT_PERCENTILE, View
 
 if TYPE_CHECKING:
@@ -148,8 +149,9 @@ def analyze(  # noqa: PLR0913 - all but the first are options
     """
     config, view = _told(local, direction, group_by, window, decap)
     view = replace(view, sort=values.column(sort), limit=limit)
-    engine = make_engine(config, os.urandom(SEED_BYTES), _namer(resolver, whitelist))
-    with open_capture(_listed(paths)) as source:
+    namer = Namer(resolver, whitelist)
+    engine = make_engine(config, os.urandom(SEED_BYTES), namer)
+    with closing(namer), open_capture(_listed(paths)) as source:
         try:
             for batch in source:
                 engine.feed(batch)
@@ -157,9 +159,9 @@ def analyze(  # noqa: PLR0913 - all but the first are options
             if error.exit_status == EXIT_UNUSABLE:
                 raise
         errors = [str(error) for error in source.errors]
-    engine.finish()
-    errors += unsupported_lines(engine.unsupported_link_types)
-    return Result(final_snapshot(engine, view), tuple(errors))
+        engine.finish()
+        errors += unsupported_lines(engine.unsupported_link_types)
+        return Result(final_snapshot(engine, view), tuple(errors))
 
 
 def stream(  # noqa: PLR0913 - all but the first are options
@@ -204,17 +206,22 @@ def stream(  # noqa: PLR0913 - all but the first are options
         raise ValueError("every_s is above 0")
     config, view = _told(local, direction, group_by, window, decap)
     view = replace(view, percentile=percentile)
-    engine = make_engine(config, os.urandom(SEED_BYTES), _namer(resolver, whitelist))
-    return _pictures(engine, view, _listed(paths), round(every_s * NS_PER_S), follow)
+    return _pictures(
+        config,
+        view,
+        Namer(resolver, whitelist),
+        open_capture(_listed(paths), follow=follow),
+        round(every_s * NS_PER_S),
+    )
 
 
 def _pictures(
-    engine: Engine, view: View, paths: list[str], every_ns: int, follow: bool
+    config: EngineConfig, view: View, namer: Namer, source: Source, every_ns: int
 ) -> Iterator[Snapshot]:
-    pace = _Pace(every_ns)
+    pace, engine = _Pace(every_ns), make_engine(config, os.urandom(SEED_BYTES), namer)
     shown_s = time.monotonic()
     failure: TrtopError | None = None
-    with open_capture(paths, follow=follow) as source:
+    with closing(namer), source:
         try:
             for batch in source:
                 if batch is IDLE:
@@ -230,9 +237,9 @@ def _pictures(
                         shown_s = time.monotonic()
         except TrtopError as error:  # raised after all that could be read
             failure = error
-    engine.finish()
-    if failure is None or failure.exit_status != EXIT_UNUSABLE:
-        yield final_snapshot(engine, view)
+        engine.finish()
+        if failure is None or failure.exit_status != EXIT_UNUSABLE:
+            yield final_snapshot(engine, view)
     if failure is not None:
         raise failure
 
@@ -291,10 +298,6 @@ def _told(
         windows=() if shown is Window.ALL else (shown,),
     )
     return config, View(window=shown, group_by=grouping)
-
-
-def _namer(resolver: BaseResolver | None, whitelist: BaseWhitelist | None) -> Namer | None:
-    return None if resolver is None and whitelist is None else Namer(resolver, whitelist)
 
 
 def _listed(paths: Paths) -> list[str]:
