@@ -18,6 +18,7 @@ KERNELS = (
     "_window",
     "_sketch",
     "_columns",
+    "_text",
     "_destinations",
     "_holes",
     "_table",

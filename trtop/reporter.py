@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TextIO
 
 from trtop.analyzer import BaseAnalyser, OutgoingTCPAnalyzer
 from trtop.collector import BaseCollector
-from trtop.copies import check_prefix, write_copies
+from trtop.copies import check_prefix
 from trtop.options import Options
 from trtop.reporters import TableReporter
 from trtop.resolver import BaseResolver, DefaultDNSResolver
+from trtop.run import copy_report
 from trtop.screen import Screen
 from trtop.state import TcpRemoteState
 from trtop.surroundings import Surroundings
@@ -160,7 +162,7 @@ class CLICursesOutgoingTCPReporter(BaseReporter):
         self.abandon()
         snapshot = self.analyzer.snapshot(self.analyzer.view)
         if self._prefix is not None:
-            write_copies(self._prefix, snapshot, self._options.thresholds, self._options.with_bins)
+            copy_report(snapshot, replace(self._options, out_prefix=self._prefix))
         style = self._around.table_style(self._options)
         TableReporter(self._around.stdout, style).report(snapshot)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from trtop.copies import check_prefix, write_copies
+from trtop.copies import JSON_SUFFIX, TABLE_SUFFIX, check_prefix, write_copies
 from trtop.counting import NamedEngine, final_snapshot, make_engine
 from trtop.display import Display, make_display
 from trtop.escape import escape
@@ -17,8 +17,9 @@ from trtop.interrupt import Interrupt
 from trtop.linktypes import unsupported_lines
 from trtop.options import Options
 from trtop.plugins import Plugins, make_namer
-from trtop.reporters import Reporter, make_reporter
+from trtop.reporters import JsonReporter, Reporter, TableReporter, make_reporter
 from trtop.surroundings import Surroundings, is_live
+from trtop.table import TableStyle
 from trtop_core.engine import Engine
 from trtop_core.errors import (
     EXIT_INCOMPLETE,
@@ -75,16 +76,18 @@ def _run(engine: Engine, options: Options, around: Surroundings) -> int:
                 is_listening = False
             except TrtopError as error:  # raised after all that could be read
                 is_read = error.exit_status != EXIT_UNUSABLE
-        errors = _worth_telling(source.errors, live and interrupt.signal is not None)
+        errors = worth_telling(source.errors, live and interrupt.signal is not None)
         engine.finish()
         if is_read:
             snapshot = final_snapshot(engine, options.view)
             if options.out_prefix is not None:
-                write_copies(options.out_prefix, snapshot, options.thresholds, options.with_bins)
+                copy_report(snapshot, options)
             if is_listening:
+                if isinstance(reporter, TableReporter):
+                    reporter.style = around.table_style(options)
                 _report(reporter, snapshot)
         _complain_of_names(engine, around)
-        _complain(errors, engine.unsupported_link_types, options, around)
+        complain(errors, engine.unsupported_link_types, options, around)
     if not is_read:
         return EXIT_UNUSABLE
     if interrupt.signal is not None and not live:
@@ -102,7 +105,7 @@ def _measure(engine: Engine, source: Source, display: Display, interrupt: Interr
         display.tick(engine, source)
 
 
-def _worth_telling(errors: Sequence[TrtopError], is_ended_by_user: bool) -> Sequence[TrtopError]:
+def worth_telling(errors: Sequence[TrtopError], is_ended_by_user: bool) -> Sequence[TrtopError]:
     """Ctrl-C ends the other side of a pipe too, maybe inside a packet: that is no error."""
     is_cut = bool(errors) and isinstance(errors[-1], DamagedCaptureError)
     return errors[:-1] if is_ended_by_user and is_cut else errors
@@ -122,7 +125,7 @@ def _complain_of_names(engine: Engine, around: Surroundings) -> None:
             around.stderr.write(f"trtop: {escape(failure)} (addresses are shown)\n")
 
 
-def _complain(
+def complain(
     errors: Sequence[TrtopError],
     link_types: dict[int, int],
     options: Options,
@@ -134,3 +137,20 @@ def _complain(
     where = f"{escape(options.inputs[0])}: " if len(options.inputs) == 1 else ""
     for line in unsupported_lines(link_types):
         around.stderr.write(f"trtop: {where}{line}\n")
+
+
+def copy_report(snapshot: Snapshot, options: Options) -> None:
+    """The final report as files, each complete or absent.
+
+    Raises:
+        TrtopError: one of them cannot be written.
+    """
+    style = TableStyle(thresholds=options.thresholds)
+    prefix = options.out_prefix or ""
+    write_copies(
+        prefix,
+        {
+            TABLE_SUFFIX: lambda stream: TableReporter(stream, style).report(snapshot),
+            JSON_SUFFIX: lambda stream: JsonReporter(stream, options.with_bins).report(snapshot),
+        },
+    )
