@@ -112,7 +112,9 @@ class OutgoingTCPAnalyzer(BaseAnalyser):
         self._remotes: dict[str, TcpRemoteState] = {}
         self._told: dict[str, bytes] = {}
         self._next_s = time.monotonic() + REFRESH_S
-        self._buffer: list[tuple[int, bytes, int, int]] = []
+        self._batch: PacketBatch | None = None
+        self._rows: list[tuple[int, int]] = []
+        self._frames: list[tuple[int, bytes, int]] = []
         self._by_packet = type(self).analyse is not OutgoingTCPAnalyzer.analyse
         self._is_finished = False
 
@@ -157,13 +159,14 @@ class OutgoingTCPAnalyzer(BaseAnalyser):
         """
         if packet.ts_ns is None:
             raise ValueError(f"a packet needs a timestamp: {packet}")
-        if packet.raw is not None:
-            entry = packet.ts_ns, packet.raw, packet.raw_wire_len, packet.raw_link_type
+        if packet.batch is not self._batch:
+            self._flush()
+            self._batch = packet.batch
+        if packet.batch is not None:
+            self._rows.append((packet.row, packet.ts_ns))
         else:
-            frame = frame_of(packet)
-            entry = packet.ts_ns, frame, len(frame) + (packet.length or 0), int(LinkType.RAW)
-        self._buffer.append(entry)
-        if len(self._buffer) >= N_BUFFERED:
+            self._frames.append((packet.ts_ns, frame_of(packet), packet.length or 0))
+        if len(self._rows) + len(self._frames) >= N_BUFFERED:
             self._flush()
 
     def snapshot(self, view: View | None = None) -> Snapshot:
@@ -198,16 +201,22 @@ class OutgoingTCPAnalyzer(BaseAnalyser):
         return make_engine(config, os.urandom(SEED_BYTES), self.namer)
 
     def _flush(self) -> None:
-        if not self._buffer:
-            return
-        index = np.zeros(len(self._buffer), PACKET_INDEX)
-        data = bytearray()
-        for row, (ts_ns, packet, wire_len, link_type) in zip(index, self._buffer, strict=True):
-            row["ts_ns"], row["offset"], row["caplen"] = ts_ns, len(data), len(packet)
-            row["wire_len"], row["link_type"] = wire_len, link_type
-            data += packet
-        self._buffer.clear()
-        self.engine.feed(PacketBatch(np.frombuffer(bytes(data), np.uint8), index))
+        """Count the single packets that were kept back: those of one batch, or made by hand."""
+        if self._rows and self._batch is not None:
+            rows, times_ns = zip(*self._rows, strict=True)
+            index = self._batch.index[list(rows)]
+            index["ts_ns"] = times_ns
+            self._rows.clear()
+            self.engine.feed(PacketBatch(self._batch.data, index))
+        elif self._frames:
+            entries, data = [], bytearray()
+            for ts_ns, frame, n_missing in self._frames:
+                wire_len = len(frame) + n_missing
+                entries.append((ts_ns, len(data), len(frame), wire_len, int(LinkType.RAW)))
+                data += frame
+            self._frames.clear()
+            index = np.array(entries, PACKET_INDEX)
+            self.engine.feed(PacketBatch(np.frombuffer(bytes(data), np.uint8), index))
 
     def _tell(self, snapshot: Snapshot) -> None:
         if self.observer is None:

@@ -92,6 +92,7 @@ class Namer:
         """What is known now about the rows of a table; starts asking about the others."""
         names: list[str | None] = []
         kept = []
+        is_asked = self.is_enabled or (self._rules is not None and self._rules.needs_name)
         keys = table.keys
         raw, ports = keys["addr"].tobytes(), keys["port"].tolist()
         for idx, (port, kind) in enumerate(zip(ports, keys["kind"].tolist(), strict=True)):
@@ -101,12 +102,33 @@ class Namer:
                 continue
             addr = address_name(raw[16 * idx : 16 * idx + 16])
             is_kept = self._permits is None or self._permitted(addr, port)
-            name = self._name(addr, port) if is_kept else None
+            name = self.name(addr, port) if is_kept and is_asked else None
             if self._rules is not None:
                 is_kept = is_kept and self._rules.allow_named(addr, port, name)
             names.append(name if self.is_enabled else None)
             kept.append(is_kept)
         return Named(names, kept)
+
+    def name(self, addr: str, port: int) -> str | None:
+        """What is known of a destination's name now, not escaped; asks, and never waits.
+
+        Args:
+            addr: IPv4 or IPv6 address.
+            port: the server's; 0 where it is not known.
+
+        Returns:
+            The name; None: none, or none yet.
+        """
+        is_pending = False
+        for link in self._links:
+            # What a slower resolver further down would say matters only if this one says nothing.
+            if is_pending and not link.resolver.is_instant:
+                continue
+            name, is_known = link.look_up(addr, port)
+            if name is not None:
+                return name
+            is_pending |= not is_known
+        return None
 
     @property
     def is_waiting(self) -> bool:
@@ -138,20 +160,6 @@ class Namer:
         assert self._permits is not None
         allowed, is_known = self._permits.look_up((addr, port if self.whitelist.needs_port else 0))
         return allowed and is_known
-
-    def _name(self, addr: str, port: int) -> str | None:
-        if not self.is_enabled and not (self._rules and self._rules.needs_name):
-            return None
-        is_pending = False
-        for link in self._links:
-            # What a slower resolver further down would say matters only if this one says nothing.
-            if is_pending and not link.resolver.is_instant:
-                continue
-            name, is_known = link.look_up(addr, port)
-            if name is not None:
-                return name
-            is_pending |= not is_known
-        return None
 
 
 def _parts(whitelist: BaseWhitelist) -> tuple[BaseWhitelist | None, RuleWhitelist | None]:

@@ -11,9 +11,12 @@ import struct
 from collections.abc import Iterator
 from decimal import Decimal
 
+import numpy as np
+import numpy.typing as npt
+
 from trtop_core.batch import PacketBatch
 from trtop_core.decode import decode
-from trtop_core.records import NS_PER_S, LinkType
+from trtop_core.records import NS_PER_S, Verdict
 from trtop_core.snapshot import address_name
 
 FLAGS = ("F", "S", "R", "P", ".", "U", "E", "W")
@@ -47,20 +50,18 @@ class UnifiedPacket:
         ack: the acknowledgement number.
         length: payload bytes.
         window: as in the header, not scaled.
-        raw: the packet as it was captured, None where it was not.
-        raw_wire_len: its bytes on the wire.
-        raw_link_type: LINKTYPE_ value of ``raw``.
+        batch: where a captured packet lies; None of another.
+        row: which packet of the batch.
     """
 
     __slots__ = (
         "ack",
+        "batch",
         "dst",
         "dst_port",
         "flags",
         "length",
-        "raw",
-        "raw_link_type",
-        "raw_wire_len",
+        "row",
         "sequence",
         "src",
         "src_port",
@@ -68,27 +69,32 @@ class UnifiedPacket:
         "window",
     )
 
-    src: str | None
-    dst: str | None
-    src_port: int | None
-    dst_port: int | None
-    flags: str | None
-    ts_ns: int | None
-    sequence: int | None
-    ack: int | None
-    length: int | None
-    window: int
-    raw: bytes | None
-    raw_wire_len: int
-    raw_link_type: int
-
     def __init__(self) -> None:
-        self.src = self.dst = self.flags = self.raw = None
-        self.src_port = self.dst_port = self.ts_ns = None
-        self.sequence = self.ack = self.length = None
-        self.window = FULL_WINDOW
-        self.raw_wire_len = 0
-        self.raw_link_type = int(LinkType.ETHERNET)
+        self.src: str | None = None
+        self.src_port: int | None = None
+        self.dst: str | None = None
+        self.dst_port: int | None = None
+        self.flags: str | None = None
+        self.ts_ns: int | None = None
+        self.sequence: int | None = None
+        self.ack: int | None = None
+        self.length: int | None = None
+        self.window: int = FULL_WINDOW
+        self.batch: PacketBatch | None = None
+        self.row = 0
+
+    @property
+    def raw(self) -> bytes | None:
+        """The packet as it was captured; None: it was not, or its fields have been changed."""
+        if self.batch is None:
+            return None
+        entry = self.batch.index[self.row]
+        start = int(entry["offset"])
+        return self.batch.data[start : start + int(entry["caplen"])].tobytes()
+
+    @raw.setter
+    def raw(self, nothing: None) -> None:
+        self.batch = None
 
     @property
     def timestamp(self) -> str | None:
@@ -143,25 +149,35 @@ class UnifiedPacket:
 def unified_packets(batch: PacketBatch) -> Iterator[UnifiedPacket]:
     """The TCP segments of a batch, one object each."""
     columns = decode(batch).columns
-    chosen = (columns["verdict"] == 0).nonzero()[0]
-    names = ("ts_ns", "src_port", "dst_port", "seq", "ack", "payload_len", "window", "flags")
-    rows = zip(*(columns[name][chosen].tolist() for name in names), strict=True)
-    src, dst = columns["src"][chosen].tobytes(), columns["dst"][chosen].tobytes()
-    index, data = batch.index, batch.data
-    starts, caplens, wire_lens, link_types = (
-        index[name][chosen].tolist() for name in ("offset", "caplen", "wire_len", "link_type")
-    )
-    for i, row in enumerate(rows):
-        packet = UnifiedPacket()
-        packet.ts_ns, packet.src_port, packet.dst_port, seq, packet.ack = row[:5]
-        packet.length, packet.window, flags = row[5:]
-        packet.src = address_name(src[16 * i : 16 * i + 16])
-        packet.dst = address_name(dst[16 * i : 16 * i + 16])
-        packet.sequence = (seq + packet.length) & 0xFFFF_FFFF
+    chosen = (columns["verdict"] == Verdict.SEGMENT).nonzero()[0]
+    sequence = columns["seq"][chosen] + columns["payload_len"][chosen]  # modulo 2**32
+    names = ("ts_ns", "src_port", "dst_port", "ack", "payload_len", "window", "flags")
+    numbers = zip(*(columns[name][chosen].tolist() for name in names), strict=True)
+    ends = zip(*(_addresses(columns[name][chosen]) for name in ("src", "dst")), strict=True)
+    for row, (src, dst), values, last in zip(
+        chosen.tolist(), ends, numbers, sequence.tolist(), strict=True
+    ):
+        packet = _new(UnifiedPacket)
+        packet.src, packet.dst, packet.sequence = src, dst, last
+        packet.ts_ns, packet.src_port, packet.dst_port, packet.ack = values[:4]
+        packet.length, packet.window, flags = values[4:]
         packet.flags = FLAGS_OF[flags]
-        packet.raw = data[starts[i] : starts[i] + caplens[i]].tobytes()
-        packet.raw_wire_len, packet.raw_link_type = wire_lens[i], link_types[i]
+        packet.batch, packet.row = batch, row
         yield packet
+
+
+_new = UnifiedPacket.__new__
+
+
+def _addresses(column: npt.NDArray[np.uint8]) -> list[str]:
+    """Addresses as text, each distinct one written once.
+
+    Args:
+        column: shape (n, 16), IPv4 mapped.
+    """
+    packed = np.ascontiguousarray(column).view("V16").reshape(-1).tolist()
+    texts = {addr: address_name(addr) for addr in set(packed)}
+    return [texts[addr] for addr in packed]
 
 
 def frame_of(packet: UnifiedPacket) -> bytes:
