@@ -82,7 +82,7 @@ def completed_by_bash(*words: str) -> list[str]:
     [
         (("trtop", "--fo"), {"--follow", "--format"}),
         (("trtop", "--format", ""), {"table", "json", "ndjson", "csv"}),
-        (("trtop", "--format", "=", "nd"), {"ndjson"}),
+        (("trtop", "--format", "=", "ndj"), {"ndjson"}),
         (("trtop", "--format", "="), {"table", "json", "ndjson", "csv"}),
         (("trtop", "--sort", "response_"), {"response_time", "response_duration"}),
         (("trtop", "serv"), {"services.pcap", "services.py"}),
@@ -141,7 +141,7 @@ def completed_by_zsh(folder: Path, typed: str) -> str:
     ("typed", "expected"),
     [
         ("trtop --foll", "--follow"),
-        ("trtop --format nd", "ndjson"),
+        ("trtop --format ndj", "ndjson"),
         ("trtop --names cap", "capture"),
         ("trtop services.pc", "services.pcap"),
         ("trtop --sort response_t", "response_time"),

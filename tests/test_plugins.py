@@ -115,10 +115,10 @@ def test_what_is_installed_is_listed_where_a_name_is_wrong(
     site: Path, capture: Path, tmp_path: Path
 ) -> None:
     path = os.pathsep.join([environment()["PYTHONPATH"], str(site)])
-    done = run_python(tmp_path, ["-m", "trtop", capture, "-rm", "packagd"], PYTHONPATH=path)
+    done = run_python(tmp_path, ["-m", "trtop", capture, "-rm", "another"], PYTHONPATH=path)
     assert done.returncode == 1
     assert done.stderr == (
-        "trtop: no reporter packagd; there are curses, events, packaged, and modules with build()\n"
+        "trtop: no reporter another; there are curses, events, packaged, and modules with build()\n"
     )
 
 
