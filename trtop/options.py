@@ -81,6 +81,8 @@ class Options:
         allow: rules of what is shown; none: everything.
         deny: rules of what is not shown.
         parts: what a run of one's own is made of.
+        wants_screen: nothing was asked for that only a printed report has.
+        is_window_given: the window is the user's choice.
     """
 
     inputs: tuple[str, ...]
@@ -99,6 +101,8 @@ class Options:
     allow: tuple[str, ...] = ()
     deny: tuple[str, ...] = ()
     parts: Parts = Parts()
+    wants_screen: bool = False
+    is_window_given: bool = False
 
 
 def parse(argv: Sequence[str], needs_input: bool = True) -> Options:
@@ -121,7 +125,8 @@ def parse(argv: Sequence[str], needs_input: bool = True) -> Options:
         raise UsageError(HINT)
     if inputs.count(STDIN) > 1:
         raise UsageError("standard input (-) can be read only once")
-    if given.bins and given.format not in (Format.JSON, Format.NDJSON):
+    report_format = given.format or Format.TABLE
+    if given.bins and report_format not in (Format.JSON, Format.NDJSON):
         raise UsageError("--bins goes with --format json or ndjson")
     if given.width is not None and given.width < MIN_WIDTH:
         raise UsageError(f"--width is at least {MIN_WIDTH} columns")
@@ -133,7 +138,7 @@ def parse(argv: Sequence[str], needs_input: bool = True) -> Options:
         inputs=inputs,
         engine=engine,
         view=view,
-        report_format=given.format,
+        report_format=report_format,
         with_bins=given.bins,
         follow=given.follow,
         interval_s=given.interval,
@@ -146,6 +151,8 @@ def parse(argv: Sequence[str], needs_input: bool = True) -> Options:
         allow=tuple(given.allow),
         deny=tuple(given.deny),
         parts=_parts(given),
+        wants_screen=all(asked is None for asked in (given.format, given.width, given.limit)),
+        is_window_given=given.window is not None,
     )
 
 
@@ -176,14 +183,14 @@ def _engine_config(given: argparse.Namespace) -> EngineConfig:
         direction=given.direction,
         group_by=given.group_by,
         decap=not given.no_decap,
-        windows=() if given.window is Window.ALL else (given.window,),
+        windows=() if given.window in (None, Window.ALL) else (given.window,),
         **chosen,
     )
 
 
 def _view(given: argparse.Namespace) -> View:
     return View(
-        window=given.window,
+        window=given.window or Window.ALL,
         group_by=given.group_by,
         sort=given.sort,
         descending=(given.sort not in values.ASCENDING) != given.reverse,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass
 from types import TracebackType
 
 import numpy as np
@@ -41,6 +42,7 @@ def open_capture(
     follow: bool = False,
     poll_s: float = POLL_S,
     wait: Callable[[float], None] = time.sleep,
+    stdin_fd: int | None = None,
 ) -> Source:
     """Open captures to be read one after the other, as a rotated set is.
 
@@ -51,7 +53,8 @@ def open_capture(
             bytes, for a file that is not there yet, for a new one of the same name; start anew
             when it is truncated. Ends only by being closed, unless the last one is a pipe.
         poll_s: how often a source that has nothing gives ``IDLE``.
-        wait: takes seconds; replaced in tests.
+        wait: takes seconds; replaced where waiting is somebody else's.
+        stdin_fd: where standard input is, if it was moved.
 
     Raises:
         TrtopError: one of the files does not exist, is a directory, or may not be read.
@@ -63,7 +66,22 @@ def open_capture(
     names = [os.fspath(path) for path in listed]
     for name in names[:-1] if follow and not os.path.exists(names[-1]) else names:
         check_path(name)
-    return Source(names, follow, poll_s, wait)
+    return Source(names, follow, Waiting(poll_s, wait, stdin_fd))
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """How a source waits, and for what.
+
+    Attributes:
+        poll_s: how often one that has nothing gives ``IDLE``.
+        wait: takes seconds.
+        stdin_fd: where standard input is, if it was moved.
+    """
+
+    poll_s: float
+    wait: Callable[[float], None]
+    stdin_fd: int | None
 
 
 class Source:
@@ -81,10 +99,8 @@ class Source:
         errors: what could not be read, in the order of the files.
     """
 
-    def __init__(
-        self, paths: Sequence[str], follow: bool, poll_s: float, wait: Callable[[float], None]
-    ) -> None:
-        sizes = [size_of(path) for path in paths]
+    def __init__(self, paths: Sequence[str], follow: bool, waiting: Waiting) -> None:
+        sizes = [size_of(path, waiting.stdin_fd) for path in paths]
         known = [size for size in sizes if size is not None]
         self.bytes_total = None if follow or len(known) < len(sizes) else sum(known)
         self.bytes_read = 0
@@ -92,8 +108,9 @@ class Source:
         self.errors: list[TrtopError] = []
         self._paths = list(paths)
         self._follow = follow
-        self._poll_s = poll_s
-        self._wait = wait
+        self._poll_s = waiting.poll_s
+        self._wait = waiting.wait
+        self._stdin_fd = waiting.stdin_fd
         self._n_captures = 0
         self._iterator = self._batches()
 
@@ -139,7 +156,7 @@ class Source:
 
     def _read_path(self, path: str) -> Iterator[PacketBatch]:
         """Read to the end."""
-        with RawFile(path, self._poll_s) as raw:
+        with RawFile(path, self._poll_s, self._stdin_fd) as raw:
             yield from self._read_to_end(raw, Stream(name_of(path)))
 
     def _read_to_end(self, raw: RawFile, stream: Stream) -> Iterator[PacketBatch]:
@@ -162,7 +179,7 @@ class Source:
         """Read files of this name, one after the other, until closed or damaged."""
         while True:
             try:
-                raw = RawFile(path, self._poll_s)
+                raw = RawFile(path, self._poll_s, self._stdin_fd)
             except TrtopError as error:
                 if not isinstance(error.__cause__, FileNotFoundError):
                     raise
