@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import re
 import signal
 import struct
 import subprocess
@@ -12,6 +13,7 @@ import threading
 from fcntl import ioctl
 from pathlib import Path
 
+import pyte
 import pytest
 from builders_savefile import write_pcap
 from scripts import (
@@ -24,8 +26,6 @@ from scripts import (
     workload,
     write_workload,
 )
-
-from trtop.screen import ENTER, LEAVE
 
 LOGGING = """
 import tempfile
@@ -539,65 +539,141 @@ def test_a_snapshot_of_a_file_ends_with_the_file(tmp_path: Path, capture: Path) 
     assert (done.returncode, syns(done.stdout)) == (0, BY_ADDRESS)
 
 
-def on_terminal(folder: Path, script: str, *args: str) -> tuple[int, str]:
-    """What a script writes to a terminal of 100 columns, and its exit status."""
+def on_terminal(
+    folder: Path, script: str, *args: str, until: str, keys: bytes
+) -> tuple[int, str, str]:
+    """Keys are pressed when a text is seen on a terminal of 100 columns.
+
+    Returns:
+        Exit status; the screen as it was when the text was seen; all that was written.
+    """
     (folder / "simple.py").write_text(script)
-    controller, terminal = pty.openpty()
-    ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 100, 0, 0))
-    process = subprocess.Popen(
-        [sys.executable, "simple.py", *args],
-        cwd=folder,
-        env=environment(TERM="xterm"),
-        stdin=terminal,
-        stdout=terminal,
-        stderr=terminal,
-    )
-    os.close(terminal)
-    killer = threading.Timer(TIMEOUT_S, process.kill)
+    pid, controller = pty.fork()
+    if pid == 0:
+        os.chdir(folder)
+        command = [sys.executable, "simple.py", *args]
+        os.execvpe(command[0], command, environment(TERM="xterm"))
+    ioctl(controller, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 100, 0, 0))
+    killer = threading.Timer(TIMEOUT_S, os.kill, (pid, signal.SIGKILL))
     killer.start()
-    seen = bytearray()
+    screen = pyte.Screen(100, 30)
+    stream = pyte.ByteStream(screen)
+    seen, shown = bytearray(), ""
     try:
         while piece := os.read(controller, 65536):
             seen += piece
+            stream.feed(piece)
+            if not shown and until in "\n".join(screen.display):
+                shown = "\n".join(screen.display)
+                os.write(controller, keys)
     except OSError:  # the other end is closed
         pass
-    status = process.wait(TIMEOUT_S)
+    status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     killer.cancel()
     os.close(controller)
-    return status, seen.decode()
+    return status, shown, seen.decode()
 
 
-def test_on_a_terminal_the_screen_is_drawn_given_back_and_the_report_printed(
+LEFT = "\x1b[?1049l"
+"""What gives the shell its screen back."""
+
+
+def printed(seen: str) -> str:
+    """What was written after the screen was left, without colours."""
+    return re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]|\x1b[>=]|\r", "", seen.rpartition(LEFT)[2])
+
+
+def test_on_a_terminal_the_screen_stays_until_the_user_quits(tmp_path: Path, capture: Path) -> None:
+    status, shown, seen = on_terminal(
+        tmp_path, SIMPLE.replace(LOGGING, ""), "-i", str(capture), "-o", "r",
+        until="10.9.8.7", keys=b"q",
+    )  # fmt: skip
+    assert status == 0
+    assert "TCP Remote TOP" in shown
+    assert "sample.pcap" in shown
+    assert "127.0.0.1" in shown
+    assert syns(printed(seen)) == BY_ADDRESS
+    assert syns((tmp_path / "r.trtop").read_text()) == BY_ADDRESS
+
+
+def test_the_screen_shows_what_a_resolver_and_a_whitelist_of_ones_own_say(
     tmp_path: Path, capture: Path
 ) -> None:
-    status, seen = on_terminal(tmp_path, SIMPLE.replace(LOGGING, ""), "-i", str(capture), "-o", "r")
+    script = (
+        "from trtop import *\n"
+        "class Ports(BaseResolver):\n"
+        "    def resolve(self, addr, port): return f'port-{port}'\n"
+        "class Loopback(BaseWhitelist):\n"
+        "    def allow(self, host, port): return host.startswith('127.')\n"
+        "a = OutgoingTCPAnalyzer(Loopback(), Ports())\n"
+        "main(TCPDumpFileCollector(a, dump_input_filename), a,\n"
+        "     CLICursesOutgoingTCPReporter(a, report_filename_prefix))\n"
+    )
+    status, shown, seen = on_terminal(
+        tmp_path, script, "-i", str(capture), "-o", "r", until="port-443", keys=b"q"
+    )
     assert status == 0
-    assert seen.count(ENTER) == seen.count(LEAVE) == 1
-    drawn, _, report = seen.partition(LEAVE)
-    assert "127.0.0.1" in drawn
-    assert "127.0.0.1" in report
+    assert "port-80" in shown
+    assert "port-22" not in shown
+    assert "127.0.0.1" not in shown
+    assert syns(printed(seen)) == {"port-80": 23, "port-443": 10}
+
+
+def test_a_snapshot_on_a_terminal_ends_by_itself(tmp_path: Path, capture: Path) -> None:
+    status, shown, seen = on_terminal(
+        tmp_path, SIMPLE.replace(LOGGING, ""), "-i", str(capture), "-o", "r", "-m", "snapshot",
+        "--minutes", "0.02", until="10.9.8.7", keys=b"",
+    )  # fmt: skip
+    assert (status, "TCP Remote TOP" in shown) == (0, True)
+    assert syns(printed(seen)) == BY_ADDRESS
+
+
+def test_ctrl_c_ends_the_screen_with_the_report(tmp_path: Path, capture: Path) -> None:
+    status, _, seen = on_terminal(
+        tmp_path, SIMPLE.replace(LOGGING, ""), "-i", str(capture), "-o", "r",
+        until="10.9.8.7", keys=b"\x03",
+    )  # fmt: skip
+    assert status == 0
+    assert syns(printed(seen)) == BY_ADDRESS
 
 
 def test_the_terminal_is_given_back_when_a_part_fails(tmp_path: Path, capture: Path) -> None:
     script = (
         "from trtop import *\n"
+        "import time\n"
         "class Failing(TCPDumpFileCollector):\n"
         "    def start(self):\n"
         "        super().start()\n"
+        "        time.sleep(1)\n"
         "        raise RuntimeError('what a pity')\n"
         "main(Failing(default_analyzer, dump_input_filename), default_analyzer, default_reporter)\n"
     )
-    status, seen = on_terminal(tmp_path, script, "-i", str(capture), "-o", "r")
+    status, shown, seen = on_terminal(
+        tmp_path, script, "-i", str(capture), "-o", "r", until="10.9.8.7", keys=b""
+    )
     assert status == 1
-    assert seen.count(ENTER) == seen.count(LEAVE) == 1
-    assert seen.index(LEAVE) < seen.index("what a pity")
+    assert shown
+    assert seen.index(LEFT) < seen.index("what a pity")
+    assert " total" not in printed(seen)
+
+
+def test_what_is_no_capture_opens_no_screen(tmp_path: Path) -> None:
+    (tmp_path / "text").write_text("not a capture at all, but long enough to be one")
+    status, _, seen = on_terminal(
+        tmp_path, SIMPLE.replace(LOGGING, ""), "-i", "text", "-o", "r", until="never", keys=b""
+    )
+    assert status == 1
+    assert seen.startswith("trtop: text: ")
+    assert LEFT not in seen
 
 
 def test_a_hostile_name_does_nothing_to_the_terminal(tmp_path: Path, capture: Path) -> None:
     script = OWN_NAMES.replace(LOGGING, "").replace(
         "return names[", "return 'evil\\x1b]0;owned\\x07\\x1b[2J\\r\\n' or names["
     )
-    status, seen = on_terminal(tmp_path, script, "-i", str(capture), "-o", "r")
+    status, _, seen = on_terminal(
+        tmp_path, script, "-i", str(capture), "-o", "r", until="evil", keys=b"q"
+    )
     assert status == 0
     assert "\x1b]0" not in seen
     assert "\x07" not in seen

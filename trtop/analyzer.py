@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 import time
 from dataclasses import replace
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from trtop.counting import NamedEngine, final_snapshot, make_engine
+from trtop.counting import make_engine, settled
 from trtop.naming import Namer
 from trtop.packet import UnifiedPacket, frame_of, unified_packets
 from trtop.resolver import BaseResolver
@@ -25,7 +26,7 @@ from trtop.whitelisting import BaseWhitelist
 from trtop_core.batch import PacketBatch
 from trtop_core.config import EngineConfig
 from trtop_core.engine import SEED_BYTES, Engine
-from trtop_core.records import PACKET_INDEX, LinkType
+from trtop_core.records import PACKET_INDEX, GroupBy, LinkType, Window
 from trtop_core.snapshot import Snapshot
 from trtop_core.view import View
 
@@ -35,6 +36,8 @@ log = logging.getLogger(__name__)
 
 REFRESH_S = 1.0
 """How often a reporter is told of news while packets arrive."""
+
+SCREEN_WINDOWS = (Window.LAST_10_S, Window.LAST_60_S, Window.LAST_300_S)
 
 N_BUFFERED = 1024
 """Single packets that are counted together."""
@@ -94,6 +97,8 @@ class OutgoingTCPAnalyzer(BaseAnalyser):
         whitelist: as given.
         resolver: as given.
         observer: who is told; a reporter sets itself.
+        can_be_explored: the engine keeps what the screen can be asked for.
+        lock: held by whoever touches the engine: a screen looks while a collector feeds.
     """
 
     def __init__(
@@ -109,6 +114,7 @@ class OutgoingTCPAnalyzer(BaseAnalyser):
         self.namer = Namer(resolver, whitelist)
         self.view = view or View()
         self.engine = self._make_engine(config or EngineConfig())
+        self.lock = threading.RLock()
         self._remotes: dict[str, TcpRemoteState] = {}
         self._told: dict[str, bytes] = {}
         self._next_s = time.monotonic() + REFRESH_S
@@ -117,15 +123,25 @@ class OutgoingTCPAnalyzer(BaseAnalyser):
         self._frames: list[tuple[int, bytes, int]] = []
         self._by_packet = type(self).analyse is not OutgoingTCPAnalyzer.analyse
         self._is_finished = False
+        self.can_be_explored = False
 
-    def configure(self, config: EngineConfig, view: View) -> None:
+    def configure(self, config: EngineConfig, view: View, for_screen: bool = False) -> None:
         """Take what the command line says, as far as this analyzer was told nothing itself.
 
         Packets that were counted before are forgotten.
+
+        Args:
+            config: how packets are read.
+            view: how pictures are sorted.
+            for_screen: keep what the screen can be asked for: all windows, and rows by port.
         """
         self.view = self._view or view
-        if self._config is None:
-            self.engine = self._make_engine(config)
+        if self._config is not None:
+            return
+        if for_screen:
+            config = replace(config, windows=SCREEN_WINDOWS, group_by=GroupBy.ADDR_PORT)
+        self.engine = self._make_engine(config)
+        self.can_be_explored = for_screen
 
     def set_observer(self, observer: Observer) -> None:
         """Tell this reporter from now on."""
@@ -142,14 +158,15 @@ class OutgoingTCPAnalyzer(BaseAnalyser):
         Raises:
             ValueError: a packet of the index lies outside the batch's data.
         """
-        if not self._by_packet:
+        with self.lock:
+            if not self._by_packet:
+                self._flush()
+                self.engine.feed(batch)
+                return
+            super().feed(batch)
             self._flush()
-            self.engine.feed(batch)
-            return
-        super().feed(batch)
-        self._flush()
-        if batch.counters is not None or batch.n_untimed:
-            self.engine.feed(replace(batch, index=batch.index[:0]))
+            if batch.counters is not None or batch.n_untimed:
+                self.engine.feed(replace(batch, index=batch.index[:0]))
 
     def analyse(self, packet: UnifiedPacket) -> None:
         """Count one segment, captured or made by hand.
@@ -159,20 +176,22 @@ class OutgoingTCPAnalyzer(BaseAnalyser):
         """
         if packet.ts_ns is None:
             raise ValueError(f"a packet needs a timestamp: {packet}")
-        if packet.batch is not self._batch:
-            self._flush()
-            self._batch = packet.batch
-        if packet.batch is not None:
-            self._rows.append((packet.row, packet.ts_ns))
-        else:
-            self._frames.append((packet.ts_ns, frame_of(packet), packet.length or 0))
-        if len(self._rows) + len(self._frames) >= N_BUFFERED:
-            self._flush()
+        with self.lock:
+            if packet.batch is not self._batch:
+                self._flush()
+                self._batch = packet.batch
+            if packet.batch is not None:
+                self._rows.append((packet.row, packet.ts_ns))
+            else:
+                self._frames.append((packet.ts_ns, frame_of(packet), packet.length or 0))
+            if len(self._rows) + len(self._frames) >= N_BUFFERED:
+                self._flush()
 
     def snapshot(self, view: View | None = None) -> Snapshot:
         """The picture of this moment; names that are still under way are addresses in it."""
-        self._flush()
-        return self.engine.snapshot(view or self.view)
+        with self.lock:
+            self._flush()
+            return self.engine.snapshot(view or self.view)
 
     @property
     def tracked_remotes(self) -> dict[str, TcpRemoteState]:
@@ -187,15 +206,16 @@ class OutgoingTCPAnalyzer(BaseAnalyser):
             self._tell(self.snapshot(replace(self.view, limit=None)))
 
     def finish(self) -> None:
-        """The capture ends: judge what is open, wait a while for names, tell the reporter."""
-        if self._is_finished:
-            return
-        self._is_finished = True
-        self._flush()
-        self.engine.finish()
-        self._tell(final_snapshot(self.engine, replace(self.view, limit=None)))
-        if isinstance(self.engine, NamedEngine):
-            self.namer.close()
+        """The capture ends: judge what is open; wait for names for a while, tell the reporter."""
+        with self.lock:
+            if self._is_finished:
+                return
+            self._is_finished = True
+            self._flush()
+            self.engine.finish()
+        if self.observer is not None:
+            view = replace(self.view, limit=None)
+            self._tell(settled(lambda: self.snapshot(view), self.namer))
 
     def _make_engine(self, config: EngineConfig) -> Engine:
         return make_engine(config, os.urandom(SEED_BYTES), self.namer)

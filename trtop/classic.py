@@ -191,9 +191,12 @@ def run_session(own: Session, parts: Callable[[], Parts]) -> int:
             with ending.watched(own.options):
                 reporter.start()
                 is_started = True
-                if hasattr(analyzer, "set_observer") and _observer_of(analyzer) is None:
-                    analyzer.set_observer(reporter)
-                collector.start()
+                _introduce(analyzer, reporter)
+                if isinstance(reporter, CLICursesOutgoingTCPReporter) and reporter.is_interactive:
+                    ending.raises = False
+                    reporter.explore(collector, ending.is_due)
+                else:
+                    collector.start()
         except _Ended:
             pass
         except TrtopError as error:
@@ -209,6 +212,8 @@ def run_session(own: Session, parts: Callable[[], Parts]) -> int:
         if isinstance(analyzer, BaseAnalyser):
             analyzer.finish()
         reporter.stop()
+        if isinstance(analyzer, OutgoingTCPAnalyzer):
+            analyzer.namer.close()
         log.info("session finished")
         return _status(collector, analyzer, ending)
 
@@ -222,10 +227,13 @@ class _Ending:
 
     Attributes:
         signal: what arrived; None so far.
+        raises: a collector that is not ours is left by an exception.
     """
 
     def __init__(self, collector: BaseCollector) -> None:
         self.signal: int | None = None
+        self.raises = not isinstance(collector, OUR_COLLECTORS)
+        self._is_due = False
         self._collector = collector
         self._before: dict[int, Any] = {}
 
@@ -235,6 +243,10 @@ class _Ending:
         if options.parts.mode is Mode.SNAPSHOT:
             self._seconds = options.parts.minutes * SECONDS_PER_MINUTE
         return self
+
+    def is_due(self) -> bool:
+        """Whether it has been wished."""
+        return self._is_due
 
     def __enter__(self) -> _Ending:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM):
@@ -254,21 +266,27 @@ class _Ending:
         if number != signal.SIGALRM:
             self.signal = number
         log.info("ended by %s", signal.Signals(number).name)
+        self._is_due = True
         self._collector.stop()
-        if not isinstance(self._collector, OUR_COLLECTORS):
+        if self.raises:
             raise _Ended
 
 
 def _configure(options: Options, analyzer: BaseAnalyser, reporter: BaseReporter) -> None:
     """Tell parts of ours what the command line says beyond the classic options."""
+    has_screen = isinstance(reporter, CLICursesOutgoingTCPReporter)
     if isinstance(analyzer, OutgoingTCPAnalyzer):
-        analyzer.configure(options.engine, options.view)
+        analyzer.configure(options.engine, options.view, for_screen=has_screen)
     if isinstance(reporter, CLICursesOutgoingTCPReporter):
         reporter.configure(options)
 
 
-def _observer_of(analyzer: BaseAnalyser) -> object:
-    return getattr(analyzer, "observer", None)
+def _introduce(analyzer: BaseAnalyser, reporter: BaseReporter) -> None:
+    """Have the analyzer tell the reporter, unless somebody has seen to that, or the screen asks."""
+    if isinstance(reporter, CLICursesOutgoingTCPReporter):
+        return
+    if isinstance(analyzer, OutgoingTCPAnalyzer) and analyzer.observer is None:
+        analyzer.set_observer(reporter)
 
 
 def _abandon(reporter: BaseReporter) -> None:

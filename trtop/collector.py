@@ -49,6 +49,7 @@ class TCPDumpFileCollector(BaseCollector):
 
     Attributes:
         errors: what could not be read, known after ``start``.
+        stdin_fd: where standard input is; elsewhere when the keyboard has taken its place.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class TCPDumpFileCollector(BaseCollector):
         self.input_file_name = input_file_name
         self.follow = follow
         self.errors: list[TrtopError] = []
+        self.stdin_fd: int | None = None
         self._stopped = threading.Event()
 
     def start(self) -> None:
@@ -73,7 +75,7 @@ class TCPDumpFileCollector(BaseCollector):
         paths = self._paths()
         if not paths:
             raise TrtopError(NO_INPUT)
-        with open_capture(paths, follow=self.follow) as source:
+        with open_capture(paths, follow=self.follow, stdin_fd=self.stdin_fd) as source:
             try:
                 for batch in source:
                     if len(batch) or batch.counters or batch.n_untimed:

@@ -7,6 +7,7 @@ batch, and asks all others only when a picture is made.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Protocol, runtime_checkable
 
@@ -62,7 +63,7 @@ class NamedEngine(Engine):
         Raises:
             ValueError: as ``Engine.snapshot``.
         """
-        if self.namer.is_idle:
+        if not self.namer.shapes_rows:
             return super().snapshot(view)
         everything = super().snapshot(wide(view, self.namer.needs_port))
         return named(everything, view, self.namer)
@@ -73,17 +74,27 @@ class NamedEngine(Engine):
         Raises:
             ValueError: as ``Engine.snapshot``.
         """
-        deadline_s = time.monotonic() + patience_s
-        while True:
-            n_answers = self.namer.n_answers
-            snapshot = self.snapshot(view)
-            left_s = deadline_s - time.monotonic()
-            # An answer may have come while the picture was made; and it may lead to the next
-            # question: a whitelist's to a resolver, one link's of a chain to the next.
-            if left_s <= 0 or not (self.namer.is_waiting or self.namer.n_answers > n_answers):
-                break
-            self.namer.wait(left_s)
-        return snapshot
+        return settled(lambda: self.snapshot(view), self.namer, patience_s)
+
+
+def settled(take: Callable[[], Snapshot], namer: Namer, patience_s: float = PATIENCE_S) -> Snapshot:
+    """A picture after waiting for the names that are under way.
+
+    Args:
+        take: makes a picture.
+        namer: who is waited for.
+        patience_s: not longer than this.
+    """
+    deadline_s = time.monotonic() + patience_s
+    while True:
+        n_answers = namer.n_answers
+        snapshot = take()
+        left_s = deadline_s - time.monotonic()
+        # An answer may have come while the picture was made; and it may lead to the next
+        # question: a whitelist's to a resolver, one link's of a chain to the next.
+        if left_s <= 0 or not (namer.is_waiting or namer.n_answers > n_answers):
+            return snapshot
+        namer.wait(left_s)
 
 
 def make_engine(config: EngineConfig, seed: bytes, namer: Namer | None) -> Engine:

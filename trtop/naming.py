@@ -84,6 +84,22 @@ class Namer:
         return not self._links and self._rules is None and self._permits is None
 
     @property
+    def shapes_rows(self) -> bool:
+        """Rows of a picture are named, merged or left out as things are."""
+        has_names = self.is_enabled and bool(self._links)
+        return has_names or self._rules is not None or self._permits is not None
+
+    @property
+    def names_by_port(self) -> bool:
+        """A name depends on the port."""
+        return any(link.resolver.needs_port for link in self._links)
+
+    @property
+    def has_names(self) -> bool:
+        """There is somebody who knows names."""
+        return bool(self._links)
+
+    @property
     def failures(self) -> list[str]:
         """One line for each resolver and whitelist that raised."""
         return [f"{asker.what}: {asker.failure}" for asker in self._askers() if asker.failure]

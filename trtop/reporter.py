@@ -12,15 +12,19 @@ from dataclasses import replace
 from typing import TextIO
 
 from trtop.analyzer import BaseAnalyser, OutgoingTCPAnalyzer
-from trtop.collector import BaseCollector
+from trtop.beside import AnalyzerSource, Collecting
+from trtop.collector import BaseCollector, InterfaceCollector, TCPDumpFileCollector
 from trtop.copies import check_prefix
-from trtop.options import Options
+from trtop.explore import HEAD_START_S, can_explore, make_setup, make_stage
+from trtop.options import STDIN, Options
 from trtop.reporters import TableReporter
 from trtop.resolver import BaseResolver, DefaultDNSResolver
 from trtop.run import copy_report
 from trtop.screen import Screen
 from trtop.state import TcpRemoteState
-from trtop.surroundings import Surroundings
+from trtop.surroundings import Surroundings, is_live
+from trtop.tui.show import show
+from trtop.tui.terminal import keyboard_on_stdin
 from trtop.whitelisting import BaseWhitelist, DefaultWhitelist
 from trtop_core.config import EngineConfig
 from trtop_core.snapshot import Snapshot
@@ -97,8 +101,10 @@ class CLIEventAppendReporter(BaseReporter):
 class CLICursesOutgoingTCPReporter(BaseReporter):
     """The screen, and the report at the end.
 
-    On a terminal the table is drawn anew every ``REFRESH_RATE`` seconds while packets arrive. At
-    the end it is printed, and written to ``PREFIX.trtop`` and ``PREFIX.json``.
+    On a terminal with a keyboard it opens the screen of ``trtop FILE`` and stays until the user
+    quits; for an analyzer with a configuration of its own, which may not keep what the screen asks
+    for, the table is drawn anew every ``REFRESH_RATE`` seconds. At the end the table is printed,
+    and written to ``PREFIX.trtop`` and ``PREFIX.json``.
 
     Args:
         analyzer: whose pictures are shown.
@@ -125,8 +131,9 @@ class CLICursesOutgoingTCPReporter(BaseReporter):
         self._options = options
 
     @property
-    def _prefix(self) -> str | None:
-        return str(self.summary_filename) if self.summary_filename else None
+    def is_interactive(self) -> bool:
+        """There are a terminal, a keyboard, and an analyzer that keeps what the screen shows."""
+        return self.analyzer.can_be_explored and can_explore(self._options, self._around)
 
     def start(self) -> None:
         """Watch the analyzer.
@@ -136,6 +143,8 @@ class CLICursesOutgoingTCPReporter(BaseReporter):
         """
         if self._prefix is not None:
             check_prefix(self._prefix)
+        if self.is_interactive:
+            return
         self.analyzer.set_observer(self)
         if self._around.can_redraw():
             self._screen = Screen(self._around.stdout)
@@ -146,6 +155,26 @@ class CLICursesOutgoingTCPReporter(BaseReporter):
             return
         n_lines = self._around.screen_size().lines
         self._screen.draw(snapshot, self._around.table_style(self._options), n_lines)
+
+    def explore(self, collector: BaseCollector, is_due: Callable[[], bool]) -> None:
+        """Collect beside the screen, until the user quits.
+
+        Args:
+            collector: started on a thread of its own, and stopped at the end.
+            is_due: whether something else than the user ends it.
+
+        Raises:
+            TrtopError: nothing could be collected.
+        """
+        is_taken = STDIN in self._options.inputs
+        with keyboard_on_stdin(is_taken) as stdin_fd:
+            if is_taken and isinstance(collector, TCPDumpFileCollector):
+                collector.stdin_fd = stdin_fd
+            with Collecting(collector) as collecting:
+                if not collecting.wait(HEAD_START_S) or collecting.error is None:
+                    self._show(collecting, is_due)
+        if collecting.error is not None:
+            raise collecting.error
 
     def abandon(self) -> None:
         """Give the terminal back, and nothing else."""
@@ -165,6 +194,24 @@ class CLICursesOutgoingTCPReporter(BaseReporter):
             copy_report(snapshot, replace(self._options, out_prefix=self._prefix))
         style = self._around.table_style(self._options)
         TableReporter(self._around.stdout, style).report(snapshot)
+
+    def _show(self, collecting: Collecting, is_due: Callable[[], bool]) -> None:
+        live = is_live(self._options) or isinstance(collecting.collector, InterfaceCollector)
+        namer = self.analyzer.namer
+        namer.is_enabled = False  # the screen names rows itself
+        try:
+            show(
+                AnalyzerSource(self.analyzer, collecting, live),
+                make_setup(self._options, live, namer),
+                make_stage(self._options, self._around),
+                lambda: is_due() or collecting.error is not None,
+            )
+        finally:
+            namer.is_enabled = True
+
+    @property
+    def _prefix(self) -> str | None:
+        return str(self.summary_filename) if self.summary_filename else None
 
 
 def make_event_reporter(analyzer: OutgoingTCPAnalyzer, prefix: object) -> CLIEventAppendReporter:

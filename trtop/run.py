@@ -86,7 +86,7 @@ def _run(engine: Engine, options: Options, around: Surroundings) -> int:
                 if isinstance(reporter, TableReporter):
                     reporter.style = around.table_style(options)
                 _report(reporter, snapshot)
-        _complain_of_names(engine, around)
+        complain_of_names(engine, around)
         complain(errors, engine.unsupported_link_types, options, around)
     if not is_read:
         return EXIT_UNUSABLE
@@ -118,7 +118,7 @@ def _report(reporter: Reporter, snapshot: Snapshot) -> None:
         return  # `trtop | head`: the reader has seen enough
 
 
-def _complain_of_names(engine: Engine, around: Surroundings) -> None:
+def complain_of_names(engine: Engine, around: Surroundings) -> None:
     """One line on stderr for each resolver or whitelist that raised."""
     if isinstance(engine, NamedEngine):
         for failure in engine.namer.failures:
