@@ -154,7 +154,7 @@ cdef class SketchStore:
         keys = np.asarray(self.page_keys)[written]
         changed = np.asarray(self.pages)[:n_pages].take(written)
         items, _, rows = log.earliest(level, first_slot)
-        places = np.empty(n_pages, np.uint32)
+        places = np.zeros(n_pages, np.uint32)
         places[written] = np.arange(len(written), dtype=np.uint32)
         cdef page_t[::1] now = changed
         cdef const uint32_t[::1] place_of = places

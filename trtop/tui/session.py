@@ -7,6 +7,7 @@ passed in.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol
@@ -43,6 +44,9 @@ MAX_EXTRA_ROWS = 200
 
 PATIENCE_S = 3.0
 """How long a remote source may take to answer a key that needs all rows."""
+
+
+MAX_KEPT_EVENTS = 100
 
 
 class Screen(Protocol):
@@ -112,6 +116,7 @@ class Session:
         self._detail: Detail | None = None
         self._picture: Picture | None = None
         self._frame = Frame(())
+        self._kept: deque[Event] = deque()
         self._next_s = 0.0
         self._is_asking = True
         self._was_over = False
@@ -122,15 +127,20 @@ class Session:
         Args:
             is_due: whether something else ends it, such as a signal.
         """
+        self._draw()
         while not is_due():
             is_busy = self._source.step(STEP_S)
             if self._refresh():
                 self._draw()
-            event = self._screen.event(0 if is_busy else self._patience_s())
+            event = self._event(0 if is_busy else self._patience_s())
             while event is not None:
                 if not self._take(event):
                     return
-                event = self._screen.event(0)
+                event = self._event(0)
+
+    def _event(self, timeout_s: float) -> Event | None:
+        """The next key or click, those that were kept first."""
+        return self._kept.popleft() if self._kept else self._screen.event(timeout_s)
 
     def _patience_s(self) -> float:
         """How long keys may be waited for."""
@@ -212,30 +222,29 @@ class Session:
         return self.state.selected + self._frame.page >= len(picture.names)
 
     def _refresh(self) -> bool:
-        """Ask the source if it is time, and take its answer; whether there is something new."""
+        """Ask the source if it is time, and take its answer; whether to draw."""
         now_s = self._monotonic_s()
         is_over = self._source.status().is_over
         if is_over and not self._was_over:
             self._is_asking = True
         self._was_over = is_over
-        if now_s >= self._next_s:
+        is_time = now_s >= self._next_s
+        if is_time:
             is_early = self._picture is None or not self._picture.n_rows
             self._next_s = now_s + (FIRST_REFRESHES_S if is_early else self._setup.refresh_s)
             if not is_over or self._picture is None:
                 self._is_asking = True
         if not self._is_asking:
-            return False
+            return is_time
         if self._held is not None:
             # Paused: only what the source says of itself is new.
             self._is_asking = False
             return True
         n_rows = self._n_rows_wanted()
-        baseline = self._baselines.get(self.state.grouping)
         answer = self._source.poll(question(self.state, n_rows, bool(self._baselines)))
         if answer is None:
-            return False
-        if self._baselines and baseline is None:
-            return False
+            # What the source says of itself may be new.
+            return is_time
         self._is_asking = False
         self._answer = answer
         self._arrange(answer, n_rows)
@@ -308,13 +317,16 @@ class Session:
         self._is_asking = True
 
     def _ask(self, view: View) -> Snapshot | None:
-        """Ask for what a key needs, and wait a little for it; keys wait too."""
+        """Ask for what a key needs, and wait a little for it; keys are kept for later."""
         end_s = self._monotonic_s() + PATIENCE_S
         while True:
             answer = self._source.poll(view)
             if answer is not None or self._monotonic_s() >= end_s:
                 return answer
-            self._source.step(STEP_S)
+            if not self._source.step(STEP_S):
+                event = self._screen.event(IDLE_S)
+                if event is not None and len(self._kept) < MAX_KEPT_EVENTS:
+                    self._kept.append(event)
 
     def _save(self, prefix: str) -> None:
         """Write what is looked at, with all its rows."""

@@ -27,6 +27,8 @@ ESCAPE_DELAY_MS = 25
 
 DEFAULT_BACKGROUND = -1
 
+DRAWN = "┌─│▁█▼·…µ"
+
 PAIR_HIGH = 1
 PAIR_WARNING = 2
 
@@ -111,6 +113,8 @@ class Terminal:
     def __enter__(self) -> Terminal:
         with contextlib.suppress(locale.Error):
             locale.setlocale(locale.LC_CTYPE, "")
+        if not _can_draw(locale.nl_langinfo(locale.CODESET)):
+            self.look = Look(self.look.color, ascii_only=True)
         try:
             self._window = curses.initscr()
         except curses.error as error:
@@ -245,6 +249,15 @@ def _attributes(has_color: bool) -> dict[Role, int]:
         Role.SELECTED_HIGH: high | curses.A_REVERSE,
         Role.KEY: curses.A_REVERSE,
     }
+
+
+def _can_draw(encoding: str) -> bool:
+    """Whether a locale has the characters of a frame; curses writes in the locale's encoding."""
+    try:
+        DRAWN.encode(encoding)
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True
 
 
 def _is_gone(fd: int) -> bool:
