@@ -380,6 +380,7 @@ def test_events_are_printed_by_a_reporter_of_that_name(parts: Path, capture: Pat
         (["-tm", "wrong"], "resolver wrong: a dict has no resolve()"),
         (["-tm", "./none.py"], "none.py: no such file"),
         (["--names", "nobody"], "no resolver nobody; there are capture, dns, hosts, none"),
+        (["--names", "capture:x"], "resolver capture takes nothing behind a colon"),
         (["--names", "hosts:/none"], "/none: No such file or directory"),
         (["--names", "dns:nonsense"], "no name server"),
         (["--allow", "10.0.0.0/99"], "'10.0.0.0/99' is no rule"),

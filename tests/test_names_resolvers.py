@@ -213,7 +213,7 @@ def test_a_resolver_that_raises_is_logged_once_and_the_address_is_shown(
         shown(namer)
     assert len(caplog.records) == 1
     assert "Broken" in caplog.records[0].getMessage()
-    assert namer.failures == ["resolver Broken: OSError: no way to 10.0.0.1"]
+    assert namer.failures == ["resolver Broken: OSError: no way to 10.0.0.1 (addresses are shown)"]
 
 
 def test_a_resolver_that_ends_its_thread_leaves_the_others_running() -> None:
@@ -315,8 +315,11 @@ def test_a_whitelist_that_raises_is_logged_once_and_hides_nothing(
             raise KeyError(host)
 
     with caplog.at_level(logging.DEBUG, logger="trtop"):
-        assert len(syns(shown(Namer(None, BrokenList())))) == 3
+        namer = Namer(None, BrokenList())
+        assert len(syns(shown(namer))) == 3
     assert len(caplog.records) == 1
+    assert namer.failures[0].startswith("whitelist BrokenList: KeyError: ")
+    assert namer.failures[0].endswith(" (rows are shown)")
 
 
 # The asker.

@@ -306,7 +306,7 @@ def _status(collector: BaseCollector, analyzer: BaseAnalyser, ending: _Ending) -
     if isinstance(analyzer, OutgoingTCPAnalyzer):
         lines += unsupported_lines(analyzer.engine.unsupported_link_types)
         for failure in analyzer.namer.failures:
-            _complain(f"{failure} (addresses are shown)")
+            _complain(failure)
     for line in lines:
         _complain(line)
     return EXIT_INCOMPLETE if lines else EXIT_OK

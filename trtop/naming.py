@@ -72,7 +72,7 @@ class Namer:
         self._permits: Asker[Destination, bool] | None = None
         if asked is not None:
             self._permits = Asker(
-                f"whitelist {type(asked).__name__}",
+                f"whitelist {asked.__class__.__name__}",
                 lambda key: (bool(asked.allow(*key)), None),
                 default=True,
                 clock_s=clock_s,
@@ -101,8 +101,15 @@ class Namer:
 
     @property
     def failures(self) -> list[str]:
-        """One line for each resolver and whitelist that raised."""
-        return [f"{asker.what}: {asker.failure}" for asker in self._askers() if asker.failure]
+        """One line for each resolver and whitelist that raised, and what follows from it."""
+        failures = [
+            f"{link.asker.what}: {link.asker.failure} (addresses are shown)"
+            for link in self._links
+            if link.asker is not None and link.asker.failure
+        ]
+        if self._permits is not None and self._permits.failure:
+            failures.append(f"{self._permits.what}: {self._permits.failure} (rows are shown)")
+        return failures
 
     def look(self, table: Table) -> Named:
         """What is known now about the rows of a table; starts asking about the others."""
@@ -179,12 +186,15 @@ class Namer:
 
 
 def _parts(whitelist: BaseWhitelist) -> tuple[BaseWhitelist | None, RuleWhitelist | None]:
-    """What is asked once per destination, and the rules that are looked at each time."""
+    """What is asked once per destination, and the rules that are looked at each time.
+
+    Asks for ``__class__``: a script's ``default_whitelist`` stands for an object of another type.
+    """
     if isinstance(whitelist, BothWhitelist):
         return whitelist.first, whitelist.rules
     if isinstance(whitelist, RuleWhitelist):
         return None, whitelist
-    return (None if type(whitelist) is DefaultWhitelist else whitelist), None
+    return (None if whitelist.__class__ is DefaultWhitelist else whitelist), None
 
 
 class _Link:
@@ -192,7 +202,7 @@ class _Link:
 
     def __init__(self, resolver: BaseResolver, clock_s: Callable[[], float]) -> None:
         self.resolver = resolver
-        what = f"resolver {type(resolver).__name__}"
+        what = f"resolver {resolver.__class__.__name__}"
         self.asker: Asker[Destination, str | None] | None = None
         if not resolver.is_instant:
             self.asker = Asker(

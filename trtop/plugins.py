@@ -57,6 +57,9 @@ BUILT_IN: dict[Kind, dict[str, str]] = {
     Kind.WHITELIST: {"all": "trtop.whitelisting:DefaultWhitelist"},
 }
 
+WITH_ARGUMENT = frozenset({"dns", "hosts"})
+"""Built-in names that an argument may follow."""
+
 DUTIES = {
     Kind.ANALYZER: "analyse",
     Kind.COLLECTOR: "start",
@@ -121,6 +124,8 @@ class Plugins:
         bare, _, argument = name.partition(":")
         found = BUILT_IN[kind].get(bare)
         if found is not None:
+            if argument and bare not in WITH_ARGUMENT:
+                raise TrtopError(f"{kind.value} {bare} takes nothing behind a colon")
             module, _, attribute = found.partition(":")
             maker = getattr(importlib.import_module(module), attribute)
             return maker(*args, *([argument] if argument else []))

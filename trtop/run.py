@@ -122,7 +122,7 @@ def complain_of_names(engine: Engine, around: Surroundings) -> None:
     """One line on stderr for each resolver or whitelist that raised."""
     if isinstance(engine, NamedEngine):
         for failure in engine.namer.failures:
-            around.stderr.write(f"trtop: {escape(failure)} (addresses are shown)\n")
+            around.stderr.write(f"trtop: {escape(failure)}\n")
 
 
 def complain(
