@@ -16,7 +16,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 KERNEL_SOURCES := $(shell find ext -name '*.pyx' -o -name '*.pxd')
 BUILD_SOURCES := $(KERNEL_SOURCES) setup.py pyproject.toml
 PACKAGE_SOURCES := $(shell find trtop trtop_core trtop_daemon -name '*.py' -o -name '*.pyi')
-CODE := trtop trtop_core trtop_daemon tests benchmarks examples fuzz setup.py
+CODE := trtop trtop_core trtop_daemon tests docs benchmarks examples fuzz setup.py
 
 # What a fresh machine lacks: the first lack as one line, nothing if there is none.
 lack = $(shell \

@@ -48,7 +48,9 @@ def _main(argv: Sequence[str]) -> int:
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         options, around = parse(argv), Surroundings()
-        return explore(options, around) if can_explore(options, around) else run(options, around)
+        if can_explore(options, around) and not options.parts.needs_session:
+            return explore(options, around)
+        return run(options, around)
     except TrtopError as error:
         return _fail(str(error), error.exit_status)
     except KeyboardInterrupt:
