@@ -405,7 +405,9 @@ def order_of(
         column: shape (n,): what to sort by; None: by destination.
         view: names the direction and the limit.
     """
-    by_key = np.lexsort((keys["port"], *keys["addr"].T[::-1], keys["kind"]))
+    # Addresses as two numbers each, whose order is that of their bytes.
+    words = np.ascontiguousarray(keys["addr"]).view(">u8")
+    by_key = np.lexsort((keys["port"], words[:, 1], words[:, 0], keys["kind"]))
     if column is None:
         order = by_key[::-1] if view.descending else by_key
     else:
