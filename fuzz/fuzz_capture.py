@@ -104,7 +104,9 @@ def mutate(rng: random.Random, data: bytes, others: list[bytes]) -> bytes:
         elif kind == 1:
             out[at] ^= 1 << rng.randrange(8)
         elif kind == 2:
-            word = rng.choice((0, 1, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, len(out), rng.getrandbits(32)))
+            word = rng.choice(
+                (0, 1, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, len(out), rng.getrandbits(32))
+            )
             order = rng.choice("<>")
             out[at : at + 4] = struct.pack(f"{order}I", word)
         elif kind == 3:
