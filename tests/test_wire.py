@@ -50,7 +50,7 @@ def again(picture: Snapshot) -> Snapshot:
 amounts = st.integers(0, 2**63) | st.integers(0, 300)
 
 rows = st.builds(
-    lambda addr, port, counters, samples: Destination(addr, port, counters, samples),
+    Destination,
     st.ip_addresses().map(str),
     st.just(0) | st.integers(1, 65535),
     st.dictionaries(st.sampled_from(COUNTERS + GAUGES), st.integers(0, 2**40)),
@@ -132,7 +132,7 @@ def test_replies_come_back_as_they_were() -> None:
 def test_a_request_of_another_version_says_which_to_use() -> None:
     data = bytearray(wire.encode_request(wire.Ask(1, View())))
     data[len(MAGIC)] = 9
-    with pytest.raises(wire.WireVersionError, match="version 9 .* use version 1"):
+    with pytest.raises(wire.WireVersionError, match=r"version 9 .* use version 1"):
         wire.decode_request(bytes(data))
 
 
@@ -163,8 +163,7 @@ def check(data: bytes) -> None:
     for decode in DECODERS:
         try:
             value: Any = decode(data)
-        except wire.WireError as error:
-            assert "\n" not in str(error)
+        except wire.WireError:
             continue
         if isinstance(value, Snapshot):
             list(render(value, TableStyle(width=80)))

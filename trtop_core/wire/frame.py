@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import msgspec
 
@@ -63,7 +63,7 @@ def unframe(data: bytes | memoryview, decoder: msgspec.msgpack.Decoder[T], max_b
     return unpack_payload(data, decoder)
 
 
-def unpack_payload(data: bytes | memoryview, decoder: msgspec.msgpack.Decoder[Any]) -> Any:
+def unpack_payload(data: bytes | memoryview, decoder: msgspec.msgpack.Decoder[T]) -> T:
     """What a message of whatever version holds.
 
     Raises:

@@ -111,7 +111,7 @@ class Refusal(msgspec.Struct, frozen=True, tag="refusal"):
 
 _ENCODER = msgspec.msgpack.Encoder()
 _REQUESTS = msgspec.msgpack.Decoder(Ask)
-_REPLIES = msgspec.msgpack.Decoder(Answer | Refusal)
+_REPLIES: msgspec.msgpack.Decoder[Answer | Refusal] = msgspec.msgpack.Decoder(Answer | Refusal)
 _REFUSALS = msgspec.msgpack.Decoder(Refusal)
 
 
@@ -146,10 +146,9 @@ def decode_reply(data: bytes | memoryview) -> Answer | Refusal:
         return unframe(data, _REPLIES, MAX_REPLY_BYTES)
     except WireVersionError:
         try:
-            refusal: Refusal = unpack_payload(data, _REFUSALS)
+            return unpack_payload(data, _REFUSALS)
         except WireError:
             raise WireVersionError(version_of(data), VERSION) from None
-        return refusal
 
 
 def cut(text: str) -> str:

@@ -14,11 +14,11 @@ import numpy.typing as npt
 
 from trtop_core.wire.errors import WireError
 
-ZEROS = "0"
-SIGNED = "<i8"
-UNSIGNED = ("<u1", "<u2", "<u4", "<u8")
-
 Code = Literal["0", "<u1", "<u2", "<u4", "<u8", "<i8"]
+
+ZEROS: Code = "0"
+SIGNED: Code = "<i8"
+UNSIGNED: tuple[Code, ...] = ("<u1", "<u2", "<u4", "<u8")
 
 
 class Packed(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
@@ -38,7 +38,7 @@ def pack(column: npt.NDArray[Any]) -> Packed:
     if not column.any():
         return Packed(ZEROS, memoryview(b""))
     if column.dtype.kind == "i" and int(column.min()) < 0:
-        code: Any = SIGNED
+        code = SIGNED
     else:
         largest = int(column.max())
         code = next(code for code in UNSIGNED if largest <= np.iinfo(code).max)
