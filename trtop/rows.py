@@ -113,6 +113,8 @@ def record_columns(snapshot: Snapshot) -> Iterator[dict[str, Column]]:
     """
     for block in _blocks(snapshot):
         columns: dict[str, Column] = {"destination": [row.name for row in block]}
+        if block[0].host is not None:
+            columns["host"] = [row.host for row in block]
         figures = block[0].figures
         for name in COUNTERS + GAUGES:
             columns[name] = figures.counter(name)

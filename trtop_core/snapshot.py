@@ -118,11 +118,13 @@ class Table:
         keys: shape (n,), dtype ``records.DESTINATION_KEY``.
         counters: shape (n,), dtype ``records.COUNTER_ROW``.
         sketches: one column per name of ``records.SKETCHES``.
+        hosts: shape (n,), str: which machine saw each row; None unless rows are kept apart by it.
     """
 
     keys: npt.NDArray[Any]
     counters: npt.NDArray[Any]
     sketches: dict[str, SketchColumn]
+    hosts: npt.NDArray[np.str_] | None = None
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -130,7 +132,8 @@ class Table:
     def take(self, rows: npt.NDArray[np.intp]) -> Table:
         """Some rows, in the order given."""
         columns = {name: column.take(rows) for name, column in self.sketches.items()}
-        return Table(self.keys[rows], self.counters[rows], columns)
+        hosts = None if self.hosts is None else self.hosts[rows]
+        return Table(self.keys[rows], self.counters[rows], columns, hosts)
 
     def grouped(self, group_by: GroupBy) -> Table:
         """Rows with equal keys merged, after dropping what ``group_by`` does not look at."""
@@ -179,6 +182,11 @@ class Row:
     span_ns: int
     loss: float | None
     name: str
+
+    @property
+    def host(self) -> str | None:
+        """The machine that saw it; None unless rows are kept apart by that."""
+        return None if self.table.hosts is None else str(self.table.hosts[self.idx])
 
     def count(self, name: str) -> int:
         """A counter or gauge under its own name."""
@@ -241,6 +249,8 @@ class Row:
     def record(self, with_bins: bool = False) -> dict[str, Any]:
         """Every field of this row as plain data; sketches without samples have count 0."""
         record: dict[str, Any] = {"destination": self.name}
+        if self.host is not None:
+            record["host"] = self.host
         for name in COUNTERS + GAUGES:
             record[name] = self.count(name)
         record["syn_rate"] = self.rate("syn")
@@ -306,7 +316,7 @@ class Snapshot:
             "totals": {
                 key: value
                 for key, value in self.totals.record(with_bins).items()
-                if key != "destination"
+                if key not in ("destination", "host")
             },
             "destinations": [row.record(with_bins) for row in self.rows()],
         }
