@@ -8,14 +8,12 @@ from __future__ import annotations
 import os
 import sys
 import time
-from typing import Any
 
 import zmq
 
 from trtop_core import Engine, Snapshot, TrtopError, View
 from trtop_core.sources import open_capture
-from trtop_core.wire import Notice, Severity
-from trtop_daemon.settings import Settings
+from trtop_daemon.feed import CaptureConfig, Notice, Severity
 
 BATCHES_PER_TURN = 4
 
@@ -23,13 +21,14 @@ BATCHES_PER_TURN = 4
 class FileFeed:
     """Reads the captures of ``-r`` a few batches at a time."""
 
-    def __init__(self, settings: Settings, context: zmq.Context[zmq.Socket[bytes]]) -> None:
+    def __init__(self, config: CaptureConfig, context: zmq.Context[zmq.Socket[bytes]]) -> None:
         self.sockets: list[zmq.Socket[bytes]] = []
         self.notices: tuple[Notice, ...] = ()
-        self.is_finished = not settings.read
-        self.reloaded: list[Settings] = []
-        self._engine = Engine(settings.engine_config(), os.urandom(16))
-        self._batches = iter(open_capture(settings.read)) if settings.read else iter(())
+        self.exit_status = 0
+        self.is_finished = not config.replay
+        self.reloaded: list[CaptureConfig] = []
+        self._engine = Engine(config.engine, os.urandom(16))
+        self._batches = iter(open_capture(config.replay.paths)) if config.replay else iter(())
 
     def filenos(self) -> dict[int, int]:
         return {}
@@ -57,7 +56,7 @@ class FileFeed:
     def snapshot(self, view: View) -> Snapshot:
         return self._engine.snapshot(view)
 
-    def reload(self, config: Any) -> None:
+    def reload(self, config: CaptureConfig) -> None:
         self.reloaded.append(config)
 
     def stop(self) -> None:

@@ -7,12 +7,16 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 
 from trtop.escape import escape
 from trtop.options import parse
 from trtop.run import EXIT_SIGNALLED, run
 from trtop.surroundings import Surroundings
 from trtop_core.errors import EXIT_OK, EXIT_UNUSABLE, TrtopError
+
+COMMANDS = frozenset({"attach", "keygen", "live"})
+"""First arguments that are no capture: a file of that name is read as ``./attach``."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -43,6 +47,9 @@ def _main(argv: Sequence[str]) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
+        if argv and argv[0] in COMMANDS:
+            command = import_module(f"trtop.commands.{argv[0]}")
+            return int(command.main(argv[1:], Surroundings()))
         return run(parse(argv), Surroundings())
     except TrtopError as error:
         return _fail(str(error), error.exit_status)

@@ -60,7 +60,7 @@ class TableStyle:
 def render(snapshot: Snapshot, style: TableStyle) -> Iterator[str]:
     """The whole report, line by line, without line ends."""
     rows = [quick_totals(snapshot), *quick_rows(snapshot)]
-    names = [escape(row.name, style.ascii_only) for row in rows]
+    names = [escape(_label(row), style.ascii_only) for row in rows]
     lens = Lens(
         percentile=snapshot.view.percentile,
         micro="u" if style.ascii_only else "µ",
@@ -77,6 +77,11 @@ def render(snapshot: Snapshot, style: TableStyle) -> Iterator[str]:
         cells = [placed.cells[i] for placed in layout.placed]
         yield _row_line(row, _name_cell(name, layout, style, is_bold=i == 0), cells, layout, style)
     yield from _foot_lines(snapshot, rows, layout, style)
+
+
+def _label(row: QuickRow) -> str:
+    """What a row is called; the host comes last, where a narrow column cuts first."""
+    return f"{row.name} {row.host}" if row.host else row.name
 
 
 def _health_lines(snapshot: Snapshot, style: TableStyle, lens: Lens) -> Iterator[str]:

@@ -96,8 +96,16 @@ def parse(argv: Sequence[str]) -> Command:
     return Command(given=settings_in(found), **{k: v for k, v in found.items() if k in _ACTIONS})
 
 
-def add_settings(group: argparse._ArgumentGroup, keys: Sequence[str]) -> None:
-    """Options for some settings, without defaults."""
+def add_settings(
+    group: argparse._ArgumentGroup, keys: Sequence[str], keep_text: bool = False
+) -> None:
+    """Options for some settings, without defaults.
+
+    Args:
+        group: where to.
+        keys: of the settings.
+        keep_text: check the values, but give them as they were written.
+    """
     by_key = {setting.key: setting for setting in SETTINGS}
     for key in keys:
         setting = by_key[key]
@@ -113,7 +121,7 @@ def add_settings(group: argparse._ArgumentGroup, keys: Sequence[str]) -> None:
         group.add_argument(
             *setting.flags,
             dest=key,
-            type=_reader(setting),
+            type=_reader(setting, keep_text),
             action="append" if setting.is_list else "store",
             metavar=setting.metavar,
             help=setting.help,
@@ -150,10 +158,26 @@ def _add_actions(group: argparse._ArgumentGroup) -> None:
         help="show the version and exit")  # fmt: skip
 
 
-def _reader(setting: Setting) -> Callable[[str], Any]:
+def arguments_for(found: dict[str, Any], keys: Sequence[str]) -> list[str]:
+    """The command line that says what a parser found of some settings, kept as text."""
+    arguments = []
+    for setting in SETTINGS:
+        if setting.key not in keys or setting.key not in found:
+            continue
+        value = found[setting.key]
+        if not setting.metavar:
+            arguments.append(setting.flags[-1])
+            continue
+        for text in value if setting.is_list else [value]:
+            arguments.append(f"{setting.flags[-1]}={text}")
+    return arguments
+
+
+def _reader(setting: Setting, keep_text: bool) -> Callable[[str], Any]:
     def read(text: str) -> Any:
         try:
-            return setting.read(text)
+            value = setting.read(text)
+            return text if keep_text else value
         except ValueError as error:
             raise argparse.ArgumentTypeError(str(error)) from None
 

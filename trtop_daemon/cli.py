@@ -7,14 +7,15 @@ import sys
 from collections.abc import Sequence
 
 from trtop_core.errors import EXIT_OK, TrtopError
+from trtop_daemon import feed
 from trtop_daemon.arguments import parse
 from trtop_daemon.log import printable
-from trtop_daemon.start import FeedMaker, make_capture_feed, run
+from trtop_daemon.start import FeedMaker, run
 
 EXIT_INTERRUPTED = 130
 
 
-def main(argv: Sequence[str] | None = None, make_feed: FeedMaker = make_capture_feed) -> int:
+def main(argv: Sequence[str] | None = None, make_feed: FeedMaker = feed.make_feed) -> int:
     """Run the daemon.
 
     Args:

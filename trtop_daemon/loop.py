@@ -8,6 +8,7 @@ amount of work for everybody, so that neither clients nor packets starve the oth
 from __future__ import annotations
 
 import logging
+import math
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -16,9 +17,10 @@ from dataclasses import dataclass
 
 import zmq
 
+from trtop_core import wire
 from trtop_core.errors import TrtopError
-from trtop_core.wire import Notice
-from trtop_daemon.feed import Feed
+from trtop_core.wire import MAX_NOTICES, Notice, cut
+from trtop_daemon.feed import Feed, Severity
 from trtop_daemon.gate import Gate
 from trtop_daemon.listener import Listener
 from trtop_daemon.notify import Notifier
@@ -32,6 +34,12 @@ HOUSEKEEPING_S = 1.0
 
 GOODBYE_S = 2.0
 """How long last answers may take altogether."""
+
+SEVERITIES = {
+    Severity.INFO: wire.Severity.INFO,
+    Severity.WARNING: wire.Severity.WARNING,
+    Severity.ERROR: wire.Severity.ERROR,
+}
 
 LIFELINE_READY = b"ready\n"
 
@@ -114,7 +122,7 @@ class Loop:
     def _turn(self, signals: Signals, wait_s: float) -> bool:
         """Wait, then do what there is to do; False when the lifeline has ended."""
         self._watch(signals)
-        ready = dict(self._poller.poll(wait_s * 1000))
+        ready = dict(self._poller.poll(math.ceil(wait_s * 1000)))
         if signals.wakeup_fd in ready:
             signals.clear_wakeup()
         if self.lifeline_fd in ready and self._is_abandoned():
@@ -167,7 +175,10 @@ class Loop:
         return Announcement(self._host, self._notices(), self._feed.is_finished)
 
     def _notices(self) -> tuple[Notice, ...]:
-        return tuple(self._feed.notices)
+        return tuple(
+            Notice(item.time_ns, SEVERITIES[item.severity], cut(item.text))
+            for item in self._feed.notices[:MAX_NOTICES]
+        )
 
     def _keep_house(self, notifier: Notifier) -> None:
         notifier.alive()

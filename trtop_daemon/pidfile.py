@@ -1,4 +1,4 @@
-"""The file that holds the daemon's process number: written at the start, gone or empty at the end."""
+"""The file with the daemon's process number: written at the start, gone or empty at the end."""
 
 from __future__ import annotations
 

@@ -7,6 +7,7 @@ One reader per setting serves both. Opens the file, nothing else.
 from __future__ import annotations
 
 import difflib
+import math
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -17,16 +18,16 @@ from trtop_core.errors import TrtopError
 from trtop_core.records import NS_PER_S, Direction, GroupBy, Window
 from trtop_core.wire.endpoint import Endpoint, parse_endpoint
 from trtop_daemon import readers
+from trtop_daemon.feed import (
+    ANY_INTERFACE,
+    DEFAULT_BUFFER_BYTES,
+    DEFAULT_SNAPLEN_BYTES,
+    CaptureConfig,
+    ReplayConfig,
+)
 from trtop_daemon.readers import Network
 
-DEFAULT_INTERFACE = "any"
-DEFAULT_SNAPLEN_BYTES = 128
-DEFAULT_BUFFER_BYTES = 8 << 20
 DEFAULT_INTERVAL_S = 0.5
-
-MIN_SNAPLEN_BYTES = 64
-MAX_SNAPLEN_BYTES = 262_144
-MAX_FANOUT = 64
 
 MAX_FILE_BYTES = 1 << 20
 
@@ -59,7 +60,7 @@ class Settings:
         authorized_keys: a folder of the public keys that may connect over TCP.
     """
 
-    interface: tuple[str, ...] = (DEFAULT_INTERFACE,)
+    interface: tuple[str, ...] = (ANY_INTERFACE,)
     filter: str | None = None
     snaplen: int = DEFAULT_SNAPLEN_BYTES
     buffer_size: int = DEFAULT_BUFFER_BYTES
@@ -93,6 +94,24 @@ class Settings:
             max_connections=self.max_connections,
             decap=not self.no_decap,
             windows=tuple(window for window in Window if window is not Window.ALL),
+        )
+
+    def capture_config(self) -> CaptureConfig:
+        """What the capture side is told.
+
+        Raises:
+            ValueError: a number is out of range.
+        """
+        speed = None if math.isinf(self.speed) else self.speed
+        return CaptureConfig(
+            interfaces=self.interface,
+            capture_filter=self.filter,
+            snaplen_bytes=self.snaplen,
+            buffer_bytes=self.buffer_size,
+            fanout=self.fanout,
+            user=self.user,
+            replay=ReplayConfig(self.read, speed) if self.read else None,
+            engine=self.engine_config(),
         )
 
 
@@ -238,18 +257,12 @@ def _text(value: Any) -> str:
 
 def _contradiction(settings: Settings) -> str:
     """What is wrong with settings that are each right; empty if nothing."""
-    if not settings.interface and not settings.read:
-        return "no interface to capture on"
-    if not MIN_SNAPLEN_BYTES <= settings.snaplen <= MAX_SNAPLEN_BYTES:
-        return f"snaplen is within {MIN_SNAPLEN_BYTES} … {MAX_SNAPLEN_BYTES:,} bytes"
-    if settings.fanout > MAX_FANOUT:
-        return f"fanout is at most {MAX_FANOUT}"
     if settings.server_key and not settings.authorized_keys:
         return "--server-key needs --authorized-keys DIR: the public keys of those who may connect"
     if settings.authorized_keys and not settings.server_key:
         return "--authorized-keys needs --server-key FILE: this daemon's own secret key"
     try:
-        settings.engine_config()
+        settings.capture_config()
     except ValueError as error:
         return str(error)
     return ""

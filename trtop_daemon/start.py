@@ -1,7 +1,7 @@
 """From settings to a running daemon, and back to nothing.
 
-Opens in this order: sockets for clients, the capture, then drops every right, then answers. Whatever
-happens, what was opened is closed again and files are removed.
+Opens in this order: sockets for clients, the capture, then drops every right, then answers.
+Whatever happens, what was opened is closed again and files are removed.
 """
 
 from __future__ import annotations
@@ -10,15 +10,16 @@ import logging
 import os
 import resource
 import socket
-from collections.abc import Callable
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, closing, suppress
+from dataclasses import dataclass
 
 import zmq
 
-from trtop_core.errors import EXIT_OK, TrtopError
+from trtop_core.errors import TrtopError
 from trtop_core.wire.endpoint import Endpoint, default_listen
 from trtop_daemon.arguments import Command
-from trtop_daemon.feed import Feed
+from trtop_daemon.feed import CaptureConfig, Feed
 from trtop_daemon.gate import Gate
 from trtop_daemon.keys import KeyPair, read_authorized, read_key_pair
 from trtop_daemon.listener import LINGER_MS, Listener, Owner
@@ -42,11 +43,7 @@ USER_FOLDER_MODE = 0o700
 FIXED = ("listen", "user", "pidfile", "server_key", "group_by", "read", "speed")
 """Settings that need a restart."""
 
-FeedMaker = Callable[[Settings, "zmq.Context[zmq.Socket[bytes]]"], Feed]
-
-
-def make_capture_feed(settings: Settings, context: zmq.Context[zmq.Socket[bytes]]) -> Feed:
-    raise TrtopError("no capture side yet")
+FeedMaker = Callable[[CaptureConfig, "zmq.Context[zmq.Socket[bytes]]"], Feed]
 
 
 def run(command: Command, make_feed: FeedMaker) -> int:
@@ -63,6 +60,8 @@ def run(command: Command, make_feed: FeedMaker) -> int:
     _allow_many_files()
     owner = Owner(os.getuid(), os.getgid())
     with ExitStack() as stack:
+        if command.lifeline_fd is not None:
+            stack.callback(_remove_folders, settings.listen)
         signals = stack.enter_context(Signals())
         notifier = stack.enter_context(closing(Notifier(os.environ)))
         context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
@@ -70,10 +69,10 @@ def run(command: Command, make_feed: FeedMaker) -> int:
         doors = _open_doors(stack, context, settings, owner)
         if settings.pidfile is not None:
             stack.enter_context(closing(PidFile(settings.pidfile)))
-        feed = make_feed(settings, context)
+        feed = make_feed(settings.capture_config(), context)
         stack.callback(feed.stop)
         server = Server(feed.snapshot, settings.interval)
-        reloader = _Reloader(command, settings, server, doors, feed, notifier)
+        reloader = _Reloader(command, settings, _Running(server, doors, feed, notifier))
         loop = Loop(feed, server, doors, socket.gethostname(), reloader.reload)
         loop.lifeline_fd = command.lifeline_fd
         addresses = ", ".join(listener.address for listener in doors.listeners)
@@ -82,27 +81,24 @@ def run(command: Command, make_feed: FeedMaker) -> int:
             os.write(command.lifeline_fd, LIFELINE_READY)
         notifier.ready(reloader.status)
         loop.run(signals, notifier)
-    return EXIT_OK
+        return feed.exit_status
+
+
+@dataclass(frozen=True, slots=True)
+class _Running:
+    server: Server
+    doors: Doors
+    feed: Feed
+    notifier: Notifier
 
 
 class _Reloader:
     """Reads the settings again, and hands on what may change while running."""
 
-    def __init__(
-        self,
-        command: Command,
-        settings: Settings,
-        server: Server,
-        doors: Doors,
-        feed: Feed,
-        notifier: Notifier,
-    ) -> None:
+    def __init__(self, command: Command, settings: Settings, running: _Running) -> None:
         self._command = command
         self._settings = settings
-        self._server = server
-        self._doors = doors
-        self._feed = feed
-        self._notifier = notifier
+        self._running = running
 
     @property
     def status(self) -> str:
@@ -115,7 +111,7 @@ class _Reloader:
         try:
             settings = make_settings(self._command.given, self._command.config_path)
             keys = _authorized(settings)
-            self._feed.reload(settings)
+            self._running.feed.reload(settings.capture_config())
         except TrtopError as error:
             LOG.error("not reloaded: %s", error)
         else:
@@ -123,11 +119,11 @@ class _Reloader:
                 if getattr(settings, name) != getattr(self._settings, name):
                     LOG.warning("%s has changed; that needs a restart", name)
             self._settings = settings
-            self._server.interval_s = settings.interval
-            if self._doors.gate is not None:
-                self._doors.gate.authorized = keys
+            self._running.server.interval_s = settings.interval
+            if self._running.doors.gate is not None:
+                self._running.doors.gate.authorized = keys
             LOG.info("reloaded")
-        self._notifier.ready(self.status)
+        self._running.notifier.ready(self.status)
 
 
 def _open_doors(
@@ -157,6 +153,14 @@ def _default_endpoint(owner: Owner) -> Endpoint:
     mode = SYSTEM_FOLDER_MODE if is_root else USER_FOLDER_MODE
     make_folder(endpoint.path, mode, owner.uid, owner.gid)
     return endpoint
+
+
+def _remove_folders(endpoints: Sequence[Endpoint]) -> None:
+    """The folders of a daemon that lives for one client were made for it alone."""
+    for endpoint in endpoints:
+        if endpoint.path is not None:
+            with suppress(OSError):
+                os.rmdir(os.path.dirname(endpoint.path))
 
 
 def _authorized(settings: Settings) -> frozenset[bytes]:
