@@ -64,6 +64,10 @@ class Health:
         received: what the capturing side says it received, None where it does not say.
         kernel_dropped: what the kernel dropped for lack of room; None where unknown.
         interface_dropped: what the interface dropped; None where unknown.
+        read_lost: packets that the kernel kept and a capture process could not read.
+        interruptions: times that capturing stopped by itself: a capture process died.
+        interrupted_ns: time in which nothing was captured for that reason; of several interfaces
+            or engines together, the sum.
     """
 
     packets: int = 0
@@ -77,6 +81,9 @@ class Health:
     received: int | None = None
     kernel_dropped: int | None = None
     interface_dropped: int | None = None
+    read_lost: int = 0
+    interruptions: int = 0
+    interrupted_ns: int = 0
 
     @property
     def loss(self) -> float | None:
@@ -84,9 +91,14 @@ class Health:
         known = [n for n in (self.kernel_dropped, self.interface_dropped) if n is not None]
         if not known:
             return None
-        dropped = sum(known)
+        dropped = sum(known) + self.read_lost
         total = self.received if self.received else self.packets + dropped
         return min(1.0, dropped / total) if total else 0.0
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether nothing was captured for a while."""
+        return self.interruptions > 0 or self.interrupted_ns > 0
 
     def record(self) -> dict[str, Any]:
         """As plain data, every field under its own name; unknown is None."""
