@@ -6,16 +6,24 @@ import os
 import sys
 from collections.abc import Sequence
 
+import zmq
+
 from trtop_core.errors import EXIT_OK, TrtopError
-from trtop_daemon import feed
 from trtop_daemon.arguments import parse
+from trtop_daemon.feed import CaptureConfig, Feed
 from trtop_daemon.log import printable
 from trtop_daemon.start import FeedMaker, run
 
 EXIT_INTERRUPTED = 130
 
 
-def main(argv: Sequence[str] | None = None, make_feed: FeedMaker = feed.make_feed) -> int:
+def _capture(config: CaptureConfig, context: zmq.Context[zmq.Socket[bytes]]) -> Feed:
+    from trtop_daemon.supervisor import make_feed  # noqa: PLC0415 - not for --help
+
+    return make_feed(config, context)
+
+
+def main(argv: Sequence[str] | None = None, make_feed: FeedMaker = _capture) -> int:
     """Run the daemon.
 
     Args:

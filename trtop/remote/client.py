@@ -51,7 +51,8 @@ _FAILURES = {
     "key to --authorized-keys",
     zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL: "it wants another kind of connection; tcp:// needs --key "
     "and --server-key, unless the daemon runs without keys",
-    zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL: "the connection was closed during the handshake",
+    zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL: "the handshake failed; is --server-key the key of this "
+    "daemon?",
 }
 
 
