@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import pwd
 import socket
 import stat
 import struct
@@ -73,7 +74,7 @@ class SocketFile:
         Raises:
             TrtopError: it cannot be made, or somebody listens there.
         """
-        with acting_as(self._uid, self._gid), _failing(self.path):
+        with acting_as(self._uid, self._gid), _failing(self.path, self._uid):
             _make_room(self.path)
             listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             umask = os.umask(UMASK)
@@ -114,7 +115,7 @@ def make_folder(path: str, mode: int, uid: int, gid: int) -> None:
         TrtopError: it cannot be made.
     """
     folder = str(Path(path).parent)
-    with _failing(folder):
+    with _failing(folder, os.geteuid()):
         with suppress(FileExistsError):
             os.mkdir(folder, mode)
         if os.geteuid() == 0:
@@ -123,6 +124,14 @@ def make_folder(path: str, mode: int, uid: int, gid: int) -> None:
                 os.fchown(folder_fd, uid, gid)
             finally:
                 os.close(folder_fd)
+
+
+def user_name(uid: int) -> str:
+    """A user's name, or their number where there is none."""
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
 
 
 def listener_pid(path: str) -> int | None:
@@ -151,7 +160,7 @@ def _lock(path: str, uid: int, gid: int) -> int:
     """
     name = path + LOCK_SUFFIX
     for _ in range(N_TRIES):
-        with _failing(name):
+        with _failing(name, os.geteuid()):
             flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
             lock_fd = os.open(name, flags, 0o600)
             try:
@@ -198,11 +207,13 @@ def _inode(path: str) -> tuple[int, int] | None:
 
 
 @contextmanager
-def _failing(path: str) -> Iterator[None]:
-    """Errors of the system as one line that names the file."""
+def _failing(path: str, uid: int) -> Iterator[None]:
+    """Errors of the system as one line that names the file, and the user if that is why."""
     try:
         yield
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else str(error)
         hint = "; the folder must exist" if error.errno == errno.ENOENT else ""
+        if isinstance(error, PermissionError):
+            hint = f" for the user {user_name(uid)}; see --user"
         raise TrtopError(f"{path}: cannot listen: {reason}{hint}") from error
