@@ -127,18 +127,21 @@ class Client:
         return self._socket, self._monitor
 
     def ask(self, view: View, now_s: float) -> None:
-        """Ask, unless the same question waits for its answer already."""
+        """Ask, unless nobody is there or the same question waits for its answer already."""
         if self._waiting_since_s is None:
             self._waiting_since_s = now_s
         asked = self._asked
         if asked is not None and asked.view == view and now_s - self._asked_s < RETRY_S:
+            return
+        # Not ZMQ_IMMEDIATE: it throws away answers that arrive just before the connection ends.
+        if not self.is_connected:
             return
         self._last_id += 1
         ask = wire.Ask(self._last_id, view)
         try:
             self._socket.send(wire.encode_request(ask), zmq.NOBLOCK)
         except zmq.Again:
-            return  # nobody is there: the next call tries again
+            return  # the daemon reads nothing: the next call tries again
         self._asked, self._asked_s = ask, now_s
 
     def take(self, now_s: float) -> None:
@@ -219,7 +222,6 @@ class Client:
 def _configure(socket: zmq.Socket[bytes], keys: Keys | None) -> None:
     socket.linger = 0
     socket.rcvhwm = MAX_ANSWERS_WAITING
-    socket.set(zmq.IMMEDIATE, 1)  # nothing waits for a daemon that is not there
     socket.set(zmq.IPV6, 1)
     socket.set(zmq.MAXMSGSIZE, wire.MAX_SNAPSHOT_BYTES)
     socket.set(zmq.RECONNECT_IVL, RECONNECT_MS)
