@@ -12,6 +12,7 @@ import math
 import os
 import select
 import stat
+from collections.abc import Callable
 from types import TracebackType
 
 import numpy as np
@@ -29,6 +30,9 @@ PIECE_BYTES = 256 * 1024
 
 PIPE_BYTES = 1024 * 1024
 """What a pipe is asked to hold (the system's bound for users), so that reads are whole pieces."""
+
+
+Opener = Callable[[str, int], int]
 
 
 def name_of(path: str) -> str:
@@ -75,6 +79,7 @@ class RawFile:
     Args:
         path: ``-`` is standard input, which stays open.
         poll_s: how long ``read`` may wait for a pipe.
+        opener: takes a path and flags, gives a descriptor.
 
     Attributes:
         is_regular: a file on a disk; anything else is read as a pipe.
@@ -84,13 +89,13 @@ class RawFile:
         TrtopError: it cannot be opened.
     """
 
-    def __init__(self, path: str, poll_s: float) -> None:
+    def __init__(self, path: str, poll_s: float, opener: Opener = os.open) -> None:
         self.path = path
         self.position = 0
         try:
             # Not blocking: opening a FIFO must not wait for its writer.
             flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
-            self._fd = STDIN_FD if path == STDIN else os.open(path, flags)
+            self._fd = STDIN_FD if path == STDIN else opener(path, flags)
             status = os.fstat(self._fd)
         except OSError as error:
             raise file_error(path, error) from error
