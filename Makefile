@@ -5,6 +5,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 CAPTURE ?= examples/services.pcap
 CHECKED_TREE := build/checked-tree
+SANITIZED_TREE := build/sanitized-tree
+SECONDS ?= 60
+CORPUS ?= examples/services.pcap
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 # cython-lint starts pycodestyle by its name.
@@ -13,7 +16,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 KERNEL_SOURCES := $(shell find ext -name '*.pyx' -o -name '*.pxd')
 BUILD_SOURCES := $(KERNEL_SOURCES) setup.py pyproject.toml
 PACKAGE_SOURCES := $(shell find trtop trtop_core trtop_daemon -name '*.py' -o -name '*.pyi')
-CODE := trtop trtop_core trtop_daemon tests benchmarks examples setup.py
+CODE := trtop trtop_core trtop_daemon tests benchmarks examples fuzz setup.py
 
 # What a fresh machine lacks: the first lack as one line, nothing if there is none.
 lack = $(shell \
@@ -58,9 +61,10 @@ format: $(VENV)/.dev ## format the code
 bench: $(VENV)/.built ## measure speed and memory; QUICK=1 for small captures, ARGS='…' for options
 	$(BIN)/python benchmarks/bench.py $(if $(QUICK),--quick) $(ARGS)
 
-fuzz: $(VENV)/.dev ## fuzz the readers and the decoder
-	@test -e fuzz/run.py || { echo 'trtop: there is nothing to fuzz yet'; exit 1; }
-	$(BIN)/python fuzz/run.py $(ARGS)
+fuzz: $(SANITIZED_TREE)/.built ## fuzz reader, decoder and engine on a sanitizer build; SECONDS=1200, CORPUS='…'
+	LD_PRELOAD=$$(gcc -print-file-name=libasan.so) ASAN_OPTIONS=detect_leaks=0 \
+	  PYTHONSAFEPATH=1 PYTHONPATH=$(CURDIR)/$(SANITIZED_TREE)/lib:$(CURDIR)/fuzz \
+	  $(BIN)/python fuzz/fuzz_capture.py $(CORPUS) --seconds $(SECONDS) $(ARGS)
 
 sdist: $(VENV)/.dev ## write dist/trtop-*.tar.gz
 	$(BIN)/python -m build --sdist --no-isolation --outdir dist .
@@ -70,7 +74,7 @@ clean: ## remove what was built
 	rm -f $(VENV)/.installed $(VENV)/.built
 	find trtop trtop_core trtop_daemon -name '*.so' -delete
 	find ext -name '*.c' -delete
-	find trtop trtop_core trtop_daemon tests benchmarks examples -name __pycache__ -exec rm -rf {} +
+	find trtop trtop_core trtop_daemon tests benchmarks examples fuzz -name __pycache__ -exec rm -rf {} +
 
 distclean: clean ## remove .venv and the benchmarks' captures as well
 	rm -rf $(VENV) benchmarks/data
@@ -120,4 +124,11 @@ $(CHECKED_TREE)/.built: $(VENV)/.requirements $(BUILD_SOURCES) $(PACKAGE_SOURCES
 	@rm -rf $(CHECKED_TREE)
 	@$(call quietly,TRTOP_CHECKED=1 $(BIN)/python setup.py build \
 	  --build-base $(CHECKED_TREE) --build-lib $(CHECKED_TREE)/lib)
+	@touch $@
+
+$(SANITIZED_TREE)/.built: $(VENV)/.requirements $(BUILD_SOURCES) $(PACKAGE_SOURCES)
+	@echo 'trtop: building the kernels with AddressSanitizer and UndefinedBehaviorSanitizer'
+	@rm -rf $(SANITIZED_TREE)
+	@$(call quietly,TRTOP_SANITIZE=1 $(BIN)/python setup.py build \
+	  --build-base $(SANITIZED_TREE) --build-lib $(SANITIZED_TREE)/lib)
 	@touch $@

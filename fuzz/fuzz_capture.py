@@ -1,12 +1,13 @@
 """Fuzz target: any bytes give a report or a ``TrtopError``.
 
 Bytes go through the reader in pieces, the engine with small tables and all windows, and end as a
-record. Runs under atheris (coverage-guided, where it is installed) or with a mutator of its own::
+record. Runs with a mutator of its own, or under atheris (coverage-guided, where it is installed)::
 
     python fuzz/fuzz_capture.py CORPUS… --seconds 60 [--seed 1]
     python fuzz/fuzz_capture.py --atheris CORPUS_FOLDER [libFuzzer options]
 
-The first byte of an input chooses how it is cut into pieces and how the engine is set up.
+The first byte of an input chooses how it is cut into pieces and how the engine is set up. A finding
+is an exception, a sanitizer's abort or a broken invariant; its input is kept.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ import sys
 import time
 from pathlib import Path
 
+from seeds import MAX_INPUT_BYTES, read_seeds
+
 from trtop_core import Engine, EngineConfig, TrtopError, View
 from trtop_core.records import COUNTERS, GAUGES, Direction, GroupBy, Window
 from trtop_core.savefile import CaptureReader
@@ -29,7 +32,8 @@ MAX_PIECES = 500
 WINDOWS = (Window.LAST_10_S, Window.LAST_60_S, Window.LAST_300_S)
 LOCAL = (ipaddress.ip_network("10.0.0.0/8"), ipaddress.ip_network("192.168.0.0/16"))
 
-MAX_INPUT_BYTES = 1 << 13
+INPUT = Path("fuzz-input.bin")
+"""The input at hand: what is left of it when a sanitizer ends the process."""
 
 
 def configs() -> list[EngineConfig]:
@@ -43,6 +47,10 @@ def configs() -> list[EngineConfig]:
 
 
 CONFIGS = configs()
+
+WORDS = (0, 1, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)
+HALVES = (0, 1, 20, 40, 0x4500, 0x0800, 0x86DD, 0xFFFF)
+"""What lengths, versions and types are overwritten with."""
 
 
 def run_one(data: bytes) -> bool:
@@ -58,20 +66,21 @@ def run_one(data: bytes) -> bool:
     piece = max(PIECES[choice // len(CONFIGS) % len(PIECES)], len(content) // MAX_PIECES)
     engine = Engine(config, bytes(range(16)))
     reader = CaptureReader()
-    is_whole = True
+    said = ""
     try:
         for at in range(0, len(content), piece):
             for batch in reader.feed(content[at : at + piece]):
                 engine.feed(batch)
         reader.finish()
     except TrtopError as error:
-        is_whole = False
-        assert "\n" not in str(error)
-    for window in (Window.ALL, *config.windows):
-        check(engine, View(window=window, group_by=config.group_by, sort="net_rtt"), False)
+        said = str(error)
+    assert "\n" not in said
+    windows = (Window.ALL, *config.windows)
+    window = windows[choice // 16 % len(windows)]
+    check(engine, View(window=window, group_by=config.group_by, sort="net_rtt"), False)
     engine.finish()
     check(engine, View(group_by=config.group_by), with_record=choice > 0xF0)
-    return is_whole
+    return not said
 
 
 def check(engine: Engine, view: View, with_record: bool) -> None:
@@ -104,9 +113,8 @@ def mutate(rng: random.Random, data: bytes, others: list[bytes]) -> bytes:
         elif kind == 1:
             out[at] ^= 1 << rng.randrange(8)
         elif kind == 2:
-            word = rng.choice((0, 1, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, len(out), rng.getrandbits(32)))
-            order = rng.choice("<>")
-            out[at : at + 4] = struct.pack(f"{order}I", word)
+            word = rng.choice((*WORDS, len(out), rng.getrandbits(32)))
+            out[at : at + 4] = struct.pack(rng.choice(("<I", ">I")), word)
         elif kind == 3:
             del out[at : at + rng.randrange(1, 64)]
         elif kind == 4:
@@ -120,37 +128,30 @@ def mutate(rng: random.Random, data: bytes, others: list[bytes]) -> bytes:
             start = rng.randrange(len(other) or 1)
             out[at : at + rng.randrange(1, 256)] = other[start : start + rng.randrange(1, 256)]
         else:
-            out[at : at + 2] = struct.pack(">H", rng.choice((0, 1, 20, 40, 0x4500, 0x0800, 0xFFFF)))
+            out[at : at + 2] = struct.pack(">H", rng.choice(HALVES))
     if out and rng.random() < 0.3:
         out[0] = rng.randrange(256)
     return bytes(out[:MAX_INPUT_BYTES])
 
 
-def read_corpus(paths: list[Path]) -> list[bytes]:
-    """Captures as inputs: every file, cut to a length that runs fast."""
-    files: list[Path] = []
-    for path in paths:
-        files += sorted(p for p in path.iterdir() if p.is_file()) if path.is_dir() else [path]
-    return [bytes([n % 256]) + f.read_bytes()[: MAX_INPUT_BYTES // 2] for n, f in enumerate(files)]
-
-
 def run_mutator(paths: list[Path], seconds: float, seed: int) -> int:
     """Mutate a corpus for a while; the exit status."""
     rng = random.Random(seed)
-    corpus = read_corpus(paths)
+    corpus = read_seeds(paths)
     if not corpus:
         sys.exit("fuzz_capture: no captures to start from")
+    print(f"fuzz_capture: {len(corpus):,} seeds", flush=True)
     n_runs = n_whole = 0
     start_s = last_s = time.monotonic()
     for data in corpus:
         run_one(data)
     while (now_s := time.monotonic()) - start_s < seconds:
         data = mutate(rng, rng.choice(corpus), corpus)
+        INPUT.write_bytes(data)
         try:
             n_whole += run_one(data)
         except BaseException:
-            Path("fuzz-finding.bin").write_bytes(data)
-            print(f"fuzz_capture: finding after {n_runs:,} runs, kept in fuzz-finding.bin")
+            print(f"fuzz_capture: finding after {n_runs:,} runs, kept in {INPUT}")
             raise
         n_runs += 1
         # An input that was read to its end is worth varying again.
@@ -159,6 +160,7 @@ def run_mutator(paths: list[Path], seconds: float, seed: int) -> int:
         if now_s - last_s > 60:
             last_s = now_s
             print(f"{n_runs:,} runs, {n_whole:,} read whole, {now_s - start_s:.0f} s", flush=True)
+    INPUT.unlink(missing_ok=True)
     print(f"no finding: {n_runs:,} runs, {n_whole:,} read whole, {seconds:.0f} s, seed {seed}")
     return 0
 
@@ -166,7 +168,7 @@ def run_mutator(paths: list[Path], seconds: float, seed: int) -> int:
 def main() -> int:
     """Choose between atheris and the mutator."""
     if sys.argv[1:2] == ["--atheris"]:
-        import atheris
+        import atheris  # noqa: PLC0415 - the mutator does without
 
         atheris.Setup([sys.argv[0], *sys.argv[2:]], lambda data: run_one(data) and None)
         atheris.Fuzz()
