@@ -37,7 +37,7 @@ def turn(feed: Supervisor, timeout_s: float) -> None:
     for fd, flags in feed.filenos().items():
         poller.register(fd, flags)
     wait_s = min(feed.tick(time.monotonic()), timeout_s)
-    if poller.poll(int(max(0.0, wait_s) * 1000) + 1):
+    if poller.poll(int(max(0.0, wait_s) * 1000) + 1) and not feed.is_finished:
         feed.on_ready()
 
 

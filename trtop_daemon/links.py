@@ -93,6 +93,12 @@ def is_up(name: str) -> bool:
     return state is not None and _is_up(state.flags)
 
 
+def is_loopback(name: str) -> bool:
+    """Whether what leaves an interface arrives there."""
+    state = psutil.net_if_stats().get(name)
+    return state is not None and "loopback" in state.flags.split(",")
+
+
 class LinkWatch:
     """A netlink socket that hears of changes.
 

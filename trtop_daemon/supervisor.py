@@ -70,6 +70,8 @@ class Supervisor:
 
     Attributes:
         posts: where subprocesses are.
+        engines: one, or as many as share an interface.
+        local: the networks that count as local now.
 
     Raises:
         TrtopError: a filter, an interface or a file is not usable, or permission is lacking.
@@ -87,10 +89,10 @@ class Supervisor:
         self._is_stopped = False
         self._n_refused = 0
         n_engines = config.fanout if config.replay is None else 1
-        self._engines = [Engine(config.engine, os.urandom(SEED_BYTES)) for _ in range(n_engines)]
+        self.engines = [Engine(config.engine, os.urandom(SEED_BYTES)) for _ in range(n_engines)]
         self._sequencers = [Sequencer() for _ in range(n_engines)]
         self._links = links.LinkWatch() if config.replay is None else None
-        self._local: tuple[links.Network, ...] = ()
+        self.local: tuple[links.Network, ...] = ()
         self._follow_addresses()
         self._pull: zmq.Socket[bytes] = context.socket(zmq.PULL)
         self._pull.rcvhwm = HIGH_WATER_MARK
@@ -165,10 +167,10 @@ class Supervisor:
 
     def snapshot(self, view: View) -> Snapshot:
         """What all engines know, as one."""
-        if len(self._engines) == 1:
-            return self._engines[0].snapshot(view)
+        if len(self.engines) == 1:
+            return self.engines[0].snapshot(view)
         whole = View(window=view.window, group_by=view.group_by)
-        return merge([engine.snapshot(whole) for engine in self._engines], view)
+        return merge([engine.snapshot(whole) for engine in self.engines], view)
 
     def reload(self, config: CaptureConfig) -> None:
         """Go on with other interfaces, filter and addresses; what an engine is cannot change.
@@ -266,7 +268,7 @@ class Supervisor:
 
     def _deliver(self, post: Post, message: Message) -> None:
         """Feed the packets that are due, and tell the engine the time."""
-        engine = self._engines[post.role.engine]
+        engine = self.engines[post.role.engine]
         sequencer = self._sequencers[post.role.engine]
         for batch in sequencer.add(post.role.number, message.batch, message.until_ns):
             engine.feed(batch)
@@ -276,12 +278,12 @@ class Supervisor:
     def _count(self, post: Post, counters: CaptureCounters, n_untimed: int = 0) -> None:
         if counters != NOTHING or n_untimed:
             batch = PacketBatch(IDLE.data, IDLE.index, counters, n_untimed)
-            self._engines[post.role.engine].feed(batch)
+            self.engines[post.role.engine].feed(batch)
 
     def _leave(self, post: Post) -> None:
         """Nobody waits for this one's packets."""
         for batch in self._sequencers[post.role.engine].leave(post.role.number):
-            self._engines[post.role.engine].feed(batch)
+            self.engines[post.role.engine].feed(batch)
 
     def _end(self, post: Post, message: Message) -> None:
         """The last message: of a replay it says what could not be read."""
@@ -346,7 +348,7 @@ class Supervisor:
         if self._is_finished:
             return
         self._is_finished = True
-        for engine, sequencer in zip(self._engines, self._sequencers, strict=True):
+        for engine, sequencer in zip(self.engines, self._sequencers, strict=True):
             for batch in sequencer.flush():
                 engine.feed(batch)
             engine.finish()
@@ -373,9 +375,9 @@ class Supervisor:
         local = self._config.engine.local
         if not local and self._config.replay is None:
             local = links.local_networks()
-        if local != self._local:
-            self._local = local
-            for engine in self._engines:
+        if local != self.local:
+            self.local = local
+            for engine in self.engines:
                 engine.set_local(local)
 
     def _refuse(self, why: str) -> None:
