@@ -9,6 +9,9 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
+# numpy starts a thread for each core as it is imported, for linear algebra that nobody here does.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 from trtop.escape import escape
 from trtop.options import parse
 from trtop.run import EXIT_SIGNALLED, run

@@ -92,6 +92,11 @@ class Engine:
                 counters.read_lost, counters.interruptions, counters.interrupted_ns
             )
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether a packet came: before it there is no capture time."""
+        return self._flows.clock is not None
+
     def set_local(self, local: tuple[IPv4Network | IPv6Network, ...]) -> None:
         """Take other networks as local from now on; connections that are known keep their row."""
         self._state.set_local(_networks(local))

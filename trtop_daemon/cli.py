@@ -6,24 +6,17 @@ import os
 import sys
 from collections.abc import Sequence
 
-import zmq
-
 from trtop_core.errors import EXIT_OK, TrtopError
+from trtop_daemon import supervisor
 from trtop_daemon.arguments import parse
-from trtop_daemon.feed import CaptureConfig, Feed
+from trtop_daemon.check import check, say_interfaces
 from trtop_daemon.log import printable
 from trtop_daemon.start import FeedMaker, run
 
 EXIT_INTERRUPTED = 130
 
 
-def _capture(config: CaptureConfig, context: zmq.Context[zmq.Socket[bytes]]) -> Feed:
-    from trtop_daemon.supervisor import make_feed  # noqa: PLC0415 - not for --help
-
-    return make_feed(config, context)
-
-
-def main(argv: Sequence[str] | None = None, make_feed: FeedMaker = _capture) -> int:
+def main(argv: Sequence[str] | None = None, make_feed: FeedMaker = supervisor.make_feed) -> int:
     """Run the daemon.
 
     Args:
@@ -35,7 +28,12 @@ def main(argv: Sequence[str] | None = None, make_feed: FeedMaker = _capture) -> 
     """
     _open_missing_streams()
     try:
-        return run(parse(sys.argv[1:] if argv is None else argv), make_feed)
+        command = parse(sys.argv[1:] if argv is None else argv)
+        if command.list_interfaces:
+            return say_interfaces(sys.stdout)
+        if command.check:
+            return check(command, sys.stdout, sys.stderr)
+        return run(command, make_feed)
     except TrtopError as error:
         sys.stderr.write(f"trtopd: {printable(str(error))}\n")
         return error.exit_status

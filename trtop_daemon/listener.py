@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from dataclasses import dataclass
 
 import zmq
 
@@ -17,6 +16,7 @@ from trtop_core.wire import MAX_REQUEST_BYTES
 from trtop_core.wire.endpoint import Endpoint
 from trtop_daemon.gate import DOMAIN
 from trtop_daemon.keys import KeyPair
+from trtop_daemon.privileges import Identity
 from trtop_daemon.socketfile import BACKLOG, SocketFile
 
 MAX_ANSWERS_WAITING = 4
@@ -36,12 +36,17 @@ LINGER_MS = 1_000
 """How long a last answer may take to leave."""
 
 
-@dataclass(frozen=True, slots=True)
-class Owner:
-    """Whom a socket's file belongs to, where we are root."""
+def refuse_unguarded(endpoint: Endpoint, has_keys: bool) -> None:
+    """Without keys only this machine may connect.
 
-    uid: int
-    gid: int
+    Raises:
+        TrtopError: others could.
+    """
+    if not has_keys and not endpoint.is_local:
+        raise TrtopError(
+            f"{endpoint}: refused: without keys everyone on the network could read who talks "
+            "to whom; make keys with: trtop keygen, and give --server-key and --authorized-keys"
+        )
 
 
 class Listener:
@@ -50,7 +55,7 @@ class Listener:
     Args:
         context: of ZeroMQ; a guarded listener needs a ``Gate`` in it.
         endpoint: where.
-        owner: of the socket's file.
+        owner: of the socket's file, where we are root.
         keys: the daemon's own; without them the connection is neither secret nor checked.
 
     Attributes:
@@ -65,14 +70,10 @@ class Listener:
         self,
         context: zmq.Context[zmq.Socket[bytes]],
         endpoint: Endpoint,
-        owner: Owner,
+        owner: Identity,
         keys: KeyPair | None = None,
     ) -> None:
-        if keys is None and not endpoint.is_local:
-            raise TrtopError(
-                f"{endpoint}: refused: without keys everyone on the network could read who talks "
-                "to whom; make keys with: trtop keygen, and give --server-key and --authorized-keys"
-            )
+        refuse_unguarded(endpoint, keys is not None)
         self.endpoint = endpoint
         self._file: SocketFile | None = None
         self.socket = context.socket(zmq.ROUTER)

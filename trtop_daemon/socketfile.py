@@ -126,6 +126,23 @@ def make_folder(path: str, mode: int, uid: int, gid: int) -> None:
                 os.close(folder_fd)
 
 
+def check_path(path: str, uid: int, gid: int) -> None:
+    """Whether that user could listen there now; changes nothing.
+
+    Raises:
+        TrtopError: what is in the way.
+    """
+    with acting_as(uid, gid), _failing(path, uid):
+        if not os.access(Path(path).parent, os.W_OK | os.X_OK, effective_ids=True):
+            os.stat(Path(path).parent)
+            raise PermissionError(errno.EACCES, "")
+        with suppress(FileNotFoundError):
+            if not stat.S_ISSOCK(os.lstat(path).st_mode):
+                raise TrtopError(f"{path}: is no socket, and is not replaced by one")
+        if listener_pid(path) is not None:
+            raise TrtopError(_in_use(path))
+
+
 def user_name(uid: int) -> str:
     """A user's name, or their number where there is none."""
     try:

@@ -22,11 +22,12 @@ from trtop_daemon.arguments import Command
 from trtop_daemon.feed import CaptureConfig, Feed
 from trtop_daemon.gate import Gate
 from trtop_daemon.keys import KeyPair, read_authorized, read_key_pair
-from trtop_daemon.listener import LINGER_MS, Listener, Owner
+from trtop_daemon.listener import LINGER_MS, Listener
 from trtop_daemon.log import start_log
 from trtop_daemon.loop import LIFELINE_READY, Doors, Loop
 from trtop_daemon.notify import Notifier
 from trtop_daemon.pidfile import PidFile
+from trtop_daemon.privileges import Identity, choose_identity, drop_to_restart
 from trtop_daemon.server import Server
 from trtop_daemon.settings import Settings, make_settings
 from trtop_daemon.signals import Signals
@@ -58,7 +59,8 @@ def run(command: Command, make_feed: FeedMaker) -> int:
     settings = make_settings(command.given, command.config_path)
     start_log(os.environ)
     _allow_many_files()
-    owner = Owner(os.getuid(), os.getgid())
+    identity = choose_identity(settings.user, os.environ)
+    owner = identity or Identity(os.getuid(), os.getgid())
     with ExitStack() as stack:
         if command.lifeline_fd is not None:
             stack.callback(_remove_folders, settings.listen)
@@ -71,6 +73,7 @@ def run(command: Command, make_feed: FeedMaker) -> int:
             stack.enter_context(closing(PidFile(settings.pidfile)))
         feed = make_feed(settings.capture_config(), context)
         stack.callback(feed.stop)
+        drop_to_restart(identity)
         server = Server(feed.snapshot, settings.interval)
         reloader = _Reloader(command, settings, _Running(server, doors, feed, notifier))
         loop = Loop(feed, server, doors, socket.gethostname(), reloader.reload)
@@ -127,7 +130,7 @@ class _Reloader:
 
 
 def _open_doors(
-    stack: ExitStack, context: zmq.Context[zmq.Socket[bytes]], settings: Settings, owner: Owner
+    stack: ExitStack, context: zmq.Context[zmq.Socket[bytes]], settings: Settings, owner: Identity
 ) -> Doors:
     keys: KeyPair | None = None
     gate: Gate | None = None
@@ -143,7 +146,7 @@ def _open_doors(
     return Doors(listeners, gate)
 
 
-def _default_endpoint(owner: Owner) -> Endpoint:
+def _default_endpoint(owner: Identity) -> Endpoint:
     is_root = os.geteuid() == 0
     try:
         endpoint = default_listen(os.environ, is_root)

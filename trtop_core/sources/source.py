@@ -22,7 +22,7 @@ from trtop_core.errors import (
     TrtopError,
 )
 from trtop_core.records import PACKET_INDEX
-from trtop_core.sources.raw import STDIN, RawFile, check_path, name_of, size_of
+from trtop_core.sources.raw import STDIN, Opener, RawFile, check_path, name_of, size_of
 from trtop_core.sources.stream import Stream
 from trtop_core.sources.unpack import HEADROOM
 
@@ -41,6 +41,7 @@ def open_capture(
     follow: bool = False,
     poll_s: float = POLL_S,
     wait: Callable[[float], None] = time.sleep,
+    opener: Opener = os.open,
 ) -> Source:
     """Open captures to be read one after the other, as a rotated set is.
 
@@ -52,6 +53,7 @@ def open_capture(
             when it is truncated. Ends only by being closed, unless the last one is a pipe.
         poll_s: how often a source that has nothing gives ``IDLE``.
         wait: takes seconds; replaced in tests.
+        opener: takes a path and flags, gives a descriptor: for files that were opened before.
 
     Raises:
         TrtopError: one of the files does not exist, is a directory, or may not be read.
@@ -63,7 +65,7 @@ def open_capture(
     names = [os.fspath(path) for path in listed]
     for name in names[:-1] if follow and not os.path.exists(names[-1]) else names:
         check_path(name)
-    return Source(names, follow, poll_s, wait)
+    return Source(names, follow, poll_s, wait, opener)
 
 
 class Source:
@@ -82,7 +84,12 @@ class Source:
     """
 
     def __init__(
-        self, paths: Sequence[str], follow: bool, poll_s: float, wait: Callable[[float], None]
+        self,
+        paths: Sequence[str],
+        follow: bool,
+        poll_s: float,
+        wait: Callable[[float], None],
+        opener: Opener,
     ) -> None:
         sizes = [size_of(path) for path in paths]
         known = [size for size in sizes if size is not None]
@@ -94,6 +101,7 @@ class Source:
         self._follow = follow
         self._poll_s = poll_s
         self._wait = wait
+        self._opener = opener
         self._n_captures = 0
         self._iterator = self._batches()
 
@@ -139,7 +147,7 @@ class Source:
 
     def _read_path(self, path: str) -> Iterator[PacketBatch]:
         """Read to the end."""
-        with RawFile(path, self._poll_s) as raw:
+        with RawFile(path, self._poll_s, self._opener) as raw:
             yield from self._read_to_end(raw, Stream(name_of(path)))
 
     def _read_to_end(self, raw: RawFile, stream: Stream) -> Iterator[PacketBatch]:
@@ -162,7 +170,7 @@ class Source:
         """Read files of this name, one after the other, until closed or damaged."""
         while True:
             try:
-                raw = RawFile(path, self._poll_s)
+                raw = RawFile(path, self._poll_s, self._opener)
             except TrtopError as error:
                 if not isinstance(error.__cause__, FileNotFoundError):
                     raise
