@@ -65,6 +65,8 @@ class Daemon:
         arguments = [str(arg) for arg in args]
         if not any(arg.startswith(("-l", "--listen")) for arg in arguments):
             arguments += ["--listen", str(self.path)]
+        if os.geteuid() == 0 and not any(arg.startswith("--user") for arg in arguments):
+            arguments.append("--user=root")  # the folders of pytest are for root alone
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
                 [*(command or FILE_FEED), *arguments],

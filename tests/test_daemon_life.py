@@ -26,9 +26,15 @@ from daemons import (
 
 from trtop_core import TrtopError, View, wire
 from trtop_daemon.notify import Notifier
+from trtop_daemon.privileges import choose_identity, name_of
 from trtop_daemon.socketfile import SocketFile, acting_as, listener_pid
 
 UID, GID = os.getuid(), os.getgid()
+
+AS_ROOT = ["--user=root"] if os.geteuid() == 0 else []
+
+IDENTITY = choose_identity("root", os.environ)
+WHO = "" if IDENTITY is None else f" as {name_of(IDENTITY)}"
 
 NOBODY_UID, NOBODY_GID = 65_534, 65_534
 
@@ -38,7 +44,7 @@ root_only = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 def refused(*args: str | Path, status: int = 1) -> str:
     """What a daemon that does not start says; one line."""
     done = subprocess.run(
-        [*FILE_FEED, *map(str, args)],
+        [*FILE_FEED, *AS_ROOT, *map(str, args)],
         capture_output=True,
         text=True,
         env=environment(),
@@ -110,7 +116,7 @@ def test_of_many_started_at_once_one_wins(tmp_path: Path) -> None:
     path = tmp_path / "s.sock"
     started = [
         subprocess.Popen(
-            [*FILE_FEED, "--listen", str(path)], stderr=subprocess.PIPE, env=environment()
+            [*FILE_FEED, *AS_ROOT, "--listen", str(path)], stderr=subprocess.PIPE, env=environment()
         )
         for _ in range(4)
     ]
@@ -275,7 +281,7 @@ def test_the_service_manager_is_told_of_each_step(tmp_path: Path, manager: Liste
     with Daemon(tmp_path / "run", "-r", EXAMPLE, env=env) as daemon:
         ready = manager.next()
         assert (ready["READY"], ready["MAINPID"]) == ("1", str(daemon.pid))
-        assert ready["STATUS"] == f"measuring {EXAMPLE}"
+        assert ready["STATUS"] == f"replaying {EXAMPLE}"
         for _ in range(3):
             assert manager.next() == {"WATCHDOG": "1"}
         daemon.send(signal.SIGHUP)
@@ -304,7 +310,7 @@ def test_under_the_journal_lines_have_priorities_and_no_time(tmp_path: Path) -> 
     with Daemon(tmp_path, env={"JOURNAL_STREAM": stream}) as daemon:
         daemon.stop()
         assert daemon.log.splitlines() == [
-            f"<6>listening on ipc://{daemon.path}",
+            f"<6>capturing on any{WHO}, listening on ipc://{daemon.path}",
             "<6>stopping after SIGTERM",
         ]
 
@@ -314,7 +320,10 @@ def test_a_log_on_a_full_disk_stops_nothing(tmp_path: Path) -> None:
     path = tmp_path / "s.sock"
     with open("/dev/full", "wb") as full:
         process = subprocess.Popen(
-            [*FILE_FEED, "--listen", str(path)], stdout=full, stderr=full, env=environment()
+            [*FILE_FEED, *AS_ROOT, "--listen", str(path)],
+            stdout=full,
+            stderr=full,
+            env=environment(),
         )
     try:
         wait_for(path.exists)
@@ -329,7 +338,7 @@ def test_a_log_on_a_full_disk_stops_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize("closed", ["0<&-", "1>&-", "2>&-", "0<&- 1>&- 2>&-"])
 def test_closed_streams_do_not_matter(tmp_path: Path, closed: str) -> None:
     path = tmp_path / "s.sock"
-    command = " ".join([*FILE_FEED, "--listen", str(path)])
+    command = " ".join([*FILE_FEED, *AS_ROOT, "--listen", str(path)])
     process = subprocess.Popen(["sh", "-c", f"exec {command} {closed}"], env=environment())
     try:
         wait_for(path.exists)
@@ -347,7 +356,7 @@ def test_a_daemon_whose_lifeline_ends_stops_and_takes_its_folder_along(tmp_path:
     ours.settimeout(TIMEOUT_S)
     with theirs:
         process = subprocess.Popen(
-            [*FILE_FEED, f"--listen={folder}/s.sock", f"--lifeline={theirs.fileno()}"],
+            [*FILE_FEED, *AS_ROOT, f"--listen={folder}/s.sock", f"--lifeline={theirs.fileno()}"],
             pass_fds=(theirs.fileno(),),
             stderr=subprocess.DEVNULL,
             env=environment(),

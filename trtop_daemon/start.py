@@ -27,7 +27,7 @@ from trtop_daemon.log import start_log
 from trtop_daemon.loop import LIFELINE_READY, Doors, Loop
 from trtop_daemon.notify import Notifier
 from trtop_daemon.pidfile import PidFile
-from trtop_daemon.privileges import Identity, choose_identity, drop_to_restart
+from trtop_daemon.privileges import Identity, choose_identity, drop_to_restart, name_of
 from trtop_daemon.server import Server
 from trtop_daemon.settings import Settings, make_settings
 from trtop_daemon.signals import Signals
@@ -79,7 +79,8 @@ def run(command: Command, make_feed: FeedMaker) -> int:
         loop = Loop(feed, server, doors, socket.gethostname(), reloader.reload)
         loop.lifeline_fd = command.lifeline_fd
         addresses = ", ".join(listener.address for listener in doors.listeners)
-        LOG.info("listening on %s", addresses)
+        who = "" if identity is None else f" as {name_of(identity)}"
+        LOG.info("%s%s, listening on %s", reloader.status, who, addresses)
         if command.lifeline_fd is not None:
             os.write(command.lifeline_fd, LIFELINE_READY)
         notifier.ready(reloader.status)
@@ -106,8 +107,10 @@ class _Reloader:
     @property
     def status(self) -> str:
         """One line for the service manager."""
-        what = " ".join(self._settings.read or self._settings.interface)
-        return f"measuring {what}"
+        settings = self._settings
+        if settings.read:
+            return f"replaying {' '.join(settings.read)}"
+        return f"capturing on {' '.join(settings.interface)}"
 
     def reload(self) -> None:
         """Take over what has changed; a wrong file changes nothing."""

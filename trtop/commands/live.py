@@ -27,6 +27,7 @@ from trtop.surroundings import Surroundings
 from trtop_core.errors import EXIT_OK, TrtopError
 from trtop_core.wire.endpoint import SOCKET_NAME, Endpoint
 from trtop_daemon.arguments import CAPTURING, MEASURING, add_settings, arguments_for
+from trtop_daemon.privileges import choose_identity, drop_all
 
 USAGE = "trtop live [OPTION...]"
 
@@ -78,12 +79,17 @@ def main(argv: Sequence[str], around: Surroundings) -> int:
     arguments = arguments_for(vars(given), SETTINGS_HERE)
     with ExitStack() as stack:
         interrupt = stack.enter_context(Interrupt(around.monotonic_s, 0))
+        identity = choose_identity(getattr(given, "user", None), around.environ)
         folder = tempfile.mkdtemp(prefix="trtop-live-")
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        if identity is not None:
+            os.chown(folder, identity.uid, identity.gid)
         endpoint = Endpoint(path=os.path.join(folder, SOCKET_NAME))
         daemon = stack.enter_context(_Daemon([*arguments, f"--listen={endpoint}"]))
         if not daemon.wait_until_ready(lambda: interrupt.signal is not None):
             return EXIT_OK
+        if identity is not None and "SUDO_UID" in around.environ:
+            drop_all(identity)  # what only shows needs no rights
         shown = replace(options, endpoints=(endpoint,), timeout_s=START_TIMEOUT_S)
         try:
             attach(shown, around, daemon.has_ended)
