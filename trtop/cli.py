@@ -13,6 +13,7 @@ from importlib import import_module
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 from trtop.escape import escape
+from trtop.explore import can_explore, explore
 from trtop.options import parse
 from trtop.run import EXIT_SIGNALLED, run
 from trtop.surroundings import Surroundings
@@ -53,7 +54,8 @@ def _main(argv: Sequence[str]) -> int:
         if argv and argv[0] in COMMANDS:
             command = import_module(f"trtop.commands.{argv[0]}")
             return int(command.main(argv[1:], Surroundings()))
-        return run(parse(argv), Surroundings())
+        options, around = parse(argv), Surroundings()
+        return explore(options, around) if can_explore(options, around) else run(options, around)
     except TrtopError as error:
         return _fail(str(error), error.exit_status)
     except KeyboardInterrupt:

@@ -15,7 +15,8 @@ from typing import TextIO
 import numpy as np
 
 from trtop.escape import escape
-from trtop.table import DIM, HIGH_MARK, WARNING, TableStyle, render
+from trtop.spans import Role
+from trtop.table import HIGH_MARK, TableStyle, render
 from trtop_core.snapshot import Snapshot
 
 ENTER = "\x1b[?1049h\x1b[?25l"
@@ -72,7 +73,7 @@ class Screen:
         lines = told + fit_lines(snapshot, style, n_lines - 1 - len(told))
         hint = HINT[: style.width or len(HINT)]
         body = "".join(f"{line}{CLEAR_TO_LINE_END}\r\n" for line in lines)
-        frame = HOME + body + style.paint(hint, DIM) + CLEAR_TO_LINE_END + CLEAR_BELOW
+        frame = HOME + body + style.paint(hint, Role.DIM) + CLEAR_TO_LINE_END + CLEAR_BELOW
         opening, self._is_entered = "" if self._is_entered else ENTER, True
         self._stream.write(opening + frame)
         self._stream.flush()
@@ -85,7 +86,7 @@ def notice_lines(notices: Sequence[str], style: TableStyle) -> list[str]:
     for text in notices:
         shown = f"{HIGH_MARK} {escape(text, style.ascii_only)}"
         wrapped = textwrap.wrap(shown, max(width, 3), subsequent_indent="  ")
-        lines += [style.paint(line, WARNING) for line in wrapped]
+        lines += [style.paint(line, Role.WARNING) for line in wrapped]
     return lines
 
 
