@@ -31,7 +31,7 @@ from trtop_daemon.outlet import HIGH_WATER_MARK
 from trtop_daemon.post import NOTHING, Post
 from trtop_daemon.privileges import Identity, choose_identity
 from trtop_daemon.sequencer import Sequencer
-from trtop_daemon.worker import Role
+from trtop_daemon.worker import Role, Workers
 
 MAX_MESSAGES_AT_ONCE = 64
 """Taken before the loop looks after its clients again."""
@@ -47,6 +47,8 @@ STOP_TIMEOUT_S = 5.0
 
 LAST_MESSAGE_MS = 100
 """A message of a process that has ended takes no longer through the socket."""
+
+PUBLIC_FOLDER = "/tmp"
 
 TICK_S = 1.0
 """Between looks at what sends no event."""
@@ -98,6 +100,7 @@ class Supervisor:
         self._pull.rcvhwm = HIGH_WATER_MARK
         self._pull.maxmsgsize = MAX_MESSAGE_BYTES
         self._pull.linger = 0
+        self._workers = Workers(self._identity, config.replay.paths if config.replay else ())
         self._folder = _private_folder(self._identity)
         try:
             self._endpoint = _bind(self._pull, self._folder, self._identity)
@@ -219,7 +222,7 @@ class Supervisor:
         first = 1 + max((post.role.number for post in self.posts), default=-1)
         for role in _roles(config, first):
             if role.interface not in kept:
-                post = Post(role, self._endpoint, config, self._conditions)
+                post = Post(role, self._workers, self._endpoint, config, self._conditions)
                 self.posts.append(post)
                 self._sequencers[role.engine].join(role.number)
                 post.start(self._identity, now_s)
@@ -241,7 +244,7 @@ class Supervisor:
                 pass
             for post in self.posts:
                 worker = post.worker
-                if worker is not None and not post.has_spoken and worker.exit_code is not None:
+                if worker is not None and not post.has_spoken and worker.has_ended:
                     raise TrtopError(worker.how_it_ended())
 
     def _take_message(self) -> bool:
@@ -332,13 +335,11 @@ class Supervisor:
                 # The last message may be on its way still.
                 while self._pull.poll(LAST_MESSAGE_MS):
                     self._take_message()
-                break_off = [p for p in posts if p.worker and p.worker.exit_code is not None]
-                for post in break_off:
-                    post.has_ended = True
+                for post in posts:
+                    post.has_ended |= post.worker is not None and post.worker.has_ended
         for post in posts:
             if post.worker is not None:
                 post.worker.end(LAST_MESSAGE_MS / 1000)
-                post.worker.close()
                 post.worker = None
             self._leave(post)
             self.posts.remove(post)
@@ -363,8 +364,8 @@ class Supervisor:
         for post in self.posts:
             if post.worker is not None:
                 post.worker.end(0)
-                post.worker.close()
         self.posts.clear()
+        self._workers.close()
         self._pull.close()
         if self._links is not None:
             self._links.close()
@@ -403,7 +404,9 @@ def _roles(config: CaptureConfig, first: int = 0) -> list[Role]:
 
 def _private_folder(identity: Identity | None) -> str:
     """A folder that nobody but those who capture can look into."""
-    folder = tempfile.mkdtemp(prefix="trtop-")
+    # Root's own TMPDIR may be a place where the user whom it becomes cannot go.
+    parent = None if identity is None else PUBLIC_FOLDER
+    folder = tempfile.mkdtemp(prefix=f"trtop-{os.getpid()}-", dir=parent)
     if identity is not None:
         os.chown(folder, identity.uid, identity.gid)
     return folder
