@@ -45,8 +45,11 @@ START_TIMEOUT_S = 10.0
 STOP_TIMEOUT_S = 5.0
 """In which subprocesses must have handed over what they hold."""
 
-LAST_MESSAGE_MS = 100
+LAST_MESSAGE_MS = 500
 """A message of a process that has ended takes no longer through the socket."""
+
+END_GRACE_S = 0.1
+"""Between a process's last message and its end."""
 
 PUBLIC_FOLDER = "/tmp"
 
@@ -244,7 +247,10 @@ class Supervisor:
                 pass
             for post in self.posts:
                 worker = post.worker
-                if worker is not None and not post.has_spoken and worker.has_ended:
+                if worker is None or post.has_spoken or not worker.has_ended:
+                    continue
+                self._take_last_messages(post)
+                if not post.has_spoken:
                     raise TrtopError(worker.how_it_ended())
 
     def _take_message(self) -> bool:
@@ -268,6 +274,11 @@ class Supervisor:
         if message.kind is Kind.END:
             self._end(post, message)
         return True
+
+    def _take_last_messages(self, post: Post) -> None:
+        """A process has ended; its last message may be on its way still."""
+        while not post.has_ended and self._pull.poll(LAST_MESSAGE_MS):
+            self._take_message()
 
     def _deliver(self, post: Post, message: Message) -> None:
         """Feed the packets that are due, and tell the engine the time."""
@@ -300,12 +311,11 @@ class Supervisor:
 
     def _look_after_posts(self, now_s: float) -> None:
         for post in self.posts:
-            had_worker = post.worker is not None
-            self._count(post, post.look(now_s))
-            if not had_worker or post.worker is not None:
+            if post.worker is None or not post.worker.has_ended:
                 continue
-            while self._take_message():
-                pass
+            if self._config.replay is not None:
+                self._take_last_messages(post)
+            self._count(post, post.look(now_s))
             self._leave(post)
             if self._config.replay is not None and not post.has_ended:
                 self._exit_status = EXIT_INCOMPLETE
@@ -332,14 +342,13 @@ class Supervisor:
             while self._take_message():
                 pass
             if ready.keys() & set(fds):
-                # The last message may be on its way still.
-                while self._pull.poll(LAST_MESSAGE_MS):
-                    self._take_message()
                 for post in posts:
-                    post.has_ended |= post.worker is not None and post.worker.has_ended
+                    if post.worker is not None and post.worker.has_ended:
+                        self._take_last_messages(post)
+                        post.has_ended = True
         for post in posts:
             if post.worker is not None:
-                post.worker.end(LAST_MESSAGE_MS / 1000)
+                post.worker.end(END_GRACE_S)
                 post.worker = None
             self._leave(post)
             self.posts.remove(post)
