@@ -1,4 +1,4 @@
-"""The capture subprocess: ``python -P -m trtop_daemon.capture``; started by the main process only.
+"""The capture subprocess: what ``trtop_daemon.launcher`` forks.
 
 Opens a device, or files to replay, gives up every privilege, and then moves packets to the main
 process until it is told to stop or the main process is gone. One thread of our own, one loop.
@@ -9,7 +9,6 @@ Standard error gets one line when it ends with a status other than 0.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import os
 import select
 import sys
@@ -19,7 +18,7 @@ from collections.abc import Sequence
 import zmq
 
 from trtop_core.errors import EXIT_OK, EXIT_UNUSABLE, TrtopError
-from trtop_core.records import NS_PER_MS
+from trtop_core.records import NS_PER_MS, NS_PER_S
 from trtop_daemon import privileges
 from trtop_daemon.device import Device, DeviceConfig, DeviceError
 from trtop_daemon.outlet import Outlet, Sender
@@ -37,8 +36,11 @@ STOP = b"s"
 EXIT_ORPHANED = 4
 """The main process is gone; nobody sees this."""
 
-DRAIN_S = 2.0
-"""How long an orderly end may take to empty the ring, should packets never cease."""
+DRAIN_LOOK_S = 0.01
+"""Between looks at a ring that still holds a packet; the kernel hands it over at a time-out."""
+
+LAST_WORDS_S = 2.0
+"""How long an orderly end waits for a main process that takes nothing."""
 
 MARGIN_NS = 20 * NS_PER_MS
 """What a packet may take from its timestamp to an idle ring, beyond two timeouts of the ring."""
@@ -82,7 +84,7 @@ class Control:
                 if self.is_stopping:
                     # Ordered to end while nobody takes anything: one more try, not for ever.
                     poller.unregister(self.fd)
-                    poller.poll(int(DRAIN_S * 1000))
+                    poller.poll(int(LAST_WORDS_S * 1000))
                     if not outlet.flush():
                         raise ProcessLookupError("the main process takes nothing")
 
@@ -103,7 +105,7 @@ def run_device(device: Device, outlet: Outlet, control: Control, timeout_ms: int
     stop_by_s: float | None = None
     while True:
         if control.is_stopping and stop_by_s is None:
-            stop_by_s = time.monotonic() + DRAIN_S
+            stop_by_s = time.monotonic() + lag_ns / NS_PER_S
         began_ns = time.time_ns()
         batch = device.read()
         now_s = time.monotonic()
@@ -114,10 +116,13 @@ def run_device(device: Device, outlet: Outlet, control: Control, timeout_ms: int
             until_ns = began_ns - lag_ns if batch is None else int(batch.index["ts_ns"][-1])
             outlet.send_batch(batch, totals, device.link_type, until_ns)
             control.wait_for_room(outlet)
-        if stop_by_s is not None and (batch is None or now_s > stop_by_s):
+        if stop_by_s is not None and batch is None and device.is_drained():
+            return
+        if stop_by_s is not None and now_s > stop_by_s:
             return
         if batch is None:
-            _wait(device, control, poller, report_at_s - time.monotonic())
+            wait_s = DRAIN_LOOK_S if control.is_stopping else report_at_s - time.monotonic()
+            _wait(device, control, poller, wait_s)
 
 
 def _wait(device: Device, control: Control, poller: select.poll, timeout_s: float) -> None:
@@ -125,7 +130,7 @@ def _wait(device: Device, control: Control, poller: select.poll, timeout_s: floa
     if device.is_down:
         control.wait(DOWN_PAUSE_S)
         return
-    for fd, _ in poller.poll(max(1.0, timeout_s * 1000)):
+    for fd, _ in poller.poll(max(1.0, timeout_s * 1000.0)):
         if fd == control.fd:
             control.read()
 
@@ -144,14 +149,18 @@ def run_replay(replay: Replay, outlet: Outlet, control: Control) -> None:
             return
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str], control_fd: int) -> int:
     """Capture until told to stop.
+
+    Args:
+        argv: see ``_parse``.
+        control_fd: see ``Control``.
 
     Returns:
         The exit status.
     """
     given = _parse(argv)
-    control = Control(given.control_fd)
+    control = Control(control_fd)
     sender = Sender(given.endpoint, given.worker, given.generation, given.interface)
     try:
         return _replay(given, sender, control) if given.read else _capture(given, sender, control)
@@ -208,15 +217,16 @@ def _replay(given: argparse.Namespace, sender: Sender, control: Control) -> int:
 
 def _give_up_privileges(given: argparse.Namespace) -> None:
     identity = None if given.uid is None else privileges.Identity(given.uid, given.gid)
-    privileges.drop_all(identity)
-    privileges.die_with_parent(given.parent_pid)
+    parent_pid = os.getppid()
+    privileges.drop_to(identity)
+    privileges.die_with_parent(parent_pid)
 
 
-def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
+def _parse(argv: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="trtopd-capture", allow_abbrev=False)
     for name in ("--endpoint", "--interface"):
         parser.add_argument(name, required=True)
-    for name in ("--worker", "--generation", "--control-fd", "--parent-pid"):
+    for name in ("--worker", "--generation"):
         parser.add_argument(name, type=int, required=True)
     for name in ("--snaplen", "--buffer-bytes", "--timeout-ms", "--fanout-group", "--uid", "--gid"):
         parser.add_argument(name, type=int)
@@ -225,13 +235,3 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("-r", "--read", action="append", default=[])
     parser.add_argument("--speed", default="max")
     return parser.parse_args(argv)
-
-
-if __name__ == "__main__":
-    # The main process says when to stop: Ctrl-C reaches the whole group, and means it, not us.
-    import signal
-
-    for number in (signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
-    with contextlib.suppress(BrokenPipeError):
-        sys.exit(main())

@@ -154,6 +154,12 @@ class Device:
         """After so long without packets the ring holds none: a block closes after a timeout."""
         return 4 * self._config.timeout_ms / 1000
 
+    def is_drained(self) -> bool:
+        """Whether every packet that the kernel kept was read; not known on loopback."""
+        totals = self.totals()
+        kept = (totals.received or 0) - (totals.kernel_dropped or 0)
+        return not self._is_loopback and self._n_read + self._n_lost >= kept
+
     def _set_filter(self, expression: str) -> None:
         try:
             self._handle.setfilter(expression)

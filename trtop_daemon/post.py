@@ -17,7 +17,7 @@ from trtop_daemon.conditions import Conditions
 from trtop_daemon.feed import ANY_INTERFACE, CaptureConfig, Severity
 from trtop_daemon.frames import Kind, Message, Totals
 from trtop_daemon.privileges import Identity
-from trtop_daemon.worker import Orders, Role, Worker
+from trtop_daemon.worker import Orders, Role, Worker, Workers
 
 FIRST_BACK_OFF_S = 0.5
 MAX_BACK_OFF_S = 30.0
@@ -36,6 +36,7 @@ class Post:
 
     Args:
         role: what its subprocess does.
+        workers: who starts subprocesses.
         endpoint: where the subprocess sends to.
         config: how to capture.
         conditions: where to say what is wrong.
@@ -47,9 +48,15 @@ class Post:
     """
 
     def __init__(
-        self, role: Role, endpoint: str, config: CaptureConfig, conditions: Conditions
+        self,
+        role: Role,
+        workers: Workers,
+        endpoint: str,
+        config: CaptureConfig,
+        conditions: Conditions,
     ) -> None:
         self.role = role
+        self._workers = workers
         self.worker: Worker | None = None
         self.starts_s: float | None = 0.0
         self.has_ended = False
@@ -96,7 +103,7 @@ class Post:
         self._started_s = self._heard_s = now_s
         if self.is_watched:
             self._link_index = links.index_of(self.role.interface)
-        self.worker = Worker(
+        self.worker = self._workers.start(
             Orders(self.role, self._generation, self._endpoint, self._config, identity)
         )
         self._totals = {
@@ -139,10 +146,10 @@ class Post:
 
     def look(self, now_s: float) -> CaptureCounters:
         """Whether the subprocess has died; if so, what the engine must add."""
-        if self.worker is None or self.worker.exit_code is None:
+        if self.worker is None or not self.worker.has_ended:
             return NOTHING
         how = self.worker.how_it_ended()
-        self.worker.close()
+        self.worker.end(0)
         self.worker = None
         if self.has_ended or self._config.replay is not None:
             self._how = how

@@ -25,17 +25,15 @@ NOBODY_ID = 65_534
 CAP_NET_RAW = 13
 """All that opening a packet socket takes."""
 
-CAP_NET_ADMIN = 12
-
 LAST_CAP = 63
 """Room for capabilities of later kernels; those that are not there are refused, and skipped."""
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_KEEPCAPS = 8
+_PR_SET_NAME = 15
 _PR_CAPBSET_DROP = 24
 _PR_SET_NO_NEW_PRIVS = 38
 _PR_CAP_AMBIENT = 47
-_PR_CAP_AMBIENT_RAISE = 2
 _PR_CAP_AMBIENT_CLEAR_ALL = 4
 
 _CAPABILITY_VERSION_3 = 0x20080522
@@ -105,25 +103,37 @@ def name_of(identity: Identity) -> str:
     return f"{user}:{group}"
 
 
-def drop_all(identity: Identity | None) -> None:
-    """Become that user, without any capability or a way to one. For the calling thread.
+def drop_to(identity: Identity | None, *kept: int) -> None:
+    """Become that user, without a way back, and without capabilities but those named.
+
+    For the calling thread; what it starts has none at all. The main process calls it without any
+    once its feed is made and its sockets are bound.
+
+    Args:
+        identity: whom root becomes; None: whoever we are.
+        kept: capabilities that stay in effect, as far as they are permitted now.
 
     Raises:
         OSError: the system refuses.
     """
-    _become(identity, ())
-
-
-def drop_to_restart(identity: Identity | None) -> None:
-    """Become that user, with no capability in effect; a child process can open packet sockets.
-
-    What the main process does once everything is open: it must be able to start a capture
-    subprocess anew. ``CAP_NET_RAW`` stays permitted and ambient, if it was permitted before.
-
-    Raises:
-        OSError: the system refuses.
-    """
-    _become(identity, tuple(c for c in (CAP_NET_RAW,) if has_permitted(c)))
+    kept = tuple(capability for capability in kept if has_permitted(capability))
+    if identity is not None and os.geteuid() == ROOT_UID:
+        for capability in range(LAST_CAP + 1):
+            # One that the kernel does not know is refused.
+            _libc.prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0)
+        if kept:
+            _prctl(_PR_SET_KEEPCAPS, 1)
+        os.setgroups([])
+        os.setresgid(identity.gid, identity.gid, identity.gid)
+        os.setresuid(identity.uid, identity.uid, identity.uid)
+    _prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL)
+    header, data = _CapHeader(_CAPABILITY_VERSION_3, 0), (_CapData * 2)()
+    for capability in kept:
+        data[capability // 32].permitted |= 1 << capability % 32
+        data[capability // 32].effective |= 1 << capability % 32
+    if _libc.capset(ctypes.byref(header), data):
+        _fail("capset")
+    _prctl(_PR_SET_NO_NEW_PRIVS, 1)
 
 
 def die_with_parent(parent_pid: int) -> None:
@@ -137,35 +147,17 @@ def die_with_parent(parent_pid: int) -> None:
         raise ProcessLookupError("the parent process has ended")
 
 
+def set_process_name(name: str) -> None:
+    """What ``ps -o comm`` and ``top`` show; 15 bytes at most."""
+    _libc.prctl(_PR_SET_NAME, ctypes.c_char_p(name.encode()), 0, 0, 0)
+
+
 def has_permitted(capability: int) -> bool:
     """Whether this thread may use a capability."""
     header, data = _CapHeader(_CAPABILITY_VERSION_3, 0), (_CapData * 2)()
     if _libc.capget(ctypes.byref(header), data):
         _fail("capget")
     return bool(data[capability // 32].permitted >> capability % 32 & 1)
-
-
-def _become(identity: Identity | None, kept: tuple[int, ...]) -> None:
-    if identity is not None and os.geteuid() == ROOT_UID:
-        for capability in range(LAST_CAP + 1):
-            if capability not in kept:
-                # One that the kernel does not know, or that may not be dropped in a container.
-                _libc.prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0)
-        if kept:
-            _prctl(_PR_SET_KEEPCAPS, 1)
-        os.setgroups([])
-        os.setresgid(identity.gid, identity.gid, identity.gid)
-        os.setresuid(identity.uid, identity.uid, identity.uid)
-    _prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL)
-    header, data = _CapHeader(_CAPABILITY_VERSION_3, 0), (_CapData * 2)()
-    for capability in kept:
-        data[capability // 32].permitted |= 1 << capability % 32
-        data[capability // 32].inheritable |= 1 << capability % 32
-    if _libc.capset(ctypes.byref(header), data):
-        _fail("capset")
-    for capability in kept:
-        _prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE, capability)
-    _prctl(_PR_SET_NO_NEW_PRIVS, 1)
 
 
 def _prctl(option: int, *values: int) -> None:

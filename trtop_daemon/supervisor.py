@@ -31,7 +31,7 @@ from trtop_daemon.outlet import HIGH_WATER_MARK
 from trtop_daemon.post import NOTHING, Post
 from trtop_daemon.privileges import Identity, choose_identity
 from trtop_daemon.sequencer import Sequencer
-from trtop_daemon.worker import Role
+from trtop_daemon.worker import Role, Workers
 
 MAX_MESSAGES_AT_ONCE = 64
 """Taken before the loop looks after its clients again."""
@@ -45,8 +45,13 @@ START_TIMEOUT_S = 10.0
 STOP_TIMEOUT_S = 5.0
 """In which subprocesses must have handed over what they hold."""
 
-LAST_MESSAGE_MS = 100
+LAST_MESSAGE_MS = 500
 """A message of a process that has ended takes no longer through the socket."""
+
+END_GRACE_S = 0.1
+"""Between a process's last message and its end."""
+
+PUBLIC_FOLDER = "/tmp"
 
 TICK_S = 1.0
 """Between looks at what sends no event."""
@@ -98,6 +103,7 @@ class Supervisor:
         self._pull.rcvhwm = HIGH_WATER_MARK
         self._pull.maxmsgsize = MAX_MESSAGE_BYTES
         self._pull.linger = 0
+        self._workers = Workers(self._identity, config.replay.paths if config.replay else ())
         self._folder = _private_folder(self._identity)
         try:
             self._endpoint = _bind(self._pull, self._folder, self._identity)
@@ -219,7 +225,7 @@ class Supervisor:
         first = 1 + max((post.role.number for post in self.posts), default=-1)
         for role in _roles(config, first):
             if role.interface not in kept:
-                post = Post(role, self._endpoint, config, self._conditions)
+                post = Post(role, self._workers, self._endpoint, config, self._conditions)
                 self.posts.append(post)
                 self._sequencers[role.engine].join(role.number)
                 post.start(self._identity, now_s)
@@ -241,7 +247,10 @@ class Supervisor:
                 pass
             for post in self.posts:
                 worker = post.worker
-                if worker is not None and not post.has_spoken and worker.exit_code is not None:
+                if worker is None or post.has_spoken or not worker.has_ended:
+                    continue
+                self._take_last_messages(post)
+                if not post.has_spoken:
                     raise TrtopError(worker.how_it_ended())
 
     def _take_message(self) -> bool:
@@ -265,6 +274,11 @@ class Supervisor:
         if message.kind is Kind.END:
             self._end(post, message)
         return True
+
+    def _take_last_messages(self, post: Post) -> None:
+        """A process has ended; its last message may be on its way still."""
+        while not post.has_ended and self._pull.poll(LAST_MESSAGE_MS):
+            self._take_message()
 
     def _deliver(self, post: Post, message: Message) -> None:
         """Feed the packets that are due, and tell the engine the time."""
@@ -297,12 +311,11 @@ class Supervisor:
 
     def _look_after_posts(self, now_s: float) -> None:
         for post in self.posts:
-            had_worker = post.worker is not None
-            self._count(post, post.look(now_s))
-            if not had_worker or post.worker is not None:
+            if post.worker is None or not post.worker.has_ended:
                 continue
-            while self._take_message():
-                pass
+            if self._config.replay is not None:
+                self._take_last_messages(post)
+            self._count(post, post.look(now_s))
             self._leave(post)
             if self._config.replay is not None and not post.has_ended:
                 self._exit_status = EXIT_INCOMPLETE
@@ -329,16 +342,13 @@ class Supervisor:
             while self._take_message():
                 pass
             if ready.keys() & set(fds):
-                # The last message may be on its way still.
-                while self._pull.poll(LAST_MESSAGE_MS):
-                    self._take_message()
-                break_off = [p for p in posts if p.worker and p.worker.exit_code is not None]
-                for post in break_off:
-                    post.has_ended = True
+                for post in posts:
+                    if post.worker is not None and post.worker.has_ended:
+                        self._take_last_messages(post)
+                        post.has_ended = True
         for post in posts:
             if post.worker is not None:
-                post.worker.end(LAST_MESSAGE_MS / 1000)
-                post.worker.close()
+                post.worker.end(END_GRACE_S)
                 post.worker = None
             self._leave(post)
             self.posts.remove(post)
@@ -363,8 +373,8 @@ class Supervisor:
         for post in self.posts:
             if post.worker is not None:
                 post.worker.end(0)
-                post.worker.close()
         self.posts.clear()
+        self._workers.close()
         self._pull.close()
         if self._links is not None:
             self._links.close()
@@ -403,7 +413,9 @@ def _roles(config: CaptureConfig, first: int = 0) -> list[Role]:
 
 def _private_folder(identity: Identity | None) -> str:
     """A folder that nobody but those who capture can look into."""
-    folder = tempfile.mkdtemp(prefix="trtop-")
+    # Root's own TMPDIR may be a place where the user whom it becomes cannot go.
+    parent = None if identity is None else PUBLIC_FOLDER
+    folder = tempfile.mkdtemp(prefix=f"trtop-{os.getpid()}-", dir=parent)
     if identity is not None:
         os.chown(folder, identity.uid, identity.gid)
     return folder
