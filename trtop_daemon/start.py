@@ -27,7 +27,7 @@ from trtop_daemon.log import start_log
 from trtop_daemon.loop import LIFELINE_READY, Doors, Loop
 from trtop_daemon.notify import Notifier
 from trtop_daemon.pidfile import PidFile
-from trtop_daemon.privileges import Identity, choose_identity, drop_to_restart, name_of
+from trtop_daemon.privileges import Identity, choose_identity, drop_to, name_of
 from trtop_daemon.server import Server
 from trtop_daemon.settings import Settings, make_settings
 from trtop_daemon.signals import Signals
@@ -73,7 +73,7 @@ def run(command: Command, make_feed: FeedMaker) -> int:
             stack.enter_context(closing(PidFile(settings.pidfile)))
         feed = make_feed(settings.capture_config(), context)
         stack.callback(feed.stop)
-        drop_to_restart(identity)
+        drop_to(identity)
         server = Server(feed.snapshot, settings.interval)
         reloader = _Reloader(command, settings, _Running(server, doors, feed, notifier))
         loop = Loop(feed, server, doors, socket.gethostname(), reloader.reload)

@@ -21,14 +21,20 @@ from trtop.commands.attach_options import (
     parse,
 )
 from trtop.escape import escape
+from trtop.explore import SIGNALS
 from trtop.interrupt import Interrupt
 from trtop.remote.client import Client, Context, Keys
 from trtop.remote.diagnosis import diagnose
 from trtop.remote.source import DaemonSource
 from trtop.reporters import Format, Reporter, make_reporter
 from trtop.screen import Screen
-from trtop.surroundings import Surroundings
+from trtop.surroundings import DRAWN, Surroundings, can_print
+from trtop.tui.session import Setup
+from trtop.tui.show import Stage, show
+from trtop.tui.state import Grouping, State
+from trtop.tui.terminal import has_keyboard
 from trtop_core.errors import EXIT_INCOMPLETE, EXIT_OK, TrtopError
+from trtop_core.records import GroupBy
 from trtop_core.snapshot import Snapshot
 from trtop_core.view import View
 from trtop_core.wire.endpoint import default_connect
@@ -73,7 +79,7 @@ def attach(
         stack.callback(context.destroy, 0)
         source = DaemonSource(_clients(context, options), options.by_host, around.monotonic_s)
         stack.enter_context(closing(source))
-        interrupt = stack.enter_context(Interrupt(around.monotonic_s, 0))
+        interrupt = stack.enter_context(Interrupt(around.monotonic_s, 0, SIGNALS))
         session = _Session(
             options, around, source, lambda: interrupt.signal is not None or has_ended()
         )
@@ -117,6 +123,9 @@ class _Session:
         if not is_redrawn:
             self._write(first, view)
             return EXIT_OK
+        if not self._options.by_host and self._has_keyboard():
+            self._explore(view)
+            return EXIT_OK
         last = self._draw(first, view)
         self._reporter().report(last)
         self._tell()
@@ -156,6 +165,27 @@ class _Session:
         for snapshot in self._ticks(view, self._tell):
             if snapshot is not None:
                 reporter.report(snapshot)
+
+    def _has_keyboard(self) -> bool:
+        try:
+            return has_keyboard(self._around.stdout.fileno())
+        except (OSError, ValueError):
+            return False
+
+    def _explore(self, view: View) -> None:
+        """The interactive screen, until the user quits or a signal comes."""
+        options, around = self._options, self._around
+        state = State(
+            window=view.window,
+            grouping=Grouping.ADDR if view.group_by is GroupBy.ADDR else Grouping.ADDR_PORT,
+            sort=view.sort,
+            is_descending=view.descending,
+            percentile=view.percentile,
+        )
+        setup = Setup(state, options.thresholds, refresh_s=options.interval_s)
+        ascii_only = not can_print(around.stdout, DRAWN)
+        stage = Stage(around.has_color(options.color), ascii_only, around.monotonic_s)
+        show(self._source, setup, stage, self._is_over)
 
     def _draw(self, first: Snapshot, view: View) -> Snapshot:
         """Redraw until a signal; gives the last picture that there was."""

@@ -27,7 +27,7 @@ from trtop.surroundings import Surroundings
 from trtop_core.errors import EXIT_OK, TrtopError
 from trtop_core.wire.endpoint import SOCKET_NAME, Endpoint
 from trtop_daemon.arguments import CAPTURING, MEASURING, add_settings, arguments_for
-from trtop_daemon.privileges import choose_identity, drop_all
+from trtop_daemon.privileges import choose_identity, drop_to
 
 USAGE = "trtop live [OPTION...]"
 
@@ -89,7 +89,7 @@ def main(argv: Sequence[str], around: Surroundings) -> int:
         if not daemon.wait_until_ready(lambda: interrupt.signal is not None):
             return EXIT_OK
         if identity is not None and "SUDO_UID" in around.environ:
-            drop_all(identity)  # what only shows needs no rights
+            drop_to(identity)  # what only shows needs no rights
         shown = replace(options, endpoints=(endpoint,), timeout_s=START_TIMEOUT_S)
         try:
             attach(shown, around, daemon.has_ended)
