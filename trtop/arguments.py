@@ -87,7 +87,7 @@ class _Parser(argparse.ArgumentParser):
     """One line instead of a page of usage, and our exit status instead of argparse's 2."""
 
     def error(self, message: str) -> NoReturn:
-        raise UsageError(f"{message} (see trtop --help)")
+        raise UsageError(f"{message} (see {self.prog} --help)")
 
 
 T = TypeVar("T")

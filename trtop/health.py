@@ -24,6 +24,8 @@ NOT_TCP_SHARE = 0.9
 
 OPTIONAL_ITEMS = (
     ("untimed", "without time"),
+    ("read_lost", "unreadable"),
+    ("interruptions", "capture interrupted"),
     ("holes_unkept", "holes judged early"),
     ("samples_unbinned", "samples not binned"),
 )
@@ -57,6 +59,9 @@ def warnings(snapshot: Snapshot) -> Iterator[str]:
             f"The capture lost {units.fine_percent(loss)} of its packets: "
             "counters are lower bounds."
         )
+    if snapshot.window_health.interrupted:
+        span = units.duration(snapshot.window_health.interrupted_ns)
+        yield f"The capture was interrupted ({span}): counters are lower bounds."
     complete = totals.completeness
     if complete is not None and complete < SUSPECT_COMPLETENESS:
         yield (

@@ -25,11 +25,17 @@ class CaptureCounters:
         received: packets that passed the filter; on Linux those dropped afterwards included.
         kernel_dropped: packets that found no room in the kernel's buffer.
         interface_dropped: packets that the interface or its driver dropped.
+        read_lost: packets that the kernel kept and the capture process could not read.
+        interruptions: times that capturing stopped by itself.
+        interrupted_ns: time in which nothing was captured for that reason.
     """
 
     received: int | None = None
     kernel_dropped: int | None = None
     interface_dropped: int | None = None
+    read_lost: int = 0
+    interruptions: int = 0
+    interrupted_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True)

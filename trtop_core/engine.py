@@ -17,7 +17,7 @@ from trtop_core._flows import Flows
 from trtop_core._sketch import MAX_DESTINATIONS_LIMIT
 from trtop_core._state import NETWORK, State
 from trtop_core._window import EPOCH_NS, LEVELS
-from trtop_core.batch import PacketBatch
+from trtop_core.batch import CaptureCounters, PacketBatch
 from trtop_core.closeup import close_up
 from trtop_core.config import EngineConfig
 from trtop_core.detail import Detail, DetailView
@@ -89,13 +89,25 @@ class Engine:
         counters = batch.counters
         if counters is None and not batch.n_untimed:
             return
-        received = kernel = interface = None
-        if counters is not None:
-            received, kernel = counters.received, counters.kernel_dropped
-            interface = counters.interface_dropped
+        counters = counters or CaptureCounters()
+        received, kernel = counters.received, counters.kernel_dropped
+        interface = counters.interface_dropped
         for name, value in (("received", received), ("kernel", kernel), ("interface", interface)):
             self._known_counters[name] |= value is not None
         self._flows.add_counters(batch.n_untimed, received or 0, kernel or 0, interface or 0)
+        if counters.read_lost or counters.interruptions or counters.interrupted_ns:
+            self._flows.add_lost(
+                counters.read_lost, counters.interruptions, counters.interrupted_ns
+            )
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether a packet came: before it there is no capture time."""
+        return self._flows.clock is not None
+
+    def set_local(self, local: tuple[IPv4Network | IPv6Network, ...]) -> None:
+        """Take other networks as local from now on; connections that are known keep their row."""
+        self._state.set_local(_networks(local))
 
     def advance(self, now_ns: int) -> None:
         """Move capture time on (never back) and run the timers that are due by then."""
@@ -186,6 +198,9 @@ class Engine:
             received=int(raw["received"]) if known["received"] else None,
             kernel_dropped=int(raw["kernel_dropped"]) if known["kernel"] else None,
             interface_dropped=int(raw["interface_dropped"]) if known["interface"] else None,
+            read_lost=int(raw["read_lost"]),
+            interruptions=int(raw["interruptions"]),
+            interrupted_ns=int(raw["interrupted_ns"]),
         )
 
 

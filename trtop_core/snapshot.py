@@ -64,6 +64,10 @@ class Health:
         received: what the capturing side says it received, None where it does not say.
         kernel_dropped: what the kernel dropped for lack of room; None where unknown.
         interface_dropped: what the interface dropped; None where unknown.
+        read_lost: packets that the kernel kept and a capture process could not read.
+        interruptions: times that capturing stopped by itself: a capture process died.
+        interrupted_ns: time in which nothing was captured for that reason; of several interfaces
+            or engines together, the sum.
     """
 
     packets: int = 0
@@ -77,6 +81,9 @@ class Health:
     received: int | None = None
     kernel_dropped: int | None = None
     interface_dropped: int | None = None
+    read_lost: int = 0
+    interruptions: int = 0
+    interrupted_ns: int = 0
 
     @property
     def loss(self) -> float | None:
@@ -84,9 +91,14 @@ class Health:
         known = [n for n in (self.kernel_dropped, self.interface_dropped) if n is not None]
         if not known:
             return None
-        dropped = sum(known)
+        dropped = sum(known) + self.read_lost
         total = self.received if self.received else self.packets + dropped
         return min(1.0, dropped / total) if total else 0.0
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether nothing was captured for a while."""
+        return self.interruptions > 0 or self.interrupted_ns > 0
 
     def record(self) -> dict[str, Any]:
         """As plain data, every field under its own name; unknown is None."""
@@ -119,12 +131,14 @@ class Table:
         counters: shape (n,), dtype ``records.COUNTER_ROW``.
         sketches: one column per name of ``records.SKETCHES``.
         names: what the rows are called, n of them; None: what their keys say.
+        hosts: shape (n,), str: which machine saw each row; None unless rows are kept apart by it.
     """
 
     keys: npt.NDArray[Any]
     counters: npt.NDArray[Any]
     sketches: dict[str, SketchColumn]
     names: tuple[str, ...] | None = None
+    hosts: npt.NDArray[np.str_] | None = None
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -133,7 +147,8 @@ class Table:
         """Some rows, in the order given."""
         columns = {name: column.take(rows) for name, column in self.sketches.items()}
         names = None if self.names is None else tuple(self.names[row] for row in rows)
-        return Table(self.keys[rows], self.counters[rows], columns, names)
+        hosts = None if self.hosts is None else self.hosts[rows]
+        return Table(self.keys[rows], self.counters[rows], columns, names, hosts)
 
     def row_names(self) -> list[str]:
         """What each row is called, not escaped."""
@@ -143,7 +158,8 @@ class Table:
         """Consecutive rows, as views."""
         columns = {name: column.cut(start, end) for name, column in self.sketches.items()}
         names = None if self.names is None else self.names[start:end]
-        return Table(self.keys[start:end], self.counters[start:end], columns, names)
+        hosts = None if self.hosts is None else self.hosts[start:end]
+        return Table(self.keys[start:end], self.counters[start:end], columns, names, hosts)
 
     def grouped(self, group_by: GroupBy) -> Table:
         """Rows with equal keys merged, after dropping what ``group_by`` does not look at."""
@@ -216,6 +232,11 @@ class Row:
     loss: float | None
     name: str
 
+    @property
+    def host(self) -> str | None:
+        """The machine that saw it; None unless rows are kept apart by that."""
+        return None if self.table.hosts is None else str(self.table.hosts[self.idx])
+
     def count(self, name: str) -> int:
         """A counter or gauge under its own name."""
         return int(self.table.counters[name][self.idx])
@@ -273,6 +294,8 @@ class Row:
     def record(self, with_bins: bool = False) -> dict[str, Any]:
         """Every field of this row as plain data; sketches without samples have count 0."""
         record: dict[str, Any] = {"destination": self.name}
+        if self.host is not None:
+            record["host"] = self.host
         for name in COUNTERS + GAUGES:
             record[name] = self.count(name)
         record["syn_rate"] = self.rate("syn")
@@ -338,7 +361,7 @@ class Snapshot:
             "totals": {
                 key: value
                 for key, value in self.totals.record(with_bins).items()
-                if key != "destination"
+                if key not in ("destination", "host")
             },
             "destinations": [row.record(with_bins) for row in self.rows()],
         }

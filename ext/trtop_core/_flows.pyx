@@ -108,6 +108,13 @@ cdef class Flows:
         state.health[0].kernel_dropped += kernel
         state.health[0].interface_dropped += interface
 
+    def add_lost(self, uint64_t read_lost, uint64_t interruptions, uint64_t interrupted_ns):
+        """Add what the capturing side lost beside the kernel's drops, as increments."""
+        cdef State state = self.state
+        state.health[0].read_lost += read_lost
+        state.health[0].interruptions += interruptions
+        state.health[0].interrupted_ns += interrupted_ns
+
     def settle(self):
         """Run the timers that are due by the clock; afterwards everything can be exported."""
         cdef State state = self.state

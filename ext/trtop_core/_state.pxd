@@ -25,6 +25,9 @@ cdef packed struct health_t:
     uint64_t received
     uint64_t kernel_dropped
     uint64_t interface_dropped
+    uint64_t read_lost
+    uint64_t interruptions
+    uint64_t interrupted_ns
 
 cdef packed struct network_t:
     uint64_t address[2]      # big-endian bytes, masked

@@ -21,7 +21,8 @@ from trtop_core.records import TS_LIMIT_NS, Direction, GroupBy
 HEALTH = np.dtype(
     [("verdicts", "<u8", N_VERDICTS)]
     + [(name, "<u8") for name in (
-        "duplicates", "evicted", "untimed", "received", "kernel_dropped", "interface_dropped"
+        "duplicates", "evicted", "untimed", "received", "kernel_dropped", "interface_dropped",
+        "read_lost", "interruptions", "interrupted_ns",
     )]
 )
 NETWORK = np.dtype([("address", "<u8", 2), ("mask", "<u8", 2)])
@@ -70,6 +71,11 @@ cdef class State:
         self.idle_timeout_ns = config.idle_timeout_ns
         self.has_clock = False
         self.clock_ns = self.first_ns = self.next_tick_ns = BEFORE_ALL
+
+    def set_local(self, local):
+        """Other local networks, shape (n_networks,), dtype ``NETWORK``, for what comes from now on.
+        """
+        self.local = local
 
     def start_epoch(self, epoch):
         """Tell everything that keeps windows which second of capture time it is."""

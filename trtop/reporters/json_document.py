@@ -74,6 +74,8 @@ def _block_text(table: Table, span_ns: int, loss: float | None) -> str:
     """The records of a table's rows, as ``Row.record`` defines them."""
     fields = _Fields(len(table))
     fields.add_texts("destination", list(map(encode_text, table.row_names())))
+    if table.hosts is not None:
+        fields.add_texts("host", list(map(encode_text, table.hosts.tolist())))
     for name in COUNTERS + GAUGES:
         fields.add_numbers(name, table.counters[name].astype(np.int64))
     for name in ("syn", "est"):

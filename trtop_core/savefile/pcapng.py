@@ -172,13 +172,12 @@ class PcapngWalker:
         )
         if now == (None, None, None):
             return None
-        return CaptureCounters(
-            *(
-                # A counter that went back is its writer's fault: nothing is added (errs low).
-                None if value is None else max(0, value - (last or 0))
-                for value, last in zip(now, before, strict=True)
-            )
+        received, kernel_dropped, interface_dropped = (
+            # A counter that went back is its writer's fault: nothing is added (errs low).
+            None if value is None else max(0, value - (last or 0))
+            for value, last in zip(now, before, strict=True)
         )
+        return CaptureCounters(received, kernel_dropped, interface_dropped)
 
 
 def byte_order(head: bytes) -> str | None:

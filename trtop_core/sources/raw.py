@@ -13,6 +13,7 @@ import os
 import select
 import stat
 import sys
+from collections.abc import Callable
 from types import TracebackType
 
 import numpy as np
@@ -38,6 +39,9 @@ UNUSED_REFERENCES = sys.getrefcount(_PROBE[0])
 
 PIPE_BYTES = 1024 * 1024
 """What a pipe is asked to hold (the system's bound for users), so that reads are whole pieces."""
+
+
+Opener = Callable[[str, int], int]
 
 
 def name_of(path: str) -> str:
@@ -86,6 +90,7 @@ class RawFile:
         path: ``-`` is standard input, which stays open.
         poll_s: how long ``read`` may wait for a pipe.
         stdin_fd: where standard input is, if it was moved.
+        opener: takes a path and flags, gives a descriptor.
 
     Attributes:
         is_regular: a file on a disk; anything else is read as a pipe.
@@ -95,14 +100,20 @@ class RawFile:
         TrtopError: it cannot be opened.
     """
 
-    def __init__(self, path: str, poll_s: float, stdin_fd: int | None = None) -> None:
+    def __init__(
+        self,
+        path: str,
+        poll_s: float,
+        stdin_fd: int | None = None,
+        opener: Opener = os.open,
+    ) -> None:
         self._stdin_fd = STDIN_FD if stdin_fd is None else stdin_fd
         self.path = path
         self.position = 0
         try:
             # Not blocking: opening a FIFO must not wait for its writer.
             flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
-            self._fd = self._stdin_fd if path == STDIN else os.open(path, flags)
+            self._fd = self._stdin_fd if path == STDIN else opener(path, flags)
             status = os.fstat(self._fd)
         except OSError as error:
             raise file_error(path, error) from error

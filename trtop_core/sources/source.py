@@ -23,7 +23,7 @@ from trtop_core.errors import (
     TrtopError,
 )
 from trtop_core.records import PACKET_INDEX
-from trtop_core.sources.raw import STDIN, RawFile, check_path, name_of, size_of
+from trtop_core.sources.raw import STDIN, Opener, RawFile, check_path, name_of, size_of
 from trtop_core.sources.stream import Stream
 from trtop_core.sources.unpack import HEADROOM
 
@@ -42,6 +42,7 @@ def open_capture(
     follow: bool = False,
     poll_s: float = POLL_S,
     wait: Callable[[float], None] = time.sleep,
+    opener: Opener = os.open,
     stdin_fd: int | None = None,
 ) -> Source:
     """Open captures to be read one after the other, as a rotated set is.
@@ -55,6 +56,7 @@ def open_capture(
         poll_s: how often a source that has nothing gives ``IDLE``.
         wait: takes seconds; replaced where waiting is somebody else's.
         stdin_fd: where standard input is, if it was moved.
+        opener: takes a path and flags, gives a descriptor: for files that were opened before.
 
     Raises:
         TrtopError: one of the files does not exist, is a directory, or may not be read.
@@ -66,7 +68,7 @@ def open_capture(
     names = [os.fspath(path) for path in listed]
     for name in names[:-1] if follow and not os.path.exists(names[-1]) else names:
         check_path(name)
-    return Source(names, follow, Waiting(poll_s, wait, stdin_fd))
+    return Source(names, follow, Waiting(poll_s, wait, stdin_fd, opener))
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +79,13 @@ class Waiting:
         poll_s: how often one that has nothing gives ``IDLE``.
         wait: takes seconds.
         stdin_fd: where standard input is, if it was moved.
+        opener: takes a path and flags, gives a descriptor.
     """
 
     poll_s: float
     wait: Callable[[float], None]
     stdin_fd: int | None
+    opener: Opener
 
 
 class Source:
@@ -111,6 +115,7 @@ class Source:
         self._poll_s = waiting.poll_s
         self._wait = waiting.wait
         self._stdin_fd = waiting.stdin_fd
+        self._opener = waiting.opener
         self._n_captures = 0
         self._iterator = self._batches()
 
@@ -156,7 +161,7 @@ class Source:
 
     def _read_path(self, path: str) -> Iterator[PacketBatch]:
         """Read to the end."""
-        with RawFile(path, self._poll_s, self._stdin_fd) as raw:
+        with RawFile(path, self._poll_s, self._stdin_fd, self._opener) as raw:
             yield from self._read_to_end(raw, Stream(name_of(path)))
 
     def _read_to_end(self, raw: RawFile, stream: Stream) -> Iterator[PacketBatch]:
@@ -179,7 +184,7 @@ class Source:
         """Read files of this name, one after the other, until closed or damaged."""
         while True:
             try:
-                raw = RawFile(path, self._poll_s, self._stdin_fd)
+                raw = RawFile(path, self._poll_s, self._stdin_fd, self._opener)
             except TrtopError as error:
                 if not isinstance(error.__cause__, FileNotFoundError):
                     raise

@@ -1,0 +1,171 @@
+"""Giving up privileges, for good: capabilities, users, and the tie to the parent process.
+
+Takes whom to become, changes the calling process. Nothing here can be taken back. Linux only:
+capabilities(7), prctl(2).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import grp
+import os
+import pwd
+import signal
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from trtop_core.errors import TrtopError
+
+ROOT_UID = 0
+
+NOBODY = "nobody"
+NOBODY_ID = 65_534
+"""Where there is no user of that name."""
+
+CAP_NET_RAW = 13
+"""All that opening a packet socket takes."""
+
+LAST_CAP = 63
+"""Room for capabilities of later kernels; those that are not there are refused, and skipped."""
+
+_PR_SET_PDEATHSIG = 1
+_PR_SET_KEEPCAPS = 8
+_PR_SET_NAME = 15
+_PR_CAPBSET_DROP = 24
+_PR_SET_NO_NEW_PRIVS = 38
+_PR_CAP_AMBIENT = 47
+_PR_CAP_AMBIENT_CLEAR_ALL = 4
+
+_CAPABILITY_VERSION_3 = 0x20080522
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class _CapHeader(ctypes.Structure):
+    _fields_ = (("version", ctypes.c_uint32), ("pid", ctypes.c_int))
+
+
+class _CapData(ctypes.Structure):
+    _fields_ = (
+        ("effective", ctypes.c_uint32),
+        ("permitted", ctypes.c_uint32),
+        ("inheritable", ctypes.c_uint32),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """A user and their group, as numbers."""
+
+    uid: int
+    gid: int
+
+
+def choose_identity(user: str | None, environ: Mapping[str, str]) -> Identity | None:
+    """Whom root should become.
+
+    Args:
+        user: a name or number; None: the caller of sudo, else nobody.
+        environ: of the process: sudo says there who called it.
+
+    Returns:
+        None if we are not root: then there is nothing to become.
+
+    Raises:
+        TrtopError: there is no such user.
+    """
+    if os.geteuid() != ROOT_UID:
+        return None
+    if user is None:
+        caller = environ.get("SUDO_UID", ""), environ.get("SUDO_GID", "")
+        if all(part.isascii() and part.isdigit() for part in caller) and int(caller[0]):
+            return Identity(int(caller[0]), int(caller[1]))
+        user = NOBODY
+    try:
+        entry = pwd.getpwuid(int(user)) if user.isascii() and user.isdigit() else pwd.getpwnam(user)
+    except KeyError:
+        if user == NOBODY:
+            return Identity(NOBODY_ID, NOBODY_ID)
+        raise TrtopError(f"there is no user {user}; name one with --user") from None
+    return Identity(entry.pw_uid, entry.pw_gid)
+
+
+def name_of(identity: Identity) -> str:
+    """``user:group`` for people."""
+    try:
+        user = pwd.getpwuid(identity.uid).pw_name
+    except KeyError:
+        user = str(identity.uid)
+    try:
+        group = grp.getgrgid(identity.gid).gr_name
+    except KeyError:
+        group = str(identity.gid)
+    return f"{user}:{group}"
+
+
+def drop_to(identity: Identity | None, *kept: int) -> None:
+    """Become that user, without a way back, and without capabilities but those named.
+
+    For the calling thread; what it starts has none at all. The main process calls it without any
+    once its feed is made and its sockets are bound.
+
+    Args:
+        identity: whom root becomes; None: whoever we are.
+        kept: capabilities that stay in effect, as far as they are permitted now.
+
+    Raises:
+        OSError: the system refuses.
+    """
+    kept = tuple(capability for capability in kept if has_permitted(capability))
+    if identity is not None and os.geteuid() == ROOT_UID:
+        for capability in range(LAST_CAP + 1):
+            # One that the kernel does not know is refused.
+            _libc.prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0)
+        if kept:
+            _prctl(_PR_SET_KEEPCAPS, 1)
+        os.setgroups([])
+        os.setresgid(identity.gid, identity.gid, identity.gid)
+        os.setresuid(identity.uid, identity.uid, identity.uid)
+    _prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL)
+    header, data = _CapHeader(_CAPABILITY_VERSION_3, 0), (_CapData * 2)()
+    for capability in kept:
+        data[capability // 32].permitted |= 1 << capability % 32
+        data[capability // 32].effective |= 1 << capability % 32
+    if _libc.capset(ctypes.byref(header), data):
+        _fail("capset")
+    _prctl(_PR_SET_NO_NEW_PRIVS, 1)
+
+
+def die_with_parent(parent_pid: int) -> None:
+    """Be killed when the parent's thread that started us ends. To be called after any drop.
+
+    Raises:
+        ProcessLookupError: it has ended already.
+    """
+    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent_pid:
+        raise ProcessLookupError("the parent process has ended")
+
+
+def set_process_name(name: str) -> None:
+    """What ``ps -o comm`` and ``top`` show; 15 bytes at most."""
+    _libc.prctl(_PR_SET_NAME, ctypes.c_char_p(name.encode()), 0, 0, 0)
+
+
+def has_permitted(capability: int) -> bool:
+    """Whether this thread may use a capability."""
+    header, data = _CapHeader(_CAPABILITY_VERSION_3, 0), (_CapData * 2)()
+    if _libc.capget(ctypes.byref(header), data):
+        _fail("capget")
+    return bool(data[capability // 32].permitted >> capability % 32 & 1)
+
+
+def _prctl(option: int, *values: int) -> None:
+    arguments = [ctypes.c_ulong(value) for value in (*values, 0, 0, 0, 0)[:4]]
+    if _libc.prctl(option, *arguments):
+        _fail("prctl")
+
+
+def _fail(call: str) -> None:
+    number = ctypes.get_errno()
+    raise OSError(number, f"{call}: {os.strerror(number)}")
