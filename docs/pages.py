@@ -1,6 +1,7 @@
 """Writes what says again what ``trtop --help`` says: the man page and the shells' completions.
 
-    python docs/pages.py            writes docs/trtop.1, completions/trtop, completions/_trtop
+    python docs/pages.py            writes docs/trtop.1, completions/trtop, completions/_trtop,
+                                    docs/columns.md
     python docs/pages.py --check    says which of them are out of step, and writes nothing
 
 Takes the parser of the command line, gives text. A test keeps the files in step.
@@ -13,6 +14,8 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+from fields import columns_page
 
 from trtop import __version__
 from trtop.arguments import DESCRIPTION, make_parser
@@ -163,6 +166,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "docs/trtop.1": man_page,
     "completions/trtop": bash_completion,
     "completions/_trtop": zsh_completion,
+    "docs/columns.md": columns_page,
 }
 """Files under the project's root, and what writes them."""
 

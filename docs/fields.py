@@ -1,0 +1,94 @@
+"""The page of all columns and fields, from the tables that the program itself goes by."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from trtop.columns import BY_KEY, COLUMNS, Side
+from trtop.meanings import CONNECTIONS, LATENCIES, PCAP, TRANSPORT
+from trtop.units import duration
+from trtop_core.records import SKETCHES
+
+INTRODUCTION = """\
+# Columns and fields
+
+Every field of a row, under the name that JSON and CSV give it, with the headings that the table and the
+screen have for it (the shorter ones on narrow terminals). Fields without a heading are in JSON, CSV and
+the screen's drill-down only. `!` marks what is beyond its threshold; `--high COLUMN=VALUE` sets one for
+any column.
+
+Percentages are of `syn`; those of `rst`, `fin_out` and `fin_in` are of `syn + midstream`. Directions: *out* is what the client sends, *in* what the server sends. Times are in ns
+in JSON and CSV (`_ns` in the name); rates are per second of capture time.
+"""
+
+NOTES = """\
+## Reading them
+
+- **Rtt is the response time**, as it was always called here: from the end of a request to the first byte
+  of its response. `net_rtt` is the network's round trip (a client segment to the ACK that covers its
+  end), `syn_rtt` that of SYN and SYN/ACK. A server that acknowledges a request together with its answer
+  makes `net_rtt` as long as the answer takes: `syn_rtt` tells then what the network alone needs.
+- **`server_time`** is Rtt less the least round trip that the connection has shown so far, where it has
+  shown one: fewer samples than Rtt, and other ones.
+- **QoS** is responses per connection, sampled when a connection closes. Like the latencies it shows one
+  percentile, p95: the best used connections. For the worst used ones ask for a low one:
+  `--percentile 5`.
+- **Out above In**: requests that nobody has answered yet, or ever. `active` connections with an open
+  request stand in the drill-down, the slowest first.
+- **`timeouts`** counts attempts that got no answer for 20 s; until then they are `pending`.
+- **Completeness below 100 %, Err above 0**: the capture has missed data that arrived. Counters of rows
+  marked `?` are lower bounds. Latencies that depend on missing data are left out rather than guessed.
+- A latency's JSON object has `count`, `sum_ns`, `min_ns`, `max_ns` (exact) and `p50_ns`, `p90_ns`,
+  `p95_ns`, `p99_ns`, `p99.9_ns` (relative error at most 1 %), and `bins` with `--bins`.
+
+## The capture's health
+
+| field | meaning |
+|---|---|
+| `packets` | packets that reached the decoder |
+| `not_tcp` | of these, packets without TCP |
+| `undecoded` | of these, packets that should have held TCP but could not be read, by reason: `truncated` (cut off before the end of the TCP header), `fragment` (not the first of an IP datagram), `bad_header`, `bad_offset`, `bad_length`, `too_deep` (more than 8 nested headers), `link_type` |
+| `duplicates` | segments that the capture held twice (`-i any`, mirror ports); they count once |
+| `untimed` | packets without a time (pcapng simple packets), skipped |
+| `evicted` | connections that a full table forgot, the longest idle first |
+| `holes_unkept`, `samples_unbinned` | memory for missing data, or for percentiles, was full |
+| `received`, `kernel_dropped`, `interface_dropped` | what the capturing side says; `null` where it does not say |
+| `loss`, `completeness` | share of packets lost; share of acknowledged bytes that were captured |
+"""
+
+GROUPS = (
+    ("Connections", CONNECTIONS),
+    ("Transport", TRANSPORT),
+    ("Latencies, and responses per connection", LATENCIES),
+    ("Pcap: may the numbers be trusted?", PCAP),
+)
+
+
+def columns_page() -> str:
+    """Markdown of ``docs/columns.md``."""
+    parts = [INTRODUCTION]
+    for title, meanings in GROUPS:
+        rows = [_row(key, meaning) for key, meaning in meanings.items()]
+        table = ["| field | heading | meaning | stands out |", "|---|---|---|---|", *rows]
+        parts.append(f"## {title}\n\n" + "\n".join(table) + "\n")
+    return "\n".join([*parts, NOTES])
+
+
+def _row(key: str, meaning: str) -> str:
+    column = BY_KEY.get(key)
+    headings = " / ".join(_headings(key))
+    stands_out = ""
+    if column is not None and column.threshold is not None:
+        side = "above" if column.threshold.side is Side.ABOVE else "below"
+        limit = column.threshold.limit
+        is_time = key in SKETCHES and key != "reuse"
+        is_share = "(%)" in column.headings[0]
+        text = duration(int(limit)) if is_time else f"{limit:g}{' %' if is_share else ''}"
+        stands_out = f"{side} {text}"
+    return f"| `{key}` | {headings} | {meaning} | {stands_out} |"
+
+
+def _headings(key: str) -> Iterator[str]:
+    for column in COLUMNS:
+        if column.key == key:
+            yield from column.headings
