@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import pytest
-from builders import NS_PER_MS, NS_PER_S, ethernet, ipv4, tcp
-from compare import SEED, batch_of
+from builders import ACK, NS_PER_MS, NS_PER_S, SYN, Talk, ethernet, ipv4, tcp
+from compare import SEED, batch_of, run
 from stories import (
     CLIENT,
     OPENED,
     SERVER,
+    START_NS,
     Story,
     Telling,
     check,
     counted_by_kernels,
     counted_by_twin,
 )
+from twin import Packet
 
 from trtop_core import Engine, EngineConfig, PacketBatch, View
 from trtop_core.batch import CaptureCounters
+from trtop_core.engine import MIN_HOLES
 
 MS, S = NS_PER_MS, NS_PER_S
 
@@ -372,3 +375,26 @@ def test_completeness_of_nothing_is_unknown() -> None:
     row = next(iter(engine.snapshot(View()).rows()))
     assert row.completeness is None
     assert not row.suspect
+
+
+# --- the pool of holes ---------------------------------------------------------------------------
+
+
+def test_holes_of_forgotten_connections_make_room_for_new_ones() -> None:
+    # Each opening takes the 4-tuple of the one before; together they have more holes than there
+    # is memory for at once.
+    n_openings = MIN_HOLES // 32 + 100
+    talk, packets = Talk(), []
+    for n in range(n_openings):
+        isn, at_ns = 1 + 100_000 * n, START_NS + n * MS
+        frames = [talk.out(isn, flags=SYN), talk.back(isn, isn + 1, SYN | ACK)]
+        for i in range(16):
+            frames.append(talk.out(isn + 11 + 20 * i, isn + 1, payload=b"q"))
+            frames.append(talk.back(isn + 11 + 20 * i, isn + 1, payload=b"r"))
+        packets += [Packet(at_ns + i, 1, frame, len(frame)) for i, frame in enumerate(frames)]
+    snapshot = run([batch_of(packets)], EngineConfig(max_connections=10))
+    assert snapshot.totals.count("syn") == n_openings
+    assert (
+        snapshot.totals.count("bytes_out") == snapshot.totals.count("bytes_in") == 16 * n_openings
+    )
+    assert snapshot.health.holes_unkept == 0

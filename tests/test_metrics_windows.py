@@ -12,11 +12,13 @@ from compare import SEED, batch_of, plain, plain_row
 from stories import OPENED, SERVER, START_NS, Story, Telling
 from traffic import generate
 
-from trtop_core import Engine, EngineConfig, Snapshot, View, merge
+from trtop_core import Engine, EngineConfig, PacketBatch, Snapshot, View, merge
 from trtop_core._sketch import SketchStore
+from trtop_core.batch import CaptureCounters
 from trtop_core.decode import decode
 from trtop_core.records import Window
 from trtop_core.sketch import MAX_VALUE, MIDDLE, MIN_VALUE, bin_of
+from trtop_core.snapshot import Health
 
 MS, S = NS_PER_MS, NS_PER_S
 WINDOWS = (Window.LAST_10_S, Window.LAST_60_S, Window.LAST_300_S)
@@ -301,3 +303,22 @@ def test_destinations_beyond_the_bound_share_one_row() -> None:
 def test_a_syn_with_another_destination_is_another_row() -> None:
     story = Story(server=SERVER).out(0, 0, flags=SYN)
     assert [row.name for row in _seen([story], 1, Window.ALL).rows()] == [SERVER]
+
+
+# --- the capture's own counters ------------------------------------------------------------------
+
+
+def test_what_the_capturing_side_reports_adds_up_and_unknown_stays_unknown() -> None:
+    engine = Engine(EngineConfig(), SEED)
+    batch = batch_of(Story().syn(0).packets(Telling()))
+    assert engine.snapshot(View()).health.record() == Health().record()
+    for counters in (CaptureCounters(5, 2), CaptureCounters(7, 3), None):
+        engine.feed(PacketBatch(batch.data, batch.index[:0], counters, n_untimed=2))
+    health = engine.snapshot(View()).health
+    assert health == Health(received=12, kernel_dropped=5, interface_dropped=None, untimed=6)
+    assert health.loss == 5 / 12
+    counters = CaptureCounters(None, None, 4)
+    engine.feed(PacketBatch(batch.data, batch.index[:0], counters))
+    health = engine.snapshot(View()).health
+    assert health == Health(received=12, kernel_dropped=5, interface_dropped=4, untimed=6)
+    assert Health().loss is None
