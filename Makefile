@@ -39,7 +39,7 @@ quietly = mkdir -p build && { $(1) > build/log 2>&1 || { tail -n 30 build/log; e
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run build test check format bench bench-screen fuzz sdist clean distclean
+.PHONY: help run build test test-long check format bench bench-screen fuzz sdist clean distclean
 .PHONY: lint test-normal test-checked
 
 help: ## this list
@@ -51,6 +51,9 @@ run: $(VENV)/.built ## show trtop on the example capture, or on CAPTURE=/path
 build: $(VENV)/.built ## make .venv and build the kernels
 
 test: test-normal ## run the tests
+
+test-long: $(VENV)/.dev ## the command on every cut and on many damaged captures: half an hour
+	TRTOP_LONG=1 $(BIN)/pytest --timeout 3600 tests/test_robust_command.py
 
 check: lint test-normal test-checked ## all that CI runs: formatting, linters, types, tests on both builds
 

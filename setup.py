@@ -17,6 +17,7 @@ KERNELS = (
     "_window",
     "_sketch",
     "_columns",
+    "_text",
     "_destinations",
     "_holes",
     "_table",

@@ -1,3 +1,4 @@
+import fcntl
 import json
 import os
 import pty
@@ -5,6 +6,7 @@ import signal
 import struct
 import subprocess
 import sys
+import termios
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -332,3 +334,31 @@ def test_a_pipe_on_a_terminal_is_redrawn_and_ends_with_a_report(capture: Path) -
     assert text.count(ENTER) == text.count(LEAVE) == 1
     assert text.index(ENTER) < text.index("23(100%)") < text.index(LEAVE)
     assert "23(100%)" in text[text.index(LEAVE) :]
+
+
+def test_the_final_report_fits_the_terminal_as_it_is_then(capture: Path) -> None:
+    master, slave = pty.openpty()
+    screen = bytearray()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 120, 0, 0))
+    process = start("-", "--interval", "0.05", "--color", "never", stdin=subprocess.PIPE,
+                    stdout=slave, stderr=slave)  # fmt: skip
+    reader = threading.Thread(target=read_all, args=(master, screen))
+    reader.start()
+    assert process.stdin is not None
+    process.stdin.write(capture.read_bytes())
+    process.stdin.flush()
+    waited = threading.Event()
+    for _ in range(TIMEOUT_S * 100):
+        if b"23(100%)" in screen:
+            break
+        waited.wait(0.01)
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 60, 0, 0))
+    os.close(slave)
+    process.stdin.close()
+    assert process.wait(TIMEOUT_S) == 0
+    reader.join(TIMEOUT_S)
+    os.close(master)
+    text = screen.decode()
+    final = text[text.index(LEAVE) + len(LEAVE) :].splitlines()
+    assert any("23(100%)" in line for line in final)
+    assert max(map(len, final)) <= 60

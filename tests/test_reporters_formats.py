@@ -8,7 +8,7 @@ import pytest
 from builders_snapshot import destination, incident, snapshot
 
 from trtop import rows
-from trtop.reporters import Format, Reporter, make_reporter
+from trtop.reporters import Format, Reporter, json_document, make_reporter
 from trtop.rows import quick_rows, quick_totals
 from trtop.table import TableStyle
 from trtop_core.records import COUNTERS, GAUGES, SKETCHES
@@ -127,7 +127,8 @@ def test_no_format_lets_a_name_through_to_the_terminal(
     kind: Format, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hostile = 'a,"b"\x1b[2J\r\n\u202e;'
-    monkeypatch.setattr(rows, "destination_names", lambda keys: [hostile] * len(keys))
+    for module in (rows, json_document):
+        monkeypatch.setattr(module, "destination_names", lambda keys: [hostile] * len(keys))
     text = written(kind, replace(snapshot([destination("10.0.0.1", syn=1)])))
     assert set(text).isdisjoint("\x1b\r\u202e")
 
@@ -135,7 +136,8 @@ def test_no_format_lets_a_name_through_to_the_terminal(
 @pytest.mark.parametrize("kind", [Format.JSON, Format.NDJSON])
 def test_json_names_survive_unchanged(kind: Format, monkeypatch: pytest.MonkeyPatch) -> None:
     hostile = 'a,"b"\x1b[2J\r\n\u202e;é'
-    monkeypatch.setattr(rows, "destination_names", lambda keys: [hostile] * len(keys))
+    for module in (rows, json_document):
+        monkeypatch.setattr(module, "destination_names", lambda keys: [hostile] * len(keys))
     text = written(kind, snapshot([destination("10.0.0.1", syn=1)]))
     last = json.loads(text.splitlines()[-1] if kind is Format.NDJSON else text)
     row = last if kind is Format.NDJSON else last["destinations"][0]

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from twin_savefile import CAPTURES, NO_CAPTURES, read_pieces, twin_read
 
 SHARED = sorted(path for path in CAPTURES.glob("*--*") if path.suffix in {".pcap", ".pcapng"})
-BYTEWISE_BYTES = 12_000
+BYTEWISE_BYTES = 70_000
 """Longer files are fed byte by byte at their start and end only, and in random pieces whole."""
 
 

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from trtop_core.batch import PacketBatch
 from trtop_core.errors import DamagedCaptureError, NotACaptureError, TrtopError
 from trtop_core.sources import IDLE, Source, open_capture
+from trtop_core.sources.raw import N_PIECES, PIECE_BYTES
 from trtop_core.sources.unpack import HEADROOM, Unpacker, UnpackError, with_headroom
 
 T0_NS = 1_700_000_000_000_000_000
@@ -69,14 +70,14 @@ def unpack(pieces: list[bytes]) -> bytes:
 
 def test_a_file_longer_than_many_pieces_is_read_whole_with_its_progress(tmp_path: Path) -> None:
     path = tmp_path / "long.pcap"
-    path.write_bytes(capture(3000))
+    path.write_bytes(capture(9000))
     with open_capture(path) as source:
         assert source.bytes_total == path.stat().st_size
         batches = list(source)
-        assert numbers_of(batches) == list(range(3000))
-        assert source.n_packets == 3000
+        assert numbers_of(batches) == list(range(9000))
+        assert source.n_packets == 9000
         assert source.bytes_read == source.bytes_total
-    assert len(batches) == -(-path.stat().st_size // (256 * 1024))
+    assert len(batches) == -(-path.stat().st_size // PIECE_BYTES)
 
 
 def test_several_files_are_one_capture_in_the_given_order(tmp_path: Path) -> None:
@@ -307,3 +308,32 @@ def test_a_terminal_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
     os.close(primary)
     os.close(terminal)
     assert "terminal" in str(error)
+
+
+def test_batches_that_are_kept_stay_as_they_are_while_reading_goes_on(tmp_path: Path) -> None:
+    path = tmp_path / "long.pcap"
+    path.write_bytes(capture(12_000))
+    assert path.stat().st_size > 6 * PIECE_BYTES
+    with open_capture(path) as source:
+        kept = list(source)
+    assert numbers_of(kept) == list(range(12_000))
+    whole = b"".join(
+        batch.data[offset : offset + caplen].tobytes()
+        for batch in kept
+        for _, offset, caplen, *_ in batch.index.tolist()
+    )
+    with open_capture(path) as source:
+        passing = b"".join(
+            batch.data[offset : offset + caplen].tobytes()
+            for batch in source
+            for _, offset, caplen, *_ in batch.index.tolist()
+        )
+    assert whole == passing
+
+
+def test_pieces_are_read_into_again_once_nobody_refers_to_them(tmp_path: Path) -> None:
+    path = tmp_path / "long.pcap"
+    path.write_bytes(capture(12_000))
+    with open_capture(path) as source:
+        places = {batch.data.__array_interface__["data"][0] // PIECE_BYTES for batch in source}
+    assert len(places) <= 2 * N_PIECES

@@ -8,6 +8,9 @@ import signal
 import sys
 from collections.abc import Sequence
 
+# numpy starts a thread for each core as it is imported, for linear algebra that nobody here does.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 from trtop.escape import escape
 from trtop.explore import can_explore, explore
 from trtop.options import parse

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from trtop_core.records import COUNTERS, GAUGES, SKETCHES
 from trtop_core.snapshot import (
     DETAIL_PERCENTILES,
     TOTALS_NAME,
@@ -22,12 +21,8 @@ from trtop_core.snapshot import (
     destination_names,
 )
 
-ROWS_PER_BLOCK = 1024
+ROWS_PER_BLOCK = 2048
 """Rows whose columns are worked out together: bounds the memory of a report."""
-
-
-Column = list[Any] | dict[str, list[Any]]
-"""One field of many rows; of a sketch, each of its fields."""
 
 
 class Figures:
@@ -105,59 +100,20 @@ class QuickRow(Row):
         return record
 
 
-def record_columns(snapshot: Snapshot) -> Iterator[dict[str, Column]]:
-    """The records of all rows without bins, column by column, block by block.
-
-    Gives, for each block of rows, the fields of ``Row.record`` in its order: a list of values, or
-    for a sketch a dictionary of lists. Unknown is None.
-    """
-    for block in _blocks(snapshot):
-        columns: dict[str, Column] = {"destination": [row.name for row in block]}
-        figures = block[0].figures
-        for name in COUNTERS + GAUGES:
-            columns[name] = figures.counter(name)
-        columns["syn_rate"] = [row.rate("syn") for row in block]
-        columns["est_rate"] = [row.rate("est") for row in block]
-        columns["completeness"] = [row.completeness for row in block]
-        columns["suspect"] = [row.suspect for row in block]
-        for sketch in SKETCHES:
-            columns[sketch] = _sketch_columns(figures, sketch)
-        yield columns
-
-
-def _sketch_columns(figures: Figures, sketch: str) -> dict[str, list[Any]]:
-    """What ``Row.sketch_record`` gives for each row, as lists."""
-    unit = "" if sketch == "reuse" else "_ns"
-    counts, sums, lows, highs = figures.stats(sketch)
-    columns: dict[str, list[Any]] = {"count": counts, f"sum{unit}": sums}
-    for name, values in (("min", lows), ("max", highs)):
-        columns[f"{name}{unit}"] = [
-            value if count else None for value, count in zip(values, counts, strict=True)
-        ]
-    for percentile in DETAIL_PERCENTILES:
-        columns[f"p{percentile}{unit}"] = [
-            None if value < 0 else value for value in figures.quantiles(sketch, percentile)
-        ]
-    return columns
+def table_blocks(snapshot: Snapshot) -> Iterator[Table]:
+    """The rows of a snapshot in its order, at most ``ROWS_PER_BLOCK`` at a time."""
+    n_rows = len(snapshot.table)
+    for start in range(0, n_rows, ROWS_PER_BLOCK):
+        yield snapshot.table.cut(start, min(start + ROWS_PER_BLOCK, n_rows))
 
 
 def quick_rows(snapshot: Snapshot) -> Iterator[QuickRow]:
     """The rows of a snapshot in its order."""
-    for block in _blocks(snapshot):
-        yield from block
-
-
-def _blocks(snapshot: Snapshot) -> Iterator[list[QuickRow]]:
-    """The rows of a snapshot in its order, block by block."""
     loss = snapshot.window_health.loss
-    n_rows = len(snapshot.table)
-    for start in range(0, n_rows, ROWS_PER_BLOCK):
-        table = snapshot.table.take(np.arange(start, min(start + ROWS_PER_BLOCK, n_rows)))
+    for table in table_blocks(snapshot):
         figures = Figures(table)
-        yield [
-            QuickRow(table, idx, snapshot.span_ns, loss, name, figures)
-            for idx, name in enumerate(destination_names(table.keys))
-        ]
+        for idx, name in enumerate(destination_names(table.keys)):
+            yield QuickRow(table, idx, snapshot.span_ns, loss, name, figures)
 
 
 def quick_totals(snapshot: Snapshot) -> QuickRow:

@@ -72,6 +72,8 @@ def run(options: Options, around: Surroundings) -> int:
             if options.out_prefix is not None:
                 copy_report(snapshot, options)
             if is_listening:
+                if isinstance(reporter, TableReporter):
+                    reporter.style = around.table_style(options)
                 _report(reporter, snapshot)
         complain(errors, engine.unsupported_link_types, options, around)
     if not is_read:

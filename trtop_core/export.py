@@ -86,8 +86,9 @@ def pick_rows(
         by_addr_only: merge the rows of one address, whatever their ports.
     """
     fields = counters.view(np.uint64).reshape(len(counters), N_FIELDS)
-    # A window shows only what happened in it.
-    visible = np.flatnonzero(fields.any(axis=1))
+    # A window shows only what happened in it. Idling closes with samples and no counter.
+    has_samples = (state.stats["count"].reshape(len(counters), len(SKETCHES)) != 0).any(axis=1)
+    visible = np.flatnonzero(fields.any(axis=1) | has_samples)
     groups = _Groups(keys[visible], by_addr_only)
     if view.sort == "destination":
         column = None

@@ -92,28 +92,37 @@ class SketchColumn:
         The first and the last rank are the exact minimum and maximum; in between the relative
         error is at most 1 %.
         """
+        values: npt.NDArray[np.int64] = self.quantiles_at((percentile,))[0]
+        return values
+
+    def quantiles_at(self, percentiles: Sequence[float]) -> npt.NDArray[np.int64]:
+        """Several percentiles, as ``quantiles`` gives each; shape (n_percentiles, n)."""
+        result = np.full((len(percentiles), len(self)), -1, np.int64)
         before = np.concatenate([[0], np.cumsum(self.counts)])
         starts = before[self.indptr[:-1]]
         n_binned = before[self.indptr[1:]] - starts
-        result = np.full(len(self), -1, np.int64)
         rows = np.flatnonzero(n_binned > 0)
         if not len(rows):
             return result
-        share = Fraction(str(percentile)) / 100
-        numerator, denominator = share.numerator, share.denominator
-        n = n_binned[rows]
-        if int(n.max()) * numerator > np.iinfo(np.int64).max:
-            n = n.astype(object)
-        ranks = np.maximum(-(-n * numerator // denominator), 1).astype(np.int64)
-        at = np.searchsorted(before[1:], starts[rows] + ranks, side="left")
-        middle = MIDDLE[self.bins[at]]
-        if self.scale != 1:
-            middle = np.rint(middle / self.scale).astype(np.int64)
+        starts, n_binned = starts[rows], n_binned[rows]
         low, high = self.stats["min"][rows], self.stats["max"][rows]
-        value = np.clip(middle, low, high)
-        value = np.where(ranks == 1, low, value)
-        result[rows] = np.where(ranks == n_binned[rows], high, value)
+        for percentile, values in zip(percentiles, result, strict=True):
+            ranks = _nearest_ranks(n_binned, percentile)
+            at = np.searchsorted(before[1:], starts + ranks, side="left")
+            middle = MIDDLE[self.bins[at]]
+            if self.scale != 1:
+                middle = np.rint(middle / self.scale).astype(np.int64)
+            value = np.where(ranks == 1, low, np.clip(middle, low, high))
+            values[rows] = np.where(ranks == n_binned, high, value)
         return result
+
+    def cut(self, start: int, end: int) -> SketchColumn:
+        """The sketches of consecutive rows, as views."""
+        at = slice(self.indptr[start], self.indptr[end])
+        indptr = self.indptr[start : end + 1] - self.indptr[start]
+        return SketchColumn(
+            self.stats[start:end], indptr, self.bins[at], self.counts[at], self.scale
+        )
 
     def take(self, rows: npt.NDArray[np.intp]) -> SketchColumn:
         """The sketches of some rows, in the order given."""
@@ -138,6 +147,17 @@ class SketchColumn:
         indptr = np.searchsorted(cells, np.arange(n_groups + 1) * N_BINS).astype(np.int64)
         bins = (cells % N_BINS).astype(np.uint16)
         return SketchColumn(stats, indptr, bins, counts, self.scale)
+
+
+def _nearest_ranks(n_samples: npt.NDArray[np.int64], percentile: float) -> npt.NDArray[np.int64]:
+    """``nearest_rank`` of several numbers of samples."""
+    share = Fraction(str(percentile)) / 100
+    counts: npt.NDArray[Any] = n_samples
+    if int(counts.max()) * share.numerator > np.iinfo(np.int64).max:
+        counts = counts.astype(object)
+    covering = -(-counts * share.numerator // share.denominator)
+    ranks: npt.NDArray[np.int64] = np.maximum(covering, 1).astype(np.int64)
+    return ranks
 
 
 def merge_stats(

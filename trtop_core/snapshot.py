@@ -132,6 +132,11 @@ class Table:
         columns = {name: column.take(rows) for name, column in self.sketches.items()}
         return Table(self.keys[rows], self.counters[rows], columns)
 
+    def cut(self, start: int, end: int) -> Table:
+        """Consecutive rows, as views."""
+        columns = {name: column.cut(start, end) for name, column in self.sketches.items()}
+        return Table(self.keys[start:end], self.counters[start:end], columns)
+
     def grouped(self, group_by: GroupBy) -> Table:
         """Rows with equal keys merged, after dropping what ``group_by`` does not look at."""
         keys = self.keys.copy()
@@ -168,6 +173,23 @@ class Table:
         )
 
 
+def rate_per_s(count: int, span_ns: int) -> float | None:
+    """A counter per second; None where no time has passed."""
+    return count * NS_PER_S / span_ns if span_ns > 0 else None
+
+
+def completeness_of(gap_bytes: int, acked_bytes: int) -> float | None:
+    """1 - gap_bytes / acked_bytes; None while nothing was acknowledged."""
+    return max(0.0, 1 - gap_bytes / acked_bytes) if acked_bytes else None
+
+
+def is_suspect(completeness: float | None, loss: float | None) -> bool:
+    """The capture missed so much that a row's counters are lower bounds."""
+    return (completeness is not None and completeness < SUSPECT_COMPLETENESS) or (
+        loss is not None and loss > SUSPECT_LOSS
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """One line of a report: a table's row, with what is derived from it.
@@ -192,7 +214,7 @@ class Row:
 
     def rate(self, name: str) -> float | None:
         """A counter per second of the window; None where no time has passed."""
-        return self.count(name) * NS_PER_S / self.span_ns if self.span_ns > 0 else None
+        return rate_per_s(self.count(name), self.span_ns)
 
     @property
     def n_connections(self) -> int:
@@ -202,16 +224,12 @@ class Row:
     @property
     def completeness(self) -> float | None:
         """1 - gap_bytes / acked_bytes; None while nothing was acknowledged."""
-        acked = self.count("acked_bytes")
-        return max(0.0, 1 - self.count("gap_bytes") / acked) if acked else None
+        return completeness_of(self.count("gap_bytes"), self.count("acked_bytes"))
 
     @property
     def suspect(self) -> bool:
         """The capture missed so much that this row's counters are lower bounds."""
-        complete = self.completeness
-        return (complete is not None and complete < SUSPECT_COMPLETENESS) or (
-            self.loss is not None and self.loss > SUSPECT_LOSS
-        )
+        return is_suspect(self.completeness, self.loss)
 
     def samples(self, sketch: str) -> int:
         """How many samples a sketch has."""

@@ -10,6 +10,12 @@ from trtop_core._sketch import PAGES_PER_SKETCH
 
 cdef uint32_t N_PAGES_PER_SKETCH = PAGES_PER_SKETCH
 
+cdef enum:
+    PREFETCH_PAGES = 16      # how far ahead the pages are asked for, which lie in no order
+
+cdef extern from *:
+    void __builtin_prefetch(const void*, int) noexcept nogil
+
 
 def count_bins(
     const uint32_t[::1] page_keys,
@@ -78,6 +84,8 @@ def gather_bins(
     with nogil:
         for k in range(order.shape[0]):
             page = order[k]
+            if k + PREFETCH_PAGES < order.shape[0]:
+                __builtin_prefetch(&pages[order[k + PREFETCH_PAGES], 0], 0)
             sketch = page_keys[page] // N_PAGES_PER_SKETCH
             destination = sketch // N_SKETCHES
             if destination >= <uint32_t>ranks.shape[0] or ranks[destination] < 0:

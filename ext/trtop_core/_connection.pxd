@@ -1,4 +1,5 @@
-# One connection's state: eight cache lines, of which a packet touches six or seven.
+# One connection's state: eight cache lines, of which an in-order packet touches four (without
+# payload) to six.
 # Positions are sequence numbers unwrapped to 64 bits, so that they compare as integers.
 
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
@@ -72,11 +73,16 @@ cdef packed struct direction_t:
     uint16_t n_nodes
     uint32_t isn             # of the SYN or SYN/ACK that it began with
 
+# The segments of one end that a duplicate is looked for among: one cache line.
 cdef packed struct recent_t:
-    uint64_t prints[N_RECENT]
     int64_t ts_ns[N_RECENT]
+    uint32_t prints_low[N_RECENT]    # of fingerprints of 48 bits
+    uint16_t prints_high[N_RECENT]
+    uint8_t next                     # which is overwritten next
+    uint8_t _pad[7]
 
 cdef packed struct connection_t:
+    # Line 0: whose it is, and when a timer has to look at it.
     uint8_t low_addr[16]
     uint8_t high_addr[16]
     uint16_t low_port
@@ -85,45 +91,50 @@ cdef packed struct connection_t:
     uint32_t state
     uint32_t destination
     int64_t last_ns          # clock at its last segment
-    uint32_t wheel_next
-    uint32_t wheel_prev
+    int64_t due_ns           # no timer runs out before this clock
 
-    direction_t client           # client and server lie side by side, see `direction_of`
+    # Lines 1 and 2, side by side: see `direction_of`.
+    direction_t client
     direction_t server
 
-    int64_t due_ns           # no timer runs out before this clock
-    int64_t syn_ns
-    int64_t syn_clock_ns
-    int64_t syn_rtt_ns
-    int64_t floor_ns         # the least round trip
-    int64_t timed_start
-    int64_t timed_end
-    int64_t timed_ns
-
-    int64_t client_from      # what either side had reached when the turn began
-    int64_t server_from
-    int64_t asked_from
+    # Line 3: what data of the server reads and writes.
     int64_t asked_ns
     int64_t first_ns
     int64_t last_data_ns
     uint64_t n_bytes         # of the response
     int64_t stream_ns
-
-    int64_t hello_ns
-    int64_t handshake_ns
-    int64_t recent_latest_ns[2]  # by low and high end: no duplicate is later than this and 1 ms
-    uint32_t syn_end         # payload of the SYN
+    int64_t floor_ns         # the least round trip
+    int64_t timed_ns
     uint32_t n_responses
     uint16_t turn
     uint16_t n_stalls
+
+    # Line 4: what data of the client, and its first answer, read and write besides.
+    int64_t client_from      # what either side had reached when the turn began
+    int64_t server_from
+    int64_t asked_from
+    int64_t timed_start
+    int64_t timed_end
+    int64_t hello_ns
+    int64_t handshake_ns
     uint8_t n_handshakes
     uint8_t n_synacks
-    uint8_t recent_at[2]
+    uint8_t _pad[6]
+
+    # Lines 5 and 6, side by side: see `recent_of`.
+    recent_t recent_of_low
+    recent_t recent_of_high
+
+    # Line 7: how it began, and its place in the timer wheel.
+    int64_t syn_ns
+    int64_t syn_clock_ns
+    int64_t syn_rtt_ns
+    uint32_t syn_end         # payload of the SYN
     uint32_t synack_isns[MAX_SYNACKS]
     uint32_t synack_acks[MAX_SYNACKS]
-
-    recent_t recent_of_low   # and of the high end, side by side
-    recent_t recent_of_high
+    uint32_t wheel_next
+    uint32_t wheel_prev
+    uint32_t _pad_wheel[3]
 
 cdef inline direction_t* direction_of(connection_t* c, bint is_server) noexcept nogil:
     return &c.client + (1 if is_server else 0)

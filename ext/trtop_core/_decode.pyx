@@ -207,8 +207,7 @@ cdef int step_ipv4(cursor_t* at, segment_t* out) noexcept nogil:
     fragment = be16(p + 6)
     if fragment & 0x1FFF:
         return FRAGMENT if p[9] == PROTO_TCP else NOT_TCP
-    if fragment & 0x2000:
-        at.is_fragment = True
+    at.is_fragment = (fragment & 0x2000) != 0
     out.ip_id = be16(p + 4)
     map_ipv4(p + 12, out.src)
     map_ipv4(p + 16, out.dst)
@@ -234,6 +233,7 @@ cdef int step_ipv6(cursor_t* at, segment_t* out) noexcept nogil:
         payload_len = payload_len - 40 if payload_len > 40 else 0
     proto = p[6]
     out.ip_id = 0
+    at.is_fragment = False  # a fragmented tunnel carries whole datagrams
     memcpy(out.src, p + 8, 16)
     memcpy(out.dst, p + 24, 16)
     at.pos += 40
@@ -312,6 +312,8 @@ cdef int read_tcp(cursor_t* at, uint32_t ip_payload_len, segment_t* out) noexcep
     cdef uint32_t header_len
     if not has(at, 20):
         return TRUNCATED
+    if ip_payload_len < 20:
+        return BAD_LENGTH
     header_len = (p[12] >> 4) * 4
     if header_len < 20:
         return BAD_OFFSET

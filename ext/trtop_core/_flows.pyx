@@ -8,14 +8,14 @@ how they were cut into batches.
 
 cimport cython
 
-from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
 import numpy as np
 
 from trtop_core._connection cimport *
 from trtop_core._decode cimport decode_block
-from trtop_core._destinations cimport hash_key_t, keyed_hash
+from trtop_core._destinations cimport hash_key_t
 from trtop_core._ends cimport decide_one_sided, judge_acked
 from trtop_core._opening cimport lookup_t, open_connection, opens_anew, turn_roles
 from trtop_core._records cimport (
@@ -46,18 +46,11 @@ cdef uint32_t GAUGE_STATE = S_CLOSED | S_UNANSWERED | S_WAITING
 
 cdef extern from *:
     """
-    #define PREFETCH_LINES(p) do { \\
-        const char *line = (const char *)(p); \\
-        __builtin_prefetch(line, 1); __builtin_prefetch(line + 64, 1); \\
-        __builtin_prefetch(line + 128, 1); __builtin_prefetch(line + 192, 1); \\
-        __builtin_prefetch(line + 256, 1); __builtin_prefetch(line + 320, 1); \\
-    } while (0)
     static inline unsigned long long fold(unsigned long long a, unsigned long long b) {
         unsigned __int128 product = (unsigned __int128)a * b;
         return (unsigned long long)product ^ (unsigned long long)(product >> 64);
     }
     """
-    void PREFETCH_LINES(const void*) noexcept nogil
     void __builtin_prefetch(const void*, int) noexcept nogil
     uint64_t fold(uint64_t, uint64_t) noexcept nogil
 
@@ -168,48 +161,51 @@ cdef class Flows:
         cdef int i
         cdef uint32_t at
         cdef segment_t* segment
+        cdef segment_t* segments = &self.segments[0]
         cdef lookup_t* lookup
+        cdef lookup_t* lookups = self.lookups
         cdef connection_t* c
         cdef connection_t* connections = &state.table.connections[0]
-        cdef table_entry_t* entries = &state.table.entries[0]
+        cdef const table_entry_t* entries = &state.table.entries[0]
+        cdef const counter_row_t* rows = &state.destinations.rows[0]
+        cdef const hash_key_t* hash_key = &state.table.hash_key
+        cdef uint64_t* verdicts = state.health[0].verdicts
         cdef uint32_t mask = state.table.mask
-        decode_block(data, index, n_packets, self.decap, &self.segments[0])
+        decode_block(data, index, n_packets, self.decap, segments)
         for i in range(n_packets):
-            segment = &self.segments[i]
+            segment = &segments[i]
             if segment.verdict == SEGMENT:
-                lookup = &self.lookups[i]
+                lookup = &lookups[i]
                 order_ends(segment, lookup)
-                lookup.hash = hash_ends(&state.table.hash_key, &lookup.ends)
+                lookup.hash = hash_ends(hash_key, &lookup.ends)
                 __builtin_prefetch(&entries[lookup.hash & mask], 0)
         for i in range(n_packets):
-            if self.segments[i].verdict == SEGMENT:
-                lookup = &self.lookups[i]
+            segment = &segments[i]
+            if segment.verdict == SEGMENT:
+                lookup = &lookups[i]
                 lookup.number = NONE
                 at = lookup.hash & mask
                 while entries[at].connection:
                     if entries[at].hash == lookup.hash:
                         lookup.number = entries[at].connection - 1
                         c = &connections[lookup.number]
-                        PREFETCH_LINES(c)
-                        __builtin_prefetch(recent_of(c, lookup.from_high), 1)
+                        prefetch_lines(c, lookup.from_high, segment.payload_len > 0)
                         break
                     at = (at + 1) & mask
         for i in range(n_packets):
-            lookup = &self.lookups[i]
-            if self.segments[i].verdict == SEGMENT and lookup.number != NONE:
-                __builtin_prefetch(
-                    &state.destinations.rows[connections[lookup.number].destination], 1
-                )
+            lookup = &lookups[i]
+            if segments[i].verdict == SEGMENT and lookup.number != NONE:
+                __builtin_prefetch(&rows[connections[lookup.number].destination], 1)
         for i in range(n_packets):
-            segment = &self.segments[i]
+            segment = &segments[i]
             if segment.ts_ns > state.clock_ns:
                 if segment.ts_ns < state.next_tick_ns:
                     state.clock_ns = segment.ts_ns
                 else:
                     move_clock(state, segment.ts_ns)
-            state.health[0].verdicts[segment.verdict] += 1
+            verdicts[segment.verdict] += 1
             if segment.verdict == SEGMENT:
-                self.ingest(state, data, segment, &self.lookups[i])
+                self.ingest(state, data, segment, &lookups[i])
             elif segment.verdict == LINK_TYPE:
                 self.link_types[index[i].link_type & (N_LINK_TYPES - 1)] += 1
 
@@ -217,35 +213,30 @@ cdef class Flows:
         self, State state, const uint8_t* data, const segment_t* segment, lookup_t* lookup
     ) noexcept nogil:
         cdef uint32_t number = lookup.number
+        cdef connection_t* connections = &state.table.connections[0]
         cdef connection_t* c
         cdef bint from_client
         cdef uint64_t fingerprint = fingerprint_of(segment, state.table.hash_key.words)
         cdef uint32_t before
         cdef uint32_t row
         # What an earlier packet of the block did to the table makes the guess worthless.
-        if number == NONE or not is_same(&state.table.connections[number], &lookup.ends):
+        if number == NONE or not is_same(&connections[number], &lookup.ends):
             number = state.table.find(&lookup.ends, lookup.hash)
-        if number != NONE and state.table.connections[number].due_ns <= state.clock_ns:
+        if number != NONE and connections[number].due_ns <= state.clock_ns:
             run_timers(state, number, state.clock_ns)
-            if not is_same(&state.table.connections[number], &lookup.ends):
+            if not is_same(&connections[number], &lookup.ends):
                 number = NONE
         if number != NONE:
-            c = &state.table.connections[number]
+            c = &connections[number]
             if is_duplicate(c, segment, lookup.from_high, fingerprint):
                 state.health[0].duplicates += 1
                 return
             from_client = lookup.from_high == ((c.state & S_CLIENT_IS_HIGH) != 0)
-            if opens_anew(c, segment, from_client):
-                number = open_connection(state, segment, lookup, number)
-            elif (
-                from_client
-                and segment.flags & (TCP_SYN | TCP_ACK | TCP_RST) == TCP_SYN | TCP_ACK
-                and not c.state & S_ATTEMPT
-            ):
-                turn_roles(state, c)
+            if segment.flags & TCP_SYN:
+                number = take_opening(state, segment, lookup, number, from_client)
         else:
             number = open_connection(state, segment, lookup, NONE)
-        c = &state.table.connections[number]
+        c = &connections[number]
         remember(c, segment, lookup.from_high, fingerprint)
         from_client = lookup.from_high == ((c.state & S_CLIENT_IS_HIGH) != 0)
         before = c.state
@@ -257,18 +248,50 @@ cdef class Flows:
             watch(state, number)
 
 
-cdef bint is_duplicate(
+cdef uint32_t take_opening(
+    State state,
+    const segment_t* segment,
+    const lookup_t* lookup,
+    uint32_t number,
+    bint from_client,
+) noexcept nogil:
+    """A SYN or SYN/ACK of a known 4-tuple: which connection it belongs to now, with which roles."""
+    cdef connection_t* c = &state.table.connections[number]
+    if opens_anew(c, segment, from_client):
+        return open_connection(state, segment, lookup, number)
+    if (
+        from_client
+        and segment.flags & (TCP_SYN | TCP_ACK | TCP_RST) == TCP_SYN | TCP_ACK
+        and not c.state & S_ATTEMPT
+    ):
+        turn_roles(state, c)
+    return number
+
+
+cdef inline void prefetch_lines(
+    const connection_t* c, bint from_high, bint has_payload
+) noexcept nogil:
+    """The lines of a connection that a segment is going to touch; a SYN's are few and wait."""
+    __builtin_prefetch(c, 1)
+    __builtin_prefetch(&c.client, 1)
+    __builtin_prefetch(&c.server, 1)
+    __builtin_prefetch(recent_of(<connection_t*>c, from_high), 1)
+    if has_payload:
+        __builtin_prefetch(&c.asked_ns, 1)
+        __builtin_prefetch(&c.client_from, 1)
+
+
+cdef inline bint is_duplicate(
     connection_t* c, const segment_t* segment, bint from_high, uint64_t fingerprint
 ) noexcept nogil:
-    cdef recent_t* recent
+    cdef const recent_t* recent = recent_of(c, from_high)
     cdef int i
     cdef int64_t age_ns
-    # Most segments come later than 1 ms after all that are remembered, or match none.
-    if segment.ts_ns > c.recent_latest_ns[from_high] + DUPLICATE_NS:
-        return False
-    recent = recent_of(c, from_high)
     for i in range(N_RECENT):
-        if recent.prints[i] == fingerprint:
+        if (
+            recent.prints_low[i] == <uint32_t>fingerprint
+            and recent.prints_high[i] == <uint16_t>(fingerprint >> 32)
+        ):
             age_ns = segment.ts_ns - recent.ts_ns[i]
             if 0 <= age_ns <= DUPLICATE_NS:
                 return True
@@ -281,6 +304,7 @@ cdef inline void order_ends(const segment_t* segment, lookup_t* lookup) noexcept
     cdef const uint64_t* dst = <const uint64_t*>&segment.dst[0]
     cdef uint64_t* low = <uint64_t*>&lookup.ends.low_addr[0]
     cdef bint from_high
+    cdef uint32_t ports
     if src[1] != dst[1]:
         from_high = src[1] > dst[1]
     elif src[0] != dst[0]:
@@ -290,18 +314,26 @@ cdef inline void order_ends(const segment_t* segment, lookup_t* lookup) noexcept
     lookup.from_high = from_high
     if from_high:
         low[0], low[1], low[2], low[3] = dst[0], dst[1], src[0], src[1]
-        lookup.ends.low_port = segment.dst_port
-        lookup.ends.high_port = segment.src_port
+        ports = (<uint32_t>segment.src_port << 16) | segment.dst_port
     else:
         low[0], low[1], low[2], low[3] = src[0], src[1], dst[0], dst[1]
-        lookup.ends.low_port = segment.src_port
-        lookup.ends.high_port = segment.dst_port
+        ports = (<uint32_t>segment.dst_port << 16) | segment.src_port
+    # At once, as they are read by the hash: low_port, high_port (the structs are little-endian).
+    memcpy(&lookup.ends.low_port, &ports, sizeof(ports))
 
 
 cdef inline uint32_t hash_ends(const hash_key_t* key, const endpoints_t* ends) noexcept nogil:
-    cdef uint32_t[9] words
-    memcpy(words, ends, sizeof(words))
-    return keyed_hash(key, words, 9)
+    # Read as it was written, 64 bits at a time: what is written in other pieces is not there yet.
+    cdef const uint64_t* words = <const uint64_t*>ends
+    cdef uint64_t total = key.words[0]
+    cdef uint32_t ports
+    cdef int i
+    memcpy(&ports, &ends.low_port, sizeof(ports))
+    for i in range(4):
+        total += key.words[2 * i + 1] * <uint32_t>words[i]
+        total += key.words[2 * i + 2] * (words[i] >> 32)
+    total += key.words[9] * ports
+    return <uint32_t>(total >> 32)
 
 
 cdef inline bint is_same(const connection_t* c, const endpoints_t* ends) noexcept nogil:
@@ -321,7 +353,7 @@ cdef inline bint is_same(const connection_t* c, const endpoints_t* ends) noexcep
 cdef inline uint64_t fingerprint_of(
     const segment_t* segment, const uint64_t* secret
 ) noexcept nogil:
-    """What makes a segment a duplicate, folded to 64 bits: a chance of 2^-64 to mistake one."""
+    """What makes a segment a duplicate, folded; of the 48 bits kept, 2^-48 mistake one."""
     cdef uint64_t identity = segment.ip_id
     if identity == 0:
         identity = (<uint64_t>1 << 32) | (<uint64_t>segment.window << 16) | segment.checksum
@@ -336,8 +368,8 @@ cdef inline void remember(
     connection_t* c, const segment_t* segment, bint from_high, uint64_t fingerprint
 ) noexcept nogil:
     cdef recent_t* recent = recent_of(c, from_high)
-    cdef int at = c.recent_at[from_high] & (N_RECENT - 1)
-    recent.prints[at] = fingerprint
+    cdef int at = recent.next & (N_RECENT - 1)
     recent.ts_ns[at] = segment.ts_ns
-    c.recent_at[from_high] = <uint8_t>(at + 1)
-    c.recent_latest_ns[from_high] = max(c.recent_latest_ns[from_high], segment.ts_ns)
+    recent.prints_low[at] = <uint32_t>fingerprint
+    recent.prints_high[at] = <uint16_t>(fingerprint >> 32)
+    recent.next = <uint8_t>(at + 1)

@@ -1,7 +1,7 @@
 # cython: freethreading_compatible=False
 """How a connection begins: on a SYN, in mid-stream, in the place of an old one; and its roles."""
 
-from libc.stdint cimport int64_t, uint8_t, uint32_t
+from libc.stdint cimport int64_t, uint32_t
 from libc.string cimport memcpy
 
 from trtop_core._connection cimport (
@@ -21,7 +21,7 @@ from trtop_core._ends cimport close, evict, forget, time_out
 from trtop_core._records cimport TCP_ACK, TCP_RST, TCP_SYN, counter_row_t, segment_t
 from trtop_core._state cimport State, adjust_gauges, touch
 from trtop_core._table cimport NONE
-from trtop_core._turns cimport end_response, forget_turns
+from trtop_core._turns cimport forget_turns
 
 from trtop_core.records import TS_LIMIT_NS
 
@@ -62,8 +62,6 @@ cdef uint32_t open_connection(
     cdef counter_row_t* row
     cdef uint32_t before
     cdef recent_t[2] recent
-    cdef int64_t[2] latest_ns
-    cdef uint8_t[2] at
     cdef bint from_client = state.sender_is_client(segment)
     if old != NONE:
         c = &state.table.connections[old]
@@ -75,8 +73,6 @@ cdef uint32_t open_connection(
         adjust_gauges(row, before, c.state)
         # Duplicates are a matter of the 4-tuple: what was seen last stays known.
         memcpy(recent, &c.recent_of_low, sizeof(recent))
-        memcpy(latest_ns, c.recent_latest_ns, sizeof(latest_ns))
-        memcpy(at, c.recent_at, sizeof(at))
         forget(state, old, row)
     elif state.table.is_full():
         evict(state, state.table.longest_idle())
@@ -84,10 +80,7 @@ cdef uint32_t open_connection(
     c = &state.table.connections[number]
     if old != NONE:
         memcpy(&c.recent_of_low, recent, sizeof(recent))
-        memcpy(c.recent_latest_ns, latest_ns, sizeof(latest_ns))
-        memcpy(c.recent_at, at, sizeof(at))
     else:
-        c.recent_latest_ns[0] = c.recent_latest_ns[1] = BEFORE_ALL
         c.recent_of_low.ts_ns[:] = [BEFORE_ALL, BEFORE_ALL, BEFORE_ALL, BEFORE_ALL]
         c.recent_of_high.ts_ns[:] = [BEFORE_ALL, BEFORE_ALL, BEFORE_ALL, BEFORE_ALL]
     c.client.gap_end = c.client.lost_below = BEFORE_ALL
@@ -115,8 +108,6 @@ cdef void turn_roles(State state, connection_t* c) noexcept nogil:
     cdef direction_t swapped = c.client
     cdef counter_row_t* row = touch(state, c.destination)
     cdef uint32_t shown = c.state
-    if not c.state & S_RST:
-        end_response(c, state.sketches)
     adjust_gauges(row, shown, shown | S_CLOSED)
     c.client = c.server
     c.server = swapped

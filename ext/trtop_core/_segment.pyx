@@ -65,8 +65,8 @@ cdef bint take_steady(
     cdef int64_t position = peer.reached + <int32_t>(segment.ack - <uint32_t>peer.reached)
     cdef int64_t peer_reached = peer.reached
     cdef int64_t start = own.reached
-    cdef int64_t floor_ns = c.floor_ns
-    cdef bint has_floor = (c.state & S_HAS_FLOOR) != 0
+    cdef int64_t floor_ns = 0
+    cdef bint has_floor
     cdef taken_t taken
     if (
         c.state & (STEADY_STATE | UNSTEADY_STATE) != STEADY_STATE
@@ -91,6 +91,9 @@ cdef bint take_steady(
         peer.acked = position
     if position > peer.highest_ack:
         peer.highest_ack = position
+    has_floor = (c.state & S_HAS_FLOOR) != 0
+    if segment.payload_len:
+        floor_ns = c.floor_ns
     if c.state & S_TIMED and not from_client:
         answer_timed(state, c, segment)
     if segment.payload_len == 0:

@@ -13,6 +13,7 @@ import numpy as np
 from trtop_core._records cimport N_SKETCHES, REUSE, sketch_stats_t
 from trtop_core._window cimport N_LEVELS, WindowLog
 
+from trtop_core.memory import aligned_zeros
 from trtop_core.records import SKETCH_STATS
 from trtop_core.sketch import MAX_VALUE, MIN_VALUE, N_BINS, REUSE_SCALE, UPPER
 
@@ -73,7 +74,7 @@ cdef class SketchStore:
     def __init__(self, n_destinations, max_pages, multiplier, windows):
         n_sketches = n_destinations * N_SKETCHES
         self.stats = np.zeros(n_sketches, SKETCH_STATS)
-        self.pages = np.zeros(max_pages, PAGE)
+        self.pages = aligned_zeros(max_pages, PAGE)
         self.page_keys = np.zeros(max_pages, np.uint32)
         self.entries = np.zeros(FIRST_ENTRIES, PAGE_ENTRY)
         self.upper = UPPER

@@ -31,6 +31,8 @@ from trtop_core._connection cimport (
 from trtop_core._destinations cimport N_HASH_KEYS
 from trtop_core._records cimport floor_div
 
+from trtop_core.memory import aligned_zeros
+
 cdef int64_t TICK_NS = 1_000_000_000 // TICKS_PER_S
 
 DIRECTION = np.dtype(
@@ -39,7 +41,15 @@ DIRECTION = np.dtype(
     )]
     + [("holes", "<u4"), ("first_seq", "<u4"), ("flags", "<u2"), ("n_nodes", "<u2"), ("isn", "<u4")]
 )
-RECENT = np.dtype([("prints", "<u8", 4), ("ts_ns", "<i8", 4)])
+RECENT = np.dtype(
+    [
+        ("ts_ns", "<i8", 4),
+        ("prints_low", "<u4", 4),
+        ("prints_high", "<u2", 4),
+        ("next", "u1"),
+        ("_pad", "u1", 7),
+    ]
+)
 CONNECTION = np.dtype(
     [
         ("low_addr", "u1", 16),
@@ -50,30 +60,39 @@ CONNECTION = np.dtype(
         ("state", "<u4"),
         ("destination", "<u4"),
         ("last_ns", "<i8"),
-        ("wheel_next", "<u4"),
-        ("wheel_prev", "<u4"),
+        ("due_ns", "<i8"),
         ("client", DIRECTION),
         ("server", DIRECTION),
-    ]
-    + [(name, "<i8") for name in (
-        "due_ns", "syn_ns", "syn_clock_ns", "syn_rtt_ns", "floor_ns", "timed_start", "timed_end",
-        "timed_ns", "client_from", "server_from", "asked_from", "asked_ns", "first_ns",
-        "last_data_ns",
-    )]
-    + [("n_bytes", "<u8"), ("stream_ns", "<i8"), ("hello_ns", "<i8"), ("handshake_ns", "<i8")]
-    + [
-        ("recent_latest_ns", "<i8", 2),
-        ("syn_end", "<u4"),
+        ("asked_ns", "<i8"),
+        ("first_ns", "<i8"),
+        ("last_data_ns", "<i8"),
+        ("n_bytes", "<u8"),
+        ("stream_ns", "<i8"),
+        ("floor_ns", "<i8"),
+        ("timed_ns", "<i8"),
         ("n_responses", "<u4"),
         ("turn", "<u2"),
         ("n_stalls", "<u2"),
+    ]
+    + [(name, "<i8") for name in (
+        "client_from", "server_from", "asked_from", "timed_start", "timed_end", "hello_ns",
+        "handshake_ns",
+    )]
+    + [
         ("n_handshakes", "u1"),
         ("n_synacks", "u1"),
-        ("recent_at", "u1", 2),
-        ("synack_isns", "<u4", 2),
-        ("synack_acks", "<u4", 2),
+        ("_pad", "u1", 6),
         ("recent_of_low", RECENT),
         ("recent_of_high", RECENT),
+        ("syn_ns", "<i8"),
+        ("syn_clock_ns", "<i8"),
+        ("syn_rtt_ns", "<i8"),
+        ("syn_end", "<u4"),
+        ("synack_isns", "<u4", 2),
+        ("synack_acks", "<u4", 2),
+        ("wheel_next", "<u4"),
+        ("wheel_prev", "<u4"),
+        ("_pad_wheel", "<u4", 3),
     ]
 )
 STATE_BITS = {
@@ -114,7 +133,7 @@ cdef class ConnectionTable:
     def __init__(self, max_connections, hash_words):
         cdef int i
         # Zeroed memory is mapped when it is first touched: the bound costs nothing until then.
-        self.connections = np.zeros(max_connections, CONNECTION)
+        self.connections = aligned_zeros(max_connections, CONNECTION)
         self.entries = np.zeros(FIRST_ENTRIES, ENTRY)
         self.mask = FIRST_ENTRIES - 1
         self.wheel = np.full(N_TICKS, NONE, np.uint32)

@@ -55,13 +55,15 @@ cdef inline bint is_tunnelled_ethertype(uint32_t kind) noexcept nogil:
         or kind == ETHERTYPE_MPLS_MULTICAST
         or kind == ETHERTYPE_VLAN
         or kind == ETHERTYPE_QINQ
+        or kind == ETHERTYPE_QINQ_OLD
+        or kind == ETHERTYPE_PPPOE
     )
 
 
 cdef int enter_udp(cursor_t* at) noexcept nogil:
     cdef const uint8_t* p = at.bytes + at.pos
     cdef uint32_t port, size
-    if not has(at, 8):
+    if not has(at, 4):
         return NOT_TCP
     port = be16(p + 2)
     if port == PORT_VXLAN:
@@ -79,14 +81,14 @@ cdef int enter_udp(cursor_t* at) noexcept nogil:
             return NOT_TCP
         size = 16 + (p[8] & 0x3F) * 4
         at.kind = be16(p + 10)
-        if not has(at, size):
-            return TRUNCATED
-        at.pos += size
         if at.kind == ETHERTYPE_BRIDGED:
             at.layer = AT_ETHERNET
         elif is_tunnelled_ethertype(at.kind):
             at.layer = AT_ETHERTYPE
         else:
             return NOT_TCP
+        if not has(at, size):
+            return TRUNCATED
+        at.pos += size
         return -1
     return NOT_TCP

@@ -196,16 +196,21 @@ cdef void add_to_stream(connection_t* c, const new_data_t* data, counter_row_t* 
         row.stream_bytes += <uint64_t>data.n_bytes
         row.stream_ns += <uint64_t>(span_ns - c.stream_ns)
         row.stalls += is_stall
-    else:
-        if is_stall and c.n_stalls < MAX_STALLS:
-            c.n_stalls += 1
-        if c.n_bytes >= STREAM_BYTES:
-            c.turn |= T_STREAM
-            row.streams += 1
-            row.stream_bytes += c.n_bytes
-            row.stream_ns += <uint64_t>span_ns
-            row.stalls += c.n_stalls
+    elif is_stall and c.n_stalls < MAX_STALLS:
+        c.n_stalls += 1
     c.stream_ns = span_ns
+    if not c.turn & T_STREAM:
+        become_stream(c, row)
+
+
+cdef inline void become_stream(connection_t* c, counter_row_t* row) noexcept nogil:
+    """Count a response that has grown long enough, with all that it had so far."""
+    if c.n_bytes >= STREAM_BYTES:
+        c.turn |= T_STREAM
+        row.streams += 1
+        row.stream_bytes += c.n_bytes
+        row.stream_ns += <uint64_t>c.stream_ns
+        row.stalls += c.n_stalls
 
 
 cdef void server_filled(connection_t* c, int64_t n_bytes, counter_row_t* row) noexcept nogil:
@@ -215,6 +220,8 @@ cdef void server_filled(connection_t* c, int64_t n_bytes, counter_row_t* row) no
     c.n_bytes += <uint64_t>n_bytes
     if c.turn & T_STREAM:
         row.stream_bytes += <uint64_t>n_bytes
+    else:
+        become_stream(c, row)
 
 
 cdef void end_response(connection_t* c, SketchStore sketches) noexcept nogil:

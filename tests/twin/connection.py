@@ -78,7 +78,8 @@ class Connection:
         """What follows counts in the row of the true server."""
         self.client, self.server = self.server, self.client
         self.row = row
-        self.turns.current = None
+        # What were taken for requests and responses were none of this server's.
+        self.turns = Turns(banner_possible=False)
         self.timed = None
 
     # --- segments -----------------------------------------------------------------------------

@@ -163,7 +163,7 @@ def _link_payload(link_type: int, data: bytes) -> tuple[int | None, int] | None:
     if link_type == LINK_SLL:
         return _u16(data, 14), 16
     if link_type == LINK_SLL2:
-        return _u16(data, 0), 20
+        return _u16(data, 0) if len(data) >= 20 else None, 20
     if link_type == LINK_RAW_IPV4:
         return ETHERTYPE_IPV4, 0
     if link_type == LINK_RAW_IPV6:
@@ -207,6 +207,8 @@ def _ethertype(ethertype: int | None, data: bytes, wire_len: int, context: _Cont
     if ethertype in ETHERTYPES_MPLS:
         return _mpls(data, wire_len, context)
     if ethertype == ETHERTYPE_PPPOE_SESSION:
+        if len(data) >= 6 and data[:2] != b"\x11\x00":  # version, type, session data: RFC 2516 §4
+            return Verdict.NOT_TCP
         return _ppp(data[6:], wire_len - 6, context)
     return Verdict.NOT_TCP
 
@@ -227,6 +229,8 @@ def _mpls(data: bytes, wire_len: int, context: _Context) -> Decoded:
 
 def _ppp(data: bytes, wire_len: int, context: _Context) -> Decoded:
     at = 0
+    if data == b"\xff":
+        return Undecoded.TRUNCATED
     if data[:2] == b"\xff\x03":  # address and control, RFC 1662 §3.1
         at = 2
     if len(data) > at and data[at] & 1:  # protocol field compression, RFC 1661 §6.5
@@ -253,9 +257,7 @@ def _ipv4(data: bytes, wire_len: int, context: _Context) -> Decoded:
         return Undecoded.TRUNCATED
     total_len, ip_id, fragmentation = struct.unpack(">HHH", data[2:8])
     protocol = data[9]
-    if total_len == 0:
-        if wire_len > MAX_OFFLOAD_BYTES:
-            return Undecoded.BAD_LENGTH
+    if total_len == 0 and wire_len <= MAX_OFFLOAD_BYTES:
         total_len = wire_len
     if total_len < header_len:
         return Undecoded.BAD_HEADER
@@ -276,9 +278,7 @@ def _ipv6(data: bytes, wire_len: int, context: _Context) -> Decoded:
     if data[0] >> 4 != 6:
         return Undecoded.BAD_HEADER
     (length,) = struct.unpack(">H", data[4:6])
-    if length == 0:
-        if wire_len > MAX_OFFLOAD_BYTES:
-            return Undecoded.BAD_LENGTH
+    if length == 0 and wire_len <= MAX_OFFLOAD_BYTES:
         length = wire_len - 40
     protocol = data[6]
     at = 40
@@ -300,15 +300,16 @@ def _ipv6(data: bytes, wire_len: int, context: _Context) -> Decoded:
             if fragmentation >> 3:
                 is_tcp = next_protocol == PROTO_TCP
                 return Undecoded.FRAGMENT if is_tcp else Verdict.NOT_TCP
-            is_fragment = bool(fragmentation & 1)
+            is_fragment = is_fragment or bool(fragmentation & 1)
         elif protocol == PROTO_AH:
             size = (data[at + 1] + 2) * 4
         if len(data) < at + size:
             return Undecoded.TRUNCATED
         at += size
+        # As an IPv4 header that is longer than its datagram.
+        if length < at - 40:
+            return Undecoded.BAD_HEADER
         protocol = next_protocol
-    if length < at - 40:
-        return Undecoded.BAD_LENGTH
     layer = _Layer(data[8:24], data[24:40], 0, is_fragment, length - (at - 40))
     return _protocol(protocol, data[at:], wire_len - at, layer, context)
 
@@ -350,11 +351,14 @@ def _gre(data: bytes, wire_len: int, context: _Context) -> Decoded:
     has_key, has_sequence = flags & 0x2000, flags & 0x1000
     version = flags & 7
     at = 4 + 4 * sum(map(bool, (has_checksum, has_key, has_sequence)))
-    if version == 0 and not has_routing:
+    if has_routing:  # RFC 1701 alone has routes
+        return Verdict.NOT_TCP
+    if version == 0:
         if protocol == ETHERTYPE_BRIDGING:
             return _ethernet(data[at:], wire_len - at, context)
         return _ethertype(protocol, data[at:], wire_len - at, context)
-    if version == 1 and protocol == ETHERTYPE_PPP:  # RFC 2637 §4.1
+    # RFC 2637 §4.1: without a sequence number it acknowledges only.
+    if version == 1 and protocol == ETHERTYPE_PPP and has_sequence:
         at += 4 * bool(flags & 0x0080)
         return _ppp(data[at:], wire_len - at, context)
     return Verdict.NOT_TCP
@@ -364,10 +368,14 @@ def _udp(data: bytes, wire_len: int, context: _Context) -> Decoded:
     port = _u16(data, 2)
     body = data[8:]
     if port == PORT_VXLAN:
+        if len(body) >= 8 and not body[0] & 0x08:  # the VNI must be valid: RFC 7348 §5
+            return Verdict.NOT_TCP
         return _ethernet(body[8:], wire_len - 16, context)
     if port == PORT_GENEVE:
         if len(body) < 8:
             return Undecoded.TRUNCATED
+        if body[0] >> 6:  # version 0 is the only one: RFC 8926 §3.4
+            return Verdict.NOT_TCP
         at = 8 + (body[0] & 0x3F) * 4
         protocol = _u16(body, 2)
         if protocol == ETHERTYPE_BRIDGING:

@@ -8,18 +8,35 @@ reads as they are. Unknown is ``null``; there is no NaN; everything outside ASCI
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any, TextIO
 
 import numpy as np
+import numpy.typing as npt
 
-from trtop.rows import quick_rows, record_columns
-from trtop_core.snapshot import Snapshot
+from trtop.rows import quick_rows, table_blocks
+from trtop_core._text import UNKNOWN, format_rows
+from trtop_core.records import COUNTERS, GAUGES, SKETCHES
+from trtop_core.sketch import SketchColumn
+from trtop_core.snapshot import (
+    DETAIL_PERCENTILES,
+    Snapshot,
+    Table,
+    completeness_of,
+    destination_names,
+    is_suspect,
+    rate_per_s,
+)
 
 DESTINATIONS = "destinations"
 
+ROW_SEPARATOR = ",\n"
+
 _ENCODER = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
+
+encode_text = json.encoder.encode_basestring_ascii
+"""A string as ``encode`` gives it."""
 
 
 def encode(record: Any) -> str:
@@ -39,38 +56,97 @@ def head_record(snapshot: Snapshot, with_bins: bool = False) -> dict[str, Any]:
     return record
 
 
-def destination_lines(snapshot: Snapshot, with_bins: bool = False) -> Iterator[str]:
-    """The record of each row as JSON, what ``encode(row.record(with_bins))`` gives.
+def destination_texts(snapshot: Snapshot, with_bins: bool = False) -> Iterator[str]:
+    """The records of all rows as JSON, ``ROW_SEPARATOR`` between them, in pieces.
 
-    Without bins all records have one shape: it is written once, and numbers are put into it.
+    Each row is what ``encode(row.record(with_bins))`` gives. Without bins all records have one
+    shape: it is written once, and numbers are put into it.
     """
     if with_bins:
         for row in quick_rows(snapshot):
             yield encode(row.record(with_bins))
         return
-    for columns in record_columns(snapshot):
-        fields, values = [], []
-        for name, column in columns.items():
-            if isinstance(column, dict):
-                inner = ",".join(f"{encode(key)}:%s" for key in column)
-                fields.append(f"{encode(name)}:{{{inner}}}")
-                values += [_literals(inner) for inner in column.values()]
-            else:
-                fields.append(f"{encode(name)}:%s")
-                values.append(_literals(column))
-        shape = "{" + ",".join(fields) + "}"
-        for row_values in zip(*values, strict=True):
-            yield shape % row_values
+    loss = snapshot.window_health.loss
+    for table in table_blocks(snapshot):
+        yield _block_text(table, snapshot.span_ns, loss)
 
 
-def _literals(column: list[Any]) -> list[Any]:
-    """Values whose ``str()`` is their JSON; integers are that already."""
-    kinds = set(map(type, column))
-    if kinds == {int}:
-        return column
-    if kinds <= {int, type(None)}:
-        return ["null" if value is None else value for value in column]
-    return [encode(value) for value in column]
+def _block_text(table: Table, span_ns: int, loss: float | None) -> str:
+    """The records of a table's rows, as ``Row.record`` defines them."""
+    fields = _Fields(len(table))
+    fields.add_texts("destination", list(map(encode_text, destination_names(table.keys))))
+    for name in COUNTERS + GAUGES:
+        fields.add_numbers(name, table.counters[name].astype(np.int64))
+    for name in ("syn", "est"):
+        rates = [rate_per_s(n, span_ns) for n in table.counters[name].tolist()]
+        fields.add_texts(f"{name}_rate", _literals(rates))
+    acked, gaps = table.counters["acked_bytes"].tolist(), table.counters["gap_bytes"].tolist()
+    complete = list(map(completeness_of, gaps, acked))
+    fields.add_texts("completeness", _literals(complete))
+    fields.add_texts("suspect", _literals([is_suspect(share, loss) for share in complete]))
+    for name in SKETCHES:
+        fields.open_object(name)
+        _add_sketch(fields, name, table.sketches[name])
+        fields.close_object()
+    return fields.text()
+
+
+def _literals(values: Sequence[float | bool | None]) -> list[str]:
+    """What ``encode`` gives for each; equal neighbours and most of the rest without its help."""
+    known: dict[float | bool | None, str] = {}
+    return [known[v] if v in known else known.setdefault(v, encode(v)) for v in values]
+
+
+def _add_sketch(fields: _Fields, name: str, column: SketchColumn) -> None:
+    """The fields of ``Row.sketch_record``."""
+    unit = "" if name == "reuse" else "_ns"
+    count = column.stats["count"].astype(np.int64)
+    fields.add_numbers("count", count)
+    if column.stats["sum_hi"].any() or (column.stats["sum_lo"] >> 63).any():
+        fields.add_texts(f"sum{unit}", [encode(total) for total in column.sums()])
+    else:
+        fields.add_numbers(f"sum{unit}", column.stats["sum_lo"].astype(np.int64))
+    for key in ("min", "max"):
+        fields.add_numbers(f"{key}{unit}", np.where(count > 0, column.stats[key], UNKNOWN))
+    quantiles = column.quantiles_at(DETAIL_PERCENTILES)
+    for percentile, values in zip(DETAIL_PERCENTILES, quantiles, strict=True):
+        fields.add_numbers(f"p{percentile}{unit}", np.where(values < 0, UNKNOWN, values))
+
+
+class _Fields:
+    """JSON objects of one shape: what stands between their values, and the values by column."""
+
+    def __init__(self, n_rows: int) -> None:
+        self._no_numbers = np.zeros(n_rows, np.int64)
+        self._fragments: list[bytes] = []
+        self._pending = "{"
+        self._numbers: list[npt.NDArray[np.int64]] = []
+        self._texts: list[list[bytes] | None] = []
+
+    def open_object(self, name: str) -> None:
+        self._pending += f"{encode(name)}:{{"
+
+    def close_object(self) -> None:
+        self._pending = self._pending.removesuffix(",") + "},"
+
+    def add_numbers(self, name: str, numbers: npt.NDArray[np.int64]) -> None:
+        self._add(name, numbers, None)
+
+    def add_texts(self, name: str, literals: list[str]) -> None:
+        self._add(name, self._no_numbers, [literal.encode("ascii") for literal in literals])
+
+    def text(self) -> str:
+        last = (self._pending.removesuffix(",") + "}").encode("ascii")
+        numbers = np.stack(self._numbers)
+        fragments = [*self._fragments, last]
+        text = format_rows(fragments, numbers, self._texts, b"null", ROW_SEPARATOR.encode("ascii"))
+        return text.decode("ascii")
+
+    def _add(self, name: str, numbers: npt.NDArray[np.int64], texts: list[bytes] | None) -> None:
+        self._fragments.append(f"{self._pending}{encode(name)}:".encode("ascii"))
+        self._pending = ","
+        self._numbers.append(numbers)
+        self._texts.append(texts)
 
 
 class JsonReporter:
@@ -93,8 +169,8 @@ class JsonReporter:
             write(f"{encode(name)}:{encode(value)},\n")
         write(f"{encode(DESTINATIONS)}:[")
         separator = "\n"
-        for line in destination_lines(snapshot, self._with_bins):
-            write(separator + line)
-            separator = ",\n"
+        for text in destination_texts(snapshot, self._with_bins):
+            write(separator + text)
+            separator = ROW_SEPARATOR
         write("]\n}\n")
         self._stream.flush()

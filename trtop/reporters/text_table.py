@@ -13,12 +13,12 @@ class TableReporter:
 
     Args:
         stream: where to.
-        style: how it is drawn.
+        style: how it is drawn; may be set anew, as when the terminal has another width now.
     """
 
     def __init__(self, stream: TextIO, style: TableStyle) -> None:
         self._stream = stream
-        self._style = style
+        self.style = style
         self._n_reports = 0
 
     def report(self, snapshot: Snapshot) -> None:
@@ -26,6 +26,6 @@ class TableReporter:
         if self._n_reports:
             self._stream.write("\n")
         self._n_reports += 1
-        for line in render(snapshot, self._style):
+        for line in render(snapshot, self.style):
             self._stream.write(line + "\n")
         self._stream.flush()

@@ -12,6 +12,7 @@ import math
 import os
 import select
 import stat
+import sys
 from types import TracebackType
 
 import numpy as np
@@ -24,8 +25,16 @@ STDIN = "-"
 STDIN_NAME = "standard input"
 STDIN_FD = 0
 
-PIECE_BYTES = 256 * 1024
+PIECE_BYTES = 1024 * 1024
 """Bytes of one read: they stay in a core's cache until they are decoded."""
+
+N_PIECES = 3
+"""Pieces kept for reading into again: the one being read, the one a caller still looks at, and one
+to spare. New memory would be zeroed by the system first."""
+
+_PROBE = [np.empty(0, np.uint8)]
+UNUSED_REFERENCES = sys.getrefcount(_PROBE[0])
+"""What ``sys.getrefcount`` says of an array that only its list refers to."""
 
 PIPE_BYTES = 1024 * 1024
 """What a pipe is asked to hold (the system's bound for users), so that reads are whole pieces."""
@@ -106,6 +115,7 @@ class RawFile:
         if stat.S_ISFIFO(status.st_mode):
             with contextlib.suppress(OSError):
                 fcntl.fcntl(self._fd, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+        self._pieces: list[ByteArray] = []
         self._poll = select.poll()
         self._poll.register(self._fd, select.POLLIN)
 
@@ -127,7 +137,9 @@ class RawFile:
         self._fd = -1
 
     def read(self) -> ByteArray | None:
-        """The next bytes, at most ``PIECE_BYTES``, in an array of their own, behind ``HEADROOM``.
+        """The next bytes, at most ``PIECE_BYTES``, behind ``HEADROOM``.
+
+        The array is the caller's: it is written to again only when nothing refers to it any more.
 
         Returns:
             None if a pipe had nothing for ``poll_s``; nothing but the headroom at the end.
@@ -138,7 +150,7 @@ class RawFile:
         try:
             if not self.is_regular and not self._poll.poll(self._poll_ms):
                 return None
-            piece = np.empty(HEADROOM + PIECE_BYTES, np.uint8)
+            piece = self._free_piece()
             n_bytes = os.readv(self._fd, [piece[HEADROOM:].data])
         except BlockingIOError:
             return None
@@ -148,6 +160,16 @@ class RawFile:
             raise failure from error
         self.position += n_bytes
         return piece[: HEADROOM + n_bytes]
+
+    def _free_piece(self) -> ByteArray:
+        """An array that nobody refers to; its views, as those in batches, count as references."""
+        for idx in range(len(self._pieces)):
+            if sys.getrefcount(self._pieces[idx]) == UNUSED_REFERENCES:
+                return self._pieces[idx]
+        piece = np.empty(HEADROOM + PIECE_BYTES, np.uint8)
+        if len(self._pieces) < N_PIECES:
+            self._pieces.append(piece)
+        return piece
 
     def rewind(self) -> None:
         """Go back to the start of the file."""
