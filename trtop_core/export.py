@@ -44,12 +44,6 @@ class SketchState:
     page_keys: npt.NDArray[np.uint32]
     pages: npt.NDArray[np.uint64]
 
-    def only(self, sketch: Sketch) -> SketchState:
-        """The same with the bins of one sketch alone."""
-        of_pages = self.page_keys // PAGES_PER_SKETCH % len(SKETCHES)
-        kept = np.flatnonzero(of_pages == sketch)
-        return SketchState(self.stats, self.page_keys[kept], self.pages[kept])
-
 
 @dataclass(frozen=True, slots=True)
 class Exported:
@@ -92,8 +86,7 @@ def pick_rows(
         column = None
     elif view.sort in SKETCHES:
         sketch = Sketch[view.sort.upper()]
-        table, _ = write_out(keys, counters, state.only(sketch), visible, visible)
-        merged = groups.merge_sketch(table.sketches[view.sort])
+        merged = groups.merge_sketch(_sketch_column(state, sketch, visible, len(keys)))
         column = merged.quantiles(view.percentile).astype(np.float64)
     else:
         columns = groups.merge_counters(counters, visible, sorting_counters(view))
@@ -116,6 +109,32 @@ def visible_rows(counters: npt.NDArray[Any], state: SketchState) -> npt.NDArray[
     fields = counters.view(np.uint64).reshape(len(counters), N_FIELDS)
     has_samples = (state.stats["count"].reshape(len(counters), len(SKETCHES)) != 0).any(axis=1)
     return np.flatnonzero(fields.any(axis=1) | has_samples)
+
+
+def _sketch_column(
+    state: SketchState, sketch: Sketch, rows: npt.NDArray[np.intp], n_keys: int
+) -> SketchColumn:
+    """One sketch of some rows (ascending), to sort by."""
+    of_pages = state.page_keys // PAGES_PER_SKETCH
+    chosen = np.flatnonzero(of_pages % len(SKETCHES) == sketch)
+    # Connections that nobody asked for have pages beyond those of the rows.
+    ranks = np.full(n_keys + 1, LEFT_OUT, np.int64)
+    ranks[rows] = np.arange(len(rows))
+    places = ranks[np.minimum(of_pages[chosen] // len(SKETCHES), n_keys)]
+    is_shown = places >= 0
+    chosen, places = chosen[is_shown], places[is_shown]
+    numbers = state.page_keys[chosen] % PAGES_PER_SKETCH
+    order = np.argsort(places * PAGES_PER_SKETCH + numbers)
+    places, numbers = places[order], numbers[order]
+    pages = state.pages[chosen[order]]
+    at, in_page = np.nonzero(pages)
+    return SketchColumn(
+        state.stats[sketch :: len(SKETCHES)][rows],
+        np.searchsorted(places[at], np.arange(len(rows) + 1)).astype(np.int64),
+        (numbers[at] * BINS_IN_PAGE + in_page).astype(np.uint16),
+        pages[at, in_page].astype(np.int64),
+        REUSE_SCALE if sketch is Sketch.REUSE else 1,
+    )
 
 
 class _Groups:
