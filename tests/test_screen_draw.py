@@ -1,6 +1,7 @@
 import re
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 
 import pytest
 from builders_screen import SIZES, Stage, detailed
@@ -449,3 +450,13 @@ def test_what_is_drawn_depends_on_nothing_but_its_arguments() -> None:
     first = stage.frame()
     Stage(size=Size(220, 50)).frame()
     assert stage.frame() == first
+
+
+def test_curses_is_known_to_one_room_alone() -> None:
+    rooms = Path(draw.__code__.co_filename).parent.parent.rglob("*.py")
+    users = {
+        room.name
+        for room in rooms
+        if re.search(r"^\s*(import|from) curses", room.read_text(), re.M)
+    }
+    assert users == {"terminal.py"}

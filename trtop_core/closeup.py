@@ -16,7 +16,7 @@ from trtop_core._state import State
 from trtop_core._table import STATE_BITS, TURN_BITS
 from trtop_core._window import EPOCH_NS, LEVELS
 from trtop_core.detail import CONNECTION, HISTORY, ConnectionState, Detail, DetailView
-from trtop_core.export import Exported, write_out
+from trtop_core.export import Exported, visible_rows, write_out
 from trtop_core.records import SKETCHES, DestinationKind, GroupBy, Sketch
 from trtop_core.sketch import MIDDLE, nearest_rank
 from trtop_core.snapshot import Table
@@ -71,8 +71,7 @@ def _rows_of(keys: npt.NDArray[Any], view: DetailView) -> npt.NDArray[np.intp]:
 
 
 def _table(exported: Exported, rows: npt.NDArray[np.intp], view: DetailView) -> Table:
-    fields = exported.counters[rows].view(np.uint64).reshape(len(rows), -1 if len(rows) else 1)
-    rows = rows[fields.any(axis=1)]
+    rows = np.intersect1d(rows, visible_rows(exported.counters, exported.state))
     table, total = write_out(exported.keys, exported.counters, exported.state, rows, rows)
     if not len(rows):
         return table

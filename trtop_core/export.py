@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +21,7 @@ from trtop_core.records import (
     Sketch,
 )
 from trtop_core.sketch import REUSE_SCALE, SketchColumn, merge_stats
-from trtop_core.snapshot import Table, counter_column, order_of
+from trtop_core.snapshot import Table, counter_column, order_of, sorting_counters
 from trtop_core.view import View
 
 N_FIELDS = len(COUNTERS + GAUGES)
@@ -42,12 +43,6 @@ class SketchState:
     stats: npt.NDArray[Any]
     page_keys: npt.NDArray[np.uint32]
     pages: npt.NDArray[np.uint64]
-
-    def only(self, sketch: Sketch) -> SketchState:
-        """The same with the bins of one sketch alone."""
-        of_pages = self.page_keys // PAGES_PER_SKETCH % len(SKETCHES)
-        kept = np.flatnonzero(of_pages == sketch)
-        return SketchState(self.stats, self.page_keys[kept], self.pages[kept])
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,20 +80,17 @@ def pick_rows(
         view: sort and limit.
         by_addr_only: merge the rows of one address, whatever their ports.
     """
-    fields = counters.view(np.uint64).reshape(len(counters), N_FIELDS)
-    # A window shows only what happened in it. Idling closes with samples and no counter.
-    has_samples = (state.stats["count"].reshape(len(counters), len(SKETCHES)) != 0).any(axis=1)
-    visible = np.flatnonzero(fields.any(axis=1) | has_samples)
+    visible = visible_rows(counters, state)
     groups = _Groups(keys[visible], by_addr_only)
     if view.sort == "destination":
         column = None
     elif view.sort in SKETCHES:
         sketch = Sketch[view.sort.upper()]
-        table, _ = write_out(keys, counters, state.only(sketch), visible, visible)
-        merged = groups.merge_sketch(table.sketches[view.sort])
+        merged = groups.merge_sketch(_sketch_column(state, sketch, visible, len(keys)))
         column = merged.quantiles(view.percentile).astype(np.float64)
     else:
-        column = counter_column(groups.merge_counters(counters[visible]), view)
+        columns = groups.merge_counters(counters, visible, sorting_counters(view))
+        column = counter_column(columns, view)
     order = order_of(groups.keys, column, view)
     rows, ranks = groups.members_of(order)
     table, total = write_out(keys, counters, state, visible, visible[rows])
@@ -107,6 +99,42 @@ def pick_rows(
     else:
         table = table.merged(groups.keys[order], ranks)
     return table, total, len(groups.keys)
+
+
+def visible_rows(counters: npt.NDArray[Any], state: SketchState) -> npt.NDArray[np.intp]:
+    """The rows in which something happened: a window shows only these.
+
+    Idling closes connections with samples and no counter.
+    """
+    fields = counters.view(np.uint64).reshape(len(counters), N_FIELDS)
+    has_samples = (state.stats["count"].reshape(len(counters), len(SKETCHES)) != 0).any(axis=1)
+    return np.flatnonzero(fields.any(axis=1) | has_samples)
+
+
+def _sketch_column(
+    state: SketchState, sketch: Sketch, rows: npt.NDArray[np.intp], n_keys: int
+) -> SketchColumn:
+    """One sketch of some rows (ascending), to sort by."""
+    of_pages = state.page_keys // PAGES_PER_SKETCH
+    chosen = np.flatnonzero(of_pages % len(SKETCHES) == sketch)
+    # Connections that nobody asked for have pages beyond those of the rows.
+    ranks = np.full(n_keys + 1, LEFT_OUT, np.int64)
+    ranks[rows] = np.arange(len(rows))
+    places = ranks[np.minimum(of_pages[chosen] // len(SKETCHES), n_keys)]
+    is_shown = places >= 0
+    chosen, places = chosen[is_shown], places[is_shown]
+    numbers = state.page_keys[chosen] % PAGES_PER_SKETCH
+    order = np.argsort(places * PAGES_PER_SKETCH + numbers)
+    places, numbers = places[order], numbers[order]
+    pages = state.pages[chosen[order]]
+    at, in_page = np.nonzero(pages)
+    return SketchColumn(
+        state.stats[sketch :: len(SKETCHES)][rows],
+        np.searchsorted(places[at], np.arange(len(rows) + 1)).astype(np.int64),
+        (numbers[at] * BINS_IN_PAGE + in_page).astype(np.uint16),
+        pages[at, in_page].astype(np.int64),
+        REUSE_SCALE if sketch is Sketch.REUSE else 1,
+    )
 
 
 class _Groups:
@@ -137,15 +165,17 @@ class _Groups:
         self._ends = np.append(self._starts[1:], len(ordered))
         self.keys = plain[self._order[self._starts]]
 
-    def merge_counters(self, counters: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """Counters of the rows -> those of the groups."""
+    def merge_counters(
+        self, counters: npt.NDArray[Any], rows: npt.NDArray[np.intp], names: Sequence[str]
+    ) -> dict[str, npt.NDArray[np.uint64]]:
+        """Some counters of some rows -> those of the groups, by name."""
+        merged = {name: counters[name][rows] for name in names}
         if self._starts is None:
-            return counters
-        if len(self._starts) == len(counters):
-            return counters[self._order]
-        fields = counters.view(np.uint64).reshape(len(counters), N_FIELDS)[self._order]
-        merged: npt.NDArray[Any] = np.add.reduceat(fields, self._starts).view(COUNTER_ROW)
-        return merged.reshape(-1)
+            return merged
+        return {
+            name: np.add.reduceat(column[self._order], self._starts)
+            for name, column in merged.items()
+        }
 
     def merge_sketch(self, column: SketchColumn) -> SketchColumn:
         """One sketch of the rows -> that of the groups."""

@@ -172,6 +172,8 @@ def merge_stats(
     """
     merged = np.zeros(n_groups, SKETCH_STATS)
     used = np.flatnonzero(stats["count"] > 0)
+    if n_groups == 1 and len(used):
+        return _merged_into_one(stats[used])
     source, groups = stats[used], labels[used]
     np.add.at(merged["count"], groups, source["count"])
     _add_sums(merged, source, groups)
@@ -181,6 +183,17 @@ def merge_stats(
     np.maximum.at(merged["max"], groups, source["max"])
     empty = merged["count"] == 0
     merged["min"][empty] = merged["max"][empty] = 0
+    return merged
+
+
+def _merged_into_one(source: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """``merge_stats`` of one group, as totals are; shape (1,)."""
+    merged = np.zeros(1, SKETCH_STATS)
+    low = int((source["sum_lo"] & LOW_32).sum()) + (int((source["sum_lo"] >> HALF).sum()) << 32)
+    total = low + (int(source["sum_hi"].sum()) << 64)
+    merged["count"] = source["count"].sum()
+    merged["sum_lo"], merged["sum_hi"] = total & (2**64 - 1), total >> 64 & (2**64 - 1)
+    merged["min"], merged["max"] = source["min"].min(), source["max"].max()
     return merged
 
 

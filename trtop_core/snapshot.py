@@ -7,7 +7,7 @@ engine goes on. Snapshots of connection-disjoint parts of a capture merge to tha
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -447,11 +447,20 @@ def _sort_column(table: Table, view: View) -> npt.NDArray[np.float64]:
     return counter_column(table.counters, view)
 
 
-def counter_column(counters: npt.NDArray[Any], view: View) -> npt.NDArray[np.float64]:
+def sorting_counters(view: View) -> tuple[str, ...]:
+    """The counters that ``counter_column`` looks at."""
+    if view.sort == "completeness":
+        return ("acked_bytes", "gap_bytes")
+    return (view.sort.removesuffix("_rate"),)
+
+
+def counter_column(
+    counters: npt.NDArray[Any] | Mapping[str, npt.NDArray[np.uint64]], view: View
+) -> npt.NDArray[np.float64]:
     """What to sort by, where it is no sketch and not the destination; shape (n,).
 
     Args:
-        counters: shape (n,), dtype ``records.COUNTER_ROW``.
+        counters: ``sorting_counters`` by name, or shape (n,), dtype ``records.COUNTER_ROW``.
         view: names the column.
     """
     if view.sort in ("est_rate", "syn_rate"):
