@@ -39,7 +39,7 @@ def test_an_exchange_before_it_closes() -> None:
     check(_exchanged(), EXCHANGED, OPEN)
 
 
-# --- RST -------------------------------------------------------------------------------------------
+# --- RST ------------------------------------------------------------------------------------------
 
 
 def test_a_rst_of_the_client_ends_the_connection() -> None:
@@ -111,7 +111,7 @@ def test_a_rst_carries_no_data_and_acknowledges_nothing() -> None:
     check(story, OPENED, {"requests": 1, "bytes_out": 10}, RST_IN)
 
 
-# --- after a RST -----------------------------------------------------------------------------------
+# --- after a RST ----------------------------------------------------------------------------------
 
 
 def test_after_a_rst_turns_stop_and_bytes_go_on() -> None:
@@ -155,7 +155,7 @@ def test_after_a_rst_answers_and_proofs_go_on() -> None:
     check(story, OPENED, RST_OUT)
 
 
-# --- FIN -------------------------------------------------------------------------------------------
+# --- FIN ------------------------------------------------------------------------------------------
 
 
 def test_the_first_fin_tells_who_closed() -> None:
@@ -213,7 +213,7 @@ def test_a_fin_in_a_synack_is_none() -> None:
     check(story, OPENED, OPEN)
 
 
-# --- reuse -----------------------------------------------------------------------------------------
+# --- reuse ----------------------------------------------------------------------------------------
 
 
 def test_reuse_is_the_number_of_responses_when_it_closes() -> None:
@@ -274,7 +274,7 @@ def test_the_first_closing_with_a_response_is_the_sample() -> None:
     check(story.rst_out(400_020, 2), OPENED, RST_OUT, counted)
 
 
-# --- idling, and what is forgotten -----------------------------------------------------------------
+# --- idling, and what is forgotten ----------------------------------------------------------------
 
 
 def test_idling_closes_at_300_s() -> None:
@@ -337,7 +337,7 @@ def test_what_was_acknowledged_after_closing_is_judged_when_forgotten() -> None:
     check(story, EXCHANGED, CLOSED, RST_OUT, missed, until_ms=130_000, finish=False)
 
 
-# --- one-sided -------------------------------------------------------------------------------------
+# --- one-sided ------------------------------------------------------------------------------------
 
 ONE_SIDED = {"one_sided": 1}
 

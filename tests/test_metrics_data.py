@@ -1,4 +1,4 @@
-"""Bytes, retransmissions, keep-alives, reordering, windows, streams (definitions §1, §5)."""
+"""Bytes, retransmissions, keepalives, reordering, windows, streams (definitions §1, §5)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def _banner() -> Story:
 SAID = {**OPENED, "banners": 1, "bytes_in": 20, "acked_bytes": 20}
 
 
-# --- new data, bytes, retransmissions --------------------------------------------------------------
+# --- new data, bytes, retransmissions -------------------------------------------------------------
 
 
 def test_each_sequence_number_counts_once() -> None:
@@ -88,7 +88,7 @@ def test_data_on_a_syn_of_a_midstream_connection_counts() -> None:
     check(story, {"midstream": 1, "bytes_in": 3, "acked_bytes": 3}, OPEN)
 
 
-# --- keep-alives -----------------------------------------------------------------------------------
+# --- keepalives ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("payload", [b"", b"r"])
@@ -132,7 +132,7 @@ def test_syn_fin_and_rst_are_no_keepalives() -> None:
     check(_banner().back(30, 20, 1, flags=RST), SAID, {"rst": 1, "rst_in": 1})
 
 
-# --- reordering ------------------------------------------------------------------------------------
+# --- reordering -----------------------------------------------------------------------------------
 
 
 def _hole(opened_ms: float = 100) -> Story:
@@ -208,7 +208,7 @@ def test_a_fin_opens_a_hole_too() -> None:
     check(story, SAID, OPEN, {"fin_in": 1, "bytes_in": 20, "out_of_order": 1})
 
 
-# --- zero windows ----------------------------------------------------------------------------------
+# --- zero windows ---------------------------------------------------------------------------------
 
 
 def test_zero_windows_count_per_segment_and_side() -> None:
@@ -240,7 +240,7 @@ def test_syn_rst_and_fin_advertise_nothing() -> None:
     check(story, OPENED, {"fin_out": 1, "rst_after_fin": 1})
 
 
-# --- streams ---------------------------------------------------------------------------------------
+# --- streams --------------------------------------------------------------------------------------
 
 MIB = 1 << 20
 PIECE = 52_000

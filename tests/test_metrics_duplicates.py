@@ -90,7 +90,7 @@ def test_what_was_seen_last_of_a_4_tuple_outlives_its_connection() -> None:
     check(story, ASKED, OPEN, {"syn": 1, "pending": 1}, health=ONE)
 
 
-# --- what must be equal ----------------------------------------------------------------------------
+# --- what must be equal ---------------------------------------------------------------------------
 
 TELLING = Telling()
 SEQ, ACK_NUMBER = TELLING.client_isn + 1, TELLING.server_isn + 1

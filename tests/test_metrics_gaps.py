@@ -25,7 +25,7 @@ HELD = {**OPENED, "banners": 1, "bytes_in": 40}
 GAP = {"capture_gaps": 1, "gap_bytes": 20}
 
 
-# --- when a hole is judged -------------------------------------------------------------------------
+# --- when a hole is judged ------------------------------------------------------------------------
 
 
 def test_a_hole_that_is_never_acknowledged_is_network_loss() -> None:
@@ -81,7 +81,7 @@ def test_the_first_ack_counts_not_the_last() -> None:
     check(story, HELD, OPEN, {"acked_bytes": 60}, GAP, until_ms=1_040, finish=False)
 
 
-# --- what is judged --------------------------------------------------------------------------------
+# --- what is judged -------------------------------------------------------------------------------
 
 
 def test_the_acknowledged_part_of_a_hole_is_judged_by_itself() -> None:
@@ -143,7 +143,7 @@ def test_the_clients_gaps_count_as_well() -> None:
     check(story, OPENED, OPEN, counted, {"capture_gaps": 1, "gap_bytes": 20})
 
 
-# --- acknowledged bytes ----------------------------------------------------------------------------
+# --- acknowledged bytes ---------------------------------------------------------------------------
 
 
 def test_acknowledged_bytes_count_once_in_both_directions() -> None:
@@ -177,7 +177,7 @@ def test_an_ack_that_is_ignored_answers_no_timed_segment() -> None:
     check(story, OPENED, OPEN, counted)
 
 
-# --- sixteen ---------------------------------------------------------------------------------------
+# --- sixteen --------------------------------------------------------------------------------------
 
 
 def _holes(n: int) -> Story:
@@ -241,7 +241,7 @@ def test_every_direction_has_its_own_sixteen() -> None:
     check(story, OPENED, OPEN, counted)
 
 
-# --- mid-stream ------------------------------------------------------------------------------------
+# --- mid-stream -----------------------------------------------------------------------------------
 
 MID = {"midstream": 1}
 
@@ -290,7 +290,7 @@ def test_acks_before_a_direction_was_seen_are_judged_when_it_is() -> None:
     check(story, MID, OPEN, missed, until_ms=5_000)
 
 
-# --- fragments -------------------------------------------------------------------------------------
+# --- fragments ------------------------------------------------------------------------------------
 
 
 def _fragmented(story: Story, at_ms: float) -> Story:
@@ -323,7 +323,7 @@ def test_connections_with_fragments_are_exempt_from_then_on(before: bool) -> Non
     assert (row.count("capture_gaps"), row.count("gap_bytes")) == expected
 
 
-# --- suspect rows ----------------------------------------------------------------------------------
+# --- suspect rows ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("n_acked", "suspect"), [(20_000, False), (19_999, True)])

@@ -174,7 +174,7 @@ def test_of_synacks_with_two_isns_the_acknowledged_one_counts(
     check(story, counted, OPEN)
 
 
-# --- proof that a handshake completed --------------------------------------------------------------
+# --- proof that a handshake completed -------------------------------------------------------------
 
 
 def test_without_a_captured_synack_any_ack_of_the_client_proves() -> None:
@@ -264,7 +264,7 @@ def test_before_a_synack_an_ack_of_data_that_the_client_sent_proves() -> None:
     check(story, counted, OPEN, {"net_rtt": [10 * MS]})
 
 
-# --- latencies of the handshake --------------------------------------------------------------------
+# --- latencies of the handshake -------------------------------------------------------------------
 
 
 def test_the_latency_counts_from_the_first_syn_and_karn_forbids_the_round_trip() -> None:
@@ -290,7 +290,7 @@ def test_a_latency_of_zero_is_a_sample() -> None:
     check(story, {"syn": 1, "synack": 1, "est": 1}, OPEN, counted)
 
 
-# --- time-outs -------------------------------------------------------------------------------------
+# --- time-outs ------------------------------------------------------------------------------------
 
 TIMED_OUT = {"syn": 1, "timeouts": 1}
 

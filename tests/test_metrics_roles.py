@@ -19,7 +19,7 @@ def _talk(client_port: int, server_port: int) -> Story:
     return Story(client_port, server_port, client=CLIENT, server=SERVER)
 
 
-# --- mid-stream: who is the server? ----------------------------------------------------------------
+# --- mid-stream: who is the server? ---------------------------------------------------------------
 
 
 def test_the_sender_of_a_synack_is_the_server_whatever_the_ports() -> None:
@@ -68,7 +68,7 @@ def test_a_midstream_connection_counts_no_attempt() -> None:
     check(story, {SERVER: {**MID, **SENT_1, **counted, "net_rtt": [10 * MS]}})
 
 
-# --- a SYN/ACK that turns up later -----------------------------------------------------------------
+# --- a SYN/ACK that turns up later ----------------------------------------------------------------
 
 
 def test_a_late_synack_turns_the_roles_for_what_follows() -> None:
@@ -171,7 +171,7 @@ def test_a_syn_behind_a_midstream_connection_is_an_attempt() -> None:
     check(story, {SERVER: {"midstream": 1, "syn": 1, "pending": 1, "active": 1}})
 
 
-# --- rows ------------------------------------------------------------------------------------------
+# --- rows -----------------------------------------------------------------------------------------
 
 ROWS: tuple[tuple[str, list[str], str | None], ...] = (
     ("out", [], SERVER),

@@ -109,7 +109,7 @@ def test_application_data_behind_the_servers_answer_is_a_request() -> None:
     check(story, SAID_HELLO, OPEN, counted)
 
 
-# --- tls_latency -----------------------------------------------------------------------------------
+# --- tls_latency ----------------------------------------------------------------------------------
 
 
 def test_the_latency_counts_from_the_hellos_first_segment_to_the_last_of_the_handshake() -> None:
@@ -242,7 +242,7 @@ def test_a_plain_request_before_starttls_leaves_the_latency_alone() -> None:
     check(story, OPENED, OPEN, counted)
 
 
-# --- alerts ----------------------------------------------------------------------------------------
+# --- alerts ---------------------------------------------------------------------------------------
 
 ALERTS = (PLAIN_ALERT, ENCRYPTED_ALERT)
 

@@ -37,7 +37,7 @@ def _answered() -> Story:
     return _asked().back(150, 1, 11, R)
 
 
-# --- runs ------------------------------------------------------------------------------------------
+# --- runs -----------------------------------------------------------------------------------------
 
 
 def test_a_request_and_its_response() -> None:
@@ -112,7 +112,7 @@ def test_new_data_behind_old_in_one_segment_is_a_request() -> None:
     check(story, ANSWERED, OPEN, counted)
 
 
-# --- banners ---------------------------------------------------------------------------------------
+# --- banners --------------------------------------------------------------------------------------
 
 
 def test_what_the_server_says_first_is_a_banner() -> None:
@@ -148,7 +148,7 @@ def test_a_banner_needs_no_completed_handshake() -> None:
     check(story, {"syn": 1, "synack": 1, "syn_rtt": [10 * MS], "banners": 1, "bytes_in": 20}, OPEN)
 
 
-# --- response times --------------------------------------------------------------------------------
+# --- response times -------------------------------------------------------------------------------
 
 
 def test_a_retransmitted_request_keeps_its_first_time_and_is_slow_by_loss() -> None:
@@ -215,7 +215,7 @@ def test_a_response_at_once_takes_no_time() -> None:
     check(story, ASKED, OPEN, {**ANSWER, **counted})
 
 
-# --- response durations ----------------------------------------------------------------------------
+# --- response durations ---------------------------------------------------------------------------
 
 
 def test_the_duration_ends_with_the_responses_last_data() -> None:
@@ -247,7 +247,7 @@ def test_data_of_the_server_behind_its_fin_lengthens_nothing() -> None:
     check(story, ANSWERED, counted, {"rst_after_fin": 1})
 
 
-# --- net_rtt ---------------------------------------------------------------------------------------
+# --- net_rtt --------------------------------------------------------------------------------------
 
 
 def test_one_segment_is_timed_at_a_time() -> None:
@@ -316,7 +316,7 @@ def test_the_servers_data_is_never_timed() -> None:
     check(story, OPENED, OPEN, {"banners": 1, "bytes_in": 20, "acked_bytes": 20})
 
 
-# --- server_time -----------------------------------------------------------------------------------
+# --- server_time ----------------------------------------------------------------------------------
 
 
 def test_server_time_is_never_below_zero() -> None:
@@ -367,7 +367,7 @@ def test_without_a_floor_there_is_no_server_time() -> None:
     check(story, counted, OPEN, answer)
 
 
-# --- what the capture missed ------------------------------------------------------------------------
+# --- what the capture missed ----------------------------------------------------------------------
 
 
 def test_a_missed_request_segment_withholds_the_times() -> None:

@@ -13,7 +13,7 @@ from typing import NoReturn, TypeVar
 from trtop import __version__, values
 from trtop.reporters import Format
 from trtop_core.errors import TrtopError
-from trtop_core.records import Direction, GroupBy, Window
+from trtop_core.records import Direction, GroupBy
 from trtop_core.view import DEFAULT_PERCENTILE
 
 DESCRIPTION = """\
@@ -25,7 +25,8 @@ USAGE = "trtop [OPTION...] FILE...       (- reads standard input)"
 
 EPILOG = """\
 examples:
-  trtop incident.pcap                             what happened, by destination
+  trtop incident.pcap                             the screen: what happened, by destination
+  trtop --format table incident.pcap              the same, printed
   trtop --sort rtt --percentile 99 day-*.pcapng   the slowest first
   trtop --local 10.0.0.0/8 --group-by addr,port mirror.pcap.zst
   tcpdump -i eth0 -U -s 128 -w - tcp | trtop -    as packets arrive
@@ -170,9 +171,9 @@ def _add_showing(group: argparse._ArgumentGroup) -> None:
     add(
         "--window",
         type=_argument(values.window),
-        default=Window.ALL,
         metavar="10s|60s|5min|all",
-        help="only the last seconds of capture time (default: all)",
+        help="only the last seconds of capture time (default: all; "
+        "10s on the screen while packets arrive)",
     )
     add(
         "--percentile",
@@ -204,9 +205,8 @@ def _add_output(group: argparse._ArgumentGroup) -> None:
     add(
         "--format",
         type=_one_of({item.value: item for item in Format}),
-        default=Format.TABLE,
         metavar="|".join(item.value for item in Format),
-        help="(default: table)",
+        help="print a report (default: the interactive screen on a terminal, else table)",
     )
     add("--bins", action="store_true", help="raw sketch bins in json, for merging elsewhere")
     add(

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 from trtop.escape import escape
+from trtop.explore import can_explore, explore
 from trtop.options import parse
 from trtop.run import EXIT_SIGNALLED, run
 from trtop.surroundings import Surroundings
@@ -46,7 +47,8 @@ def _main(argv: Sequence[str]) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        return run(parse(argv), Surroundings())
+        options, around = parse(argv), Surroundings()
+        return explore(options, around) if can_explore(options, around) else run(options, around)
     except TrtopError as error:
         return _fail(str(error), error.exit_status)
     except KeyboardInterrupt:

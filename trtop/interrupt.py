@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM as a wish to end, not as a blow.
+"""Signals as a wish to end, not as a blow.
 
 The first signal is noted, so that what was measured can still be reported; the second one raises
 ``KeyboardInterrupt`` wherever the program is. The clock is passed in.
@@ -7,7 +7,7 @@ The first signal is noted, so that what was measured can still be reported; the 
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -20,12 +20,19 @@ class Interrupt:
     Args:
         monotonic_s: a clock in seconds.
         drain_s: how long to go on after the signal with packets that are already under way.
+        signals: which; SIGHUP stays ignored where it is (``nohup``).
 
     Attributes:
         signal: what arrived, None so far.
     """
 
-    def __init__(self, monotonic_s: Callable[[], float], drain_s: float) -> None:
+    def __init__(
+        self,
+        monotonic_s: Callable[[], float],
+        drain_s: float,
+        signals: Sequence[signal.Signals] = SIGNALS,
+    ) -> None:
+        self._signals = signals
         self.signal: signal.Signals | None = None
         self._monotonic_s = monotonic_s
         self._drain_s = drain_s
@@ -33,7 +40,9 @@ class Interrupt:
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Interrupt:
-        for number in SIGNALS:
+        for number in self._signals:
+            if number == signal.SIGHUP and signal.getsignal(number) == signal.SIG_IGN:
+                continue
             self._before[number] = signal.signal(number, self._note)
         return self
 

@@ -89,7 +89,13 @@ class Layout:
     placed: Sequence[Placed]
 
 
-def lay_out(rows: Sequence[QuickRow], name_width: int, width: int | None, lens: Lens) -> Layout:
+def lay_out(
+    rows: Sequence[QuickRow],
+    name_width: int,
+    width: int | None,
+    lens: Lens,
+    columns: Sequence[Column] = COLUMNS,
+) -> Layout:
     """Choose columns and widths.
 
     Args:
@@ -97,24 +103,27 @@ def lay_out(rows: Sequence[QuickRow], name_width: int, width: int | None, lens: 
         name_width: of the longest name.
         width: columns of the terminal; None shows everything in full.
         lens: how cells are looked at.
+        columns: what there is to choose from, in the order of the screen.
     """
 
     def fill(column: Column) -> Placed:
         return _filled(column, rows, lens)
 
     if width is None:
-        everything = [fill(column) for column in COLUMNS]
+        everything = [fill(column) for column in columns]
         for placed in everything:
             placed.width = placed.full_width
         return Layout(name_width, everything)
-    return _fitted(fill, name_width, width)
+    return _fitted(fill, name_width, width, columns)
 
 
-def _fitted(fill: Callable[[Column], Placed], longest_name: int, width: int) -> Layout:
+def _fitted(
+    fill: Callable[[Column], Placed], longest_name: int, width: int, columns: Sequence[Column]
+) -> Layout:
     room = max(1, width - MARK_WIDTH)
     name_width = min(longest_name, max(MIN_NAME_WIDTH, int(width * NAME_SHARE)), room)
     left = room - name_width
-    ranked = sorted(COLUMNS, key=lambda column: column.importance)
+    ranked = sorted(columns, key=lambda column: column.importance)
     chosen: list[Placed] = []
     for column in ranked[:N_CORE_COLUMNS]:
         if left <= column.floor:
@@ -141,7 +150,7 @@ def _fitted(fill: Callable[[Column], Placed], longest_name: int, width: int) -> 
     for placed in chosen:
         if placed.full_width - placed.width <= left:
             left -= _widen(placed, placed.full_width, left)
-    order = {column.key: i for i, column in enumerate(COLUMNS)}
+    order = {column.key: i for i, column in enumerate(columns)}
     return Layout(name_width, sorted(chosen, key=lambda placed: order[placed.column.key]))
 
 

@@ -44,6 +44,8 @@ class Options:
         width: columns of the table; None asks the terminal.
         with_progress: show progress on a terminal.
         thresholds: by column key, instead of the columns' own.
+        wants_screen: nothing was asked for that only a printed report has.
+        is_window_given: the window is the user's choice.
     """
 
     inputs: tuple[str, ...]
@@ -58,6 +60,8 @@ class Options:
     width: int | None = None
     with_progress: bool = True
     thresholds: dict[str, Threshold] = field(default_factory=dict)
+    wants_screen: bool = False
+    is_window_given: bool = False
 
 
 def parse(argv: Sequence[str]) -> Options:
@@ -73,7 +77,8 @@ def parse(argv: Sequence[str]) -> Options:
         raise UsageError(HINT)
     if inputs.count(STDIN) > 1:
         raise UsageError("standard input (-) can be read only once")
-    if given.bins and given.format not in (Format.JSON, Format.NDJSON):
+    report_format = given.format or Format.TABLE
+    if given.bins and report_format not in (Format.JSON, Format.NDJSON):
         raise UsageError("--bins goes with --format json or ndjson")
     if given.width is not None and given.width < MIN_WIDTH:
         raise UsageError(f"--width is at least {MIN_WIDTH} columns")
@@ -85,7 +90,7 @@ def parse(argv: Sequence[str]) -> Options:
         inputs=inputs,
         engine=engine,
         view=view,
-        report_format=given.format,
+        report_format=report_format,
         with_bins=given.bins,
         follow=given.follow,
         interval_s=given.interval,
@@ -94,6 +99,8 @@ def parse(argv: Sequence[str]) -> Options:
         width=given.width,
         with_progress=not given.no_progress,
         thresholds={key: limit for part in given.high for key, limit in part.items()},
+        wants_screen=all(asked is None for asked in (given.format, given.width, given.limit)),
+        is_window_given=given.window is not None,
     )
 
 
@@ -108,14 +115,14 @@ def _engine_config(given: argparse.Namespace) -> EngineConfig:
         direction=given.direction,
         group_by=given.group_by,
         decap=not given.no_decap,
-        windows=() if given.window is Window.ALL else (given.window,),
+        windows=() if given.window in (None, Window.ALL) else (given.window,),
         **chosen,
     )
 
 
 def _view(given: argparse.Namespace) -> View:
     return View(
-        window=given.window,
+        window=given.window or Window.ALL,
         group_by=given.group_by,
         sort=given.sort,
         descending=(given.sort not in values.ASCENDING) != given.reverse,

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
 
+from trtop.copies import JSON_SUFFIX, TABLE_SUFFIX, check_prefix, write_copies
 from trtop.display import Display, make_display
 from trtop.escape import escape
 from trtop.interrupt import Interrupt
@@ -37,9 +37,6 @@ DRAIN_S = 0.5
 
 SEED_BYTES = 16
 
-TABLE_SUFFIX = ".trtop"
-JSON_SUFFIX = ".json"
-
 
 def run(options: Options, around: Surroundings) -> int:
     """Measure and report.
@@ -52,7 +49,7 @@ def run(options: Options, around: Surroundings) -> int:
         KeyboardInterrupt: the user asked twice.
     """
     if options.out_prefix is not None:
-        _check_prefix(options.out_prefix)
+        check_prefix(options.out_prefix)
     live = is_live(options)
     engine = Engine(options.engine, os.urandom(SEED_BYTES))
     reporter = make_reporter(
@@ -68,17 +65,17 @@ def run(options: Options, around: Surroundings) -> int:
                 is_listening = False
             except TrtopError as error:  # raised after all that could be read
                 is_read = error.exit_status != EXIT_UNUSABLE
-        errors = _worth_telling(source.errors, live and interrupt.signal is not None)
+        errors = worth_telling(source.errors, live and interrupt.signal is not None)
         engine.finish()
         if is_read:
             snapshot = engine.snapshot(options.view)
             if options.out_prefix is not None:
-                _write_copies(snapshot, options)
+                copy_report(snapshot, options)
             if is_listening:
                 if isinstance(reporter, TableReporter):
                     reporter.style = around.table_style(options)
                 _report(reporter, snapshot)
-        _complain(errors, engine.unsupported_link_types, options, around)
+        complain(errors, engine.unsupported_link_types, options, around)
     if not is_read:
         return EXIT_UNUSABLE
     if interrupt.signal is not None and not live:
@@ -96,7 +93,7 @@ def _measure(engine: Engine, source: Source, display: Display, interrupt: Interr
         display.tick(engine, source)
 
 
-def _worth_telling(errors: Sequence[TrtopError], is_ended_by_user: bool) -> Sequence[TrtopError]:
+def worth_telling(errors: Sequence[TrtopError], is_ended_by_user: bool) -> Sequence[TrtopError]:
     """Ctrl-C ends the other side of a pipe too, maybe inside a packet: that is no error."""
     is_cut = bool(errors) and isinstance(errors[-1], DamagedCaptureError)
     return errors[:-1] if is_ended_by_user and is_cut else errors
@@ -109,7 +106,7 @@ def _report(reporter: Reporter, snapshot: Snapshot) -> None:
         return  # `trtop | head`: the reader has seen enough
 
 
-def _complain(
+def complain(
     errors: Sequence[TrtopError],
     link_types: dict[int, int],
     options: Options,
@@ -125,27 +122,18 @@ def _complain(
         around.stderr.write(f"trtop: {where}unsupported link type {name}: {amount} not decoded\n")
 
 
-def _check_prefix(prefix: str) -> None:
-    """Fail before the capture is read rather than after."""
-    folder = Path(prefix).parent
-    if not folder.is_dir() or not os.access(folder, os.W_OK):
-        raise TrtopError(f"--out {prefix}: {folder} is no folder that can be written to")
+def copy_report(snapshot: Snapshot, options: Options) -> None:
+    """The final report as files, each complete or absent.
 
-
-def _write_copies(snapshot: Snapshot, options: Options) -> None:
-    """The final report as files, each complete or absent."""
+    Raises:
+        TrtopError: one of them cannot be written.
+    """
     style = TableStyle(thresholds=options.thresholds)
-    for suffix in (TABLE_SUFFIX, JSON_SUFFIX):
-        path = f"{options.out_prefix}{suffix}"
-        part = f"{path}.part"
-        try:
-            with open(part, "w", encoding="utf-8") as stream:
-                reporter: Reporter = (
-                    TableReporter(stream, style)
-                    if suffix == TABLE_SUFFIX
-                    else JsonReporter(stream, options.with_bins)
-                )
-                reporter.report(snapshot)
-            os.replace(part, path)
-        except OSError as error:
-            raise TrtopError(f"{path}: cannot be written: {error.strerror}") from error
+    prefix = options.out_prefix or ""
+    write_copies(
+        prefix,
+        {
+            TABLE_SUFFIX: lambda stream: TableReporter(stream, style).report(snapshot),
+            JSON_SUFFIX: lambda stream: JsonReporter(stream, options.with_bins).report(snapshot),
+        },
+    )

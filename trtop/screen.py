@@ -12,7 +12,8 @@ from typing import TextIO
 
 import numpy as np
 
-from trtop.table import DIM, TableStyle, render
+from trtop.spans import Role
+from trtop.table import TableStyle, render
 from trtop_core.snapshot import Snapshot
 
 ENTER = "\x1b[?1049h\x1b[?25l"
@@ -59,7 +60,7 @@ class Screen:
         lines = fit_lines(snapshot, style, n_lines - 1)
         hint = HINT[: style.width or len(HINT)]
         body = "".join(f"{line}{CLEAR_TO_LINE_END}\r\n" for line in lines)
-        frame = HOME + body + style.paint(hint, DIM) + CLEAR_TO_LINE_END + CLEAR_BELOW
+        frame = HOME + body + style.paint(hint, Role.DIM) + CLEAR_TO_LINE_END + CLEAR_BELOW
         opening, self._is_entered = "" if self._is_entered else ENTER, True
         self._stream.write(opening + frame)
         self._stream.flush()

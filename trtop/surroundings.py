@@ -70,7 +70,7 @@ class Surroundings:
         return TableStyle(
             width=options.width or self._width(),
             color=self.has_color(options.color),
-            ascii_only=not _can_print(self.stdout, DRAWN),
+            ascii_only=not can_print(self.stdout, DRAWN),
             thresholds=options.thresholds,
         )
 
@@ -108,7 +108,8 @@ def _is_pipe(stream: TextIO) -> bool:
     return stat.S_ISFIFO(mode)
 
 
-def _can_print(stream: TextIO, text: str) -> bool:
+def can_print(stream: TextIO, text: str) -> bool:
+    """Whether a stream's encoding has these characters."""
     try:
         text.encode(stream.encoding or "ascii")
     except (UnicodeEncodeError, LookupError):

@@ -11,29 +11,21 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from trtop.columns import Group, Lens, Threshold
+from trtop.columns import Lens, Threshold
 from trtop.escape import display_width, escape, shorten
+from trtop.grid import HIGH_MARK, Grid
 from trtop.health import health_items, warnings
-from trtop.layout import MARK_WIDTH, Cell, Layout, Placed, lay_out
+from trtop.layout import Layout, lay_out
 from trtop.rows import QuickRow, quick_rows, quick_totals
-from trtop.units import fitting
+from trtop.spans import Role, Span, line_of, painted
 from trtop_core.snapshot import Snapshot
 
 HEADING = "destination"
-
-HIGH_MARK = "!"
-SUSPECT_MARK = "?"
 
 ITEM_GAP = "  "
 
 HIGH_LEGEND = "! beyond the column's threshold"
 SUSPECT_LEGEND = "? the capture missed part of it: counters are lower bounds"
-
-BOLD = "1"
-DIM = "2"
-HIGH = "1;31"
-WARNING = "1;33"
-SORTED = "1;4"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,30 +44,47 @@ class TableStyle:
     ascii_only: bool = False
     thresholds: Mapping[str, Threshold] = field(default_factory=dict)
 
-    def paint(self, text: str, sgr: str) -> str:
-        """The text in a colour or weight, where there is colour."""
-        return f"\x1b[{sgr}m{text}\x1b[0m" if self.color and text else text
+    def paint(self, text: str, role: Role) -> str:
+        """The text in its role, where there is colour."""
+        return painted(line_of(Span(text, role)), self.color)
+
+    def lens(self, percentile: float) -> Lens:
+        """How cells are looked at."""
+        return Lens(
+            percentile=percentile,
+            micro="u" if self.ascii_only else "µ",
+            thresholds=self.thresholds,
+            mark_width=0 if self.color else len(HIGH_MARK),
+        )
 
 
-def render(snapshot: Snapshot, style: TableStyle) -> Iterator[str]:
-    """The whole report, line by line, without line ends."""
+def render(
+    snapshot: Snapshot, style: TableStyle, row_names: Sequence[str] | None = None
+) -> Iterator[str]:
+    """The whole report, line by line, without line ends.
+
+    Args:
+        snapshot: what it shows.
+        style: how it is drawn.
+        row_names: what rows are called, not escaped; None: as their addresses.
+    """
     rows = [quick_totals(snapshot), *quick_rows(snapshot)]
-    names = [escape(row.name, style.ascii_only) for row in rows]
-    lens = Lens(
-        percentile=snapshot.view.percentile,
-        micro="u" if style.ascii_only else "µ",
-        thresholds=style.thresholds,
-        mark_width=0 if style.color else len(HIGH_MARK),
-    )
+    called = [row.name for row in rows] if row_names is None else [rows[0].name, *row_names]
+    names = [escape(name, style.ascii_only) for name in called]
+    lens = style.lens(snapshot.view.percentile)
     longest_name = max(len(HEADING), *(display_width(name) for name in names))
     layout = lay_out(rows, longest_name, style.width, lens)
+    grid = Grid(layout, HEADING, style.ascii_only)
 
     yield from _health_lines(snapshot, style, lens)
     yield ""
-    yield from _heading_lines(snapshot, layout, style)
+    if layout.placed:
+        yield painted(grid.group_line(), style.color)
+    yield painted(grid.heading_line(snapshot.view.sort), style.color)
     for i, (row, name) in enumerate(zip(rows, names, strict=True)):
         cells = [placed.cells[i] for placed in layout.placed]
-        yield _row_line(row, _name_cell(name, layout, style, is_bold=i == 0), cells, layout, style)
+        role = Role.BOLD if i == 0 else Role.PLAIN
+        yield painted(grid.row_line(name, cells, row.suspect, role), style.color)
     yield from _foot_lines(snapshot, rows, layout, style)
 
 
@@ -92,58 +101,7 @@ def _health_lines(snapshot: Snapshot, style: TableStyle, lens: Lens) -> Iterator
     yield _cut(line, style)
     for warning in warnings(snapshot):
         for line in _wrapped(f"{HIGH_MARK} {warning}", style, indent="  "):
-            yield style.paint(line, WARNING)
-
-
-def _heading_lines(snapshot: Snapshot, layout: Layout, style: TableStyle) -> Iterator[str]:
-    margin = " " * (MARK_WIDTH + layout.name_width)
-    rule = "-" if style.ascii_only else "─"
-    groups: dict[Group, int] = {}
-    for placed in layout.placed:
-        group = placed.column.group
-        groups[group] = groups.get(group, -1) + placed.width + 1
-    spans = []
-    for group, width in groups.items():
-        title = fitting(group.value, width)[:width]
-        spans.append(title if len(title) >= width - 1 else f"{title} ".ljust(width, rule))
-        spans[-1] = spans[-1].ljust(width)
-    if spans:
-        yield margin + " " + style.paint(" ".join(spans).rstrip(), DIM)
-
-    line = " " * MARK_WIDTH + _name_cell(HEADING, layout, style)
-    for placed in layout.placed:
-        text = fitting(placed.column.headings, placed.width)
-        is_sorted = placed.column.key == snapshot.view.sort
-        painted = style.paint(text, SORTED if is_sorted else BOLD)
-        line += " " * (1 + placed.width - len(text)) + painted
-    yield line
-
-
-def _row_line(
-    row: QuickRow, name_cell: str, cells: Sequence[Cell], layout: Layout, style: TableStyle
-) -> str:
-    mark = style.paint(SUSPECT_MARK, WARNING) if row.suspect else " " * MARK_WIDTH
-    line = mark + name_cell
-    for placed, cell in zip(layout.placed, cells, strict=True):
-        line += _number_cell(cell, placed, style)
-    return line
-
-
-def _name_cell(name: str, layout: Layout, style: TableStyle, is_bold: bool = False) -> str:
-    shown = shorten(name, layout.name_width, style.ascii_only)
-    padding = " " * (layout.name_width - display_width(shown))
-    return (style.paint(shown, BOLD) if is_bold else shown) + padding
-
-
-def _number_cell(cell: Cell, placed: Placed, style: TableStyle) -> str:
-    """The space before a column, and its number; the space has room for a mark."""
-    text = fitting(cell.forms, placed.width - cell.is_high * placed.mark_width)
-    gap = " " * (1 + placed.width - len(text))
-    if not cell.is_high:
-        return gap + text
-    if style.color:
-        return gap + style.paint(text, HIGH)
-    return gap[:-1] + HIGH_MARK + text
+            yield style.paint(line, Role.WARNING)
 
 
 def _foot_lines(

@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 PAGES_PER_SKETCH: int
 MAX_DESTINATIONS_LIMIT: int
+BINS_IN_PAGE: int
 
 _Arrays = tuple[npt.NDArray[Any], npt.NDArray[np.uint32], npt.NDArray[np.uint64]]
 
@@ -20,4 +21,7 @@ class SketchStore:
     def export_window(
         self, n_destinations: int, level: int, first_slot: int, first_epoch: int
     ) -> _Arrays: ...
+    def saved_pages(
+        self, level: int, first_slot: int, pages: npt.NDArray[np.intp]
+    ) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32], npt.NDArray[np.uint64]]: ...
     def first_slot(self, level: int) -> int: ...

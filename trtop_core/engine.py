@@ -18,8 +18,10 @@ from trtop_core._sketch import MAX_DESTINATIONS_LIMIT
 from trtop_core._state import NETWORK, State
 from trtop_core._window import EPOCH_NS, LEVELS
 from trtop_core.batch import CaptureCounters, PacketBatch
+from trtop_core.closeup import close_up
 from trtop_core.config import EngineConfig
-from trtop_core.export import SketchState, pick_rows
+from trtop_core.detail import Detail, DetailView
+from trtop_core.export import Exported, SketchState, pick_rows
 from trtop_core.records import UNDECODED, GroupBy, Verdict, Window
 from trtop_core.snapshot import Health, Snapshot
 from trtop_core.view import View
@@ -115,36 +117,52 @@ class Engine:
         Raises:
             ValueError: the view asks for a window that is not kept, or for a finer grouping.
         """
-        if view.window is not Window.ALL and view.window not in self._windows:
-            raise ValueError(f"the window of {int(view.window)} s is not kept")
-        if view.group_by is GroupBy.ADDR_PORT and self._config.group_by is GroupBy.ADDR:
-            raise ValueError("rows are kept by address only")
-        self._flows.settle()
-        clock = self._flows.clock
-        clock_ns, first_ns = clock or (None, None)
-        span_ns = 0 if clock is None else clock[0] - clock[1]
-        level: int | None = None
-        if view.window is Window.ALL or clock is None:
-            keys, counters = self._state.destinations.export()
-            state = SketchState(*self._state.sketches.export(len(keys)))
-        else:
-            level = next(i for i, spec in enumerate(LEVELS) if spec[0] == int(view.window))
-            keys, counters, state, first_epoch = self._window(level)
-            span_ns = clock[0] - max(clock[1], first_epoch * EPOCH_NS)
+        exported = self._export(view.window, view.group_by)
+        clock_ns, first_ns = self._flows.clock or (None, None)
         regroup = view.group_by is not self._config.group_by
-        table, total, n_destinations = pick_rows(keys, counters, state, view, regroup)
+        table, total, n_destinations = pick_rows(
+            exported.keys, exported.counters, exported.state, view, regroup
+        )
         health = self._health(None)
         return Snapshot(
             view=view,
             clock_ns=clock_ns,
             first_ns=first_ns,
-            span_ns=span_ns,
+            span_ns=exported.span_ns,
             table=table,
             total=total,
             n_destinations=n_destinations,
             health=health,
-            window_health=health if level is None else self._health(level),
+            window_health=health if exported.level is None else self._health(exported.level),
         )
+
+    def detail(self, view: DetailView) -> Detail:
+        """What is known of one destination at this moment of capture time.
+
+        Raises:
+            ValueError: as ``snapshot``.
+        """
+        exported = self._export(view.window, view.group_by)
+        levels = {spec[0]: i for i, spec in enumerate(LEVELS) if Window(spec[0]) in self._windows}
+        return close_up(self._state, self._flows.clock, exported, view, levels)
+
+    def _export(self, window: Window, group_by: GroupBy) -> Exported:
+        """Every row of a window, settled."""
+        if window is not Window.ALL and window not in self._windows:
+            raise ValueError(f"the window of {int(window)} s is not kept")
+        if group_by is GroupBy.ADDR_PORT and self._config.group_by is GroupBy.ADDR:
+            raise ValueError("rows are kept by address only")
+        self._flows.settle()
+        clock = self._flows.clock
+        if window is Window.ALL or clock is None:
+            keys, counters = self._state.destinations.export()
+            state = SketchState(*self._state.sketches.export(len(keys)))
+            span_ns = 0 if clock is None else clock[0] - clock[1]
+            return Exported(keys, counters, state, span_ns, None)
+        level = next(i for i, spec in enumerate(LEVELS) if spec[0] == int(window))
+        keys, counters, state, first_epoch = self._window(level)
+        span_ns = clock[0] - max(clock[1], first_epoch * EPOCH_NS)
+        return Exported(keys, counters, state, span_ns, level)
 
     def _window(self, level: int) -> tuple[npt.NDArray[Any], npt.NDArray[Any], SketchState, int]:
         """Keys, counters and sketches of a window, and the epoch at which it begins."""

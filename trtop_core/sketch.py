@@ -38,6 +38,9 @@ N_BINS = math.ceil(math.log(MAX_VALUE / MIN_VALUE) / math.log(GAMMA)) + 1
 UPPER = np.array([min(int(MIN_VALUE * GAMMA**i), MAX_VALUE) for i in range(N_BINS)], np.int64)
 """Bin i holds the values above UPPER[i-1] and up to UPPER[i]."""
 
+HALF = np.uint64(32)
+LOW_32 = np.uint64(0xFFFF_FFFF)
+
 _LOWER = np.concatenate([[MIN_VALUE], UPPER[:-1] + 1])
 MIDDLE = np.rint(2.0 * _LOWER * UPPER / (_LOWER + UPPER)).astype(np.int64)
 """What a bin's values are reported as: within 1 % of the least and of the greatest of them."""
@@ -171,9 +174,7 @@ def merge_stats(
     used = np.flatnonzero(stats["count"] > 0)
     source, groups = stats[used], labels[used]
     np.add.at(merged["count"], groups, source["count"])
-    for i, total in enumerate(_exact_sums(source, groups, n_groups)):
-        merged["sum_lo"][i] = total & (2**64 - 1)
-        merged["sum_hi"][i] = total >> 64
+    _add_sums(merged, source, groups)
     merged["min"] = np.iinfo(np.int64).max
     merged["max"] = np.iinfo(np.int64).min
     np.minimum.at(merged["min"], groups, source["min"])
@@ -183,13 +184,17 @@ def merge_stats(
     return merged
 
 
-def _exact_sums(stats: npt.NDArray[Any], groups: npt.NDArray[np.intp], n_groups: int) -> list[int]:
-    """Sums per group in 32-bit parts, whose totals stay below 64 bits, put together in Python."""
-    low = stats["sum_lo"]
-    parts = np.zeros((3, n_groups), np.uint64)
-    for part, values in zip(parts, (low & 0xFFFF_FFFF, low >> 32, stats["sum_hi"]), strict=True):
-        np.add.at(part, groups, values)
-    return [lo + (mid << 32) + (hi << 64) for lo, mid, hi in zip(*parts.tolist(), strict=True)]
+def _add_sums(
+    merged: npt.NDArray[Any], source: npt.NDArray[Any], groups: npt.NDArray[np.intp]
+) -> None:
+    """Add up 128-bit sums per group, in parts of 32 bits whose sums do not overflow 64."""
+    low, high = np.zeros(len(merged), np.uint64), np.zeros(len(merged), np.uint64)
+    np.add.at(low, groups, source["sum_lo"] & LOW_32)
+    np.add.at(high, groups, source["sum_lo"] >> HALF)
+    np.add.at(merged["sum_hi"], groups, source["sum_hi"])
+    high += low >> HALF
+    merged["sum_lo"] = (high << HALF) | (low & LOW_32)
+    merged["sum_hi"] += high >> HALF
 
 
 def concatenate(columns: Sequence[SketchColumn]) -> SketchColumn:

@@ -156,13 +156,19 @@ class Table:
             keys["port"] = 0
             keys["kind"][keys["kind"] == DestinationKind.ADDR_PORT] = DestinationKind.ADDR
         unique, labels = np.unique(keys, return_inverse=True)
-        return self._merged(unique, labels.reshape(-1))
+        return self.merged(unique, labels.reshape(-1))
 
     def total(self) -> Table:
         """One row that is the union of all."""
-        return self._merged(np.zeros(1, DESTINATION_KEY), np.zeros(len(self), np.intp))
+        return self.merged(np.zeros(1, DESTINATION_KEY), np.zeros(len(self), np.intp))
 
-    def _merged(self, keys: npt.NDArray[Any], labels: npt.NDArray[np.intp]) -> Table:
+    def merged(self, keys: npt.NDArray[Any], labels: npt.NDArray[np.intp]) -> Table:
+        """Rows with equal labels merged into one.
+
+        Args:
+            keys: shape (n_groups,): what the rows of the result stand for.
+            labels: shape (n,), each within 0 … n_groups - 1.
+        """
         counters = np.zeros(len(keys), COUNTER_ROW)
         for name in COUNTERS + GAUGES:
             np.add.at(counters[name], labels, self.counters[name])

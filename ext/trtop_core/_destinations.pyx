@@ -71,12 +71,21 @@ cdef class DestinationTable:
         items, _, raw = self.log.earliest(level, first_slot)
         shown = items < len(rows)
         items = items[shown]
-        before = raw[shown].copy().view(COUNTER_ROW).reshape(-1)
-        for name in COUNTER_ROW.names:
-            now[name][items] -= before[name]
+        # All fields are equally wide: rows of words subtract at once.
+        fields = now.view(np.uint64).reshape(len(now), len(COUNTER_ROW.names))
+        fields[items] -= raw[shown].view(np.uint64)
         for gauge in ("pending", "active"):
             now[gauge] = rows[gauge]
         return keys, now
+
+    def saved(self, int level, first_slot, rows):
+        """Some rows as they were before their first change in each slot of a window.
+
+        Returns:
+            Row numbers and slots, shape (n,), uint32; counters, shape (n,).
+        """
+        items, slots, raw = self.log.records_of(level, first_slot, rows)
+        return items, slots, raw.view(COUNTER_ROW).reshape(-1)
 
     def first_slot(self, int level):
         """The earliest slot that is wholly known."""

@@ -152,7 +152,7 @@ cdef class Flows:
             return now
         _, _, raw = state.health_log.earliest(level, state.health_log.first_slot(level))
         if len(raw):
-            before = raw.copy().view(HEALTH).reshape(-1)[0]
+            before = raw.view(HEALTH).reshape(-1)[0]
             for name in HEALTH.names:
                 now[name] -= before[name]
         return now

@@ -111,8 +111,11 @@ cdef int step_ethertype(cursor_t* at) noexcept nogil:
 
 cdef int step_ppp(cursor_t* at) noexcept nogil:
     cdef uint32_t protocol
-    if has(at, 2) and at.bytes[at.pos] == 0xFF and at.bytes[at.pos + 1] == 0x03:
-        at.pos += 2  # address and control (RFC 1662 §3.1)
+    if has(at, 1) and at.bytes[at.pos] == 0xFF:  # address and control (RFC 1662 §3.1)
+        if not has(at, 2):
+            return TRUNCATED
+        if at.bytes[at.pos + 1] == 0x03:
+            at.pos += 2
     if not has(at, 1):
         return TRUNCATED
     protocol = at.bytes[at.pos]

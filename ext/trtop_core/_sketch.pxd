@@ -46,6 +46,7 @@ cdef class SketchStore:
     cdef WindowLog pages_log
     cdef readonly uint64_t n_unbinned
 
+    cdef tuple window_pages(self, int level, first_slot, first_epoch)
     cdef void add(self, uint32_t destination, int sketch, int64_t value) noexcept nogil
     cdef void flush(self) noexcept nogil
     cdef uint32_t find_page(self, uint32_t key, uint32_t slot) noexcept nogil

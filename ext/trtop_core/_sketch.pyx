@@ -6,7 +6,7 @@ table entries, pages and stats overlap. The order of samples does not matter to 
 """
 
 cimport cython
-from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 import numpy as np
 
@@ -131,7 +131,7 @@ cdef class SketchStore:
             first_slot: the slot, in slots of that window.
             first_epoch: the epoch at which it began.
         """
-        stats, keys, pages = self.export(n_destinations)
+        stats, _, _ = self.export(n_destinations)
         now = np.zeros(len(stats), SKETCH_STATS)
         extremes = np.asarray(self.extremes)[: len(stats)]
         epochs = np.asarray(self.stats_log.epochs)[: len(stats)]
@@ -141,13 +141,40 @@ cdef class SketchStore:
         now["max"][written] = extremes["max"][written, level]
         subtract_earliest_stats(self.stats_log, level, first_slot, now)
         merge_extremes(self.stats_log, level, first_slot, first_epoch, now)
-        page_epochs = np.asarray(self.pages_log.epochs)[: len(pages)]
-        pages_written = np.flatnonzero(page_epochs > first_epoch)
-        changed = pages[pages_written]
-        items, _, before = self.pages_log.earliest(level, first_slot)
-        at = np.searchsorted(pages_written, items)
-        changed[at] -= before.copy().view(np.uint64).reshape(-1, BINS_PER_PAGE)
-        return now, keys[pages_written], changed
+        return now, *self.window_pages(level, first_slot, first_epoch)
+
+    cdef tuple window_pages(self, int level, first_slot, first_epoch):
+        """Keys of the pages that a window changed, and what it added to them."""
+        cdef WindowLog log = self.pages_log
+        cdef Py_ssize_t n_pages = self.n_pages
+        cdef Py_ssize_t item
+        cdef int i
+        cdef const page_t* before
+        written = np.flatnonzero(np.asarray(log.epochs)[:n_pages] > first_epoch)
+        keys = np.asarray(self.page_keys)[written]
+        changed = np.asarray(self.pages)[:n_pages].take(written)
+        items, _, rows = log.earliest(level, first_slot)
+        places = np.zeros(n_pages, np.uint32)
+        places[written] = np.arange(len(written), dtype=np.uint32)
+        cdef page_t[::1] now = changed
+        cdef const uint32_t[::1] place_of = places
+        cdef const uint32_t[::1] saved = items
+        cdef const uint8_t[:, ::1] saved_rows = rows
+        with nogil:
+            for item in range(saved.shape[0]):
+                before = <const page_t*>&saved_rows[item, 0]
+                for i in range(BINS_PER_PAGE):
+                    now[place_of[saved[item]]].counts[i] -= before.counts[i]
+        return keys, changed["counts"]
+
+    def saved_pages(self, int level, first_slot, pages):
+        """Some pages as they were before their first change in each slot of a window.
+
+        Returns:
+            Page numbers and slots, shape (n,), uint32; bins, shape (n, BINS_PER_PAGE), uint64.
+        """
+        items, slots, raw = self.pages_log.records_of(level, first_slot, pages)
+        return items, slots, raw.view(np.uint64).reshape(-1, BINS_PER_PAGE)
 
     def first_slot(self, int level):
         """The earliest slot that is wholly known."""
@@ -280,7 +307,7 @@ def subtract_earliest_stats(WindowLog log, int level, first_slot, now):
     items, _, raw = log.earliest(level, first_slot)
     shown = items < len(now)
     items = items[shown]
-    before = raw[shown].copy().view(SKETCH_STATS).reshape(-1)
+    before = raw[shown].view(SKETCH_STATS).reshape(-1)
     low = now["sum_lo"][items]
     borrow = low < before["sum_lo"]
     now["sum_lo"][items] = low - before["sum_lo"]
@@ -291,7 +318,7 @@ def subtract_earliest_stats(WindowLog log, int level, first_slot, now):
 def merge_extremes(WindowLog log, int level, first_slot, first_epoch, now):
     """Widen each sketch's least and greatest by those of the window's earlier slots."""
     items, epochs, raw = log.all_records(level, first_slot)
-    rows = raw.copy().view(SKETCH_STATS).reshape(-1)
+    rows = raw.view(SKETCH_STATS).reshape(-1)
     inside = (epochs > first_epoch) & (items < len(now))
     np.minimum.at(now["min"], items[inside], rows["min"][inside])
     np.maximum.at(now["max"], items[inside], rows["max"][inside])

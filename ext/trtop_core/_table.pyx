@@ -11,7 +11,23 @@ from libc.string cimport memcmp, memcpy, memset
 
 import numpy as np
 
-from trtop_core._connection cimport S_ALIVE, S_IN_WHEEL, connection_t
+from trtop_core._connection cimport (
+    S_ALIVE,
+    S_ATTEMPT,
+    S_CLIENT_IS_HIGH,
+    S_CLOSED,
+    S_EST,
+    S_FIN,
+    S_IDLE,
+    S_IN_WHEEL,
+    S_RST,
+    S_UNANSWERED,
+    S_WAITING,
+    T_ANSWERED,
+    T_HANDSHAKE,
+    T_OPEN,
+    connection_t,
+)
 from trtop_core._destinations cimport N_HASH_KEYS
 from trtop_core._records cimport floor_div
 
@@ -79,6 +95,22 @@ CONNECTION = np.dtype(
         ("_pad_wheel", "<u4", 3),
     ]
 )
+STATE_BITS = {
+    "client_is_high": S_CLIENT_IS_HIGH,
+    "attempt": S_ATTEMPT,
+    "est": S_EST,
+    "waiting": S_WAITING,
+    "unanswered": S_UNANSWERED,
+    "rst": S_RST,
+    "fin": S_FIN,
+    "closed": S_CLOSED,
+    "idle": S_IDLE,
+}
+"""Bits of ``state``, for those who read copies of connections."""
+
+TURN_BITS = {"open": T_OPEN, "handshake": T_HANDSHAKE, "answered": T_ANSWERED}
+"""Bits of ``turn``, likewise."""
+
 ENTRY = np.dtype([("hash", "<u4"), ("connection", "<u4")])
 
 FIRST_ENTRIES = 1 << 12
@@ -116,6 +148,13 @@ cdef class ConnectionTable:
         self.n_candidates = 0
         self.next_candidate = 0
         self.tick = 0
+
+    def of_destinations(self, rows):
+        """Copies of the connections that count in some rows, shape (n,), dtype ``CONNECTION``."""
+        connections = np.asarray(self.connections)[: self.n_used]
+        is_theirs = np.isin(connections["destination"], rows)
+        is_theirs &= (connections["state"] & <int>S_ALIVE) != 0
+        return connections[is_theirs]
 
     cdef uint32_t find(self, const endpoints_t* ends, uint32_t hash_) noexcept nogil:
         """The connection of a 4-tuple, or ``NONE``."""

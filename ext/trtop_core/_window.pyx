@@ -72,40 +72,77 @@ cdef class WindowLog:
         """Rows as they were before their first change since the start of a slot.
 
         Returns:
-            As ``all_records``, each item once.
+            Item numbers, each once, shape (n,), uint32; the epoch of the write before each copy
+            plus one (0: there was none), shape (n,), uint32; rows, shape (n, row_bytes), uint8.
         """
-        items, epochs, rows = self.all_records(level, first_slot)
-        items, first = np.unique(items, return_index=True)
-        return items, epochs[first], rows[first]
+        items, epochs, _, rows = self.records(
+            level, first_slot, np.zeros(len(self.epochs), np.uint8), True
+        )
+        return items, epochs, rows
 
     def all_records(self, int level, first_slot):
-        """Every copy since the start of a slot, the oldest first.
+        """Every copy since the start of a slot, the oldest first; as ``earliest``."""
+        items, epochs, _, rows = self.records(
+            level, first_slot, np.zeros(len(self.epochs), np.uint8), False
+        )
+        return items, epochs, rows
+
+    def records_of(self, int level, first_slot, wanted):
+        """Every copy of some items since the start of a slot, the oldest first.
 
         Args:
             level: which window.
             first_slot: slots before this one do not count.
+            wanted: item numbers.
 
         Returns:
-            Item numbers, shape (n,); the epoch of the write before each copy plus one (0: there
-            was none), shape (n,); rows, shape (n, row_bytes), uint8.
+            Item numbers and the slots they were saved in, shape (n,), uint32; rows as they were
+            before their first change in that slot, shape (n, row_bytes), uint8.
+        """
+        left_out = np.ones(len(self.epochs), np.uint8)
+        left_out[wanted] = 0
+        items, _, slots, rows = self.records(level, first_slot, left_out, False)
+        return items, slots, rows
+
+    cdef tuple records(self, int level, first_slot, uint8_t[::1] left_out, bint once):
+        """Copies since the start of a slot: items, epochs before, slots, rows.
+
+        Args:
+            level: which window.
+            first_slot: slots before this one do not count.
+            left_out: IN shape (n_items,): 1 for items that are not wanted. OUT changed.
+            once: only the first copy of each item.
         """
         cdef ring_t* ring = &self.rings[level]
-        cdef uint64_t at
         cdef Py_ssize_t n = 0
         cdef Py_ssize_t n_records = <Py_ssize_t>(ring.head - ring.tail)
-        raw = np.zeros((n_records, self.record_bytes), np.uint8)
-        cdef uint8_t[:, ::1] out = raw
-        for at in range(ring.tail, ring.head):
-            memcpy(
-                &out[n, 0],
-                ring.records + (at & (ring.capacity - 1)) * self.record_bytes,
-                self.record_bytes,
-            )
-            n += 1
-        header = raw[:, :12].copy().view(np.uint32)
-        kept = np.flatnonzero(header[:, 2] >= first_slot)
-        rows = raw[kept, HEADER_BYTES:HEADER_BYTES + self.row_bytes]
-        return header[kept, 0], header[kept, 1], rows
+        cdef Py_ssize_t row_bytes = self.row_bytes
+        cdef int64_t first = first_slot
+        cdef uint64_t at
+        cdef const uint8_t* record
+        cdef const uint32_t* header
+        items = np.empty(n_records, np.uint32)
+        epochs = np.empty(n_records, np.uint32)
+        slots = np.empty(n_records, np.uint32)
+        rows = np.empty((n_records, row_bytes), np.uint8)
+        cdef uint32_t[::1] item_out = items
+        cdef uint32_t[::1] epoch_out = epochs
+        cdef uint32_t[::1] slot_out = slots
+        cdef uint8_t[:, ::1] row_out = rows
+        with nogil:
+            for at in range(ring.tail, ring.head):
+                record = ring.records + (at & (ring.capacity - 1)) * self.record_bytes
+                header = <const uint32_t*>record
+                if left_out[header[0]] or <int64_t>header[2] < first:
+                    continue
+                if once:
+                    left_out[header[0]] = 1
+                item_out[n] = header[0]
+                epoch_out[n] = header[1]
+                slot_out[n] = header[2]
+                memcpy(&row_out[n, 0], record + HEADER_BYTES, row_bytes)
+                n += 1
+        return items[:n], epochs[:n], slots[:n], rows[:n]
 
     cdef bint is_due(self, uint32_t item) noexcept nogil:
         """Whether this is the item's first write in this epoch."""

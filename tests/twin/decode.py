@@ -229,6 +229,8 @@ def _mpls(data: bytes, wire_len: int, context: _Context) -> Decoded:
 
 def _ppp(data: bytes, wire_len: int, context: _Context) -> Decoded:
     at = 0
+    if data == b"\xff":
+        return Undecoded.TRUNCATED
     if data[:2] == b"\xff\x03":  # address and control, RFC 1662 §3.1
         at = 2
     if len(data) > at and data[at] & 1:  # protocol field compression, RFC 1661 §6.5

@@ -73,10 +73,11 @@ def file_error(path: str, error: OSError) -> TrtopError:
     return TrtopError(f"{name_of(path)}: {reason}")
 
 
-def size_of(path: str) -> int | None:
+def size_of(path: str, stdin_fd: int | None = None) -> int | None:
     """Bytes of a regular file; None for anything else or nothing."""
+    fd = STDIN_FD if stdin_fd is None else stdin_fd
     try:
-        status = os.fstat(STDIN_FD) if path == STDIN else os.stat(path)
+        status = os.fstat(fd) if path == STDIN else os.stat(path)
     except OSError:
         return None
     return status.st_size if stat.S_ISREG(status.st_mode) else None
@@ -89,6 +90,7 @@ class RawFile:
         path: ``-`` is standard input, which stays open.
         poll_s: how long ``read`` may wait for a pipe.
         opener: takes a path and flags, gives a descriptor.
+        stdin_fd: where standard input is, if it was moved.
 
     Attributes:
         is_regular: a file on a disk; anything else is read as a pipe.
@@ -98,13 +100,20 @@ class RawFile:
         TrtopError: it cannot be opened.
     """
 
-    def __init__(self, path: str, poll_s: float, opener: Opener = os.open) -> None:
+    def __init__(
+        self,
+        path: str,
+        poll_s: float,
+        stdin_fd: int | None = None,
+        opener: Opener = os.open,
+    ) -> None:
+        self._stdin_fd = STDIN_FD if stdin_fd is None else stdin_fd
         self.path = path
         self.position = 0
         try:
             # Not blocking: opening a FIFO must not wait for its writer.
             flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
-            self._fd = STDIN_FD if path == STDIN else opener(path, flags)
+            self._fd = self._stdin_fd if path == STDIN else opener(path, flags)
             status = os.fstat(self._fd)
         except OSError as error:
             raise file_error(path, error) from error
@@ -134,7 +143,7 @@ class RawFile:
 
     def close(self) -> None:
         """Close it, unless it is standard input."""
-        if self._fd not in (STDIN_FD, -1):
+        if self._fd not in (self._stdin_fd, -1):
             os.close(self._fd)
         self._fd = -1
 

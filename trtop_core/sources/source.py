@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass
 from types import TracebackType
 
 import numpy as np
@@ -42,6 +43,7 @@ def open_capture(
     poll_s: float = POLL_S,
     wait: Callable[[float], None] = time.sleep,
     opener: Opener = os.open,
+    stdin_fd: int | None = None,
 ) -> Source:
     """Open captures to be read one after the other, as a rotated set is.
 
@@ -54,6 +56,8 @@ def open_capture(
         poll_s: how often a source that has nothing gives ``IDLE``.
         wait: takes seconds; replaced in tests.
         opener: takes a path and flags, gives a descriptor: for files that were opened before.
+        wait: takes seconds; replaced where waiting is somebody else's.
+        stdin_fd: where standard input is, if it was moved.
 
     Raises:
         TrtopError: one of the files does not exist, is a directory, or may not be read.
@@ -65,7 +69,22 @@ def open_capture(
     names = [os.fspath(path) for path in listed]
     for name in names[:-1] if follow and not os.path.exists(names[-1]) else names:
         check_path(name)
-    return Source(names, follow, poll_s, wait, opener)
+    return Source(names, follow, Waiting(poll_s, wait, stdin_fd), opener)
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """How a source waits, and for what.
+
+    Attributes:
+        poll_s: how often one that has nothing gives ``IDLE``.
+        wait: takes seconds.
+        stdin_fd: where standard input is, if it was moved.
+    """
+
+    poll_s: float
+    wait: Callable[[float], None]
+    stdin_fd: int | None
 
 
 class Source:
@@ -84,14 +103,9 @@ class Source:
     """
 
     def __init__(
-        self,
-        paths: Sequence[str],
-        follow: bool,
-        poll_s: float,
-        wait: Callable[[float], None],
-        opener: Opener,
+        self, paths: Sequence[str], follow: bool, waiting: Waiting, opener: Opener
     ) -> None:
-        sizes = [size_of(path) for path in paths]
+        sizes = [size_of(path, waiting.stdin_fd) for path in paths]
         known = [size for size in sizes if size is not None]
         self.bytes_total = None if follow or len(known) < len(sizes) else sum(known)
         self.bytes_read = 0
@@ -99,9 +113,10 @@ class Source:
         self.errors: list[TrtopError] = []
         self._paths = list(paths)
         self._follow = follow
-        self._poll_s = poll_s
-        self._wait = wait
         self._opener = opener
+        self._poll_s = waiting.poll_s
+        self._wait = waiting.wait
+        self._stdin_fd = waiting.stdin_fd
         self._n_captures = 0
         self._iterator = self._batches()
 
@@ -147,7 +162,7 @@ class Source:
 
     def _read_path(self, path: str) -> Iterator[PacketBatch]:
         """Read to the end."""
-        with RawFile(path, self._poll_s, self._opener) as raw:
+        with RawFile(path, self._poll_s, self._stdin_fd, self._opener) as raw:
             yield from self._read_to_end(raw, Stream(name_of(path)))
 
     def _read_to_end(self, raw: RawFile, stream: Stream) -> Iterator[PacketBatch]:
@@ -170,7 +185,7 @@ class Source:
         """Read files of this name, one after the other, until closed or damaged."""
         while True:
             try:
-                raw = RawFile(path, self._poll_s, self._opener)
+                raw = RawFile(path, self._poll_s, self._stdin_fd, self._opener)
             except TrtopError as error:
                 if not isinstance(error.__cause__, FileNotFoundError):
                     raise

@@ -1,0 +1,150 @@
+"""One run of the command on the screen: packets in, the user looks around.
+
+Takes options and surroundings; gives the exit status when the user quits. The terminal is given
+back first, then errors are told on stderr.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from dataclasses import replace
+
+from trtop.copies import check_prefix
+from trtop.interrupt import Interrupt
+from trtop.options import STDIN, Options
+from trtop.run import EXIT_SIGNALLED, SEED_BYTES, complain, copy_report, worth_telling
+from trtop.surroundings import DRAWN, Surroundings, can_print, is_live
+from trtop.tui.offline import EngineSource
+from trtop.tui.outcome import WINDOWS
+from trtop.tui.session import REFRESH_S, Setup
+from trtop.tui.show import Stage, show
+from trtop.tui.state import Grouping, State
+from trtop.tui.terminal import has_keyboard, keyboard_on_stdin
+from trtop_core.engine import Engine
+from trtop_core.errors import EXIT_INCOMPLETE, EXIT_OK, EXIT_UNUSABLE
+from trtop_core.records import GroupBy, Window
+from trtop_core.sources import Source, open_capture
+from trtop_core.sources.raw import STDIN_NAME
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+HEAD_START_S = 0.25
+"""How long is read before the screen opens: what is no capture is told without opening it."""
+
+POLL_S = 0.001
+"""A capture that has nothing says so at once: keys are waited for instead."""
+
+
+def can_explore(options: Options, around: Surroundings) -> bool:
+    """Whether there is a terminal to draw on and a keyboard, and the screen is wanted."""
+    if not (options.wants_screen and around.can_redraw()):
+        return False
+    try:
+        return has_keyboard(around.stdout.fileno())
+    except (OSError, ValueError):
+        return False
+
+
+def explore(options: Options, around: Surroundings) -> int:
+    """Measure, and show what is measured until the user quits.
+
+    Returns:
+        The exit status.
+
+    Raises:
+        TrtopError: nothing could be measured, or a report cannot be written.
+        KeyboardInterrupt: the user asked twice.
+    """
+    if options.out_prefix is not None:
+        check_prefix(options.out_prefix)
+    live = is_live(options)
+    config = replace(options.engine, windows=WINDOWS[:-1], group_by=GroupBy.ADDR_PORT)
+    engine = Engine(config, os.urandom(SEED_BYTES))
+    with (
+        Interrupt(around.monotonic_s, 0, SIGNALS) as interrupt,
+        keyboard_on_stdin(STDIN in options.inputs) as stdin_fd,
+        open_capture(
+            options.inputs,
+            follow=options.follow,
+            poll_s=POLL_S,
+            wait=lambda seconds: None,
+            stdin_fd=stdin_fd,
+        ) as capture,
+    ):
+        source = EngineSource(engine, capture, _name(options), live, around.monotonic_s)
+        is_over = _show(source, options, around, interrupt, live)
+    source.finish()
+    _tell(source, capture, engine, options, around)
+    if source.is_unusable:
+        return EXIT_UNUSABLE
+    if options.out_prefix is not None:
+        copy_report(engine.snapshot(options.view), options)
+    if interrupt.signal is not None and not live and not is_over:
+        return EXIT_SIGNALLED + interrupt.signal
+    is_incomplete = source.error is not None or engine.unsupported_link_types
+    return EXIT_INCOMPLETE if is_incomplete else EXIT_OK
+
+
+def _show(
+    source: EngineSource,
+    options: Options,
+    around: Surroundings,
+    interrupt: Interrupt,
+    live: bool,
+) -> bool:
+    """The screen, until the user quits; whether everything was read by then."""
+    source.step(HEAD_START_S)
+    if source.is_unusable or interrupt.signal is not None:
+        return source.status().is_over
+    color = around.has_color(options.color)
+    ascii_only = not can_print(around.stdout, DRAWN)
+    stage = Stage(color, ascii_only, around.monotonic_s)
+
+    def is_due() -> bool:
+        return interrupt.signal is not None or source.is_unusable
+
+    show(source, _setup(options, live), stage, is_due)
+    return source.status().is_over
+
+
+def _setup(options: Options, live: bool) -> Setup:
+    view = options.view
+    window = view.window
+    if live and not options.is_window_given:
+        window = Window.LAST_10_S
+    grouping = Grouping.ADDR if view.group_by is GroupBy.ADDR else Grouping.ADDR_PORT
+    state = State(
+        window=window,
+        grouping=grouping,
+        sort=view.sort,
+        is_descending=view.descending,
+        percentile=view.percentile,
+    )
+    return Setup(
+        state=state,
+        thresholds=options.thresholds,
+        prefix=options.out_prefix,
+        refresh_s=options.interval_s or REFRESH_S,
+    )
+
+
+def _tell(
+    source: EngineSource,
+    capture: Source,
+    engine: Engine,
+    options: Options,
+    around: Surroundings,
+) -> None:
+    """What could not be read, on stderr."""
+    ended_by_user = source.error is None
+    errors = worth_telling(capture.errors, ended_by_user)
+    complain(errors, engine.unsupported_link_types, options, around)
+
+
+def _name(options: Options) -> str:
+    """What is read, as short as a title needs."""
+    first = options.inputs[0]
+    name = STDIN_NAME if first == STDIN else os.path.basename(first)
+    n_more = len(options.inputs) - 1
+    return f"{name} and {n_more} more" if n_more else name

@@ -1,0 +1,57 @@
+"""Lines of text whose parts have roles, and their form for a plain terminal.
+
+A role says what a part means, never which colour it has: a printed table turns it into SGR
+sequences here, the screen into attributes of its own. Nothing sets a background, so both work on
+dark and on light ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import Enum
+from typing import NamedTuple
+
+
+class Role(Enum):
+    """What a part of a line means; the value is its SGR parameters."""
+
+    PLAIN = ""
+    BOLD = "1"
+    DIM = "2"
+    HIGH = "1;31"
+    WARNING = "1;35"
+    SORTED = "1;4"
+    SELECTED = "7"
+    SELECTED_HIGH = "1;7;31"
+    KEY = "1;7"
+
+
+class Span(NamedTuple):
+    """Some text in one role; printable, without control characters."""
+
+    text: str
+    role: Role = Role.PLAIN
+
+
+Line = tuple[Span, ...]
+
+
+def line_of(*parts: str | Span) -> Line:
+    """A line from text and spans; empty ones are left out."""
+    spans = (part if isinstance(part, Span) else Span(part) for part in parts)
+    return tuple(span for span in spans if span.text)
+
+
+def plain(line: Iterable[Span]) -> str:
+    """The text alone."""
+    return "".join(span.text for span in line)
+
+
+def painted(line: Iterable[Span], color: bool) -> str:
+    """The text with SGR sequences, where there is colour."""
+    if not color:
+        return plain(line)
+    return "".join(
+        f"\x1b[{span.role.value}m{span.text}\x1b[0m" if span.role.value else span.text
+        for span in line
+    )

@@ -1,0 +1,195 @@
+"""The lines above the rows: the capture's health, the view, and what cannot be trusted. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from trtop import units
+from trtop.columns import BY_KEY
+from trtop.escape import escape
+from trtop.health import warnings
+from trtop.rows import quick_totals
+from trtop.spans import Line, Role, Span, line_of
+from trtop.tui.frame import Look, wrapped
+from trtop.tui.scene import Scene
+from trtop.tui.shape import Picture
+from trtop.tui.state import State
+from trtop_core.records import NS_PER_S, Window
+from trtop_core.snapshot import SUSPECT_COMPLETENESS, SUSPECT_LOSS, Health, Snapshot
+
+WINDOW_NAMES = {
+    Window.ALL: "all",
+    Window.LAST_10_S: "last 10 s",
+    Window.LAST_60_S: "last 60 s",
+    Window.LAST_300_S: "last 5 min",
+}
+
+MAX_SUSPECT_NAMES = 3
+
+MIN_EXACT_WIDTH = 100
+"""Characters from which on counts are shown to the last digit."""
+
+MIN_ROOMY_WIDTH = 64
+"""Characters from which on it is said that there is no filter."""
+
+MIN_DATE_WIDTH = 80
+"""Characters of the terminal from which on capture time has its date."""
+
+TITLE = "TCP Remote TOP"
+
+
+def title(scene: Scene, look: Look, width: int) -> tuple[Line, Line]:
+    """What stands in the frame's upper edge, at the left and at the right."""
+    source = escape(scene.status.source, look.ascii_only)
+    left = line_of(Span(TITLE, Role.BOLD), "  " if source else "", source)
+    marks: list[Line] = []
+    if scene.state.is_paused:
+        marks.append(line_of(Span("paused", Role.WARNING)))
+    snapshot = scene.picture.snapshot if scene.picture else None
+    if snapshot is not None and snapshot.clock_ns is not None:
+        marks.append(line_of(_clock(snapshot.clock_ns, width)))
+    right: list[str | Span] = []
+    for mark in marks:
+        right += ["  " if right else "", *mark]
+    return left, line_of(*right)
+
+
+def _clock(clock_ns: int, width: int) -> str:
+    """Capture time; without its date where there is little room."""
+    moment = units.point_in_time(clock_ns)
+    day, gap, time = moment.partition(" ")
+    if not gap:
+        return moment
+    seconds = time.partition(".")[0]
+    return f"{day} {seconds} UTC" if width >= MIN_DATE_WIDTH else f"{seconds} UTC"
+
+
+def health_lines(picture: Picture, width: int) -> list[Line]:
+    """The capture's health, the most telling first."""
+    form = 0 if width >= MIN_EXACT_WIDTH else -1
+    return wrapped(list(_health_items(picture.snapshot, form)), width)
+
+
+def view_lines(scene: Scene, look: Look, width: int) -> list[Line]:
+    """What is looked at: window, percentile, sort, grouping, filter."""
+    return wrapped(list(_view_items(scene, look, width)), width)
+
+
+def warning_sentences(scene: Scene, look: Look) -> list[str]:
+    """Notices of the source, then why numbers cannot be trusted, and which rows that affects."""
+    sentences = [escape(notice, look.ascii_only) for notice in scene.status.notices]
+    if scene.picture is not None:
+        sentences += warnings(scene.picture.snapshot)
+        sentences += _suspects(scene.picture, look)
+    return sentences
+
+
+def _health_items(snapshot: Snapshot, form: int) -> Iterator[Line]:
+    """Facts about the capture.
+
+    Args:
+        snapshot: of which they are.
+        form: which form of counts: 0 exact, -1 short.
+    """
+    health, window = snapshot.health, snapshot.window_health
+    speed = ""
+    if snapshot.span_ns > 0:
+        speed = f" {units.rate(window.packets * NS_PER_S / snapshot.span_ns)}/s"
+    yield line_of(f"{units.count_forms(health.packets)[form]} packets{speed}")
+    complete = quick_totals(snapshot).completeness
+    if complete is None:
+        yield line_of("complete unknown")
+    else:
+        role = Role.HIGH if complete < SUSPECT_COMPLETENESS else Role.PLAIN
+        yield line_of("complete ", Span(units.fine_percent(complete), role))
+    undecoded = sum(health.undecoded.values())
+    yield line_of(f"undecoded {units.count_forms(undecoded)[form]}")
+    if health.kernel_dropped is None and health.interface_dropped is None:
+        yield line_of("dropped unknown")
+    else:
+        kernel = _dropped(health.kernel_dropped, window.kernel_dropped, window)
+        interface = _dropped(health.interface_dropped, window.interface_dropped, window)
+        who = ("by kernel ", ", interface ") if form == 0 else ("kernel ", ", iface ")
+        yield line_of(f"dropped {who[0]}", *kernel, who[1], *interface)
+    if health.received is not None:
+        yield line_of(f"received {units.count_forms(health.received)[form]}")
+    for name, n in (
+        ("not TCP", health.not_tcp),
+        ("duplicates", health.duplicates),
+        ("evicted", health.evicted),
+    ):
+        if n:
+            yield line_of(f"{name} {units.count_forms(n)[form]}")
+
+
+def _dropped(n: int | None, n_in_window: int | None, window: Health) -> Line:
+    """How much one side dropped, and its share of the window's packets."""
+    if n is None or n_in_window is None:
+        return line_of("unknown")
+    whole = window.received if window.received else window.packets + n_in_window
+    share = min(1.0, n_in_window / whole) if whole else 0.0
+    role = Role.HIGH if share > SUSPECT_LOSS else Role.PLAIN
+    return line_of(Span(f"{n:,} ({units.fine_percent(share)})", role))
+
+
+def _view_items(scene: Scene, look: Look, width: int) -> Iterator[Line]:
+    state, picture = scene.state, scene.picture
+    window = WINDOW_NAMES[state.window]
+    if picture is not None and picture.is_since_reset:
+        window = "since reset"
+    if picture is not None:
+        span = units.duration(picture.snapshot.span_ns, "u" if look.ascii_only else "µ")
+        window += f" ({span})"
+    yield _item("window", window)
+    yield line_of(Span(f"p{state.percentile:g}", Role.BOLD))
+    yield _item("sort", f"{column_name(state.sort)} {_arrow(state, look)}")
+    yield _item("by", state.grouping.value)
+    if state.filter is None:
+        if width >= MIN_ROOMY_WIDTH:
+            yield _item("filter", "none")
+    else:
+        text = escape(state.filter.text, look.ascii_only)
+        shown = f" ({picture.n_rows:,} of {picture.n_destinations:,})" if picture else ""
+        yield line_of("filter ", Span(text, Role.BOLD), shown)
+
+
+def _item(name: str, value: str) -> Line:
+    return line_of(f"{name} ", Span(value, Role.BOLD))
+
+
+def _arrow(state: State, look: Look) -> str:
+    if look.ascii_only:
+        return "v" if state.is_descending else "^"
+    return "▼" if state.is_descending else "▲"
+
+
+def column_name(key: str) -> str:
+    """A column's heading, as a user knows it."""
+    if key == "destination":
+        return "Host"
+    column = BY_KEY.get(key)
+    return column.headings[0].partition("(")[0] if column else key
+
+
+def _suspects(picture: Picture, look: Look) -> Iterator[str]:
+    """Which rows a warning is about."""
+    snapshot = picture.snapshot
+    loss = snapshot.window_health.loss
+    if loss is not None and loss > SUSPECT_LOSS:
+        yield "Every row is affected."
+        return
+    counters = snapshot.table.counters
+    acked = np.maximum(counters["acked_bytes"], 1)
+    is_suspect = (1 - counters["gap_bytes"] / acked < SUSPECT_COMPLETENESS) & (
+        counters["acked_bytes"] > 0
+    )
+    rows = np.flatnonzero(is_suspect).tolist()
+    if not rows:
+        return
+    names = [escape(picture.names[i], look.ascii_only) for i in rows[:MAX_SUSPECT_NAMES]]
+    more = f" and {len(rows) - len(names):,} more" if len(rows) > len(names) else ""
+    yield (
+        f"Rows marked ? are affected, their counters are lower bounds: {', '.join(names)}{more}."
+    )

@@ -1,0 +1,130 @@
+"""Which key does what: data, which the help, the bottom line and ``react`` share.
+
+Keys have names as ``terminal`` gives them: a printable key is itself, others are words.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from trtop.columns import COLUMNS
+
+
+class Action(Enum):
+    """What a key asks for."""
+
+    UP = auto()
+    DOWN = auto()
+    PAGE_UP = auto()
+    PAGE_DOWN = auto()
+    FIRST = auto()
+    LAST = auto()
+    SORT_LEFT = auto()
+    SORT_RIGHT = auto()
+    REVERSE = auto()
+    FILTER = auto()
+    GROUP = auto()
+    WINDOW = auto()
+    PERCENTILE = auto()
+    COLUMNS = auto()
+    DETAIL = auto()
+    NAMES = auto()
+    PAUSE = auto()
+    RESET = auto()
+    FORGET_RESET = auto()
+    SAVE = auto()
+    HELP = auto()
+    BACK = auto()
+    QUIT = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One line of the table of keys.
+
+    Attributes:
+        action: what it does.
+        keys: any of these.
+        shown: how help writes them.
+        label: on the bottom line, empty where it is not there.
+        meaning: for the help.
+    """
+
+    action: Action
+    keys: tuple[str, ...]
+    shown: str
+    label: str
+    meaning: str
+
+
+KEYS: tuple[Key, ...] = (
+    Key(Action.HELP, ("?", "f1"), "?", "Help", "this help"),
+    Key(Action.QUIT, ("q", "f10"), "q", "Quit", "quit (Ctrl-C too)"),
+    Key(Action.FILTER, ("/",), "/", "Filter", "show some rows only; empty: all again"),
+    Key(Action.DETAIL, ("d", "enter"), "d", "Detail", "all about the selected row (Enter too)"),
+    Key(Action.SORT_LEFT, ("<", ","), "<", "", "sort by the column to the left"),
+    Key(Action.SORT_RIGHT, (">", "."), ">", "Sort", "sort by the column to the right"),
+    Key(Action.REVERSE, ("v",), "v", "Reverse", "reverse the order"),
+    Key(Action.WINDOW, ("w",), "w", "Window", "last 10 s, 60 s, 5 min, all"),
+    Key(Action.GROUP, ("g",), "g", "Group", "rows by address, address:port, name"),
+    Key(Action.PERCENTILE, ("p",), "p", "Pctile", "latencies at p50, p90, p95, p99, p99.9"),
+    Key(Action.COLUMNS, ("c",), "c", "Columns", "choose columns, see their letters"),
+    Key(Action.PAUSE, (" ",), "Space", "Pause", "hold the picture; once more: go on"),
+    Key(Action.NAMES, ("n",), "n", "Names", "names or addresses"),
+    Key(Action.RESET, ("r",), "r", "Reset", "count from now on"),
+    Key(Action.FORGET_RESET, ("u",), "u", "", "undo that: count from the beginning"),
+    Key(Action.SAVE, ("s",), "s", "Save", "save the rows as text and as JSON"),
+    Key(Action.UP, ("up", "k"), "Up Down", "", "select a row (k, j too)"),
+    Key(Action.DOWN, ("down", "j"), "", "", ""),
+    Key(Action.PAGE_UP, ("pgup",), "PgUp PgDn", "", "a page at a time"),
+    Key(Action.PAGE_DOWN, ("pgdn",), "", "", ""),
+    Key(Action.FIRST, ("home",), "Home End", "", "the first row, the last one"),
+    Key(Action.LAST, ("end",), "", "", ""),
+    Key(Action.BACK, ("esc", "backspace", "left"), "Esc", "", "back to the rows"),
+)
+
+ACTION_OF = {name: key.action for key in KEYS for name in key.keys}
+
+CHOSEN_LETTERS = {
+    "destination": "H",
+    "syn": "S",
+    "synack": "K",
+    "est": "E",
+    "rst": "R",
+    "fin_out": "F",
+    "fin_in": "G",
+    "est_rate": "V",
+    "reuse": "Q",
+    "connect_latency": "L",
+    "refused": "X",
+    "timeouts": "M",
+    "pending": "P",
+    "active": "A",
+    "syn_retrans": "Y",
+    "midstream": "D",
+    "requests": "O",
+    "responses": "I",
+    "response_time": "T",
+    "server_time": "W",
+    "net_rtt": "N",
+    "response_duration": "B",
+    "tls_latency": "U",
+    "capture_gaps": "C",
+}
+
+_SPARE_LETTERS = "123456789JZ0"
+
+
+def _letters() -> dict[str, str]:
+    """A key for every column: the chosen letters, and spare ones in order for the others."""
+    spare = iter(_SPARE_LETTERS)
+    keys = ["destination", *(column.key for column in COLUMNS)]
+    found = {key: CHOSEN_LETTERS.get(key) or next(spare, "") for key in keys}
+    return {key: letter for key, letter in found.items() if letter}
+
+
+LETTER_OF = _letters()
+"""Of a column's key, the letter that sorts by it."""
+
+COLUMN_OF = {letter: key for key, letter in LETTER_OF.items()}

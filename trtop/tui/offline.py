@@ -1,0 +1,99 @@
+"""``EngineSource``: packets read here, in steps between key presses, through an engine of our own.
+
+Takes a capture and an engine; gives the screen its snapshots, also while the capture is still
+being read. Errors are kept until the screen is closed, and told on it meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from trtop.tui.source import Status
+from trtop_core.detail import Detail, DetailView
+from trtop_core.engine import Engine
+from trtop_core.errors import EXIT_UNUSABLE, TrtopError
+from trtop_core.snapshot import Snapshot
+from trtop_core.sources import IDLE, Source
+from trtop_core.view import View
+
+
+class EngineSource:
+    """Reads a capture for the screen.
+
+    Args:
+        engine: counts.
+        capture: gives batches; one that has nothing gives ``IDLE`` at once.
+        name: what is read.
+        is_live: packets arrive as time goes by.
+        monotonic_s: a clock in seconds.
+
+    Attributes:
+        error: what ended the reading early, None for nothing.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        capture: Source,
+        name: str,
+        is_live: bool,
+        monotonic_s: Callable[[], float],
+    ) -> None:
+        self.error: TrtopError | None = None
+        self._engine = engine
+        self._capture = capture
+        self._name = name
+        self._is_live = is_live
+        self._monotonic_s = monotonic_s
+        self._is_over = False
+
+    @property
+    def is_unusable(self) -> bool:
+        """Nothing could be read at all: there is nothing to show."""
+        return self.error is not None and self.error.exit_status == EXIT_UNUSABLE
+
+    def step(self, budget_s: float) -> bool:
+        """Read on for a while."""
+        if self._is_over:
+            return False
+        end_s = self._monotonic_s() + budget_s
+        while True:
+            try:
+                batch = next(self._capture, None)
+            except TrtopError as error:  # raised after all that could be read
+                self.error = error
+                batch = None
+            if batch is None:
+                self.finish()
+                return False
+            if batch is IDLE:
+                return False
+            if len(batch) or batch.counters or batch.n_untimed:
+                self._engine.feed(batch)
+            if self._monotonic_s() >= end_s:
+                return True
+
+    def finish(self) -> None:
+        """The capture ends here, be it read or not."""
+        if not self._is_over:
+            self._is_over = True
+            self._engine.finish()
+
+    def poll(self, view: View) -> Snapshot | None:
+        """What is known by now."""
+        return self._engine.snapshot(view)
+
+    def detail(self, view: DetailView) -> Detail | None:
+        """What is known of one destination by now."""
+        return self._engine.detail(view)
+
+    def status(self) -> Status:
+        """How far reading is."""
+        name = self._name
+        total = self._capture.bytes_total
+        if not self._is_over and total:
+            name = f"{name} (reading, {min(99, 100 * self._capture.bytes_read // total)}%)"
+        elif self._is_live:
+            name = f"{name} (ended)" if self._is_over else f"{name} (live)"
+        errors = tuple(str(error) for error in self._capture.errors)
+        return Status(name, errors, is_live=self._is_live, is_over=self._is_over)

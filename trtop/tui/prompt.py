@@ -1,0 +1,53 @@
+"""Typing a line: a filter, or where to save. Pure, as ``react``."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from trtop.tui.filters import MAX_FILTER_CHARS, parse_filter
+from trtop.tui.outcome import Context, Effect, Outcome
+from trtop.tui.state import Grouping, Prompt, Purpose, State
+
+
+def type_key(state: State, prompt: Prompt, key: str, context: Context) -> Outcome:
+    """A key while something is being typed."""
+    text, at = prompt.text, prompt.at
+    if key == "esc":
+        return Outcome(replace(state, prompt=None))
+    if key == "enter":
+        return _typed(state, prompt, context)
+    if key == "backspace":
+        text, at = text[: max(0, at - 1)] + text[at:], max(0, at - 1)
+    elif key == "delete":
+        text = text[:at] + text[at + 1 :]
+    elif key == "clear":
+        text, at = "", 0
+    elif key in ("left", "right", "home", "end"):
+        places = {"left": at - 1, "right": at + 1, "home": 0, "end": len(text)}
+        at = max(0, min(places[key], len(text)))
+    elif len(key) == 1 and key.isprintable() and len(text) < MAX_FILTER_CHARS:
+        text, at = text[:at] + key + text[at:], at + 1
+    else:
+        return Outcome(state)
+    return Outcome(replace(state, prompt=replace(prompt, text=text, at=at, error="")))
+
+
+def _typed(state: State, prompt: Prompt, context: Context) -> Outcome:
+    """What was typed is to be taken."""
+    done = replace(state, prompt=None)
+    if prompt.purpose is Purpose.SAVE:
+        prefix = prompt.text.strip()
+        return Outcome(done, Effect.SAVE, prefix) if prefix else Outcome(done)
+    try:
+        chosen = parse_filter(prompt.text)
+    except ValueError as error:
+        return Outcome(replace(state, prompt=replace(prompt, error=str(error))))
+    done = replace(done, filter=chosen, selected=0, selected_key=None, offset=0)
+    needs_ports = chosen is not None and chosen.needs_ports
+    if needs_ports and state.grouping is not Grouping.ADDR_PORT:
+        if Grouping.ADDR_PORT not in context.groupings:
+            refusal = "rows are kept by address only: they have no ports"
+            return Outcome(replace(state, prompt=replace(prompt, error=refusal)))
+        done = replace(done, grouping=Grouping.ADDR_PORT)
+        done = done.saying("rows by address:port, since the filter asks for a port")
+    return Outcome(done)

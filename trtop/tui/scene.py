@@ -1,0 +1,31 @@
+"""``Scene``: everything that a screen is drawn from. Data only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from trtop.columns import Threshold
+from trtop.tui.shape import Picture
+from trtop.tui.source import Status
+from trtop.tui.state import State
+from trtop_core.detail import Detail
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What is to be drawn.
+
+    Attributes:
+        state: what the user looks at.
+        picture: the rows, None before the first answer.
+        status: what the source says of itself.
+        detail: of the selected destination, None where there is none (yet).
+        thresholds: by column key, instead of the columns' own.
+    """
+
+    state: State
+    picture: Picture | None
+    status: Status
+    detail: Detail | None = None
+    thresholds: Mapping[str, Threshold] = field(default_factory=dict)

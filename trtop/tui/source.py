@@ -1,0 +1,63 @@
+"""``SnapshotSource``: where the screen's snapshots come from, be it an engine here or a daemon.
+
+Takes questions (``View``, ``DetailView``), gives answers of the core and what the user should know
+about the source, as text. A source never draws, and never waits longer than it is told to.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from trtop_core.detail import Detail, DetailView
+from trtop_core.snapshot import Snapshot
+from trtop_core.view import View
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What a source says of itself, at any moment.
+
+    Attributes:
+        source: what is watched, as short as a title needs: ``busy.pcap``, ``eth0 at web-3``.
+        notices: what the user should know now, one sentence each, the most urgent first: how far
+            reading is, a daemon that is gone. Not escaped: the screen does that.
+        is_live: packets arrive as time goes by, so the screen shows the last seconds first.
+        is_over: nothing more will come; the pictures do not change any more.
+    """
+
+    source: str
+    notices: tuple[str, ...] = ()
+    is_live: bool = False
+    is_over: bool = False
+
+
+class SnapshotSource(Protocol):
+    """What the screen asks of a source; all on one thread."""
+
+    def step(self, budget_s: float) -> bool:
+        """Do what there is to do, for about ``budget_s``, and give control back.
+
+        Called over and over, between key presses. A file is read on, a socket looked at; a source
+        with nothing to do returns at once.
+
+        Returns:
+            Whether there is more to do right now; else the screen waits for a key or a while.
+        """
+
+    def poll(self, view: View) -> Snapshot | None:
+        """The newest answer to a view.
+
+        Asked once per refresh, and then again after every ``step`` until there is an answer:
+        a remote source sends the question with the first call and returns None until the reply is
+        there. A reply to an earlier, different view is dropped.
+        """
+
+    def detail(self, view: DetailView) -> Detail | None:
+        """The newest answer about one destination, as ``poll``.
+
+        None also where the source cannot tell: the screen then shows what the snapshot has.
+        """
+
+    def status(self) -> Status:
+        """What the source says of itself now; cheap."""

@@ -1,0 +1,144 @@
+"""``State``: what the user looks at, and how. Immutable; every key makes a new one.
+
+Data only: which mode, which view, which row, what is being typed. Knows no numbers, no terminal.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import Enum
+
+from trtop.tui.filters import Filter
+from trtop_core.detail import DetailView
+from trtop_core.records import GroupBy, Window
+from trtop_core.view import DEFAULT_PERCENTILE, View
+
+
+class Mode(Enum):
+    """What fills the screen."""
+
+    LIST = "list"
+    DETAIL = "detail"
+    COLUMNS = "columns"
+    HELP = "help"
+
+
+class Grouping(Enum):
+    """What makes a row; the value is its name on the screen."""
+
+    ADDR = "address"
+    ADDR_PORT = "address:port"
+    NAME = "name"
+
+    @property
+    def group_by(self) -> GroupBy:
+        """What the engine is asked for."""
+        return GroupBy.ADDR_PORT if self is Grouping.ADDR_PORT else GroupBy.ADDR
+
+
+class Purpose(Enum):
+    """What is being typed; the value stands before it."""
+
+    FILTER = "filter: "
+    SAVE = "save as PREFIX.trtop and PREFIX.json; PREFIX: "
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """A line that is being typed.
+
+    Attributes:
+        purpose: what for.
+        text: so far.
+        at: characters before the cursor.
+        error: why it was not taken.
+    """
+
+    purpose: Purpose
+    text: str = ""
+    at: int = 0
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RowKey:
+    """Which destination a row stands for: the fields of ``records.DESTINATION_KEY``."""
+
+    addr: bytes
+    port: int
+    kind: int
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What the user looks at.
+
+    Attributes:
+        mode: what fills the screen.
+        window: the span that numbers cover.
+        grouping: what makes a row.
+        sort: key of a column.
+        is_descending: largest first.
+        percentile: what latencies show.
+        filter: which rows are shown, None for all.
+        hidden: keys of columns that the user does not want.
+        with_names: names instead of addresses, where they are known.
+        is_paused: the picture stands still.
+        selected: place of the selected row among all rows, from 0.
+        selected_key: which destination that is; None: whichever comes first.
+        offset: rows above the first one shown.
+        scroll: lines above the first one shown, in the other modes.
+        chosen: place of the column that the chooser is at.
+        prompt: what is being typed, None for nothing.
+        message: one sentence until the next key.
+    """
+
+    mode: Mode = Mode.LIST
+    window: Window = Window.ALL
+    grouping: Grouping = Grouping.ADDR
+    sort: str = "syn"
+    is_descending: bool = True
+    percentile: float = DEFAULT_PERCENTILE
+    filter: Filter | None = None
+    hidden: frozenset[str] = frozenset()
+    with_names: bool = True
+    is_paused: bool = False
+    selected: int = 0
+    selected_key: RowKey | None = None
+    offset: int = 0
+    scroll: int = 0
+    chosen: int = 0
+    prompt: Prompt | None = None
+    message: str = ""
+
+    def view(self, limit: int | None) -> View:
+        """The question to a source.
+
+        Args:
+            limit: rows, None for all.
+        """
+        return View(
+            window=self.window,
+            group_by=self.grouping.group_by,
+            sort=self.sort,
+            descending=self.is_descending,
+            limit=limit,
+            percentile=self.percentile,
+        )
+
+    def detail_view(self) -> DetailView | None:
+        """The question about the selected destination; None before one is selected."""
+        key = self.selected_key
+        if key is None:
+            return None
+        return DetailView(
+            key.addr,
+            key.port,
+            key.kind,
+            group_by=self.grouping.group_by,
+            window=self.window,
+        )
+
+    def saying(self, message: str) -> State:
+        """The same with a message."""
+        return replace(self, message=message)
