@@ -36,7 +36,7 @@ IDLE = PacketBatch(np.empty(0, np.uint8), np.empty(0, PACKET_INDEX))
 Path = str | os.PathLike[str]
 
 
-def open_capture(
+def open_capture(  # noqa: PLR0913 - keywords
     paths: Path | Sequence[Path],
     *,
     follow: bool = False,
