@@ -136,6 +136,7 @@ def measure_loads(loads: list[int], seconds: float, rounds: int, folder: str) ->
         "tcpdump -w FILE": lambda work: run_tcpdump(f"{folder}/bench.pcap", work),
     }
     without_drop = dict.fromkeys(contenders, 0.0)
+    is_reached = True
     print(f"{'load/s':>9} {'contender':<22}{'sent/s':>9}{'dropped':>9}{'%':>7}  CPU % of a core")
     for load in loads:
         lossy = dict.fromkeys(contenders, False)
@@ -146,14 +147,15 @@ def measure_loads(loads: list[int], seconds: float, rounds: int, folder: str) ->
                 lossy[name] |= outcome.dropped > 0
                 fastest[name] = max(fastest[name], outcome.sent_per_s)
                 print(_line(load, name, outcome), flush=True)
+        is_reached &= lossy["tcpdump -w FILE"] or not lossy["trtop"]
         for name in contenders:
             if not lossy[name]:
                 without_drop[name] = max(without_drop[name], fastest[name])
     print("\nhighest load without a drop in any round, packets/s:")
     for name, rate in without_drop.items():
         print(f"  {name:<22}{rate:>9,.0f}")
-    is_reached = without_drop["trtop"] >= 0.97 * without_drop["tcpdump -w FILE"]
-    print(f"  target: not below tcpdump -w FILE: {'reached' if is_reached else 'MISSED'}")
+    verdict = "reached" if is_reached else "MISSED"
+    print(f"  target: no drop at a load at which tcpdump -w FILE has none: {verdict}")
 
 
 def measure_cost(seconds: float) -> None:

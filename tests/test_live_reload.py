@@ -86,9 +86,9 @@ def test_local_addresses_can_be_given_and_taken_back() -> None:
     before = CaptureConfig(("lo",))
     mine = (ip_network("192.0.2.0/24"),)
     with feeding(before) as feed:
-        assert ip_network("127.0.0.0/8") in feed.local
+        assert ip_network("127.0.0.0/8") in feed.engines.local
         feed.reload(replace(before, engine=EngineConfig(local=mine)))
-        assert feed.local == mine
+        assert feed.engines.local == mine
         feed.reload(before)
-        assert ip_network("127.0.0.0/8") in feed.local
+        assert ip_network("127.0.0.0/8") in feed.engines.local
         assert os.path.exists(f"/proc/{worker_pid(feed)}")

@@ -252,7 +252,7 @@ def test_an_address_that_comes_later_is_local_from_then_on(hosts: tuple[Host, Ho
             stack.enter_context(http_service(there))
         feed = stack.enter_context(feeding(CaptureConfig(interfaces=(near.link,))))
         near.ip("addr", "add", f"{later}/16", "dev", near.link)
-        drive(feed, lambda: ip_network(later) in feed.local)
+        drive(feed, lambda: ip_network(later) in feed.engines.local)
 
         def connect(address: str) -> socket.socket:
             with near.inside():
@@ -263,7 +263,7 @@ def test_an_address_that_comes_later_is_local_from_then_on(hosts: tuple[Host, Ho
         drive(feed, lambda: is_settled(feed, 5))
         assert counted(rows_of(whole(feed))[there])["responses"] == 7
         near.ip("addr", "del", f"{later}/16", "dev", near.link)
-        drive(feed, lambda: ip_network(later) not in feed.local)
+        drive(feed, lambda: ip_network(later) not in feed.engines.local)
 
 
 def read_so_far(path: Path, host: Host) -> Snapshot:
@@ -326,7 +326,7 @@ def test_fanned_out_engines_add_up(hosts: tuple[Host, Host]) -> None:
         meanwhile(feed, lambda: use_http(there, connector(near)))
         drive(feed, lambda: is_settled(feed, N_CONNECTIONS))
         assert counted(rows_of(whole(feed))[there]) == HTTP_COUNTS
-        shares = [engine.snapshot(View()).totals.count("syn") for engine in feed.engines]
+        shares = [engine.snapshot(View()).totals.count("syn") for engine in feed.engines.engines]
         assert sum(shares) == N_CONNECTIONS
         assert max(shares) < N_CONNECTIONS
 
