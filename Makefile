@@ -16,7 +16,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 KERNEL_SOURCES := $(shell find ext -name '*.pyx' -o -name '*.pxd')
 BUILD_SOURCES := $(KERNEL_SOURCES) setup.py pyproject.toml
 PACKAGE_SOURCES := $(shell find trtop trtop_core trtop_daemon -name '*.py' -o -name '*.pyi')
-CODE := trtop trtop_core trtop_daemon tests benchmarks examples fuzz setup.py
+CODE := trtop trtop_core trtop_daemon tests docs benchmarks examples fuzz setup.py
 
 # What a fresh machine lacks: the first lack as one line, nothing if there is none.
 lack = $(shell \
@@ -39,7 +39,7 @@ quietly = mkdir -p build && { $(1) > build/log 2>&1 || { tail -n 30 build/log; e
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run build test test-long check format bench bench-replay bench-live fuzz sdist clean distclean
+.PHONY: help run build test test-long check format bench bench-replay bench-live bench-screen fuzz sdist clean distclean
 .PHONY: lint test-normal test-checked
 
 help: ## this list
@@ -69,6 +69,9 @@ bench-replay: $(VENV)/.built ## measure subprocess, socket and engine; QUICK=1 a
 
 bench-live: $(VENV)/.built ## measure drops and CPU of a live capture beside tcpdump (as root)
 	$(BIN)/python benchmarks/bench_live.py $(if $(QUICK),--seconds 2 --rounds 1) $(ARGS)
+
+bench-screen: $(VENV)/.built ## measure a refresh of the screen at 10,000 destinations
+	$(BIN)/python benchmarks/screen.py $(ARGS)
 
 fuzz: $(SANITIZED_TREE)/.built ## fuzz reader, decoder and engine on a sanitizer build; SECONDS=1200, CORPUS='…'
 	LD_PRELOAD=$$(gcc -print-file-name=libasan.so) ASAN_OPTIONS=detect_leaks=0 \

@@ -14,6 +14,7 @@ KERNELS = (
     "_links",
     "_tunnels",
     "_decode",
+    "_tap",
     "_window",
     "_sketch",
     "_columns",

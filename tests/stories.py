@@ -33,6 +33,9 @@ START_NS = 1_700_000_000 * 10**9
 LINK_ETHERNET = 1
 SNAPLEN = 100
 
+TOTAL = "total"
+"""What the row of all destinations together is called."""
+
 Expected = dict[str, Any]
 
 
@@ -235,7 +238,10 @@ def check(
     for telling in TELLINGS:
         packets = tell(stories, telling)
         rows = expected if by_name else {telling.server: added(expected, *more)}
-        rows = {name: _filled(row) for name, row in rows.items() if row}
+        rows = {name: row for name, row in rows.items() if row}
+        if rows:
+            rows[TOTAL] = added(*rows.values())
+        rows = {name: _filled(row) for name, row in rows.items()}
         about = _filled_health(health, len(packets))
         until_ns = None if until_ms is None else START_NS + _ns(until_ms)
         found = counted_by_twin(packets, until_ns, finish, options)
@@ -270,7 +276,9 @@ def counted_by_kernels(
     if finish:
         engine.finish()
     snapshot = engine.snapshot(View(group_by=config.group_by))
-    rows = {row.name: _without_percentiles(plain_row(row)) for row in snapshot.rows()}
+    shown = [*snapshot.rows(), snapshot.totals]
+    rows = {row.name: _without_percentiles(plain_row(row)) for row in shown}
+    rows = {name: row for name, row in rows.items() if row}
     health = {key: value for key, value in snapshot.health.record().items() if value}
     return rows, health
 
@@ -288,7 +296,15 @@ def counted_by_twin(
     rows = {}
     for name, fields in report["destinations"].items():
         row = {key: value for key, value in fields.items() if key not in SKETCHES}
-        rows[name] = _filled({**row, **twin.samples.get(name, {})})
+        rows[name] = {**row, **twin.samples.get(name, {})}
+    if rows:
+        total = added(*rows.values())
+        shown = {name: value for name, value in report["totals"].items() if name not in SKETCHES}
+        for name in SKETCHES:
+            count = report["totals"].get(name, {}).get("count", 0)
+            shown[name] = total.get(name, []) if count == len(total.get(name, [])) else [count]
+        rows[TOTAL] = shown
+    rows = {name: _filled(row) for name, row in rows.items()}
     keys = ("packets", "not_tcp", "undecoded", "duplicates", "evicted")
     return rows, {key: report[key] for key in keys if report.get(key)}
 

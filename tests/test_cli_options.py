@@ -129,7 +129,9 @@ def test_the_other_options_reach_their_place() -> None:
         ("--color red x", "none of: auto"),
         ("--width 5 x", "at least 20"),
         ("--bins x", "--bins goes with"),
-        ("--high syn=4 x", "has no threshold"),
+        ("--high host=4 x", "no column of numbers"),
+        ("--high server=4 x", "no threshold (such as 20ms)"),
+        ("--limit 99999999999999999999 x", "18 digits at most"),
         ("--high lat=4 x", "no threshold (such as 20ms)"),
         ("--high qos=4ms x", "no threshold (such as 10)"),
         ("--frobnicate x", "unrecognized arguments: --frobnicate"),
@@ -142,3 +144,12 @@ def test_a_wrong_option_is_told_in_one_line_that_helps(argv: str, said: str) -> 
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
     assert caught.value.exit_status == 1
+
+
+def test_any_column_can_be_told_when_to_stand_out() -> None:
+    given = parse(["--high", "server=2s,timeouts=0,complete=99.9%", "x"]).thresholds
+    assert given == {
+        "server_time": Threshold(Side.ABOVE, 2_000_000_000),
+        "timeouts": Threshold(Side.ABOVE, 0),
+        "completeness": Threshold(Side.BELOW, 99.9),
+    }

@@ -362,3 +362,21 @@ def test_the_final_report_fits_the_terminal_as_it_is_then(capture: Path) -> None
     final = text[text.index(LEAVE) + len(LEAVE) :].splitlines()
     assert any("23(100%)" in line for line in final)
     assert max(map(len, final)) <= 60
+
+
+@pytest.mark.parametrize("prefix", ["", "."])
+def test_a_prefix_without_a_name_is_told_before_reading(capture: Path, prefix: str) -> None:
+    done = trtop(capture, "-o", prefix)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "no beginning of a file name" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_more_connections_than_there_is_memory_for_are_told_in_one_line(capture: Path) -> None:
+    command = f'ulimit -v 4000000; exec {sys.executable} -m trtop "$@"'
+    done = subprocess.run(
+        ["bash", "-c", command, "bash", "--max-connections", "60000000", str(capture)],
+        cwd=ROOT, env=environment(), capture_output=True, timeout=TIMEOUT_S, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert done.stderr == b"trtop: not enough memory for 60,000,000 connections; allow fewer\n"

@@ -453,6 +453,49 @@ def test_a_length_of_0_takes_the_wire_length_up_to_1_mib(
     assert seen(frame, wire_len=0) == bad
 
 
+TUNNELLED_OFFLOAD = {
+    "ip-in-ip": (v4(total_len=0), IPIP, WHOLE),
+    "6in4": (v6(payload_len=0), IN_IPV6, WHOLE_6),
+    "gre": (gre(v4(total_len=0), flags=0xB000), GRE, WHOLE),
+    "gre of Ethernet": (gre(ethernet(v6(payload_len=0)), BRIDGED), GRE, WHOLE_6),
+    "gre of MPLS": (gre(labels(2, v4(total_len=0)), MPLS), GRE, WHOLE),
+    "gre of a tag": (gre(tag(VLAN, v4(total_len=0))[14:], VLAN), GRE, WHOLE),
+    "PPTP": (gre(b"\xff\3\0\x21" + v4(total_len=0), PPP, 0x3081), GRE, WHOLE),
+    "VXLAN": (vxlan(ethernet(v4(total_len=0))), UDP, WHOLE),
+    "Geneve": (geneve(ethernet(v4(total_len=0)), n_option_words=3), UDP, WHOLE),
+    "Geneve of IP": (geneve(v4(total_len=0), IPV4), UDP, WHOLE),
+}
+
+
+@pytest.mark.parametrize("is_v6", [False, True])
+@pytest.mark.parametrize("name", TUNNELLED_OFFLOAD)
+def test_inside_a_tunnel_a_length_of_0_takes_what_is_left_of_the_wire_length(
+    name: str, is_v6: bool
+) -> None:
+    body, proto, expected = TUNNELLED_OFFLOAD[name]
+    frame = outer(body, proto, is_v6)
+    assert seen(frame) == expected
+    assert seen(frame, wire_len=len(frame) + 1_000) == {**expected, "payload_len": 1_005}
+
+
+@pytest.mark.parametrize(
+    ("frame", "link_type"),
+    [
+        (pppoe(v4(total_len=0), b"\xff\3\0\x21"), ETHERNET),
+        (pppoe(v4(total_len=0), b"\x21"), ETHERNET),
+        (ethernet(labels(3, v4(total_len=0)), MPLS), ETHERNET),
+        (sll(v4(total_len=0)), SLL),
+        (sll2(v4(total_len=0)), SLL_2),
+        (struct.pack("<I", 2) + v4(total_len=0), NULL),
+        (v4(total_len=0), RAW),
+    ],
+)
+def test_below_any_link_a_length_of_0_takes_what_is_left(frame: bytes, link_type: int) -> None:
+    assert seen(frame, link_type) == WHOLE
+    more = {**WHOLE, "payload_len": 1_005}
+    assert seen(frame, link_type, wire_len=len(frame) + 1_000) == more
+
+
 def test_a_length_of_0_without_tcp() -> None:
     assert seen(ethernet(v4(udp(53, b"x"), UDP, total_len=0))) == "not_tcp"
     assert seen(ethernet(v6(udp(53, b"x"), UDP, payload_len=0)), wire_len=2 * MIB) == "not_tcp"
@@ -531,6 +574,14 @@ def test_a_tunnel_header_that_is_not_captured() -> None:
 )
 def test_other_tunnels_are_not_tcp(body: bytes, proto: int) -> None:
     assert seen(outer(body, proto)) == "not_tcp"
+
+
+def test_what_a_tunnel_header_says_is_believed_as_soon_as_it_is_there() -> None:
+    # 38 bytes end with GRE's kind, 50 with Geneve's: no TCP, whatever would follow.
+    assert seen(outer(gre(v4(), 0x0806, 0xB000), GRE), caplen=37) == "truncated"
+    assert seen(outer(gre(v4(), 0x0806, 0xB000), GRE), caplen=38) == "not_tcp"
+    assert seen(outer(geneve(v4(), 0x0806, 9), UDP), caplen=49) == "truncated"
+    assert seen(outer(geneve(v4(), 0x0806, 9), UDP), caplen=50) == "not_tcp"
 
 
 def test_tunnels_in_tunnels() -> None:

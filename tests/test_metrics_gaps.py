@@ -5,9 +5,19 @@ from __future__ import annotations
 import pytest
 from builders import NS_PER_MS, NS_PER_S, ethernet, ipv4, tcp
 from compare import SEED, batch_of
-from stories import CLIENT, OPENED, SERVER, Story, Telling, check
+from stories import (
+    CLIENT,
+    OPENED,
+    SERVER,
+    Story,
+    Telling,
+    check,
+    counted_by_kernels,
+    counted_by_twin,
+)
 
-from trtop_core import Engine, EngineConfig, View
+from trtop_core import Engine, EngineConfig, PacketBatch, View
+from trtop_core.batch import CaptureCounters
 
 MS, S = NS_PER_MS, NS_PER_S
 
@@ -312,15 +322,14 @@ def test_connections_with_fragments_are_exempt_from_then_on(before: bool) -> Non
         story.out(2_000, 1, 61)
         _fragmented(story, 2_001)
     story.out(3_000, 1, 101)
-    engine = Engine(EngineConfig(), SEED)
-    engine.feed(batch_of(story.packets(telling)))
-    engine.finish()
-    row = next(iter(engine.snapshot(View()).rows()))
-    assert row.count("bytes_in") == 60
-    assert row.count("acked_bytes") == 100
+    packets = story.packets(telling)
+    rows, _ = counted_by_kernels(packets, None, True, False, {})
+    assert counted_by_twin(packets, None, True, {})[0] == rows
+    row = rows[SERVER]
+    assert (row["bytes_in"], row["acked_bytes"]) == (60, 100)
     # What was judged before the fragment came stays.
     expected = (0, 0) if before else (1, 20)
-    assert (row.count("capture_gaps"), row.count("gap_bytes")) == expected
+    assert (row.get("capture_gaps", 0), row.get("gap_bytes", 0)) == expected
 
 
 # --- suspect rows ---------------------------------------------------------------------------------
@@ -335,6 +344,25 @@ def test_a_row_below_99_9_percent_is_suspect(n_acked: int, suspect: bool) -> Non
     row = next(iter(engine.snapshot(View()).rows()))
     assert (row.count("gap_bytes"), row.count("acked_bytes")) == (20, n_acked)
     assert row.completeness == 1 - 20 / n_acked
+    assert row.suspect is suspect
+
+
+@pytest.mark.parametrize(
+    ("counters", "suspect"),
+    [
+        (CaptureCounters(10_000, 10), False),
+        (CaptureCounters(10_000, 11), True),
+        (CaptureCounters(10_000, 0, 11), True),
+        (CaptureCounters(10_000, None, None), False),
+    ],
+)
+def test_a_capture_that_lost_more_than_a_thousandth_makes_every_row_suspect(
+    counters: CaptureCounters, suspect: bool
+) -> None:
+    engine = Engine(EngineConfig(), SEED)
+    batch = batch_of(Story().handshake().packets(Telling()))
+    engine.feed(PacketBatch(batch.data, batch.index, counters))
+    row = next(iter(engine.snapshot(View()).rows()))
     assert row.suspect is suspect
 
 

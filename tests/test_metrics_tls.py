@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from builders import NS_PER_MS
-from stories import OPENED, Story, check
+from stories import OPENED, SERVER, Story, Telling, check, counted_by_kernels, counted_by_twin
 
 MS = NS_PER_MS
 
@@ -361,3 +361,39 @@ def test_an_alert_of_the_server_is_no_banner() -> None:
     check(story, OPENED, OPEN, {"banners": 1, "bytes_in": 12})
     story = Story().handshake().back(20, 1, 1, PLAIN_ALERT)
     check(story, OPENED, OPEN, {"bytes_in": 7})
+
+
+# --- what was not captured -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("caplen", "is_tls"), [(55, False), (56, True)])
+def test_a_record_whose_first_two_bytes_are_not_captured_is_not_known(
+    caplen: int, is_tls: bool
+) -> None:
+    packets = Story().handshake().out(100, 1, 1, HELLO).packets(Telling(caplen=caplen))
+    rows, _ = counted_by_kernels(packets, None, True, False, {})
+    assert counted_by_twin(packets, None, True, {})[0] == rows
+    row = rows[SERVER]
+    assert row["bytes_out"] == 30
+    assert row.get("tls_turns", 0) == is_tls
+    assert row.get("requests", 0) == (not is_tls)
+
+
+@pytest.mark.parametrize(("caplen", "has_hello"), [(59, False), (60, True)])
+def test_a_hello_is_known_by_its_sixth_byte(caplen: int, has_hello: bool) -> None:
+    packets = _hello().out(150, 31, 41, APPLICATION).packets(Telling(caplen=caplen))
+    rows, _ = counted_by_kernels(packets, None, True, False, {})
+    assert counted_by_twin(packets, None, True, {})[0] == rows
+    row = rows[SERVER]
+    assert row["tls_turns"] == row["requests"] == 1
+    assert ("tls_latency" in row) == has_hello
+
+
+@pytest.mark.parametrize(("caplen", "is_alert"), [(58, False), (59, True)])
+def test_an_alert_is_known_by_its_record_header(caplen: int, is_alert: bool) -> None:
+    story = Story().handshake().out(100, 1, 1, b"q").back(150, 1, 2, b"r")
+    packets = story.out(200, 2, 2, ENCRYPTED_ALERT).packets(Telling(caplen=caplen))
+    rows, _ = counted_by_kernels(packets, None, True, False, {})
+    assert counted_by_twin(packets, None, True, {})[0] == rows
+    row = rows[SERVER]
+    assert row["requests"] == (1 if is_alert else 2)

@@ -6,7 +6,6 @@ import pytest
 from builders_snapshot import MS, destination, incident, other, snapshot
 from golden import check_golden
 
-from trtop import rows
 from trtop.columns import COLUMNS, Side, Threshold
 from trtop.screen import fit_lines
 from trtop.table import TableStyle, render
@@ -210,10 +209,11 @@ def test_addresses_with_ports_and_the_rest_have_names() -> None:
         assert f"\n{name}" in text
 
 
-def test_a_name_cannot_write_to_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_name_cannot_write_to_the_terminal() -> None:
     hostile = "evil\x1b]0;owned\x07\r\n\u202egpj.exe"
-    monkeypatch.setattr(rows, "destination_names", lambda keys: [hostile] * len(keys))
-    text = drawn(snapshot([destination("10.0.0.1", syn=1)]), width=120)
+    plain = snapshot([destination("10.0.0.1", syn=1)])
+    named = replace(plain, table=replace(plain.table, names=(hostile,)))
+    text = drawn(named, width=120)
     assert text.isprintable() or set("".join(text.splitlines())).isdisjoint("\x1b\x07\r\u202e")
     assert r"evil\x1b]0;owned\x07\x0d\x0a\u202egpj.exe" in text
 
@@ -226,3 +226,12 @@ def test_a_screen_holds_as_many_rows_as_fit_and_says_how_many_do_not() -> None:
         n_rows = sum(line.startswith(" 10.0.0.") for line in lines)
         assert any(f"{200 - n_rows} more" in line for line in lines)
     assert len(fit_lines(many, TableStyle(width=80), 3)) == 3
+
+
+def test_a_capture_that_holds_little_tcp_says_so() -> None:
+    def said(not_tcp: int) -> str:
+        picture = snapshot([], health=Health(packets=1_000, not_tcp=not_tcp))
+        return " ".join(render(picture, TableStyle(width=100)))
+
+    assert "901 of 1,000 packets hold no TCP that trtop decodes" in said(901)
+    assert "hold no TCP" not in said(900)

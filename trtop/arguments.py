@@ -11,6 +11,7 @@ from enum import Enum
 from typing import NoReturn, TypeVar
 
 from trtop import __version__, values
+from trtop.part_arguments import add_names, add_parts
 from trtop.reporters import Format
 from trtop_core.errors import TrtopError
 from trtop_core.records import Direction, GroupBy
@@ -72,6 +73,13 @@ def make_parser() -> argparse.ArgumentParser:
     _add_measuring(parser.add_argument_group("what to measure"))
     _add_showing(parser.add_argument_group("what to show"))
     _add_output(parser.add_argument_group("how to show it"))
+    add_names(parser.add_argument_group("what destinations are called, and which are shown"))
+    add_parts(
+        parser.add_argument_group(
+            "parts of your own",
+            "MODULE is a module with build(), a .py file, or a name that is installed",
+        )
+    )
     return parser
 
 
@@ -79,7 +87,7 @@ class _Parser(argparse.ArgumentParser):
     """One line instead of a page of usage, and our exit status instead of argparse's 2."""
 
     def error(self, message: str) -> NoReturn:
-        raise UsageError(f"{message} (see trtop --help)")
+        raise UsageError(f"{message} (see {self.prog} --help)")
 
 
 T = TypeVar("T")

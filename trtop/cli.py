@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 
 # numpy starts a thread for each core as it is imported, for linear algebra that nobody here does.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -17,6 +18,9 @@ from trtop.options import parse
 from trtop.run import EXIT_SIGNALLED, run
 from trtop.surroundings import Surroundings
 from trtop_core.errors import EXIT_OK, EXIT_UNUSABLE, TrtopError
+
+COMMANDS = frozenset({"attach", "keygen", "live"})
+"""First arguments that are no capture: a file of that name is read as ``./attach``."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -47,8 +51,13 @@ def _main(argv: Sequence[str]) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
+        if argv and argv[0] in COMMANDS:
+            command = import_module(f"trtop.commands.{argv[0]}")
+            return int(command.main(argv[1:], Surroundings()))
         options, around = parse(argv), Surroundings()
-        return explore(options, around) if can_explore(options, around) else run(options, around)
+        if can_explore(options, around) and not options.parts.needs_session:
+            return explore(options, around)
+        return run(options, around)
     except TrtopError as error:
         return _fail(str(error), error.exit_status)
     except KeyboardInterrupt:

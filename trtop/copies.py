@@ -19,6 +19,8 @@ def check_prefix(prefix: str) -> None:
     Raises:
         TrtopError: files of that prefix cannot be written.
     """
+    if not prefix or prefix.endswith("/") or Path(prefix).is_dir():
+        raise TrtopError(f"--out {prefix or repr(prefix)}: is no beginning of a file name")
     folder = Path(prefix).parent
     if not folder.is_dir() or not os.access(folder, os.W_OK):
         raise TrtopError(f"--out {prefix}: {folder} is no folder that can be written to")

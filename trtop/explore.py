@@ -8,12 +8,24 @@ from __future__ import annotations
 
 import os
 import signal
+from contextlib import closing
 from dataclasses import replace
 
 from trtop.copies import check_prefix
+from trtop.counting import make_engine
 from trtop.interrupt import Interrupt
+from trtop.named_source import NamedSource
+from trtop.naming import Namer
 from trtop.options import STDIN, Options
-from trtop.run import EXIT_SIGNALLED, SEED_BYTES, complain, copy_report, worth_telling
+from trtop.plugins import Plugins, make_namer
+from trtop.run import (
+    EXIT_SIGNALLED,
+    SEED_BYTES,
+    complain,
+    complain_of_names,
+    copy_report,
+    worth_telling,
+)
 from trtop.surroundings import DRAWN, Surroundings, can_print, is_live
 from trtop.tui.offline import EngineSource
 from trtop.tui.outcome import WINDOWS
@@ -60,8 +72,9 @@ def explore(options: Options, around: Surroundings) -> int:
         check_prefix(options.out_prefix)
     live = is_live(options)
     config = replace(options.engine, windows=WINDOWS[:-1], group_by=GroupBy.ADDR_PORT)
-    engine = Engine(config, os.urandom(SEED_BYTES))
     with (
+        Plugins() as plugins,
+        closing(make_namer(options, plugins) or Namer()) as namer,
         Interrupt(around.monotonic_s, 0, SIGNALS) as interrupt,
         keyboard_on_stdin(STDIN in options.inputs) as stdin_fd,
         open_capture(
@@ -72,14 +85,19 @@ def explore(options: Options, around: Surroundings) -> int:
             stdin_fd=stdin_fd,
         ) as capture,
     ):
-        source = EngineSource(engine, capture, _name(options), live, around.monotonic_s)
+        engine = make_engine(config, os.urandom(SEED_BYTES), namer)
+        namer.is_enabled = False  # the screen names rows itself
+        source = NamedSource(
+            namer, engine, capture, _name(options), is_live=live, monotonic_s=around.monotonic_s
+        )
         is_over = _show(source, options, around, interrupt, live)
-    source.finish()
-    _tell(source, capture, engine, options, around)
-    if source.is_unusable:
-        return EXIT_UNUSABLE
-    if options.out_prefix is not None:
-        copy_report(engine.snapshot(options.view), options)
+        source.finish()
+        _tell(source, capture, engine, options, around)
+        if source.is_unusable:
+            return EXIT_UNUSABLE
+        if options.out_prefix is not None:
+            namer.is_enabled = True
+            copy_report(engine.snapshot(options.view), options)
     if interrupt.signal is not None and not live and not is_over:
         return EXIT_SIGNALLED + interrupt.signal
     is_incomplete = source.error is not None or engine.unsupported_link_types
@@ -87,7 +105,7 @@ def explore(options: Options, around: Surroundings) -> int:
 
 
 def _show(
-    source: EngineSource,
+    source: NamedSource,
     options: Options,
     around: Surroundings,
     interrupt: Interrupt,
@@ -97,32 +115,48 @@ def _show(
     source.step(HEAD_START_S)
     if source.is_unusable or interrupt.signal is not None:
         return source.status().is_over
-    color = around.has_color(options.color)
-    ascii_only = not can_print(around.stdout, DRAWN)
-    stage = Stage(color, ascii_only, around.monotonic_s)
+    stage = make_stage(options, around)
 
     def is_due() -> bool:
         return interrupt.signal is not None or source.is_unusable
 
-    show(source, _setup(options, live), stage, is_due)
+    show(source, make_setup(options, live, source.namer), stage, is_due)
     return source.status().is_over
 
 
-def _setup(options: Options, live: bool) -> Setup:
+def make_stage(options: Options, around: Surroundings) -> Stage:
+    """What is known of the terminal."""
+    color = around.has_color(options.color)
+    ascii_only = not can_print(around.stdout, DRAWN)
+    return Stage(color, ascii_only, around.monotonic_s)
+
+
+def make_setup(options: Options, live: bool, namer: Namer) -> Setup:
+    """What the screen is told.
+
+    Args:
+        options: what the user asked for.
+        live: packets arrive as time goes by.
+        namer: who knows names.
+    """
     view = options.view
     window = view.window
     if live and not options.is_window_given:
         window = Window.LAST_10_S
-    grouping = Grouping.ADDR if view.group_by is GroupBy.ADDR else Grouping.ADDR_PORT
+    grouping = Grouping.ADDR_PORT
+    if view.group_by is GroupBy.ADDR:
+        grouping = Grouping.NAME if namer.has_names else Grouping.ADDR
     state = State(
         window=window,
         grouping=grouping,
         sort=view.sort,
         is_descending=view.descending,
         percentile=view.percentile,
+        names_by_port=namer.names_by_port,
     )
     return Setup(
         state=state,
+        names=namer.name if namer.has_names else None,
         thresholds=options.thresholds,
         prefix=options.out_prefix,
         refresh_s=options.interval_s or REFRESH_S,
@@ -136,7 +170,8 @@ def _tell(
     options: Options,
     around: Surroundings,
 ) -> None:
-    """What could not be read, on stderr."""
+    """What could not be read, and who could not name, on stderr."""
+    complain_of_names(engine, around)
     ended_by_user = source.error is None
     errors = worth_telling(capture.errors, ended_by_user)
     complain(errors, engine.unsupported_link_types, options, around)

@@ -19,6 +19,9 @@ ONE_SIDED_SHARE = 0.1
 UNDECODED_SHARE = 0.001
 """Above this share of undecoded packets the counters are doubtful: as for lost ones."""
 
+NOT_TCP_SHARE = 0.9
+"""Above this share of packets without TCP, what was looked for is likely to be somewhere else."""
+
 OPTIONAL_ITEMS = (
     ("untimed", "without time"),
     ("read_lost", "unreadable"),
@@ -70,6 +73,11 @@ def warnings(snapshot: Snapshot) -> Iterator[str]:
         yield (
             f"{_amount(truncated, 'packet')} cut off before the end of the TCP header and not "
             "counted: capture with a longer snapshot length (tcpdump -s 128)."
+        )
+    if health.not_tcp > health.packets * NOT_TCP_SHARE:
+        yield (
+            f"{health.not_tcp:,} of {_amount(health.packets, 'packet')} hold no TCP that trtop "
+            "decodes: another protocol, or a tunnel that it does not look into?"
         )
     n_link_type = health.undecoded.get("link_type", 0)
     if n_link_type:

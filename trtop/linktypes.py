@@ -81,3 +81,16 @@ def link_type_name(link_type: int) -> str:
     """A link type as users know it: ``10 (FDDI)``, or its number alone."""
     name = NAMES.get(link_type)
     return f"{link_type} ({name})" if name else str(link_type)
+
+
+def unsupported_lines(link_types: dict[int, int]) -> list[str]:
+    """One line for each link type that is not decoded.
+
+    Args:
+        link_types: LINKTYPE_ values and how many packets had each.
+    """
+    return [
+        f"unsupported link type {link_type_name(link_type)}: "
+        f"{n_packets:,} packet{'' if n_packets == 1 else 's'} not decoded"
+        for link_type, n_packets in sorted(link_types.items())
+    ]

@@ -14,6 +14,7 @@ from typing import Any
 from trtop import values
 from trtop.arguments import Color, UsageError, make_parser
 from trtop.columns import Threshold
+from trtop.part_arguments import SNAPSHOT_MINUTES, Mode, check_spelling
 from trtop.reporters import Format
 from trtop_core.config import EngineConfig
 from trtop_core.records import NS_PER_S, Window
@@ -25,6 +26,38 @@ MIN_WIDTH = 20
 """Columns; below this a table cannot be read."""
 
 HINT = "no capture given; try: trtop FILE.pcap, or tcpdump -w - | trtop -, or trtop --help"
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a run is made of, where it is not trtop's own: a module or a name each.
+
+    Attributes:
+        analyzer: who takes the packets.
+        collector: where they come from.
+        reporter: who shows what they say.
+        resolver: what destinations are called.
+        whitelist: which of them are shown.
+        interface: capture here instead of reading files.
+        bpf_filter: which packets to capture.
+        mode: when to end.
+        minutes: of a snapshot.
+    """
+
+    analyzer: str | None = None
+    collector: str | None = None
+    reporter: str | None = None
+    resolver: str | None = None
+    whitelist: str | None = None
+    interface: str | None = None
+    bpf_filter: str | None = None
+    mode: Mode | None = None
+    minutes: float = SNAPSHOT_MINUTES
+
+    @property
+    def needs_session(self) -> bool:
+        """More than names and rules: the run is put together as a script's is."""
+        return any((self.analyzer, self.collector, self.reporter, self.interface, self.mode))
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +77,10 @@ class Options:
         width: columns of the table; None asks the terminal.
         with_progress: show progress on a terminal.
         thresholds: by column key, instead of the columns' own.
+        names: resolvers by name, the first that knows a name wins.
+        allow: rules of what is shown; none: everything.
+        deny: rules of what is not shown.
+        parts: what a run of one's own is made of.
         wants_screen: nothing was asked for that only a printed report has.
         is_window_given: the window is the user's choice.
     """
@@ -60,20 +97,31 @@ class Options:
     width: int | None = None
     with_progress: bool = True
     thresholds: dict[str, Threshold] = field(default_factory=dict)
+    names: tuple[str, ...] = ()
+    allow: tuple[str, ...] = ()
+    deny: tuple[str, ...] = ()
+    parts: Parts = Parts()
     wants_screen: bool = False
     is_window_given: bool = False
 
 
-def parse(argv: Sequence[str]) -> Options:
+def parse(argv: Sequence[str], needs_input: bool = True) -> Options:
     """Read the command line.
+
+    Args:
+        argv: arguments without the program's name.
+        needs_input: refuse a command line without a capture.
 
     Raises:
         UsageError: it makes no sense.
         SystemExit: ``--help`` or ``--version`` was printed.
     """
+    check_spelling(argv)
     given = make_parser().parse_args(argv)
     inputs = (*given.more_inputs, *given.inputs)
-    if not inputs:
+    if inputs and given.interface:
+        raise UsageError("either --interface or files, not both")
+    if needs_input and not inputs and not given.interface and not given.collector:
         raise UsageError(HINT)
     if inputs.count(STDIN) > 1:
         raise UsageError("standard input (-) can be read only once")
@@ -99,8 +147,28 @@ def parse(argv: Sequence[str]) -> Options:
         width=given.width,
         with_progress=not given.no_progress,
         thresholds={key: limit for part in given.high for key, limit in part.items()},
+        names=tuple(name for part in given.names for name in part),
+        allow=tuple(given.allow),
+        deny=tuple(given.deny),
+        parts=_parts(given),
         wants_screen=all(asked is None for asked in (given.format, given.width, given.limit)),
         is_window_given=given.window is not None,
+    )
+
+
+def _parts(given: argparse.Namespace) -> Parts:
+    if given.minutes is not None and given.mode is not Mode.SNAPSHOT:
+        raise UsageError("--minutes goes with --mode snapshot")
+    return Parts(
+        analyzer=given.analyzer,
+        collector=given.collector,
+        reporter=given.reporter,
+        resolver=given.resolver,
+        whitelist=given.whitelist,
+        interface=given.interface,
+        bpf_filter=given.bpf_filter,
+        mode=given.mode,
+        minutes=SNAPSHOT_MINUTES if given.minutes is None else given.minutes,
     )
 
 

@@ -18,7 +18,6 @@ from trtop_core.snapshot import (
     Row,
     Snapshot,
     Table,
-    destination_names,
 )
 
 ROWS_PER_BLOCK = 2048
@@ -112,7 +111,7 @@ def quick_rows(snapshot: Snapshot) -> Iterator[QuickRow]:
     loss = snapshot.window_health.loss
     for table in table_blocks(snapshot):
         figures = Figures(table)
-        for idx, name in enumerate(destination_names(table.keys)):
+        for idx, name in enumerate(table.row_names()):
             yield QuickRow(table, idx, snapshot.span_ns, loss, name, figures)
 
 

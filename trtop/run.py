@@ -10,11 +10,13 @@ import os
 from collections.abc import Sequence
 
 from trtop.copies import JSON_SUFFIX, TABLE_SUFFIX, check_prefix, write_copies
+from trtop.counting import NamedEngine, final_snapshot, make_engine
 from trtop.display import Display, make_display
 from trtop.escape import escape
 from trtop.interrupt import Interrupt
-from trtop.linktypes import link_type_name
+from trtop.linktypes import unsupported_lines
 from trtop.options import Options
+from trtop.plugins import Plugins, make_namer
 from trtop.reporters import JsonReporter, Reporter, TableReporter, make_reporter
 from trtop.surroundings import Surroundings, is_live
 from trtop.table import TableStyle
@@ -50,8 +52,17 @@ def run(options: Options, around: Surroundings) -> int:
     """
     if options.out_prefix is not None:
         check_prefix(options.out_prefix)
+    if options.parts.needs_session:
+        from trtop.classic import run_options  # noqa: PLC0415 - seldom used
+
+        return run_options(options)
+    with Plugins() as plugins:
+        engine = make_engine(options.engine, os.urandom(SEED_BYTES), make_namer(options, plugins))
+        return _run(engine, options, around)
+
+
+def _run(engine: Engine, options: Options, around: Surroundings) -> int:
     live = is_live(options)
-    engine = Engine(options.engine, os.urandom(SEED_BYTES))
     reporter = make_reporter(
         options.report_format, around.stdout, around.table_style(options), options.with_bins
     )
@@ -68,13 +79,14 @@ def run(options: Options, around: Surroundings) -> int:
         errors = worth_telling(source.errors, live and interrupt.signal is not None)
         engine.finish()
         if is_read:
-            snapshot = engine.snapshot(options.view)
+            snapshot = final_snapshot(engine, options.view)
             if options.out_prefix is not None:
                 copy_report(snapshot, options)
             if is_listening:
                 if isinstance(reporter, TableReporter):
                     reporter.style = around.table_style(options)
                 _report(reporter, snapshot)
+        complain_of_names(engine, around)
         complain(errors, engine.unsupported_link_types, options, around)
     if not is_read:
         return EXIT_UNUSABLE
@@ -106,6 +118,13 @@ def _report(reporter: Reporter, snapshot: Snapshot) -> None:
         return  # `trtop | head`: the reader has seen enough
 
 
+def complain_of_names(engine: Engine, around: Surroundings) -> None:
+    """One line on stderr for each resolver or whitelist that raised."""
+    if isinstance(engine, NamedEngine):
+        for failure in engine.namer.failures:
+            around.stderr.write(f"trtop: {escape(failure)}\n")
+
+
 def complain(
     errors: Sequence[TrtopError],
     link_types: dict[int, int],
@@ -116,10 +135,8 @@ def complain(
     for error in errors:
         around.stderr.write(f"trtop: {escape(str(error))}\n")
     where = f"{escape(options.inputs[0])}: " if len(options.inputs) == 1 else ""
-    for link_type, n_packets in sorted(link_types.items()):
-        amount = f"{n_packets:,} packet{'' if n_packets == 1 else 's'}"
-        name = link_type_name(link_type)
-        around.stderr.write(f"trtop: {where}unsupported link type {name}: {amount} not decoded\n")
+    for line in unsupported_lines(link_types):
+        around.stderr.write(f"trtop: {where}{line}\n")
 
 
 def copy_report(snapshot: Snapshot, options: Options) -> None:

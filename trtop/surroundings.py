@@ -12,9 +12,10 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TextIO
+from typing import Protocol, TextIO
 
 from trtop.arguments import Color
+from trtop.columns import Threshold
 from trtop.options import MIN_WIDTH, STDIN, Options
 from trtop.table import TableStyle
 
@@ -30,6 +31,22 @@ def _size_of(stream: TextIO) -> os.terminal_size | None:
         return os.get_terminal_size(stream.fileno())
     except (OSError, ValueError):
         return None
+
+
+class LookOptions(Protocol):
+    """Options that say how a table looks."""
+
+    @property
+    def color(self) -> Color:
+        """When to use colour."""
+
+    @property
+    def width(self) -> int | None:
+        """Columns; None asks the terminal."""
+
+    @property
+    def thresholds(self) -> Mapping[str, Threshold]:
+        """By column key, instead of the columns' own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +82,7 @@ class Surroundings:
         size = self.size_of(self.stdout)
         return size if size and size.columns and size.lines else DEFAULT_SIZE
 
-    def table_style(self, options: Options) -> TableStyle:
+    def table_style(self, options: LookOptions) -> TableStyle:
         """How a table is drawn on standard output, as wide as it is now."""
         return TableStyle(
             width=options.width or self._width(),

@@ -69,7 +69,7 @@ def render(
         row_names: what rows are called, not escaped; None: as their addresses.
     """
     rows = [quick_totals(snapshot), *quick_rows(snapshot)]
-    called = [row.name for row in rows] if row_names is None else [rows[0].name, *row_names]
+    called = [row_label(row) for row in rows] if row_names is None else [rows[0].name, *row_names]
     names = [escape(name, style.ascii_only) for name in called]
     lens = style.lens(snapshot.view.percentile)
     longest_name = max(len(HEADING), *(display_width(name) for name in names))
@@ -86,6 +86,11 @@ def render(
         role = Role.BOLD if i == 0 else Role.PLAIN
         yield painted(grid.row_line(name, cells, row.suspect, role), style.color)
     yield from _foot_lines(snapshot, rows, layout, style)
+
+
+def row_label(row: QuickRow) -> str:
+    """What a row is called; the host comes last, where a narrow column cuts first."""
+    return f"{row.name} {row.host}" if row.host else row.name
 
 
 def _health_lines(snapshot: Snapshot, style: TableStyle, lens: Lens) -> Iterator[str]:

@@ -11,8 +11,8 @@ import ipaddress
 import math
 import re
 
-from trtop.columns import BY_KEY, COLUMNS, Threshold
-from trtop_core.records import NS_PER_MS, NS_PER_S, NS_PER_US, Window
+from trtop.columns import BY_KEY, COLUMNS, Side, Threshold
+from trtop_core.records import NS_PER_MS, NS_PER_S, NS_PER_US, SKETCHES, Window
 from trtop_core.view import SORTABLE
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -119,7 +119,7 @@ def whole(text: str) -> int:
     """
     plain = text.replace(",", "").replace("_", "")
     if not (plain.isascii() and plain.isdigit()) or len(plain) > MAX_DIGITS:
-        raise ValueError(f"{text!r} is no whole number")
+        raise ValueError(f"{text!r} is no whole number of 0 or more, {MAX_DIGITS} digits at most")
     return int(plain)
 
 
@@ -153,18 +153,24 @@ def thresholds(text: str) -> dict[str, Threshold]:
     """Thresholds separated by commas: ``lat=50ms,rst=5%,qos=10``.
 
     Raises:
-        ValueError: a column has no threshold, or a value is no number.
+        ValueError: the table has no such column, or a value is no number.
     """
     found = {}
     for part in text.split(","):
         name, _, value_text = part.partition("=")
         key = column(name)
-        default = BY_KEY[key].threshold if key in BY_KEY else None
-        if default is None:
-            known = ", ".join(item.headings[-1] for item in COLUMNS if item.threshold)
-            raise ValueError(f"{name!r} has no threshold; those that have: {known}")
+        if key not in BY_KEY:
+            raise ValueError(f"{name!r} is no column of numbers in the table")
+        default = BY_KEY[key].threshold or _implied_threshold(key)
         found[key] = Threshold(default.side, _limit(value_text, default))
     return found
+
+
+def _implied_threshold(key: str) -> Threshold:
+    """On which side, and in which unit, a column that never stands out by itself could do so."""
+    if key == "completeness":
+        return Threshold(Side.BELOW, 100)
+    return Threshold(Side.ABOVE, NS_PER_MS if key in SKETCHES else 0)
 
 
 def _limit(text: str, default: Threshold) -> float:

@@ -21,6 +21,7 @@ from trtop_core.batch import CaptureCounters, PacketBatch
 from trtop_core.closeup import close_up
 from trtop_core.config import EngineConfig
 from trtop_core.detail import Detail, DetailView
+from trtop_core.errors import TrtopError
 from trtop_core.export import Exported, SketchState, pick_rows
 from trtop_core.records import UNDECODED, GroupBy, Verdict, Window
 from trtop_core.snapshot import Health, Snapshot
@@ -47,6 +48,7 @@ class Engine:
 
     Raises:
         ValueError: the seed is too short, or ``max_destinations`` too large.
+        TrtopError: the system has no memory for so many connections.
     """
 
     def __init__(self, config: EngineConfig, seed: bytes) -> None:
@@ -59,13 +61,17 @@ class Engine:
         self._known_counters = {"received": False, "kernel": False, "interface": False}
         n_words = N_HASH_TABLES * N_HASH_WORDS
         words = np.frombuffer(hashlib.shake_256(seed).digest(8 * n_words), np.uint64)
-        self._state = State(
-            config,
-            words.reshape(N_HASH_TABLES, N_HASH_WORDS),
-            _networks(config.local),
-            {int(window) for window in self._windows},
-            (MAX_SKETCH_PAGES, max(MIN_HOLES, config.max_connections)),
-        )
+        try:
+            self._state = State(
+                config,
+                words.reshape(N_HASH_TABLES, N_HASH_WORDS),
+                _networks(config.local),
+                {int(window) for window in self._windows},
+                (MAX_SKETCH_PAGES, max(MIN_HOLES, config.max_connections)),
+            )
+        except MemoryError:
+            n = config.max_connections
+            raise TrtopError(f"not enough memory for {n:,} connections; allow fewer") from None
         self._flows = Flows(self._state, config.decap)
 
     @property

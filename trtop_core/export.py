@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trtop_core._columns import count_bins, gather_bins
-from trtop_core._sketch import PAGES_PER_SKETCH
+from trtop_core._sketch import BINS_IN_PAGE, PAGES_PER_SKETCH
 from trtop_core.records import (
     COUNTER_ROW,
     COUNTERS,
@@ -19,7 +19,7 @@ from trtop_core.records import (
     DestinationKind,
     Sketch,
 )
-from trtop_core.sketch import N_BINS, REUSE_SCALE, SketchColumn, merge_stats
+from trtop_core.sketch import REUSE_SCALE, SketchColumn, merge_stats
 from trtop_core.snapshot import Table, counter_column, order_of
 from trtop_core.view import View
 
@@ -141,6 +141,8 @@ class _Groups:
         """Counters of the rows -> those of the groups."""
         if self._starts is None:
             return counters
+        if len(self._starts) == len(counters):
+            return counters[self._order]
         fields = counters.view(np.uint64).reshape(len(counters), N_FIELDS)[self._order]
         merged: npt.NDArray[Any] = np.add.reduceat(fields, self._starts).view(COUNTER_ROW)
         return merged.reshape(-1)
@@ -186,7 +188,7 @@ def write_out(
     ranks[visible] = TOTALS_ONLY
     ranks[rows] = np.arange(len(rows), dtype=np.int32)
     n_bins = np.zeros((len(SKETCHES), len(rows)), np.int64)
-    totals = np.zeros((len(SKETCHES), N_BINS), np.int64)
+    totals = np.zeros((len(SKETCHES), PAGES_PER_SKETCH * BINS_IN_PAGE), np.int64)
     count_bins(state.page_keys, state.pages, ranks, n_bins, totals)
 
     ends = np.cumsum(n_bins.reshape(-1)).reshape(n_bins.shape)

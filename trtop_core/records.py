@@ -168,6 +168,29 @@ DESTINATION_KEY = np.dtype(
 """What a row stands for."""
 
 
+NAME_HINT = np.dtype(
+    [
+        ("tag", "<u8"),  # stands for server and kind
+        ("addr", "u1", 16),  # the server's; IPv4 is mapped
+        ("port", "<u2"),  # the server's
+        ("kind", "<u2"),  # HintKind
+        ("offset", "<u4"),  # of the payload's first byte in the batch's data
+        ("caplen", "<u4"),  # captured bytes of the payload
+        ("_pad", "<u4"),
+    ]
+)
+"""A packet that may hold a name."""
+
+
+class HintKind(IntEnum):
+    """What a packet that may hold a name looks like."""
+
+    DNS_UDP = 1
+    DNS_TCP = 2
+    TLS = 3
+    HTTP = 4
+
+
 class DestinationKind(IntEnum):
     """Which of a destination key's fields count."""
 

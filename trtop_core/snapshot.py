@@ -130,11 +130,15 @@ class Table:
         keys: shape (n,), dtype ``records.DESTINATION_KEY``.
         counters: shape (n,), dtype ``records.COUNTER_ROW``.
         sketches: one column per name of ``records.SKETCHES``.
+        names: what the rows are called, n of them; None: what their keys say.
+        hosts: shape (n,), str: which machine saw each row; None unless rows are kept apart by it.
     """
 
     keys: npt.NDArray[Any]
     counters: npt.NDArray[Any]
     sketches: dict[str, SketchColumn]
+    names: tuple[str, ...] | None = None
+    hosts: npt.NDArray[np.str_] | None = None
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -142,12 +146,20 @@ class Table:
     def take(self, rows: npt.NDArray[np.intp]) -> Table:
         """Some rows, in the order given."""
         columns = {name: column.take(rows) for name, column in self.sketches.items()}
-        return Table(self.keys[rows], self.counters[rows], columns)
+        names = None if self.names is None else tuple(self.names[row] for row in rows)
+        hosts = None if self.hosts is None else self.hosts[rows]
+        return Table(self.keys[rows], self.counters[rows], columns, names, hosts)
+
+    def row_names(self) -> list[str]:
+        """What each row is called, not escaped."""
+        return destination_names(self.keys) if self.names is None else list(self.names)
 
     def cut(self, start: int, end: int) -> Table:
         """Consecutive rows, as views."""
         columns = {name: column.cut(start, end) for name, column in self.sketches.items()}
-        return Table(self.keys[start:end], self.counters[start:end], columns)
+        names = None if self.names is None else self.names[start:end]
+        hosts = None if self.hosts is None else self.hosts[start:end]
+        return Table(self.keys[start:end], self.counters[start:end], columns, names, hosts)
 
     def grouped(self, group_by: GroupBy) -> Table:
         """Rows with equal keys merged, after dropping what ``group_by`` does not look at."""
@@ -220,6 +232,11 @@ class Row:
     loss: float | None
     name: str
 
+    @property
+    def host(self) -> str | None:
+        """The machine that saw it; None unless rows are kept apart by that."""
+        return None if self.table.hosts is None else str(self.table.hosts[self.idx])
+
     def count(self, name: str) -> int:
         """A counter or gauge under its own name."""
         return int(self.table.counters[name][self.idx])
@@ -277,6 +294,8 @@ class Row:
     def record(self, with_bins: bool = False) -> dict[str, Any]:
         """Every field of this row as plain data; sketches without samples have count 0."""
         record: dict[str, Any] = {"destination": self.name}
+        if self.host is not None:
+            record["host"] = self.host
         for name in COUNTERS + GAUGES:
             record[name] = self.count(name)
         record["syn_rate"] = self.rate("syn")
@@ -317,7 +336,7 @@ class Snapshot:
     def rows(self) -> Iterator[Row]:
         """The rows, in the view's order."""
         loss = self.window_health.loss
-        for idx, name in enumerate(destination_names(self.table.keys)):
+        for idx, name in enumerate(self.table.row_names()):
             yield Row(self.table, idx, self.span_ns, loss, name)
 
     @property
@@ -342,7 +361,7 @@ class Snapshot:
             "totals": {
                 key: value
                 for key, value in self.totals.record(with_bins).items()
-                if key != "destination"
+                if key not in ("destination", "host")
             },
             "destinations": [row.record(with_bins) for row in self.rows()],
         }
@@ -361,14 +380,19 @@ def destination_names(keys: npt.NDArray[Any]) -> list[str]:
         if kind == _OTHER:
             names.append(OTHER_NAME)
             continue
-        addr = raw[16 * idx : 16 * idx + 16]
-        if addr.startswith(_MAPPED):
-            name = f"{addr[12]}.{addr[13]}.{addr[14]}.{addr[15]}"
-            names.append(name if kind == _ADDR else f"{name}:{port}")
+        name = address_name(raw[16 * idx : 16 * idx + 16])
+        if kind == _ADDR:
+            names.append(name)
         else:
-            name = str(ipaddress.IPv6Address(addr))
-            names.append(name if kind == _ADDR else f"[{name}]:{port}")
+            names.append(f"[{name}]:{port}" if ":" in name else f"{name}:{port}")
     return names
+
+
+def address_name(addr: bytes) -> str:
+    """An address of 16 bytes, IPv4 mapped, as text: ``192.0.2.7``, ``2001:db8::1``."""
+    if addr.startswith(_MAPPED):
+        return f"{addr[12]}.{addr[13]}.{addr[14]}.{addr[15]}"
+    return str(ipaddress.IPv6Address(addr))
 
 
 def arrange(table: Table, view: View) -> Table:
@@ -378,8 +402,20 @@ def arrange(table: Table, view: View) -> Table:
         table: all rows, one per destination.
         view: names the column, the direction and the limit.
     """
-    column = None if view.sort == "destination" else _sort_column(table, view)
+    if view.sort != "destination":
+        column = _sort_column(table, view)
+    elif table.names is None:
+        column = None
+    else:
+        column = _ranks(table.names)
     return table.take(order_of(table.keys, column, view))
+
+
+def _ranks(names: Sequence[str]) -> npt.NDArray[np.float64]:
+    """The place of each name in their order, upper and lower case alike."""
+    folded = [name.casefold() for name in names]
+    place = {name: i for i, name in enumerate(sorted(set(folded)))}
+    return np.array([place[name] for name in folded], np.float64)
 
 
 def order_of(
@@ -392,7 +428,9 @@ def order_of(
         column: shape (n,): what to sort by; None: by destination.
         view: names the direction and the limit.
     """
-    by_key = np.lexsort((keys["port"], *keys["addr"].T[::-1], keys["kind"]))
+    # Addresses as two numbers each, whose order is that of their bytes.
+    words = np.ascontiguousarray(keys["addr"]).view(">u8")
+    by_key = np.lexsort((keys["port"], words[:, 1], words[:, 0], keys["kind"]))
     if column is None:
         order = by_key[::-1] if view.descending else by_key
     else:

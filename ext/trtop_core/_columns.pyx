@@ -32,11 +32,12 @@ def count_bins(
         ranks: IN shape (n_destinations,): the row of the result that each destination becomes;
             -1: it is in the totals only; -2: it is left out.
         n_bins: OUT shape (N_SKETCHES, n_rows), zeroed.
-        totals: OUT shape (N_SKETCHES, N_BINS), zeroed.
+        totals: OUT shape (N_SKETCHES, PAGES_PER_SKETCH * BINS_PER_PAGE), zeroed.
     """
     cdef Py_ssize_t page
     cdef uint32_t sketch, first_bin, destination
     cdef int64_t n_used
+    cdef int64_t* total
     cdef int i
     with nogil:
         for page in range(page_keys.shape[0]):
@@ -45,12 +46,13 @@ def count_bins(
             if destination >= <uint32_t>ranks.shape[0] or ranks[destination] == -2:
                 continue
             first_bin = page_keys[page] % N_PAGES_PER_SKETCH * BINS_PER_PAGE
-            n_used = 0
+            total = &totals[sketch % N_SKETCHES, first_bin]
             for i in range(BINS_PER_PAGE):
-                if pages[page, i]:
-                    n_used += 1
-                    totals[sketch % N_SKETCHES, first_bin + i] += <int64_t>pages[page, i]
+                total[i] += <int64_t>pages[page, i]
             if ranks[destination] >= 0:
+                n_used = 0
+                for i in range(BINS_PER_PAGE):
+                    n_used += pages[page, i] != 0
                 n_bins[sketch % N_SKETCHES, ranks[destination]] += n_used
 
 

@@ -33,6 +33,7 @@ cdef struct cursor_t:
     uint32_t kind                 # ethertype, while AT_ETHERTYPE
     layer_t layer
     int n_ip_headers
+    bint at_udp                   # the walk ended as NOT_TCP, with the cursor at a UDP header
     bint decap
     bint is_fragment
 

@@ -98,10 +98,13 @@ cdef void decode_block(
     segment_t* out,
 ) noexcept nogil:
     cdef Py_ssize_t i
+    cdef cursor_t at
     for i in range(n_packets):
         out[i].ts_ns = min(max(index[i].ts_ns, -TS_LIMIT), TS_LIMIT)
         if not decode_plain(data, &index[i], &out[i]):
-            out[i].verdict = <uint8_t>decode_packet(data, &index[i], decap, &out[i])
+            out[i].verdict = <uint8_t>decode_packet(
+                data, &index[i], decap, &out[i], &at
+            )
 
 
 cdef inline bint decode_plain(
@@ -158,9 +161,13 @@ cdef inline void read_header(
 
 
 cdef int decode_packet(
-    const uint8_t* data, const packet_index_t* entry, bint decap, segment_t* out
+    const uint8_t* data,
+    const packet_index_t* entry,
+    bint decap,
+    segment_t* out,
+    cursor_t* at,
 ) noexcept nogil:
-    cdef cursor_t at
+    """Walk one packet from the outermost header inwards; ``at`` stays where the walk ended."""
     cdef int verdict
     at.bytes = data + entry.offset
     at.pos = 0
@@ -170,19 +177,20 @@ cdef int decode_packet(
     at.n_ip_headers = 0
     at.decap = decap
     at.is_fragment = False
+    at.at_udp = False
     out.is_fragment = 0
-    verdict = enter_link(&at, entry.link_type)
+    verdict = enter_link(at, entry.link_type)
     while verdict < 0:
         if at.layer == AT_IPV4:
-            verdict = step_ipv4(&at, out)
+            verdict = step_ipv4(at, out)
         elif at.layer == AT_IPV6:
-            verdict = step_ipv6(&at, out)
+            verdict = step_ipv6(at, out)
         elif at.layer == AT_ETHERTYPE:
-            verdict = step_ethertype(&at)
+            verdict = step_ethertype(at)
         elif at.layer == AT_ETHERNET:
-            verdict = step_ethernet(&at)
+            verdict = step_ethernet(at)
         else:
-            verdict = step_ppp(&at)
+            verdict = step_ppp(at)
     return verdict
 
 
@@ -289,9 +297,11 @@ cdef inline void map_ipv4(const uint8_t* address, uint8_t* mapped) noexcept nogi
 cdef int enter_transport(
     cursor_t* at, int proto, uint32_t ip_payload_len, segment_t* out
 ) noexcept nogil:
+    cdef int verdict
     if proto == PROTO_TCP:
         return read_tcp(at, ip_payload_len, out)
     if not at.decap:
+        at.at_udp = proto == PROTO_UDP
         return NOT_TCP
     if proto == PROTO_IPV4:
         at.layer = AT_IPV4
@@ -300,7 +310,9 @@ cdef int enter_transport(
     elif proto == PROTO_GRE:
         return enter_gre(at)
     elif proto == PROTO_UDP:
-        return enter_udp(at)
+        verdict = enter_udp(at)
+        at.at_udp = verdict == NOT_TCP
+        return verdict
     else:
         return NOT_TCP
     return -1

@@ -68,12 +68,9 @@ cdef class DestinationTable:
         now = np.zeros(len(rows), COUNTER_ROW)
         written = np.flatnonzero(np.asarray(self.log.epochs)[: len(rows)] > first_epoch)
         now[written] = rows[written]
-        items, _, raw = self.log.earliest(level, first_slot)
-        shown = items < len(rows)
-        items = items[shown]
-        # All fields are equally wide: rows of words subtract at once.
-        fields = now.view(np.uint64).reshape(len(now), len(COUNTER_ROW.names))
-        fields[items] -= raw[shown].view(np.uint64)
+        # All fields are equally wide: a row is a row of words.
+        words = now.view(np.uint64).reshape(len(now), len(COUNTER_ROW.names))
+        self.log.subtract(level, first_slot, np.arange(len(now), dtype=np.uint32), words)
         for gauge in ("pending", "active"):
             now[gauge] = rows[gauge]
         return keys, now

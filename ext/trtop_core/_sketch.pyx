@@ -6,7 +6,7 @@ table entries, pages and stats overlap. The order of samples does not matter to 
 """
 
 cimport cython
-from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 import numpy as np
 
@@ -147,25 +147,14 @@ cdef class SketchStore:
         """Keys of the pages that a window changed, and what it added to them."""
         cdef WindowLog log = self.pages_log
         cdef Py_ssize_t n_pages = self.n_pages
-        cdef Py_ssize_t item
-        cdef int i
-        cdef const page_t* before
         written = np.flatnonzero(np.asarray(log.epochs)[:n_pages] > first_epoch)
         keys = np.asarray(self.page_keys)[written]
-        changed = np.asarray(self.pages)[:n_pages].take(written)
-        items, _, rows = log.earliest(level, first_slot)
+        changed = np.asarray(self.pages)[:n_pages].take(written)["counts"]
         places = np.zeros(n_pages, np.uint32)
         places[written] = np.arange(len(written), dtype=np.uint32)
-        cdef page_t[::1] now = changed
-        cdef const uint32_t[::1] place_of = places
-        cdef const uint32_t[::1] saved = items
-        cdef const uint8_t[:, ::1] saved_rows = rows
-        with nogil:
-            for item in range(saved.shape[0]):
-                before = <const page_t*>&saved_rows[item, 0]
-                for i in range(BINS_PER_PAGE):
-                    now[place_of[saved[item]]].counts[i] -= before.counts[i]
-        return keys, changed["counts"]
+        # What was saved since the window began was written since then.
+        log.subtract(level, first_slot, places, changed)
+        return keys, changed
 
     def saved_pages(self, int level, first_slot, pages):
         """Some pages as they were before their first change in each slot of a window.

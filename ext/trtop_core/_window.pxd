@@ -23,6 +23,9 @@ cdef class WindowLog:
     cdef Py_ssize_t row_bytes
     cdef Py_ssize_t record_bytes
 
+    cdef void subtract(
+        self, int level, first_slot, const uint32_t[::1] places, uint64_t[:, ::1] now
+    )
     cdef tuple records(self, int level, first_slot, uint8_t[::1] left_out, bint once)
     cdef bint is_due(self, uint32_t item) noexcept nogil
     cdef bint is_due_at(self, int level, uint32_t item) noexcept nogil

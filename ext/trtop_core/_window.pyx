@@ -104,6 +104,41 @@ cdef class WindowLog:
         items, _, slots, rows = self.records(level, first_slot, left_out, False)
         return items, slots, rows
 
+    cdef void subtract(
+        self, int level, first_slot, const uint32_t[::1] places, uint64_t[:, ::1] now
+    ):
+        """Take from rows of words what they were before their first change since a slot began.
+
+        Args:
+            level: which window.
+            first_slot: slots before this one do not count.
+            places: IN shape (n,): where item i is in ``now``; items from n on are left out.
+            now: IN and OUT shape (n_rows, row_bytes / 8).
+        """
+        cdef ring_t* ring = &self.rings[level]
+        cdef int64_t first = first_slot
+        cdef uint64_t at
+        cdef uint32_t item
+        cdef Py_ssize_t i
+        cdef Py_ssize_t n_words = self.row_bytes // 8
+        cdef const uint32_t* header
+        cdef const uint64_t* before
+        cdef uint64_t* row
+        cdef uint8_t[::1] is_done = np.zeros(len(places), np.uint8)
+        with nogil:
+            for at in range(ring.tail, ring.head):
+                header = <const uint32_t*>(
+                    ring.records + (at & (ring.capacity - 1)) * self.record_bytes
+                )
+                item = header[0]
+                if item >= is_done.shape[0] or <int64_t>header[2] < first or is_done[item]:
+                    continue
+                is_done[item] = 1
+                before = <const uint64_t*>(<const uint8_t*>header + HEADER_BYTES)
+                row = &now[places[item], 0]
+                for i in range(n_words):
+                    row[i] -= before[i]
+
     cdef tuple records(self, int level, first_slot, uint8_t[::1] left_out, bint once):
         """Copies since the start of a slot: items, epochs before, slots, rows.
 

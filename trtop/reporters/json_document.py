@@ -24,7 +24,6 @@ from trtop_core.snapshot import (
     Snapshot,
     Table,
     completeness_of,
-    destination_names,
     is_suspect,
     rate_per_s,
 )
@@ -74,7 +73,9 @@ def destination_texts(snapshot: Snapshot, with_bins: bool = False) -> Iterator[s
 def _block_text(table: Table, span_ns: int, loss: float | None) -> str:
     """The records of a table's rows, as ``Row.record`` defines them."""
     fields = _Fields(len(table))
-    fields.add_texts("destination", list(map(encode_text, destination_names(table.keys))))
+    fields.add_texts("destination", list(map(encode_text, table.row_names())))
+    if table.hosts is not None:
+        fields.add_texts("host", list(map(encode_text, table.hosts.tolist())))
     for name in COUNTERS + GAUGES:
         fields.add_numbers(name, table.counters[name].astype(np.int64))
     for name in ("syn", "est"):

@@ -161,20 +161,32 @@ def _names(keys: npt.NDArray[Any], names: Names | None) -> list[str]:
 
 
 def _named(key: Any, address: str, names: Names) -> str:
+    name = _known_name(key, names)
+    if name is None:
+        return address
+    return f"{name}:{int(key['port'])}" if key["kind"] == DestinationKind.ADDR_PORT else name
+
+
+def _known_name(key: Any, names: Names) -> str | None:
+    """The name of a destination without its port."""
     if key["kind"] == DestinationKind.OTHER:
-        return address
-    port = int(key["port"])
+        return None
     bare = ipaddress.IPv6Address(bytes(key["addr"]))
-    name = names(str(bare.ipv4_mapped or bare), port)
-    if not name:
-        return address
-    name = name[:MAX_NAME_CHARS]
-    return f"{name}:{port}" if key["kind"] == DestinationKind.ADDR_PORT else name
+    name = names(str(bare.ipv4_mapped or bare), int(key["port"]))
+    return name[:MAX_NAME_CHARS] if name else None
 
 
 def _by_name(table: Table, names: Names | None) -> tuple[Table, list[str], list[int]]:
     """Rows of equal names as one, what they are called, and of how many each is made."""
-    found = _names(table.keys, names)
+    bare = table.keys.copy()
+    bare["port"] = 0
+    bare["kind"][bare["kind"] == DestinationKind.ADDR_PORT] = DestinationKind.ADDR
+    found = destination_names(bare)
+    if names is not None:
+        found = [
+            _known_name(key, names) or address
+            for key, address in zip(table.keys, found, strict=True)
+        ]
     place: dict[str, int] = {}
     labels = np.array([place.setdefault(name, len(place)) for name in found], np.intp)
     first = np.unique(labels, return_index=True)[1]

@@ -83,6 +83,7 @@ class State:
         filter: which rows are shown, None for all.
         hidden: keys of columns that the user does not want.
         with_names: names instead of addresses, where they are known.
+        names_by_port: a name depends on the port.
         is_paused: the picture stands still.
         selected: place of the selected row among all rows, from 0.
         selected_key: which destination that is; None: whichever comes first.
@@ -102,6 +103,7 @@ class State:
     filter: Filter | None = None
     hidden: frozenset[str] = frozenset()
     with_names: bool = True
+    names_by_port: bool = False
     is_paused: bool = False
     selected: int = 0
     selected_key: RowKey | None = None
@@ -117,9 +119,10 @@ class State:
         Args:
             limit: rows, None for all.
         """
+        by_port = self.names_by_port and self.grouping is Grouping.NAME
         return View(
             window=self.window,
-            group_by=self.grouping.group_by,
+            group_by=GroupBy.ADDR_PORT if by_port else self.grouping.group_by,
             sort=self.sort,
             descending=self.is_descending,
             limit=limit,

@@ -1,0 +1,224 @@
+"""Measure one refresh of the screen: asking the engine, making the picture, drawing, the terminal.
+
+    python benchmarks/screen.py [--destinations N] [--rounds N] [--json FILE]
+
+An engine that keeps all windows holds N destinations (default 10,000), each with connections and
+latencies, and gets more packets between refreshes, as live traffic brings. The screen is 132 x 50
+on a pseudo-terminal that is read by nobody but this process. Wall and CPU time of each refresh;
+CPU per second at one refresh a second is the share of a core.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import json
+import os
+import platform
+import pty
+import random
+import statistics
+import struct
+import sys
+import termios
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from trtop.tui.draw import draw
+from trtop.tui.filters import parse_filter
+from trtop.tui.outcome import WINDOWS
+from trtop.tui.react import selecting
+from trtop.tui.scene import Scene
+from trtop.tui.shape import picture, question
+from trtop.tui.source import Status
+from trtop.tui.state import Grouping, Mode, State
+from trtop.tui.terminal import Terminal
+from trtop_core import Engine, EngineConfig, PacketBatch
+from trtop_core.records import GroupBy, Window
+
+COLUMNS, LINES = 132, 50
+
+SEED = 20_161_104
+FIRST_NS = 1_714_565_000 * 10**9
+SPAN_S = 30
+N_CONNECTIONS = 3
+N_REQUESTS = 4
+
+ROWS_WANTED = 2 * LINES
+
+LIMIT_MS = 50.0
+"""What a refresh of the rows may take."""
+
+SYN, ACK = 2, 16
+
+CASES: dict[str, State] = {
+    "last 10 s, by Syn": State(window=Window.LAST_10_S),
+    "last 10 s, by Rtt": State(window=Window.LAST_10_S, sort="response_time"),
+    "all, by Syn": State(),
+    "all, by Rtt": State(sort="response_time"),
+    "all, by address:port": State(grouping=Grouping.ADDR_PORT),
+    "all, filter rtt>100ms": State(filter=parse_filter("rtt>100ms")),
+    "drill-down, last 10 s": State(window=Window.LAST_10_S, mode=Mode.DETAIL),
+}
+
+BOUNDED = ("last 10 s, by Syn", "all, by Syn", "all, by address:port")
+"""The cases that ask for the rows they show, as the screen does unless it sorts by a latency."""
+
+
+def segment(server: int, port: int, flags: int, numbers: tuple[int, int], data: bytes) -> bytes:
+    """A segment of 192.0.2.1 to a server, or of the server if the flags are negative."""
+    ends = [(bytes([192, 0, 2, 1]), port), (struct.pack("!I", 0x0A000000 + server), 443)]
+    (src, src_port), (dst, dst_port) = ends if flags > 0 else ends[::-1]
+    tcp = struct.pack("!HHIIBBHHH", src_port, dst_port, *numbers, 0x50, abs(flags), 65_000, 0, 0)
+    total = 20 + len(tcp) + len(data)
+    ident = (numbers[0] * 31 + numbers[1]) & 0xFFFF
+    header = struct.pack("!BBHHHBBH4s4s", 0x45, 0, total, ident, 0, 64, 6, 0, src, dst)
+    return bytes(12) + b"\x08\x00" + header + tcp + data
+
+
+def conversation(rng: random.Random, server: int, port: int, at_ns: int) -> list[Any]:
+    """One connection with its requests."""
+    latency_ns = rng.randrange(100_000, 30_000_000)
+    packets = [
+        (at_ns, segment(server, port, SYN, (100, 0), b"")),
+        (at_ns + latency_ns, segment(server, port, -(SYN | ACK), (500, 101), b"")),
+        (at_ns + latency_ns + 1000, segment(server, port, ACK, (101, 501), b"")),
+    ]
+    at_ns += latency_ns + 2000
+    for turn in range(N_REQUESTS):
+        out, back = 101 + 3 * turn, 501 + 3 * turn
+        packets.append((at_ns, segment(server, port, ACK, (out, back), b"GET")))
+        at_ns += rng.randrange(200_000, 200_000_000)
+        packets.append((at_ns, segment(server, port, -ACK, (back, out + 3), b"200")))
+        at_ns += 1_000_000
+    return packets
+
+
+def traffic(n_destinations: int, seed: int, first_ns: int, span_s: float) -> PacketBatch:
+    """Connections to every destination, spread over some seconds."""
+    rng = random.Random(seed)
+    packets: list[Any] = []
+    for server in range(n_destinations):
+        for i in range(N_CONNECTIONS if span_s > 1 else 1):
+            if span_s <= 1 and rng.random() > 0.1:
+                continue
+            at_ns = first_ns + rng.randrange(int(span_s * 10**9))
+            packets += conversation(rng, server, 20_000 + (seed * 7 + i) % 40_000, at_ns)
+    packets.sort(key=lambda packet: packet[0])
+    return PacketBatch.from_packets(packets)
+
+
+def refresh(engine: Engine, state: State, terminal: Terminal) -> dict[str, float]:
+    """One refresh, part by part; ms of wall time, and of CPU in all."""
+    cpu_s = time.process_time()
+    times = [time.perf_counter()]
+    answer = engine.snapshot(question(state, ROWS_WANTED, False))
+    times.append(time.perf_counter())
+    shown = picture(answer, state, ROWS_WANTED, None, None)
+    state = selecting(replace(state, selected=1), shown)
+    view = state.detail_view() if state.mode is Mode.DETAIL else None
+    detail = engine.detail(view) if view is not None else None
+    times.append(time.perf_counter())
+    scene = Scene(state, shown, Status("benchmark", is_live=True), detail)
+    frame = draw(scene, terminal.size, terminal.look)
+    times.append(time.perf_counter())
+    terminal.show(frame)
+    times.append(time.perf_counter())
+    names = ("engine", "picture", "draw", "terminal")
+    parts = {name: 1000 * (b - a) for name, a, b in zip(names, times, times[1:], strict=False)}
+    parts["wall"] = 1000 * (times[-1] - times[0])
+    parts["cpu"] = 1000 * (time.process_time() - cpu_s)
+    return parts
+
+
+def measure(n_destinations: int, n_rounds: int, say: Callable[[str], None]) -> dict[str, Any]:
+    """All cases on one engine."""
+    config = EngineConfig(windows=WINDOWS[:-1], group_by=GroupBy.ADDR_PORT)
+    engine = Engine(config, bytes(16))
+    say(f"generating traffic to {n_destinations:,} destinations")
+    engine.feed(traffic(n_destinations, SEED, FIRST_NS, SPAN_S))
+    found: dict[str, Any] = {name: [] for name in CASES}
+    with Terminal(color=True, ascii_only=False) as terminal:
+        for turn in range(n_rounds):
+            more = traffic(n_destinations, turn + 1, FIRST_NS + (SPAN_S + turn) * 10**9, 1)
+            engine.feed(more)
+            for name, state in CASES.items():
+                found[name].append(refresh(engine, state, terminal))
+    return found
+
+
+def on_terminal(work: Callable[[], None]) -> None:
+    """Do something with a terminal on standard input and output."""
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", LINES, COLUMNS, 0, 0))
+    kept = os.dup(0), os.dup(1)
+    is_done = threading.Event()
+
+    def drain() -> None:
+        while not is_done.is_set():
+            os.read(master, 1 << 16)
+
+    reader = threading.Thread(target=drain, daemon=True)
+    reader.start()
+    sys.stdout.flush()
+    os.dup2(slave, 0)
+    os.dup2(slave, 1)
+    os.environ.setdefault("TERM", "xterm-256color")
+    if os.environ["TERM"] == "dumb":
+        os.environ["TERM"] = "xterm-256color"
+    try:
+        work()
+    finally:
+        sys.stdout.flush()
+        is_done.set()
+        os.write(slave, b"\n")
+        os.dup2(kept[0], 0)
+        os.dup2(kept[1], 1)
+        reader.join(5)
+
+
+def main() -> int:
+    """Measure, and show; 1 where a bounded case takes too long."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--destinations", type=int, default=10_000)
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--json", type=Path, metavar="FILE")
+    given = parser.parse_args()
+    found: dict[str, Any] = {}
+
+    def work() -> None:
+        found.update(measure(given.destinations, given.rounds, lambda text: None))
+
+    print(f"{given.destinations:,} destinations, {COLUMNS} x {LINES}, {given.rounds} refreshes of "
+          f"each; median ms (most), and % of a core at one a second")  # fmt: skip
+    on_terminal(work)
+    worst = 0.0
+    for name, rounds in found.items():
+        parts = {
+            part: statistics.median(one[part] for one in rounds)
+            for part in ("engine", "picture", "draw", "terminal", "wall", "cpu")
+        }
+        most = max(one["wall"] for one in rounds)
+        if name in BOUNDED:
+            worst = max(worst, parts["wall"])
+        print(
+            f"  {name:<24} {parts['wall']:6.1f} ({most:.1f})  {parts['cpu'] / 10:4.1f} %   "
+            + "  ".join(
+                f"{part} {parts[part]:.1f}" for part in ("engine", "picture", "draw", "terminal")
+            )
+        )
+    if given.json:
+        document = {"machine": platform.platform(), "cases": found}
+        given.json.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    if worst > LIMIT_MS:
+        print(f"a refresh took {worst:.1f} ms, more than {LIMIT_MS:g}")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

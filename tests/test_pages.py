@@ -1,0 +1,154 @@
+"""The man page and the completions say what ``trtop --help`` says."""
+
+import os
+import pty
+import re
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from scripts import ROOT, TIMEOUT_S, environment
+
+from trtop.arguments import make_parser
+
+sys.path.append(str(ROOT / "docs"))
+import pages
+
+
+def flags() -> list[str]:
+    return [
+        flag
+        for _, options in pages.options_of(make_parser())
+        for option in options
+        for flag in option.flags
+    ]
+
+
+@pytest.mark.parametrize("name", pages.PAGES)
+def test_pages_are_in_step_with_the_options(name: str) -> None:
+    written = (ROOT / name).read_text(encoding="utf-8")
+    assert written == pages.PAGES[name](), "run: python docs/pages.py"
+
+
+def test_every_option_is_on_every_page() -> None:
+    assert len(flags()) > 40
+    for write in pages.PAGES.values():
+        text = re.sub(r"\\f[A-Z]", " ", write().replace("\\-", "-"))
+        for flag in flags():
+            assert re.search(rf"(?<![\w-]){re.escape(flag)}(?![\w-])", text), flag
+
+
+def test_the_man_page_is_sound_and_says_the_help_texts() -> None:
+    if shutil.which("man") is None or shutil.which("groff") is None:
+        pytest.skip("man and groff are not installed")
+    done = subprocess.run(
+        ["man", "--warnings", "-l", str(ROOT / "docs" / "trtop.1")],
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_S,
+        check=True,
+        env=environment(MANWIDTH="100", LC_ALL="C.UTF-8"),
+    )
+    assert done.stderr == ""
+    shown = re.sub(r"\s+", " ", re.sub(r".\x08", "", done.stdout))
+    assert "keep reading files that are still being written" in shown
+    assert "-bpf FILTER, --bpf-filter FILTER" in shown
+    assert "EXIT STATUS 0 Everything was read." in shown
+
+
+def completed_by_bash(*words: str) -> list[str]:
+    script = (
+        f"source {ROOT}/completions/trtop; compopt() {{ :; }}; "
+        'COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _trtop; printf "%s\\n" "${COMPREPLY[@]}"'
+    )
+    done = subprocess.run(
+        ["bash", "--norc", "-c", script, "bash", *words],
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_S,
+        check=True,
+        cwd=ROOT / "examples",
+    )
+    assert done.stderr == ""
+    return done.stdout.split()
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (("trtop", "--fo"), {"--follow", "--format"}),
+        (("trtop", "--format", ""), {"table", "json", "ndjson", "csv"}),
+        (("trtop", "--format", "=", "ndj"), {"ndjson"}),
+        (("trtop", "--format", "="), {"table", "json", "ndjson", "csv"}),
+        (("trtop", "--sort", "response_"), {"response_time", "response_duration"}),
+        (("trtop", "serv"), {"services.pcap", "services.py"}),
+        (("trtop", "-i", "services.pc"), {"services.pcap"}),
+        (("trtop", "-f", "services.pc"), {"services.pcap"}),
+        (("trtop", "--names", "ca"), {"capture"}),
+        (("trtop", "-rm", "cur"), {"curses"}),
+        (("trtop", "-tm", "serv"), {"services.pcap", "services.py"}),
+        (("trtop", "-m", ""), {"continuous", "snapshot"}),
+        (("trtop", "-if", "l"), {"lo"}),
+        (("trtop", "--limit", ""), set()),
+    ],
+)
+def test_bash_completes(words: tuple[str, ...], expected: set[str]) -> None:
+    assert set(completed_by_bash(*words)) == expected
+
+
+ZSH_RC = """
+fpath=({root}/completions $fpath)
+autoload -Uz compinit && compinit -u -D
+PROMPT='READY>'
+zstyle ':completion:*' list-prompt ''
+setopt no_beep
+"""
+
+
+def completed_by_zsh(folder: Path, typed: str) -> str:
+    """What stands on the line after a tab."""
+    (folder / ".zshrc").write_text(ZSH_RC.format(root=ROOT))
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.chdir(ROOT / "examples")
+        os.execvpe("zsh", ["zsh", "-i"], {**os.environ, "ZDOTDIR": str(folder), "TERM": "dumb"})
+    killer = threading.Timer(TIMEOUT_S, os.kill, (pid, 9))
+    killer.start()
+    seen = ""
+    try:
+        while "READY>" not in seen:
+            seen += os.read(terminal, 4096).decode(errors="replace")
+        os.write(terminal, f"{typed}\t".encode())
+        deadline_s = time.monotonic() + TIMEOUT_S
+        # The line becomes an argument of a command that does nothing, and is echoed as it stands.
+        os.write(terminal, b"\x01: '\x05'\n")
+        while seen.count("READY>") < 2 and time.monotonic() < deadline_s:
+            seen += os.read(terminal, 4096).decode(errors="replace")
+        os.write(terminal, b"exit\n")
+    finally:
+        killer.cancel()
+        os.kill(pid, 9)
+        os.waitpid(pid, 0)
+        os.close(terminal)
+    return seen
+
+
+@pytest.mark.parametrize(
+    ("typed", "expected"),
+    [
+        ("trtop --foll", "--follow"),
+        ("trtop --format ndj", "ndjson"),
+        ("trtop --names cap", "capture"),
+        ("trtop services.pc", "services.pcap"),
+        ("trtop --sort response_t", "response_time"),
+        ("trtop -rm eve", "events"),
+    ],
+)
+def test_zsh_completes(tmp_path: Path, typed: str, expected: str) -> None:
+    if shutil.which("zsh") is None:
+        pytest.skip("zsh is not installed")
+    assert expected in completed_by_zsh(tmp_path, typed)

@@ -1,0 +1,1 @@
+"""The commands besides ``trtop FILE``: one file per command."""

@@ -1,0 +1,240 @@
+"""The command line of ``trtop attach``: which daemons, what to show, how.
+
+Takes the arguments, gives frozen ``AttachOptions``, or ``UsageError`` with one line. Opens nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from trtop import values
+from trtop.arguments import (
+    GROUPINGS,
+    Color,
+    UsageError,
+    _add_showing,
+    _argument,
+    _one_of,
+    _Parser,
+)
+from trtop.columns import Threshold
+from trtop.options import MIN_WIDTH
+from trtop.reporters import Format
+from trtop_core.records import GroupBy, Window
+from trtop_core.view import View
+from trtop_core.wire.endpoint import Endpoint, parse_endpoint
+
+DESCRIPTION = """\
+Shows what daemons (trtopd) see: one, or several merged into one picture.
+"""
+
+USAGE = "trtop attach [OPTION...] [ENDPOINT...]"
+
+EPILOG = """\
+examples:
+  trtop attach                                    the daemon of this machine
+  trtop attach --once --format json | jq .        its numbers, for a script
+  trtop attach --by-host ipc:///run/a.sock ipc:///run/b.sock
+  trtop attach --key alice.key_secret --server-key web1.key tcp://web1:7117
+
+exit status: 0 shown; 1 no daemon answered, wrong options; 2 some of several did not answer.
+"""
+
+DEFAULT_TIMEOUT_S = 5.0
+DEFAULT_INTERVAL_S = 1.0
+
+WINDOW_HELP = "only the last seconds of capture time (default: 10s if redrawn, else all)"
+
+LIVE_WINDOW = Window.LAST_10_S
+"""What a table that is redrawn shows; a report for a script covers all."""
+
+
+@dataclass(frozen=True, slots=True)
+class AttachOptions:
+    """What the user asked for.
+
+    Attributes:
+        endpoints: of the daemons; empty: the default one.
+        view: what a report shows.
+        is_window_given: the user chose the view's window.
+        once: one report, then the end.
+        interval_s: wall-clock seconds between reports.
+        timeout_s: how long a daemon may take to answer first; None: the default.
+        by_host: keep the rows of different machines apart.
+        key: the file of this user's secret key.
+        server_keys: files of the daemons' public keys, one for all or one per tcp:// endpoint.
+        report_format: how it is written.
+        with_bins: JSON holds the sketches' bins.
+        color: when to use colour.
+        width: columns of the table; None asks the terminal.
+        thresholds: by column key, instead of the columns' own.
+    """
+
+    endpoints: tuple[Endpoint, ...]
+    view: View
+    is_window_given: bool = False
+    once: bool = False
+    interval_s: float = DEFAULT_INTERVAL_S
+    timeout_s: float | None = None
+    by_host: bool = False
+    key: str | None = None
+    server_keys: tuple[str, ...] = ()
+    report_format: Format = Format.TABLE
+    with_bins: bool = False
+    color: Color = Color.AUTO
+    width: int | None = None
+    thresholds: dict[str, Threshold] = field(default_factory=dict)
+
+
+def parse(argv: Sequence[str]) -> AttachOptions:
+    """Read the command line.
+
+    Raises:
+        UsageError: it makes no sense.
+        SystemExit: ``--help`` was printed.
+    """
+    parser = make_parser("trtop attach", USAGE, DESCRIPTION, EPILOG)
+    _add_daemons(parser.add_argument_group("whom to ask"))
+    add_display(parser)
+    given = parser.parse_args(argv)
+    endpoints = tuple(given.endpoints)
+    if len(set(endpoints)) < len(endpoints):
+        raise UsageError("an endpoint is named twice: its numbers would count twice")
+    n_tcp = sum(endpoint.path is None for endpoint in endpoints)
+    if bool(given.key) != bool(given.server_keys):
+        raise UsageError("--key and --server-key go together")
+    if given.server_keys and len(given.server_keys) not in (1, n_tcp):
+        raise UsageError("--server-key is given once, or once for each tcp:// endpoint")
+    if any(endpoint.path is None and not endpoint.port for endpoint in endpoints):
+        raise UsageError("a port of 0 cannot be connected to")
+    return make_options(given, endpoints)
+
+
+def make_parser(prog: str, usage: str, description: str, epilog: str) -> argparse.ArgumentParser:
+    """A parser of one command, still without options."""
+    return _Parser(
+        prog=prog,
+        usage=usage,
+        description=description,
+        epilog=epilog,
+        formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(
+            prog, max_help_position=28, width=98
+        ),
+        allow_abbrev=False,
+        add_help=False,
+    )
+
+
+def add_display(parser: argparse.ArgumentParser) -> None:
+    """The options that say what is shown, and how."""
+    showing = parser.add_argument_group("what to show")
+    _add_showing(showing)
+    for action in parser._actions:
+        if action.dest == "window":
+            action.default, action.help = None, WINDOW_HELP
+    showing.add_argument(
+        "--group-by",
+        type=_one_of(GROUPINGS),
+        default=GroupBy.ADDR,
+        metavar="addr|addr,port",
+        help="what makes a row (default: addr)",
+    )
+    _add_output(parser.add_argument_group("how to show it"))
+
+
+def make_options(given: argparse.Namespace, endpoints: tuple[Endpoint, ...]) -> AttachOptions:
+    """Options from what a parser with ``add_display`` found.
+
+    Raises:
+        UsageError: they contradict each other.
+    """
+    if given.bins and given.format not in (Format.JSON, Format.NDJSON):
+        raise UsageError("--bins goes with --format json or ndjson")
+    if given.width is not None and given.width < MIN_WIDTH:
+        raise UsageError(f"--width is at least {MIN_WIDTH} columns")
+    try:
+        view = View(
+            window=given.window or Window.ALL,
+            group_by=given.group_by,
+            sort=given.sort,
+            descending=(given.sort not in values.ASCENDING) != given.reverse,
+            limit=given.limit,
+            percentile=given.percentile,
+        )
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    return AttachOptions(
+        endpoints=endpoints,
+        view=view,
+        is_window_given=given.window is not None,
+        once=getattr(given, "once", False),
+        interval_s=given.interval,
+        timeout_s=getattr(given, "timeout", None),
+        by_host=getattr(given, "by_host", False),
+        key=getattr(given, "key", None),
+        server_keys=tuple(getattr(given, "server_keys", ())),
+        report_format=given.format,
+        with_bins=given.bins,
+        color=given.color,
+        width=given.width,
+        thresholds={key: limit for part in given.high for key, limit in part.items()},
+    )
+
+
+def _add_daemons(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
+    add(
+        "endpoints",
+        nargs="*",
+        type=_argument(parse_endpoint),
+        metavar="ENDPOINT",
+        help="ipc:///path or tcp://host:port (default: the daemon of this machine)",
+    )
+    add("--by-host", action="store_true", help="keep the rows of different machines apart")
+    add("--key", metavar="FILE", help="your secret key, for tcp:// (see trtop keygen)")
+    add(
+        "--server-key",
+        dest="server_keys",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="the daemon's public key; once for all, or once per tcp:// endpoint",
+    )
+    add("--once", action="store_true", help="one report, then the end")
+    add(
+        "--timeout",
+        type=_argument(values.seconds),
+        metavar="S",
+        help="how long to wait for the first answer (default: 5)",
+    )
+    add("-h", "--help", action="help", help="show this help and exit")
+
+
+def _add_output(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
+    add(
+        "--format",
+        type=_one_of({item.value: item for item in Format}),
+        default=Format.TABLE,
+        metavar="|".join(item.value for item in Format),
+        help="(default: table)",
+    )
+    add("--bins", action="store_true", help="raw sketch bins in json, for merging elsewhere")
+    add(
+        "--interval",
+        type=_argument(values.seconds),
+        default=DEFAULT_INTERVAL_S,
+        metavar="S",
+        help="a report every S seconds (default: 1)",
+    )
+    add(
+        "--color",
+        type=_one_of({item.value: item for item in Color}),
+        default=Color.AUTO,
+        metavar="auto|always|never",
+        help="(default: auto; NO_COLOR is respected)",
+    )
+    add("--width", type=_argument(values.whole), metavar="N",
+        help="columns of the table (default: those of the terminal)")  # fmt: skip

@@ -1,0 +1,247 @@
+"""Parts of trtop that come from elsewhere: by name on the command line, from a module or a package.
+
+Takes a kind and a name, gives an object of that kind. A name is, first match: one that is built
+in; an entry point (``trtop.resolvers``, ``trtop.whitelists``, ``trtop.reporters``,
+``trtop.collectors``, ``trtop.analyzers``); a Python file; a module that can be imported, also from
+the working directory. A module has ``build()``, and ``clean_up()`` if it has something to clean.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Callable
+from enum import Enum
+from pathlib import Path
+from types import ModuleType, TracebackType
+from typing import TYPE_CHECKING, Any
+
+from trtop_core.errors import TrtopError
+
+if TYPE_CHECKING:
+    from trtop.naming import Namer
+    from trtop.options import Options
+    from trtop.resolver import BaseResolver
+    from trtop.whitelisting import BaseWhitelist
+
+
+class Kind(Enum):
+    """What can come from elsewhere; the value is its name."""
+
+    ANALYZER = "analyzer"
+    COLLECTOR = "collector"
+    REPORTER = "reporter"
+    RESOLVER = "resolver"
+    WHITELIST = "whitelist"
+
+    @property
+    def group(self) -> str:
+        """The group of its entry points."""
+        return f"trtop.{self.value}s"
+
+
+BUILT_IN: dict[Kind, dict[str, str]] = {
+    Kind.ANALYZER: {"outgoing": "trtop.analyzer:OutgoingTCPAnalyzer"},
+    Kind.COLLECTOR: {"file": "trtop.collector:TCPDumpFileCollector"},
+    Kind.REPORTER: {
+        "curses": "trtop.reporter:CLICursesOutgoingTCPReporter",
+        "events": "trtop.reporter:make_event_reporter",
+    },
+    Kind.RESOLVER: {
+        "none": "trtop.resolver:NoResolver",
+        "dns": "trtop.plugins:_dns",
+        "capture": "trtop.resolver:CaptureResolver",
+        "hosts": "trtop.resolver:HostsResolver",
+    },
+    Kind.WHITELIST: {"all": "trtop.whitelisting:DefaultWhitelist"},
+}
+
+WITH_ARGUMENT = frozenset({"dns", "hosts"})
+"""Built-in names that an argument may follow."""
+
+DUTIES = {
+    Kind.ANALYZER: "analyse",
+    Kind.COLLECTOR: "start",
+    Kind.REPORTER: "start",
+    Kind.RESOLVER: "resolve",
+    Kind.WHITELIST: "allow",
+}
+"""The method that tells whether an object is what it should be."""
+
+
+class Plugins:
+    """Finds parts, and cleans up after them when the context ends."""
+
+    def __init__(self) -> None:
+        self._clean_ups: list[Callable[[], Any]] = []
+
+    def __enter__(self) -> Plugins:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.clean_up()
+
+    def make(self, kind: Kind, name: str, *args: Any) -> Any:
+        """An object of a kind.
+
+        Args:
+            kind: what it must be.
+            name: see the module; behind a colon an argument for a built-in one (``hosts:FILE``).
+            args: for a class or function; a module's ``build`` takes none.
+
+        Raises:
+            TrtopError: there is nothing of that name, or it cannot be made.
+        """
+        made = self._make(kind, name, args)
+        if not callable(getattr(made, DUTIES[kind], None)):
+            raise TrtopError(
+                f"{kind.value} {name}: a {type(made).__name__} has no {DUTIES[kind]}()"
+            )
+        return made
+
+    def clean_up(self) -> None:
+        """Call the ``clean_up()`` of modules that have one, the last loaded first.
+
+        Raises:
+            TrtopError: one of them failed; the others were called all the same.
+        """
+        failures = []
+        while self._clean_ups:
+            try:
+                self._clean_ups.pop()()
+            except Exception as error:  # whoever wrote it decides what it raises
+                failures.append(f"clean_up() failed: {_line(error)}")
+        if failures:
+            raise TrtopError("; ".join(failures))
+
+    def _make(self, kind: Kind, name: str, args: tuple[Any, ...]) -> Any:
+        bare, _, argument = name.partition(":")
+        found = BUILT_IN[kind].get(bare)
+        if found is not None:
+            if argument and bare not in WITH_ARGUMENT:
+                raise TrtopError(f"{kind.value} {bare} takes nothing behind a colon")
+            module, _, attribute = found.partition(":")
+            maker = getattr(importlib.import_module(module), attribute)
+            return maker(*args, *([argument] if argument else []))
+        what = f"{kind.value} {name}"
+        try:
+            part = _load(kind, name)
+            if hasattr(part, "build"):
+                if hasattr(part, "clean_up"):
+                    self._clean_ups.append(part.clean_up)
+                return part.build()
+            if callable(part):
+                return part(*args)
+        except TrtopError:
+            raise
+        except Exception as error:  # whoever wrote it decides what it raises
+            raise TrtopError(f"{what}: {_line(error)}") from error
+        raise TrtopError(f"{what}: has no build()")
+
+
+def names_of(kind: Kind) -> list[str]:
+    """What can be had by name: what is built in, and the entry points that are installed."""
+    import importlib.metadata  # noqa: PLC0415 - takes a while
+
+    installed = importlib.metadata.entry_points(group=kind.group)
+    return sorted({*BUILT_IN[kind], *(point.name for point in installed)})
+
+
+def make_resolver(options: Options, plugins: Plugins) -> BaseResolver | None:
+    """The resolver that the command line asks for; None where it asks for none."""
+    names = [*([options.parts.resolver] if options.parts.resolver else []), *options.names]
+    made = [plugins.make(Kind.RESOLVER, name) for name in names]
+    if len(made) < 2:
+        return made[0] if made else None
+    from trtop.resolver import ChainResolver  # noqa: PLC0415 - seldom used
+
+    return ChainResolver(made)
+
+
+def make_whitelist(options: Options, plugins: Plugins) -> BaseWhitelist | None:
+    """The whitelist that the command line asks for; None where it asks for none."""
+    from trtop.whitelisting import BothWhitelist, RuleWhitelist  # noqa: PLC0415 - seldom used
+
+    rules = None
+    if options.allow or options.deny:
+        rules = RuleWhitelist(options.allow, options.deny)
+    if not options.parts.whitelist:
+        return rules
+    made: BaseWhitelist = plugins.make(Kind.WHITELIST, options.parts.whitelist)
+    return made if rules is None else BothWhitelist(made, rules)
+
+
+def make_namer(options: Options, plugins: Plugins) -> Namer | None:
+    """Who names and leaves out destinations; None where nobody needs to be asked."""
+    if not (
+        options.names
+        or options.parts.resolver
+        or options.allow
+        or options.deny
+        or options.parts.whitelist
+    ):
+        return None
+    from trtop.naming import Namer  # noqa: PLC0415 - seldom used
+
+    return Namer(make_resolver(options, plugins), make_whitelist(options, plugins))
+
+
+def _load(kind: Kind, name: str) -> Any:
+    import importlib.metadata  # noqa: PLC0415 - takes a while
+
+    points = importlib.metadata.entry_points(group=kind.group, name=name)
+    for point in points:
+        return point.load()
+    if name.endswith(".py") or os.sep in name:
+        return _load_file(Path(name))
+    return _import(kind, name)
+
+
+def _load_file(path: Path) -> ModuleType:
+    import importlib.util  # noqa: PLC0415 - seldom used
+
+    if not path.is_file():
+        raise TrtopError(f"{path}: no such file")
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None:
+        raise TrtopError(f"{path}: is no Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules.setdefault(path.stem, module)
+    spec.loader.exec_module(module)
+    return module
+
+
+def _import(kind: Kind, name: str) -> Any:
+    """A module, or ``module:attribute``, from the path or the working directory."""
+    module_name, _, attribute = name.partition(":")
+    sys.path.append(os.getcwd())
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name is None or module_name.partition(".")[0] != error.name.partition(".")[0]:
+            raise
+        raise TrtopError(
+            f"no {kind.value} {name}; there are {', '.join(names_of(kind))}, "
+            "and modules with build()"
+        ) from None
+    finally:
+        sys.path.remove(os.getcwd())
+    return getattr(module, attribute) if attribute else module
+
+
+def _dns(server: str = "") -> BaseResolver:
+    """``dns``, or ``dns:ADDRESS`` of a name server, or several with commas between them."""
+    from trtop.dns_names import DNSResolver  # noqa: PLC0415 - dnspython takes a while
+
+    return DNSResolver([part.strip() for part in server.split(",")] if server else None)
+
+
+def _line(error: BaseException) -> str:
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -1,0 +1,1 @@
+"""The client side of a daemon: connections, questions, answers, merged hosts. Draws nothing."""

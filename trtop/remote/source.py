@@ -1,0 +1,151 @@
+"""``DaemonSource``: the snapshots of one daemon, or of several as one.
+
+Takes views, gives snapshots and what the user should know of where they come from. Several daemons
+are merged in the client: their sketches add up bin for bin.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import zmq
+
+from trtop import units
+from trtop.remote.client import Client
+from trtop.tui.source import Status
+from trtop_core.detail import Detail, DetailView
+from trtop_core.hosts import merge_by_host
+from trtop_core.snapshot import SUSPECT_LOSS, Snapshot, merge
+from trtop_core.view import View
+
+MAX_NAMED = 3
+"""Hosts named in a title; of more their number is shown."""
+
+
+class DaemonSource:
+    """Asks daemons (a ``SnapshotSource``).
+
+    Args:
+        clients: one per daemon.
+        by_host: keep the rows of different machines apart.
+        monotonic_s: a clock in seconds.
+
+    Attributes:
+        n_missing: daemons without a part in the last snapshot.
+    """
+
+    def __init__(
+        self,
+        clients: Sequence[Client],
+        by_host: bool = False,
+        monotonic_s: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.n_missing = 0
+        self._clients = clients
+        self._by_host = by_host
+        self._monotonic_s = monotonic_s
+        self._round: tuple[View, list[int]] | None = None
+        self._poller = zmq.Poller()
+        for client in clients:
+            for socket in client.sockets:
+                self._poller.register(socket, zmq.POLLIN)
+
+    def wait(self, timeout_s: float) -> None:
+        """Wait until something arrives, and take it."""
+        self._poller.poll(max(0, round(timeout_s * 1000)))
+        self.step(0)
+
+    def step(self, budget_s: float) -> bool:
+        """Take what has arrived; there is never more to do right now."""
+        now_s = self._monotonic_s()
+        for client in self._clients:
+            client.take(now_s)
+        return False
+
+    def poll(self, view: View) -> Snapshot | None:
+        """A newer answer to a view, None while there is none; asks for it.
+
+        With several daemons: the answers of all that are there, once all of them have come.
+        """
+        self.step(0)
+        asked = view if self._is_single else replace(view, limit=None)
+        if self._round is None or self._round[0] != asked:
+            self._round = asked, [client.n_answers for client in self._clients]
+        now_s = self._monotonic_s()
+        answers: list[tuple[Client, Snapshot]] = []
+        is_waiting = False
+        for client, n_before in zip(self._clients, self._round[1], strict=True):
+            snapshot = _answer_to(client, asked)
+            if snapshot is not None and client.n_answers > n_before:
+                answers.append((client, snapshot))
+                continue
+            client.ask(asked, now_s)
+            is_waiting |= not client.trouble(now_s)
+        if not answers or is_waiting:
+            return None
+        self._round = None
+        self.n_missing = len(self._clients) - len(answers)
+        return self._joined(answers, view)
+
+    def detail(self, view: DetailView) -> Detail | None:
+        """None: a daemon tells what is in a snapshot."""
+        return None
+
+    def status(self) -> Status:
+        """Which machines are watched, and what is wrong with them now."""
+        now_s = self._monotonic_s()
+        notices = []
+        for client in self._clients:
+            if trouble := client.trouble(now_s):
+                notices.append(f"{client.endpoint}: {trouble}")
+            elif client.newest is not None:
+                notices += [self._told(client, item.text) for item in client.newest.head.notices]
+                notices += self._loss_notices(client, client.newest.snapshot)
+        return Status(source=self._title(), notices=tuple(notices), is_live=True)
+
+    def close(self) -> None:
+        """Hang up on all of them."""
+        for client in self._clients:
+            client.close()
+
+    @property
+    def _is_single(self) -> bool:
+        return len(self._clients) == 1 and not self._by_host
+
+    def _joined(self, answers: Sequence[tuple[Client, Snapshot]], view: View) -> Snapshot:
+        if self._is_single:
+            return answers[0][1]
+        if self._by_host:
+            return merge_by_host({self._name(client): part for client, part in answers}, view)
+        return merge([part for _, part in answers], view)
+
+    def _name(self, client: Client) -> str:
+        """The name of a machine, or the endpoint where that is not known or not unique."""
+        host = _host(client)
+        n_alike = sum(_host(other) == host for other in self._clients)
+        return host if host and n_alike == 1 else f"{host} {client.endpoint}".lstrip()
+
+    def _title(self) -> str:
+        names = [self._name(client) for client in self._clients]
+        return ", ".join(names) if len(names) <= MAX_NAMED else f"{len(names)} hosts"
+
+    def _told(self, client: Client, text: str) -> str:
+        return text if len(self._clients) == 1 else f"{self._name(client)}: {text}"
+
+    def _loss_notices(self, client: Client, snapshot: Snapshot) -> list[str]:
+        """Of several machines, which one lost packets: the merged picture cannot tell."""
+        loss = snapshot.window_health.loss
+        if len(self._clients) == 1 or loss is None or loss <= SUSPECT_LOSS:
+            return []
+        return [self._told(client, f"lost {units.fine_percent(loss)} of its packets")]
+
+
+def _answer_to(client: Client, view: View) -> Snapshot | None:
+    newest = client.newest
+    return newest.snapshot if newest is not None and newest.snapshot.view == view else None
+
+
+def _host(client: Client) -> str:
+    return "" if client.newest is None else client.newest.head.host

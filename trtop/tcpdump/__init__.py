@@ -1,0 +1,1 @@
+"""Where the classic tool kept its collector of tcpdump's files."""

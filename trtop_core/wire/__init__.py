@@ -1,0 +1,45 @@
+"""Snapshots and requests ↔ versioned bytes (MessagePack). Knows no socket.
+
+Everything that travels between a daemon and its clients is defined here, once. Any bytes decode to
+a value or raise ``WireError``; nothing that arrives is ever executed.
+"""
+
+from trtop_core.wire.errors import WireError, WireVersionError
+from trtop_core.wire.frame import MAX_REQUEST_BYTES, MAX_SNAPSHOT_BYTES, VERSION
+from trtop_core.wire.messages import (
+    MAX_NOTICES,
+    Answer,
+    Ask,
+    Notice,
+    Reason,
+    Refusal,
+    Severity,
+    cut,
+    decode_reply,
+    decode_request,
+    encode_reply,
+    encode_request,
+)
+from trtop_core.wire.picture import decode_snapshot, encode_snapshot
+
+__all__ = [
+    "MAX_NOTICES",
+    "MAX_REQUEST_BYTES",
+    "MAX_SNAPSHOT_BYTES",
+    "VERSION",
+    "Answer",
+    "Ask",
+    "Notice",
+    "Reason",
+    "Refusal",
+    "Severity",
+    "WireError",
+    "WireVersionError",
+    "cut",
+    "decode_reply",
+    "decode_request",
+    "decode_snapshot",
+    "encode_reply",
+    "encode_request",
+    "encode_snapshot",
+]

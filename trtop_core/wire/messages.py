@@ -1,0 +1,156 @@
+"""What clients ask and daemons answer, as values and as bytes.
+
+A client sends ``Ask``; it gets ``Answer`` followed by a snapshot in a frame of its own, or
+``Refusal``. A refusal keeps its form in every version of the protocol, so that a client of any
+age can read which version to use.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from trtop_core.view import View
+from trtop_core.wire.errors import WireError, WireVersionError
+from trtop_core.wire.frame import (
+    MAX_REPLY_BYTES,
+    MAX_REQUEST_BYTES,
+    VERSION,
+    frame,
+    unframe,
+    unpack_payload,
+    version_of,
+)
+
+MAX_NOTICES = 16
+MAX_TEXT = 300
+"""Characters of a notice, a refusal or a host's name; longer ones are cut."""
+
+_Id = Annotated[int, Meta(ge=0, le=(1 << 62))]
+_Text = Annotated[str, Meta(max_length=MAX_TEXT)]
+
+
+class Severity(Enum):
+    """How bad a notice is."""
+
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class Reason(Enum):
+    """Why a request gets no snapshot."""
+
+    VERSION = "version"
+    MALFORMED = "malformed"
+    UNAVAILABLE = "unavailable"
+
+
+class Notice(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Something about the capture that everyone who looks at its numbers should know.
+
+    Attributes:
+        time_ns: when it began, ns since the epoch, on the daemon's clock.
+        severity: how bad it is.
+        text: one line; may hold names from outside.
+    """
+
+    time_ns: int
+    severity: Severity
+    text: _Text
+
+
+class Ask(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="ask"):
+    """One question.
+
+    Attributes:
+        id: the answer bears it too.
+        view: what to show.
+    """
+
+    id: _Id
+    view: View
+
+
+class Answer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="answer"):
+    """The head of an answer; the snapshot is the next frame of the message.
+
+    Attributes:
+        id: that of the question.
+        host: the name of the machine that captures.
+        notices: what is wrong there now.
+        is_finished: a replay has ended: the numbers will not change any more.
+        is_last: the daemon stops after this answer; sent unasked too.
+    """
+
+    id: _Id
+    host: _Text
+    notices: Annotated[tuple[Notice, ...], Meta(max_length=MAX_NOTICES)] = ()
+    is_finished: bool = False
+    is_last: bool = False
+
+
+class Refusal(msgspec.Struct, frozen=True, tag="refusal"):
+    """Why there is no answer.
+
+    Attributes:
+        id: that of the question, as far as it could be read, else 0.
+        reason: for programs.
+        text: for people; one line.
+        version: of the protocol that the daemon speaks.
+    """
+
+    id: _Id
+    reason: Reason
+    text: _Text
+    version: int
+
+
+_ENCODER = msgspec.msgpack.Encoder()
+_REQUESTS = msgspec.msgpack.Decoder(Ask)
+_REPLIES: msgspec.msgpack.Decoder[Answer | Refusal] = msgspec.msgpack.Decoder(Answer | Refusal)
+_REFUSALS = msgspec.msgpack.Decoder(Refusal)
+
+
+def encode_request(request: Ask) -> bytes:
+    """A question as bytes."""
+    return frame(_ENCODER.encode(request))
+
+
+def decode_request(data: bytes | memoryview) -> Ask:
+    """The question that the bytes hold.
+
+    Raises:
+        WireVersionError: it is of another version.
+        WireError: they hold none.
+    """
+    return unframe(data, _REQUESTS, MAX_REQUEST_BYTES)
+
+
+def encode_reply(reply: Answer | Refusal) -> bytes:
+    """An answer's head, or a refusal, as bytes."""
+    return frame(_ENCODER.encode(reply))
+
+
+def decode_reply(data: bytes | memoryview) -> Answer | Refusal:
+    """The answer's head, or the refusal, that the bytes hold; refusals of whatever version.
+
+    Raises:
+        WireVersionError: it is an answer of another version.
+        WireError: they hold neither.
+    """
+    try:
+        return unframe(data, _REPLIES, MAX_REPLY_BYTES)
+    except WireVersionError:
+        try:
+            return unpack_payload(data, _REFUSALS)
+        except WireError:
+            raise WireVersionError(version_of(data), VERSION) from None
+
+
+def cut(text: str) -> str:
+    """A text as long as a message may bear."""
+    return text if len(text) <= MAX_TEXT else text[: MAX_TEXT - 1] + "…"

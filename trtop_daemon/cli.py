@@ -1,0 +1,56 @@
+"""The ``trtopd`` command: the one place of the daemon where errors become a line and a status."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+from trtop_core.errors import EXIT_OK, TrtopError
+from trtop_daemon import supervisor
+from trtop_daemon.arguments import parse
+from trtop_daemon.check import check, say_interfaces
+from trtop_daemon.log import printable
+from trtop_daemon.start import FeedMaker, run
+
+EXIT_INTERRUPTED = 130
+
+
+def main(argv: Sequence[str] | None = None, make_feed: FeedMaker = supervisor.make_feed) -> int:
+    """Run the daemon.
+
+    Args:
+        argv: arguments without the program's name; None takes those of the process.
+        make_feed: where packets come from; replaced in tests.
+
+    Returns:
+        The exit status: 0 after SIGINT or SIGTERM, 1 where it could not start or go on.
+    """
+    _open_missing_streams()
+    try:
+        command = parse(sys.argv[1:] if argv is None else argv)
+        if command.list_interfaces:
+            return say_interfaces(sys.stdout)
+        if command.check:
+            return check(command, sys.stdout, sys.stderr)
+        return run(command, make_feed)
+    except TrtopError as error:
+        sys.stderr.write(f"trtopd: {printable(str(error))}\n")
+        return error.exit_status
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    except SystemExit as done:  # argparse after --help and --version
+        return int(done.code or EXIT_OK)
+
+
+def _open_missing_streams() -> None:
+    """A stream that was closed (``2>&-``) swallows what is written to it."""
+    for fd in range(3):
+        try:
+            os.fstat(fd)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - open to the end
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115

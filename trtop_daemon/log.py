@@ -1,0 +1,71 @@
+"""The daemon's log: lines on standard error, in the form that its reader wants.
+
+Under systemd a line begins with its priority (sd-daemon(3)) and has no time, which the journal
+adds; elsewhere it begins with the time. Names from outside are escaped. A log that cannot be
+written (a full disk) stops nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Mapping
+
+PRIORITIES = {
+    logging.DEBUG: 7,
+    logging.INFO: 6,
+    logging.WARNING: 4,
+    logging.ERROR: 3,
+    logging.CRITICAL: 2,
+}
+
+PLAIN_FORM = "%(asctime)s trtopd: %(levelname)s: %(message)s"
+
+
+class _OneLine(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        lines = super().format(record).splitlines() or [""]
+        return "\n".join(self.marked(record, printable(line)) for line in lines)
+
+    def marked(self, record: logging.LogRecord, line: str) -> str:
+        return line
+
+
+class _ForJournal(_OneLine):
+    def marked(self, record: logging.LogRecord, line: str) -> str:
+        return f"<{PRIORITIES.get(record.levelno, 6)}>{line}"
+
+
+def start_log(environ: Mapping[str, str]) -> None:
+    """Log to standard error from now on."""
+    logging.raiseExceptions = False
+    handler = logging.StreamHandler(sys.stderr)
+    is_journal = is_connected_to_journal(environ)
+    handler.setFormatter(_ForJournal("%(message)s") if is_journal else _OneLine(PLAIN_FORM))
+    for name, level in (("trtop_daemon", logging.INFO), ("trtop_core", logging.INFO)):
+        logger = logging.getLogger(name)
+        logger.handlers[:] = [handler]
+        logger.setLevel(level)
+        logger.propagate = False
+    logging.addLevelName(logging.INFO, "info")
+    logging.addLevelName(logging.WARNING, "warning")
+    logging.addLevelName(logging.ERROR, "error")
+
+
+def is_connected_to_journal(environ: Mapping[str, str]) -> bool:
+    """Standard error is the stream that systemd says it gave us (``JOURNAL_STREAM``)."""
+    try:
+        found = os.fstat(2)
+    except OSError:
+        return False
+    return environ.get("JOURNAL_STREAM", "") == f"{found.st_dev}:{found.st_ino}"
+
+
+def printable(text: str) -> str:
+    """Control characters and the like as escapes, so that a name cannot forge a line."""
+    if text.isprintable():
+        return text
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
+    )

@@ -1,0 +1,36 @@
+"""The file with the daemon's process number: written at the start, gone or empty at the end."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+
+from trtop_core.errors import TrtopError
+
+
+class PidFile:
+    """Writes the number of this process.
+
+    Args:
+        path: where.
+
+    Raises:
+        TrtopError: it cannot be written.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+        try:
+            self._fd = os.open(path, flags, 0o644)
+            os.write(self._fd, f"{os.getpid()}\n".encode())
+        except OSError as error:
+            raise TrtopError(f"{path}: cannot be written: {error.strerror}") from error
+
+    def close(self) -> None:
+        """Remove the file; where its folder is no longer ours to write to, leave it empty."""
+        with suppress(OSError):
+            os.ftruncate(self._fd, 0)
+        os.close(self._fd)
+        with suppress(OSError):
+            os.unlink(self._path)

@@ -1,0 +1,250 @@
+"""Questions of clients in, snapshots out: one answer per question, computed once per view.
+
+Takes ROUTER sockets and a function that gives snapshots; sends answers without ever waiting for
+anybody. Everything it remembers of clients is bounded. Knows neither captures nor signals.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import zmq
+
+from trtop_core import wire
+from trtop_core.snapshot import Snapshot
+from trtop_core.view import View
+
+LOG = logging.getLogger(__name__)
+
+MAX_REQUESTS_PER_TURN = 64
+"""Read from one socket before the capture gets its turn again."""
+
+MAX_CLIENTS = 1024
+"""Remembered at once; those silent for the longest are forgotten first."""
+
+MAX_CACHED_VIEWS = 32
+
+MAX_CACHED_BYTES = 64 << 20
+"""Of answers kept for others who ask the same; the newest is kept however large."""
+
+CLIENT_MEMORY_S = 60.0
+"""Whoever asked within this time gets a last answer when the daemon stops."""
+
+N_QUESTION_FRAMES = (2, 3)
+"""Identity and question; REQ sockets put an empty frame between them."""
+
+N_KEPT_FRAMES = N_QUESTION_FRAMES[-1] + 1
+"""Of a longer message the rest is thrown away as it is read."""
+
+TOO_LARGE = "the answer is too large; ask for fewer rows (--limit)"
+
+Socket = zmq.Socket[bytes]
+Client = tuple[Socket, tuple[bytes, ...]]
+"""A socket, and the frames that lead to one of its peers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Announcement:
+    """What every answer bears besides its snapshot.
+
+    Attributes:
+        host: the name of this machine.
+        notices: what is wrong with the capture now.
+        is_finished: the numbers will not change any more.
+    """
+
+    host: str
+    notices: tuple[wire.Notice, ...] = ()
+    is_finished: bool = False
+
+
+@dataclass(slots=True)
+class Counts:
+    """What came in and went out; for the log and for tests."""
+
+    requests: int = 0
+    refused: int = 0
+    answers: int = 0
+    snapshots: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Picture:
+    """An encoded snapshot, or why there is none."""
+
+    taken_s: float
+    data: bytes | None
+    reason: str = ""
+
+
+class Server:
+    """Answers clients.
+
+    Args:
+        snapshot: gives what is known now; ``ValueError`` for a view that cannot be answered.
+        interval_s: an answer may be so old: clients with equal views share it.
+    """
+
+    def __init__(self, snapshot: Callable[[View], Snapshot], interval_s: float) -> None:
+        self.counts = Counts()
+        self.interval_s = interval_s
+        self._snapshot = snapshot
+        self._waiting: OrderedDict[Client, wire.Ask] = OrderedDict()
+        self._known: OrderedDict[Client, tuple[wire.Ask, float]] = OrderedDict()
+        self._pictures: OrderedDict[View, _Picture] = OrderedDict()
+
+    @property
+    def has_work(self) -> bool:
+        """Somebody waits for an answer."""
+        return bool(self._waiting)
+
+    def forget_pictures(self) -> None:
+        """The next answers are computed anew."""
+        self._pictures.clear()
+
+    def take(self, socket: Socket, now_s: float) -> None:
+        """Read the questions that wait at a socket; the newest of each client counts."""
+        for _ in range(MAX_REQUESTS_PER_TURN):
+            frames = _receive(socket)
+            if not frames:
+                return
+            self.counts.requests += 1
+            client = socket, tuple(frames[:-1])
+            if len(frames) not in N_QUESTION_FRAMES or any(frames[1:-1]):
+                self._refuse((socket, (frames[0],)), wire.Reason.MALFORMED, "one frame, please")
+                continue
+            try:
+                ask = wire.decode_request(frames[-1])
+            except wire.WireVersionError as error:
+                self._refuse(client, wire.Reason.VERSION, f"that is {error}")
+            except wire.WireError as error:
+                self._refuse(client, wire.Reason.MALFORMED, str(error))
+            else:
+                self._remember(client, ask, now_s)
+
+    def serve(self, now_s: float, announcement: Announcement) -> None:
+        """Answer everybody who waits for the same as the one who waits longest."""
+        if not self._waiting:
+            return
+        view = next(iter(self._waiting.values())).view
+        picture = self._picture(view, now_s)
+        same = [client for client, ask in self._waiting.items() if ask.view == view]
+        for client in same:
+            self._answer(client, self._waiting.pop(client), picture, announcement, is_last=False)
+
+    def say_goodbye(
+        self, now_s: Callable[[], float], announcement: Announcement, until_s: float
+    ) -> None:
+        """A last answer to everybody who waits or has asked lately.
+
+        Args:
+            now_s: the clock of all other methods.
+            announcement: as in ``serve``.
+            until_s: clients whose view has not been computed by then get none.
+        """
+        self.forget_pictures()
+        start_s = now_s()
+        asks = {
+            client: ask
+            for client, (ask, asked_s) in self._known.items()
+            if start_s - asked_s <= CLIENT_MEMORY_S
+        }
+        self._waiting.clear()
+        self._known.clear()
+        for view in dict.fromkeys(ask.view for ask in asks.values()):
+            if now_s() > until_s:
+                return
+            picture = self._picture(view, start_s)
+            for client, ask in asks.items():
+                if ask.view == view:
+                    self._answer(client, ask, picture, announcement, is_last=True)
+
+    def _remember(self, client: Client, ask: wire.Ask, now_s: float) -> None:
+        self._waiting[client] = ask
+        self._known[client] = ask, now_s
+        self._known.move_to_end(client)
+        while len(self._known) > MAX_CLIENTS:
+            forgotten, _ = self._known.popitem(last=False)
+            self._waiting.pop(forgotten, None)
+
+    def _picture(self, view: View, now_s: float) -> _Picture:
+        """The answer to a view, not older than the interval."""
+        known = self._pictures.get(view)
+        if known is not None and now_s - known.taken_s < self.interval_s:
+            return known
+        picture = self._take_picture(view, now_s)
+        self._pictures[view] = picture
+        self._pictures.move_to_end(view)
+        self._forget_old_pictures(now_s)
+        return picture
+
+    def _forget_old_pictures(self, now_s: float) -> None:
+        for view, picture in list(self._pictures.items())[:-1]:
+            n_bytes = sum(len(kept.data or b"") for kept in self._pictures.values())
+            is_old = now_s - picture.taken_s >= self.interval_s
+            if is_old or len(self._pictures) > MAX_CACHED_VIEWS or n_bytes > MAX_CACHED_BYTES:
+                del self._pictures[view]
+
+    def _take_picture(self, view: View, now_s: float) -> _Picture:
+        self.counts.snapshots += 1
+        try:
+            data = wire.encode_snapshot(self._snapshot(view))
+        except ValueError as error:
+            return _Picture(now_s, None, str(error))
+        except Exception:
+            # One odd question must not end the capture for everybody else.
+            LOG.exception("no answer to %s", view)
+            return _Picture(now_s, None, "the daemon failed to answer; its log says more")
+        if len(data) > wire.MAX_SNAPSHOT_BYTES:
+            return _Picture(now_s, None, TOO_LARGE)
+        return _Picture(now_s, data)
+
+    def _answer(
+        self,
+        client: Client,
+        ask: wire.Ask,
+        picture: _Picture,
+        announcement: Announcement,
+        is_last: bool,
+    ) -> None:
+        if picture.data is None:
+            self._refuse(client, wire.Reason.UNAVAILABLE, picture.reason, ask.id)
+            return
+        head = wire.Answer(
+            id=ask.id,
+            host=wire.cut(announcement.host),
+            notices=announcement.notices[: wire.MAX_NOTICES],
+            is_finished=announcement.is_finished,
+            is_last=is_last,
+        )
+        self.counts.answers += 1
+        self._send(client, [wire.encode_reply(head), picture.data])
+
+    def _refuse(self, client: Client, reason: wire.Reason, text: str, ask_id: int = 0) -> None:
+        self.counts.refused += 1
+        refusal = wire.Refusal(ask_id, reason, wire.cut(text), wire.VERSION)
+        self._send(client, [wire.encode_reply(refusal)])
+
+    def _send(self, client: Client, frames: list[bytes]) -> None:
+        """Never waits: what a client cannot take is dropped."""
+        socket, route = client
+        try:
+            socket.send_multipart([*route, *frames], zmq.NOBLOCK, copy=False)
+        except zmq.ZMQError as error:
+            LOG.debug("an answer was dropped: %s", error)
+
+
+def _receive(socket: Socket) -> list[bytes]:
+    """The first frames of the next message; none where there is no message."""
+    try:
+        frames = [socket.recv(zmq.NOBLOCK)]
+        while socket.get(zmq.RCVMORE):
+            frame = socket.recv(zmq.NOBLOCK)
+            if len(frames) < N_KEPT_FRAMES:
+                frames.append(frame)
+    except zmq.Again:
+        return []
+    return frames

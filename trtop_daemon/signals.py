@@ -1,0 +1,68 @@
+"""Signals as something to poll: the loop wakes up for them, and decides when to act.
+
+The first SIGINT or SIGTERM is a wish to stop; a second one raises ``KeyboardInterrupt``. SIGHUP is
+a wish to reload.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from contextlib import suppress
+from types import FrameType, TracebackType
+from typing import Any
+
+WAKEUP_BYTES = 1024
+
+
+class Signals:
+    """Notes signals while the context is open.
+
+    Attributes:
+        stopping: what asked us to stop, None so far.
+        wakeup_fd: readable after a signal.
+    """
+
+    def __init__(self) -> None:
+        self.stopping: signal.Signals | None = None
+        self.wakeup_fd, self._write_fd = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._wants_reload = False
+        self._before: dict[signal.Signals, Any] = {}
+        self._wakeup_before = -1
+
+    def __enter__(self) -> Signals:
+        self._wakeup_before = signal.set_wakeup_fd(self._write_fd, warn_on_full_buffer=False)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._before[number] = signal.signal(number, self._stop)
+        self._before[signal.SIGHUP] = signal.signal(signal.SIGHUP, self._reload)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        signal.set_wakeup_fd(self._wakeup_before)
+        os.close(self._write_fd)
+        os.close(self.wakeup_fd)
+
+    def clear_wakeup(self) -> None:
+        """Read what woke us up."""
+        with suppress(BlockingIOError):
+            os.read(self.wakeup_fd, WAKEUP_BYTES)
+
+    def take_reload(self) -> bool:
+        """Whether SIGHUP came since this was asked last."""
+        wanted, self._wants_reload = self._wants_reload, False
+        return wanted
+
+    def _stop(self, number: int, frame: FrameType | None) -> None:
+        if self.stopping is not None:
+            raise KeyboardInterrupt
+        self.stopping = signal.Signals(number)
+
+    def _reload(self, number: int, frame: FrameType | None) -> None:
+        self._wants_reload = True
