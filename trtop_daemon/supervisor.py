@@ -174,14 +174,14 @@ class Supervisor:
         """Go on with other interfaces, filter and addresses; what an engine is cannot change.
 
         Raises:
-            TrtopError: the filter or the user is wrong; nothing has changed then.
+            TrtopError: the filter is wrong; nothing has changed then.
         """
         if config.capture_filter is not None:
             check_filter(config.capture_filter)
-        identity = choose_identity(config.user, os.environ)
         fixed = replace(
             config,
             replay=self._config.replay,
+            user=self._config.user,
             fanout=self._config.fanout,
             engine=replace(self._config.engine, local=config.engine.local),
         )
@@ -193,15 +193,15 @@ class Supervisor:
                 time.time_ns(),
                 time.monotonic(),
             )
-        before, self._config, self._identity = self._config, fixed, identity or self._identity
+        before, self._config = self._config, fixed
         self._follow_addresses()
         if before.replay is not None or self._is_stopped:
             return
-        kept = {role.interface for role in _roles(fixed)} & {r.interface for r in _roles(before)}
-        if replace(fixed, interfaces=before.interfaces, engine=before.engine) != before:
-            kept = set()
-        ending = [post for post in self.posts if post.role.interface not in kept]
-        self._stop_posts(ending)
+        is_same_otherwise = before == replace(
+            fixed, interfaces=before.interfaces, engine=before.engine
+        )
+        kept = set(fixed.interfaces) & set(before.interfaces) if is_same_otherwise else set()
+        self._stop_posts([post for post in self.posts if post.role.interface not in kept])
         self._open_posts(fixed, kept)
 
     def stop(self) -> None:
