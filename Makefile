@@ -39,7 +39,7 @@ quietly = mkdir -p build && { $(1) > build/log 2>&1 || { tail -n 30 build/log; e
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run build test test-long check format bench bench-screen fuzz sdist clean distclean
+.PHONY: help run build test test-long check format bench bench-replay bench-live bench-screen fuzz sdist clean distclean
 .PHONY: lint test-normal test-checked
 
 help: ## this list
@@ -63,6 +63,12 @@ format: $(VENV)/.dev ## format the code
 
 bench: $(VENV)/.built ## measure speed and memory; QUICK=1 for small captures, ARGS='…' for options
 	$(BIN)/python benchmarks/bench.py $(if $(QUICK),--quick) $(ARGS)
+
+bench-replay: $(VENV)/.built ## measure subprocess, socket and engine; QUICK=1 and ARGS as above
+	$(BIN)/python benchmarks/bench_replay.py $(if $(QUICK),--quick) $(ARGS)
+
+bench-live: $(VENV)/.built ## measure drops and CPU of a live capture beside tcpdump (as root)
+	$(BIN)/python benchmarks/bench_live.py $(if $(QUICK),--seconds 2 --rounds 1) $(ARGS)
 
 bench-screen: $(VENV)/.built ## measure a refresh of the screen at 10,000 destinations
 	$(BIN)/python benchmarks/screen.py $(ARGS)

@@ -32,8 +32,11 @@ CAPTURES = Path(
 
 V6_CLIENT, V6_SERVER = "2001:db8::1", "2001:db8::2"
 
+TUNNELLED = ("teredo", "vxlan", "geneve", "zero-window--gre", "erspan", "mpls", "qinq")
+"""Captures whose tunnels hold much that is not TCP, which no filter can look into."""
+
 DLT_OF = {1: DLT_EN10MB, 101: DLT_RAW, 113: DLT_LINUX_SLL, 276: DLT_LINUX_SLL2}
-"""Those that devices have here; of others libpcap knows IPv6 by this system's own number."""
+"""Those that devices have here: of the others libpcap knows IPv6 by this system's number only."""
 
 
 def accepts(frame: bytes, dlt: int, decap: bool = True) -> bool:
@@ -182,13 +185,13 @@ def test_of_shared_captures_every_segment_passes() -> None:
                         if found == Verdict.SEGMENT:
                             n_segments += 1
                             assert passes, (path.name, frame.hex())
-                        else:
+                        elif not path.name.startswith(TUNNELLED):
                             n_others += 1
                             n_let_in += passes
         except TrtopError:
             continue
     assert n_segments > 20_000
-    assert n_let_in < n_others * 0.25
+    assert n_let_in < n_others * 0.05
 
 
 def test_a_wrong_filter_is_one_line() -> None:

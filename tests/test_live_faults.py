@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import random
 import re
 import select
 import signal
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import zmq
 from feeding import drive, drive_for, feeding, turn, whole
 from netns import Host, furnish, needs_root, two_hosts
 from services import DELAY_S, TIMEOUT_S, http_service, use_http
@@ -25,6 +27,7 @@ from test_live_traffic import connector, meanwhile, rows_of
 from trtop_core import TrtopError
 from trtop_core.records import NS_PER_S
 from trtop_daemon.feed import MIN_BUFFER_BYTES, CaptureConfig, Severity
+from trtop_daemon.frames import Kind, Message, pack
 from trtop_daemon.supervisor import Supervisor
 
 pytestmark = needs_root
@@ -417,6 +420,33 @@ def test_a_stopped_subprocess_is_said_and_goes_on(hosts: tuple[Host, Host]) -> N
         drive(feed, lambda: whole(feed).health.packets >= 1_013)
         health = whole(feed).health
         assert (health.kernel_dropped, health.interruptions) == (0, 0)
+
+
+def test_what_no_subprocess_sends_is_refused_and_harms_nothing() -> None:
+    with feeding(CaptureConfig(("lo",))) as feed:
+        drive(feed, lambda: whole(feed).health.received is not None)
+        stranger: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.PUSH)
+        with stranger:
+            stranger.linger = 0
+            stranger.connect(feed.endpoint)
+            sound = pack(Message(Kind.PACKETS, worker=7))
+            chance = random.Random(31)
+            garbage = [
+                [b""],
+                [b"GET / HTTP/1.1"],
+                [sound[0]],
+                [sound[0], b"x" * 1_000_000, b""],
+                sound,
+                pack(Message(Kind.END, worker=0, generation=9)),
+                *([chance.randbytes(chance.randrange(200)) for _ in range(3)] for _ in range(200)),
+            ]
+            for number, parts in enumerate(garbage, start=1):
+                stranger.send_multipart(parts)
+                drive(feed, lambda n=number: f"refused {n:,} messages" in "".join(texts(feed)))
+        assert len(texts(feed)) == 1
+        assert whole(feed).health.packets == 0
+        assert not feed.is_finished
+        assert feed.posts[0].worker is not None
 
 
 def test_stopping_ends_even_a_stopped_subprocess(hosts: tuple[Host, Host]) -> None:

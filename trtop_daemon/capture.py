@@ -116,6 +116,7 @@ def run_device(device: Device, outlet: Outlet, control: Control, timeout_ms: int
             until_ns = began_ns - lag_ns if batch is None else int(batch.index["ts_ns"][-1])
             outlet.send_batch(batch, totals, device.link_type, until_ns)
             control.wait_for_room(outlet)
+            control.wait(0)  # packets may never cease
         if stop_by_s is not None and batch is None and device.is_drained():
             return
         if stop_by_s is not None and now_s > stop_by_s:

@@ -114,15 +114,17 @@ class Post:
         self._totals[self._generation] = Totals()
         self._generation += 1
 
+    def has_started(self, generation: int) -> bool:
+        """Whether such a subprocess ran here not long ago: it may have been the one before."""
+        return generation in self._totals
+
     def take(self, message: Message, now_s: float) -> tuple[CaptureCounters, int]:
         """Account for a message.
 
         Returns:
             What the engine must add, and how many packets without time were skipped.
         """
-        before = self._totals.get(message.generation)
-        if before is None:
-            return NOTHING, 0
+        before = self._totals[message.generation]
         self._totals[message.generation] = message.totals
         counters = NOTHING if message.totals == before else message.totals.since(before)
         n_untimed = message.totals.untimed - before.untimed

@@ -16,21 +16,19 @@ from dataclasses import replace
 
 import zmq
 
-from trtop_core.batch import CaptureCounters, PacketBatch
-from trtop_core.engine import SEED_BYTES, Engine
+from trtop_core.batch import CaptureCounters
 from trtop_core.errors import EXIT_INCOMPLETE, EXIT_OK, TrtopError
-from trtop_core.snapshot import Snapshot, merge
-from trtop_core.sources import IDLE
+from trtop_core.snapshot import Snapshot
 from trtop_core.view import View
 from trtop_daemon import links
 from trtop_daemon.capture_filter import check_filter
 from trtop_daemon.conditions import Conditions
+from trtop_daemon.engines import Engines
 from trtop_daemon.feed import CaptureConfig, Feed, Notice, Severity
 from trtop_daemon.frames import MAX_MESSAGE_BYTES, FrameError, Kind, Message, unpack
 from trtop_daemon.outlet import HIGH_WATER_MARK
 from trtop_daemon.post import NOTHING, Post
 from trtop_daemon.privileges import Identity, choose_identity
-from trtop_daemon.sequencer import Sequencer
 from trtop_daemon.worker import Role, Workers
 
 MAX_MESSAGES_AT_ONCE = 64
@@ -75,8 +73,8 @@ class Supervisor:
 
     Attributes:
         posts: where subprocesses are.
-        engines: one, or as many as share an interface.
-        local: the networks that count as local now.
+        engines: where packets go.
+        endpoint: where subprocesses send to.
 
     Raises:
         TrtopError: a filter, an interface or a file is not usable, or permission is lacking.
@@ -93,11 +91,8 @@ class Supervisor:
         self._is_finished = False
         self._is_stopped = False
         self._n_refused = 0
-        n_engines = config.fanout if config.replay is None else 1
-        self.engines = [Engine(config.engine, os.urandom(SEED_BYTES)) for _ in range(n_engines)]
-        self._sequencers = [Sequencer() for _ in range(n_engines)]
+        self.engines = Engines(config.engine, config.fanout if config.replay is None else 1)
         self._links = links.LinkWatch() if config.replay is None else None
-        self.local: tuple[links.Network, ...] = ()
         self._follow_addresses()
         self._pull: zmq.Socket[bytes] = context.socket(zmq.PULL)
         self._pull.rcvhwm = HIGH_WATER_MARK
@@ -106,7 +101,7 @@ class Supervisor:
         self._workers = Workers(self._identity, config.replay.paths if config.replay else ())
         self._folder = _private_folder(self._identity)
         try:
-            self._endpoint = _bind(self._pull, self._folder, self._identity)
+            self.endpoint = _bind(self._pull, self._folder, self._identity)
             self._open_posts(config)
             self._await_first_words()
         except BaseException:
@@ -168,28 +163,25 @@ class Supervisor:
             if post.starts_s is not None:
                 waits_s.append(post.starts_s - now_s)
             if post.is_silent(now_s):
-                self._leave(post)
+                self.engines.leave(post.role)
         return max(0.0, min(waits_s))
 
     def snapshot(self, view: View) -> Snapshot:
         """What all engines know, as one."""
-        if len(self.engines) == 1:
-            return self.engines[0].snapshot(view)
-        whole = View(window=view.window, group_by=view.group_by)
-        return merge([engine.snapshot(whole) for engine in self.engines], view)
+        return self.engines.snapshot(view)
 
     def reload(self, config: CaptureConfig) -> None:
         """Go on with other interfaces, filter and addresses; what an engine is cannot change.
 
         Raises:
-            TrtopError: the filter or the user is wrong; nothing has changed then.
+            TrtopError: the filter is wrong; nothing has changed then.
         """
         if config.capture_filter is not None:
             check_filter(config.capture_filter)
-        identity = choose_identity(config.user, os.environ)
         fixed = replace(
             config,
             replay=self._config.replay,
+            user=self._config.user,
             fanout=self._config.fanout,
             engine=replace(self._config.engine, local=config.engine.local),
         )
@@ -201,15 +193,15 @@ class Supervisor:
                 time.time_ns(),
                 time.monotonic(),
             )
-        before, self._config, self._identity = self._config, fixed, identity or self._identity
+        before, self._config = self._config, fixed
         self._follow_addresses()
         if before.replay is not None or self._is_stopped:
             return
-        kept = {role.interface for role in _roles(fixed)} & {r.interface for r in _roles(before)}
-        if replace(fixed, interfaces=(), engine=before.engine) != replace(before, interfaces=()):
-            kept = set()
-        ending = [post for post in self.posts if post.role.interface not in kept]
-        self._stop_posts(ending)
+        is_same_otherwise = before == replace(
+            fixed, interfaces=before.interfaces, engine=before.engine
+        )
+        kept = set(fixed.interfaces) & set(before.interfaces) if is_same_otherwise else set()
+        self._stop_posts([post for post in self.posts if post.role.interface not in kept])
         self._open_posts(fixed, kept)
 
     def stop(self) -> None:
@@ -225,9 +217,9 @@ class Supervisor:
         first = 1 + max((post.role.number for post in self.posts), default=-1)
         for role in _roles(config, first):
             if role.interface not in kept:
-                post = Post(role, self._workers, self._endpoint, config, self._conditions)
+                post = Post(role, self._workers, self.endpoint, config, self._conditions)
                 self.posts.append(post)
-                self._sequencers[role.engine].join(role.number)
+                self.engines.join(role)
                 post.start(self._identity, now_s)
 
     def _await_first_words(self) -> None:
@@ -240,10 +232,10 @@ class Supervisor:
         poller = zmq.Poller()
         for item, flags in (*self.filenos().items(), (self._pull, zmq.POLLIN)):
             poller.register(item, flags)
-        while not all(post.has_spoken for post in self.posts):
+        while self._is_awaited():
             if not poller.poll(max(0, int((until_s - time.monotonic()) * 1000))):
                 raise TrtopError(f"the capture did not start within {START_TIMEOUT_S:g} s")
-            while self._take_message():
+            while self._is_awaited() and self._take_message():
                 pass
             for post in self.posts:
                 worker = post.worker
@@ -252,6 +244,9 @@ class Supervisor:
                 self._take_last_messages(post)
                 if not post.has_spoken:
                     raise TrtopError(worker.how_it_ended())
+
+    def _is_awaited(self) -> bool:
+        return not all(post.has_spoken for post in self.posts)
 
     def _take_message(self) -> bool:
         """Take one message into its engine; whether there was one."""
@@ -265,11 +260,11 @@ class Supervisor:
             self._refuse(str(error))
             return True
         post = next((post for post in self.posts if post.role.number == message.worker), None)
-        if post is None:
-            self._refuse(f"a message of subprocess {message.worker}, which there is not")
+        if post is None or not post.has_started(message.generation):
+            self._refuse(f"a message of subprocess {message.worker}, which there never was")
             return True
         counters, n_untimed = post.take(message, time.monotonic())
-        self._deliver(post, message)
+        self.engines.deliver(post.role, message)
         self._count(post, counters, n_untimed)
         if message.kind is Kind.END:
             self._end(post, message)
@@ -280,28 +275,13 @@ class Supervisor:
         while not post.has_ended and self._pull.poll(LAST_MESSAGE_MS):
             self._take_message()
 
-    def _deliver(self, post: Post, message: Message) -> None:
-        """Feed the packets that are due, and tell the engine the time."""
-        engine = self.engines[post.role.engine]
-        sequencer = self._sequencers[post.role.engine]
-        for batch in sequencer.add(post.role.number, message.batch, message.until_ns):
-            engine.feed(batch)
-        if message.until_ns and engine.has_begun and not sequencer.is_holding:
-            engine.advance(sequencer.until_ns)
-
     def _count(self, post: Post, counters: CaptureCounters, n_untimed: int = 0) -> None:
         if counters != NOTHING or n_untimed:
-            batch = PacketBatch(IDLE.data, IDLE.index, counters, n_untimed)
-            self.engines[post.role.engine].feed(batch)
-
-    def _leave(self, post: Post) -> None:
-        """Nobody waits for this one's packets."""
-        for batch in self._sequencers[post.role.engine].leave(post.role.number):
-            self.engines[post.role.engine].feed(batch)
+            self.engines.count(post.role, counters, n_untimed)
 
     def _end(self, post: Post, message: Message) -> None:
         """The last message: of a replay it says what could not be read."""
-        self._leave(post)
+        self.engines.leave(post.role)
         if self._config.replay is None:
             return
         self._exit_status = self._exit_status or message.code
@@ -316,7 +296,7 @@ class Supervisor:
             if self._config.replay is not None:
                 self._take_last_messages(post)
             self._count(post, post.look(now_s))
-            self._leave(post)
+            self.engines.leave(post.role)
             if self._config.replay is not None and not post.has_ended:
                 self._exit_status = EXIT_INCOMPLETE
                 text = f"the replay broke off ({post.how_it_ended()})"
@@ -350,22 +330,16 @@ class Supervisor:
             if post.worker is not None:
                 post.worker.end(END_GRACE_S)
                 post.worker = None
-            self._leave(post)
+            self.engines.leave(post.role)
             self.posts.remove(post)
 
     def _finish(self) -> None:
-        """Everything was captured: judge what is open."""
-        if self._is_finished:
-            return
+        """Everything was captured."""
         self._is_finished = True
-        for engine, sequencer in zip(self.engines, self._sequencers, strict=True):
-            for batch in sequencer.flush():
-                engine.feed(batch)
-            engine.finish()
-            for link_type, n_packets in engine.unsupported_link_types.items():
-                text = f"unsupported link type {link_type}: {n_packets:,} packets not decoded"
-                self._conditions.set(("link", link_type), Severity.ERROR, text, time.time_ns())
-                self._exit_status = self._exit_status or EXIT_INCOMPLETE
+        for link_type, n_packets in self.engines.finish().items():
+            text = f"unsupported link type {link_type}: {n_packets:,} packets not decoded"
+            self._conditions.set(("link type", link_type), Severity.ERROR, text, time.time_ns())
+            self._exit_status = self._exit_status or EXIT_INCOMPLETE
 
     def _release(self) -> None:
         """Free everything, whatever state it is in."""
@@ -385,10 +359,7 @@ class Supervisor:
         local = self._config.engine.local
         if not local and self._config.replay is None:
             local = links.local_networks()
-        if local != self.local:
-            self.local = local
-            for engine in self.engines:
-                engine.set_local(local)
+        self.engines.set_local(local)
 
     def _refuse(self, why: str) -> None:
         self._n_refused += 1
