@@ -39,11 +39,11 @@ quietly = mkdir -p build && { $(1) > build/log 2>&1 || { tail -n 30 build/log; e
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run build test test-long check format bench fuzz sdist clean distclean
+.PHONY: help run build test test-long check format bench bench-replay bench-live fuzz sdist clean distclean
 .PHONY: lint test-normal test-checked
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: $(VENV)/.built ## show trtop on the example capture, or on CAPTURE=/path
 	@$(BIN)/trtop $(CAPTURE)
@@ -63,6 +63,12 @@ format: $(VENV)/.dev ## format the code
 
 bench: $(VENV)/.built ## measure speed and memory; QUICK=1 for small captures, ARGS='…' for options
 	$(BIN)/python benchmarks/bench.py $(if $(QUICK),--quick) $(ARGS)
+
+bench-replay: $(VENV)/.built ## measure subprocess, socket and engine; QUICK=1 and ARGS as above
+	$(BIN)/python benchmarks/bench_replay.py $(if $(QUICK),--quick) $(ARGS)
+
+bench-live: $(VENV)/.built ## measure drops and CPU of a live capture beside tcpdump (as root)
+	$(BIN)/python benchmarks/bench_live.py $(if $(QUICK),--seconds 2 --rounds 1) $(ARGS)
 
 fuzz: $(SANITIZED_TREE)/.built ## fuzz reader, decoder and engine on a sanitizer build; SECONDS=1200, CORPUS='…'
 	LD_PRELOAD=$$(gcc -print-file-name=libasan.so) ASAN_OPTIONS=detect_leaks=0 \

@@ -18,7 +18,16 @@ def differences(trtop: Sequence[str], capture: Path) -> list[str]:
     """
     command = [*trtop, str(capture), "--format", "json", "--limit", "0"]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE)
-    report = json.loads(done.stdout)
+    return compare_with_truth(json.loads(done.stdout), capture)
+
+
+def compare_with_truth(report: dict[str, Any], capture: Path) -> list[str]:
+    """The same for a report that was made already: a snapshot's record.
+
+    Args:
+        report: at least its totals and health.
+        capture: written by ``generate.py``, with its truth beside it.
+    """
     truth = json.loads(capture.with_suffix(".json").read_text())
     expected: dict[str, Any] = {"totals": truth["totals"], "health": truth["health"]}
     expected["health"]["packets"] = truth["packets"]

@@ -206,7 +206,7 @@ class Supervisor:
         if before.replay is not None or self._is_stopped:
             return
         kept = {role.interface for role in _roles(fixed)} & {r.interface for r in _roles(before)}
-        if replace(fixed, interfaces=(), engine=before.engine) != replace(before, interfaces=()):
+        if replace(fixed, interfaces=before.interfaces, engine=before.engine) != before:
             kept = set()
         ending = [post for post in self.posts if post.role.interface not in kept]
         self._stop_posts(ending)

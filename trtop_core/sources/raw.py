@@ -89,8 +89,8 @@ class RawFile:
     Args:
         path: ``-`` is standard input, which stays open.
         poll_s: how long ``read`` may wait for a pipe.
-        stdin_fd: where standard input is, if it was moved.
         opener: takes a path and flags, gives a descriptor.
+        stdin_fd: where standard input is, if it was moved.
 
     Attributes:
         is_regular: a file on a disk; anything else is read as a pipe.

@@ -36,7 +36,7 @@ IDLE = PacketBatch(np.empty(0, np.uint8), np.empty(0, PACKET_INDEX))
 Path = str | os.PathLike[str]
 
 
-def open_capture(
+def open_capture(  # noqa: PLR0913 - keywords
     paths: Path | Sequence[Path],
     *,
     follow: bool = False,
@@ -54,9 +54,10 @@ def open_capture(
             bytes, for a file that is not there yet, for a new one of the same name; start anew
             when it is truncated. Ends only by being closed, unless the last one is a pipe.
         poll_s: how often a source that has nothing gives ``IDLE``.
+        wait: takes seconds; replaced in tests.
+        opener: takes a path and flags, gives a descriptor: for files that were opened before.
         wait: takes seconds; replaced where waiting is somebody else's.
         stdin_fd: where standard input is, if it was moved.
-        opener: takes a path and flags, gives a descriptor: for files that were opened before.
 
     Raises:
         TrtopError: one of the files does not exist, is a directory, or may not be read.
@@ -68,7 +69,7 @@ def open_capture(
     names = [os.fspath(path) for path in listed]
     for name in names[:-1] if follow and not os.path.exists(names[-1]) else names:
         check_path(name)
-    return Source(names, follow, Waiting(poll_s, wait, stdin_fd, opener))
+    return Source(names, follow, Waiting(poll_s, wait, stdin_fd), opener)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,13 +80,11 @@ class Waiting:
         poll_s: how often one that has nothing gives ``IDLE``.
         wait: takes seconds.
         stdin_fd: where standard input is, if it was moved.
-        opener: takes a path and flags, gives a descriptor.
     """
 
     poll_s: float
     wait: Callable[[float], None]
     stdin_fd: int | None
-    opener: Opener
 
 
 class Source:
@@ -103,7 +102,9 @@ class Source:
         errors: what could not be read, in the order of the files.
     """
 
-    def __init__(self, paths: Sequence[str], follow: bool, waiting: Waiting) -> None:
+    def __init__(
+        self, paths: Sequence[str], follow: bool, waiting: Waiting, opener: Opener
+    ) -> None:
         sizes = [size_of(path, waiting.stdin_fd) for path in paths]
         known = [size for size in sizes if size is not None]
         self.bytes_total = None if follow or len(known) < len(sizes) else sum(known)
@@ -112,10 +113,10 @@ class Source:
         self.errors: list[TrtopError] = []
         self._paths = list(paths)
         self._follow = follow
+        self._opener = opener
         self._poll_s = waiting.poll_s
         self._wait = waiting.wait
         self._stdin_fd = waiting.stdin_fd
-        self._opener = waiting.opener
         self._n_captures = 0
         self._iterator = self._batches()
 
