@@ -48,7 +48,9 @@ def drive(
     began_s = time.monotonic()
     while not until():
         left_s = began_s + timeout_s - time.monotonic()
-        assert left_s > 0, f"waited {timeout_s:g} s in vain {what}: {feed.notices}, {whole(feed).health}"
+        assert left_s > 0, (
+            f"waited {timeout_s:g} s in vain {what}: {feed.notices}, {whole(feed).health}"
+        )
         turn(feed, min(left_s, 0.2))
     return time.monotonic() - began_s
 
