@@ -77,6 +77,8 @@ class Daemon:
             )
         try:
             wait_for(lambda: "listening on" in self.log[offset:] or self.process.poll() is not None)
+            if self.process.poll() is not None:
+                raise RuntimeError(f"it did not start: {self.log[offset:]}")
         except BaseException:
             self.process.kill()
             self.process.wait()

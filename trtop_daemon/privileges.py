@@ -22,6 +22,9 @@ NOBODY = "nobody"
 NOBODY_ID = 65_534
 """Where there is no user of that name."""
 
+CAP_SETUID = 7
+"""Without it root has become whom it can: itself, where that was asked for."""
+
 CAP_NET_RAW = 13
 """All that opening a packet socket takes."""
 
@@ -117,7 +120,7 @@ def drop_to(identity: Identity | None, *kept: int) -> None:
         OSError: the system refuses.
     """
     kept = tuple(capability for capability in kept if has_permitted(capability))
-    if identity is not None and os.geteuid() == ROOT_UID:
+    if identity is not None and os.geteuid() == ROOT_UID and has_permitted(CAP_SETUID):
         for capability in range(LAST_CAP + 1):
             # One that the kernel does not know is refused.
             _libc.prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0)

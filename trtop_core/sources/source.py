@@ -79,7 +79,6 @@ class Waiting:
         poll_s: how often one that has nothing gives ``IDLE``.
         wait: takes seconds.
         stdin_fd: where standard input is, if it was moved.
-        opener: takes a path and flags, gives a descriptor.
     """
 
     poll_s: float
