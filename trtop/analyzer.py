@@ -98,6 +98,7 @@ class OutgoingTCPAnalyzer(BaseAnalyser):
         resolver: as given.
         observer: who is told; a reporter sets itself.
         can_be_explored: the engine keeps what the screen can be asked for.
+        config: how packets are read.
         lock: held by whoever touches the engine: a screen looks while a collector feeds.
     """
 
@@ -218,6 +219,7 @@ class OutgoingTCPAnalyzer(BaseAnalyser):
             self._tell(settled(lambda: self.snapshot(view), self.namer))
 
     def _make_engine(self, config: EngineConfig) -> Engine:
+        self.config = config
         return make_engine(config, os.urandom(SEED_BYTES), self.namer)
 
     def _flush(self) -> None:

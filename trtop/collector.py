@@ -14,7 +14,7 @@ from trtop.analyzer import BaseAnalyser
 from trtop_core.errors import EXIT_OK, EXIT_UNUSABLE, TrtopError
 from trtop_core.sources import open_capture
 
-__all__ = ["BaseCollector", "InterfaceCollector", "TCPDumpFileCollector"]
+__all__ = ["BaseCollector", "TCPDumpFileCollector"]
 
 NO_INPUT = "no capture given; try: -i FILE.pcap, or tcpdump -w - | ... -i -"
 
@@ -107,30 +107,3 @@ class TCPDumpFileCollector(BaseCollector):
         if isinstance(given, (str, os.PathLike)):
             return [os.fspath(given)]
         return [os.fspath(path) for path in given]
-
-
-class InterfaceCollector(BaseCollector):
-    """Captures from a network interface.
-
-    Args:
-        analyzer: who takes the packets.
-        interface: its name.
-        bpf_filter: which packets, in libpcap's language; None: TCP in all forms that are decoded.
-    """
-
-    def __init__(
-        self, analyzer: BaseAnalyser, interface: str, bpf_filter: str | None = None
-    ) -> None:
-        super().__init__(analyzer)
-        self.interface, self.bpf_filter = interface, bpf_filter
-
-    def start(self) -> None:
-        """Capture until ``stop``.
-
-        Raises:
-            TrtopError: the interface cannot be opened.
-        """
-        raise TrtopError(
-            f"{self.interface}: capturing is not built in yet; "
-            f"try: tcpdump -i {self.interface} -U -s 128 -w - tcp | ... -i -"
-        )

@@ -13,9 +13,10 @@ from typing import TextIO
 
 from trtop.analyzer import BaseAnalyser, OutgoingTCPAnalyzer
 from trtop.beside import AnalyzerSource, Collecting
-from trtop.collector import BaseCollector, InterfaceCollector, TCPDumpFileCollector
+from trtop.collector import BaseCollector, TCPDumpFileCollector
 from trtop.copies import check_prefix
 from trtop.explore import HEAD_START_S, can_explore, make_setup, make_stage
+from trtop.interface import InterfaceCollector
 from trtop.options import STDIN, Options
 from trtop.reporters import TableReporter
 from trtop.resolver import BaseResolver, DefaultDNSResolver

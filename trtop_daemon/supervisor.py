@@ -11,12 +11,13 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 import zmq
 
 from trtop_core.batch import CaptureCounters, PacketBatch
+from trtop_core.config import EngineConfig
 from trtop_core.engine import SEED_BYTES, Engine
 from trtop_core.errors import EXIT_INCOMPLETE, EXIT_OK, TrtopError
 from trtop_core.snapshot import Snapshot, merge
@@ -57,13 +58,27 @@ TICK_S = 1.0
 """Between looks at what sends no event."""
 
 
-def make_feed(config: CaptureConfig, context: zmq.Context[zmq.Socket[bytes]]) -> Feed:
+def new_engine(config: EngineConfig) -> Engine:
+    """An engine with a seed of its own."""
+    return Engine(config, os.urandom(SEED_BYTES))
+
+
+def make_feed(
+    config: CaptureConfig,
+    context: zmq.Context[zmq.Socket[bytes]],
+    make_engine: Callable[[EngineConfig], Engine] = new_engine,
+) -> Feed:
     """Start capturing, or replaying; returns when every subprocess does.
+
+    Args:
+        config: what to capture.
+        context: the process's own, for one PULL socket.
+        make_engine: makes what packets are fed to; replaced by those who count elsewhere.
 
     Raises:
         TrtopError: a filter, an interface or a file is not usable, or permission is lacking.
     """
-    return Supervisor(config, context)
+    return Supervisor(config, context, make_engine)
 
 
 class Supervisor:
@@ -72,6 +87,7 @@ class Supervisor:
     Args:
         config: what to capture.
         context: the process's own, for one PULL socket.
+        make_engine: see ``make_feed``.
 
     Attributes:
         posts: where subprocesses are.
@@ -82,7 +98,12 @@ class Supervisor:
         TrtopError: a filter, an interface or a file is not usable, or permission is lacking.
     """
 
-    def __init__(self, config: CaptureConfig, context: zmq.Context[zmq.Socket[bytes]]) -> None:
+    def __init__(
+        self,
+        config: CaptureConfig,
+        context: zmq.Context[zmq.Socket[bytes]],
+        make_engine: Callable[[EngineConfig], Engine] = new_engine,
+    ) -> None:
         if config.capture_filter is not None and config.replay is None:
             check_filter(config.capture_filter)
         self.posts: list[Post] = []
@@ -94,7 +115,7 @@ class Supervisor:
         self._is_stopped = False
         self._n_refused = 0
         n_engines = config.fanout if config.replay is None else 1
-        self.engines = [Engine(config.engine, os.urandom(SEED_BYTES)) for _ in range(n_engines)]
+        self.engines = [make_engine(config.engine) for _ in range(n_engines)]
         self._sequencers = [Sequencer() for _ in range(n_engines)]
         self._links = links.LinkWatch() if config.replay is None else None
         self.local: tuple[links.Network, ...] = ()
