@@ -18,7 +18,7 @@ from typing import Any
 from trtop.analyzer import BaseAnalyser, OutgoingTCPAnalyzer
 from trtop.collector import BaseCollector, TCPDumpFileCollector
 from trtop.escape import escape
-from trtop.interface import InterfaceCollector
+from trtop.interface_collector import InterfaceCollector
 from trtop.linktypes import unsupported_lines
 from trtop.options import Options, parse
 from trtop.part_arguments import Mode
@@ -211,7 +211,7 @@ def run_session(own: Session, parts: Callable[[], Parts]) -> int:
                 _abandon(reporter)
             raise
         if isinstance(analyzer, BaseAnalyser):
-            analyzer.finish()
+            analyzer.end()
         reporter.stop()
         if isinstance(analyzer, OutgoingTCPAnalyzer):
             analyzer.namer.close()

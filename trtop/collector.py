@@ -87,7 +87,7 @@ class TCPDumpFileCollector(BaseCollector):
                 if error.exit_status == EXIT_UNUSABLE:
                     raise
         self.errors = list(source.errors)
-        self.analyzer.finish()
+        self.analyzer.end()
 
     def stop(self) -> None:
         """Stop after the batch at hand."""
@@ -100,7 +100,7 @@ class TCPDumpFileCollector(BaseCollector):
 
     def _paths(self) -> list[str]:
         given = self.input_file_name
-        if given is None:
+        if not given:
             from trtop.classic import session  # noqa: PLC0415 - it knows all collectors
 
             return list(session().options.inputs)

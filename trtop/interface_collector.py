@@ -50,7 +50,9 @@ class InterfaceCollector(BaseCollector):
         self, analyzer: BaseAnalyser, interface: str, bpf_filter: str | None = None
     ) -> None:
         super().__init__(analyzer)
-        self.interface, self.bpf_filter = interface, bpf_filter
+        # A script's `interface` and `bpf_filter` stand for text, or for None.
+        self.interface = str(interface)
+        self.bpf_filter = str(bpf_filter) if bpf_filter else None
         self.notices: tuple[str, ...] = ()
         self._stopped = threading.Event()
 
@@ -87,7 +89,7 @@ class InterfaceCollector(BaseCollector):
                 self.notices = tuple(notice.text for notice in feed.notices)
         finally:
             context.destroy(linger=0)
-        self.analyzer.finish()
+        self.analyzer.end()
 
     def stop(self) -> None:
         """Stop after the packets at hand."""
