@@ -33,7 +33,7 @@ CAPTURES = Path(
 V6_CLIENT, V6_SERVER = "2001:db8::1", "2001:db8::2"
 
 DLT_OF = {1: DLT_EN10MB, 101: DLT_RAW, 113: DLT_LINUX_SLL, 276: DLT_LINUX_SLL2}
-"""Those that devices have here; libpcap knows the other link types' IPv6 by this system's number."""
+"""Those that devices have here; of others libpcap knows IPv6 by this system's own number."""
 
 
 def accepts(frame: bytes, dlt: int, decap: bool = True) -> bool:
