@@ -135,6 +135,7 @@ def test_a_script_captures_from_an_interface_until_it_is_ended(
 ) -> None:
     status, out, err = captured(hosts, tmp_path, PLAIN)
     assert status == 0, err
+    assert err.splitlines()[1:] == ["capturing on near0", "ended by SIGINT", "session finished"]
     assert syns(out) == {hosts[1].v4: N_CONNECTIONS, hosts[1].address(1): 7}
     total = next(line for line in out.splitlines() if line.startswith(" total"))
     assert total.split()[1].startswith(f"{N_CONNECTIONS + 7}(")

@@ -65,7 +65,10 @@ class Launcher:
 
     def _take_order(self) -> bool:
         """Fork; whether the main process is still there."""
-        order, fds, _, _ = socket.recv_fds(self._channel, MESSAGE_BYTES, N_FDS)
+        try:
+            order, fds, _, _ = socket.recv_fds(self._channel, MESSAGE_BYTES, N_FDS)
+        except ConnectionResetError:  # it closed without reading our last words
+            return False
         if not order:
             return False
         pid = os.fork()
@@ -89,7 +92,7 @@ class Launcher:
         self._tell({"pid": pid, "status": os.waitstatus_to_exitcode(status)})
 
     def _tell(self, what: dict[str, int]) -> None:
-        with contextlib.suppress(BrokenPipeError):
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             self._channel.send(json.dumps(what).encode())
 
     def _drop(self, *kept: int) -> None:
