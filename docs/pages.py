@@ -4,7 +4,7 @@
                                     docs/columns.md
     python docs/pages.py --check    says which of them are out of step, and writes nothing
 
-Takes the parser of the command line, gives text. A test keeps the files in step.
+Takes the parsers of the command lines, gives text. A test keeps the files in step.
 """
 
 from __future__ import annotations
@@ -14,12 +14,16 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 from fields import columns_page
 
+import trtop_daemon.arguments
 from trtop import __version__
-from trtop.arguments import DESCRIPTION, make_parser
+from trtop.arguments import make_parser
+from trtop.commands import attach, keygen, live
 from trtop.plugins import BUILT_IN, Kind
+from trtop.surroundings import Surroundings
 from trtop_core.view import SORTABLE
 
 ROOT = Path(__file__).parent.parent
@@ -87,103 +91,187 @@ def options_of(parser: argparse.ArgumentParser) -> Iterator[tuple[str, list[Opti
             yield group.title or "", shown
 
 
-def man_page() -> str:
+@dataclass(frozen=True)
+class Program:
+    """A program with a page and completions of its own.
+
+    Attributes:
+        name: what is typed.
+        section: of the manual.
+        summary: one line.
+        synopsis: what follows the name, by command; "" is the program without one.
+        parsers: by command.
+    """
+
+    name: str
+    section: int
+    summary: str
+    synopsis: dict[str, str]
+    parsers: dict[str, argparse.ArgumentParser]
+
+    @property
+    def function(self) -> str:
+        """What its completion function is called."""
+        return f"_{self.name}"
+
+
+def parser_of(run: Callable[[list[str]], object]) -> argparse.ArgumentParser:
+    """The parser that a command builds on its way, caught where it would read arguments.
+
+    Args:
+        run: runs the command; it gets no further than that.
+    """
+    caught: list[argparse.ArgumentParser] = []
+
+    class _Caught(Exception):  # noqa: N818 - no error
+        pass
+
+    def catch(parser: argparse.ArgumentParser, *args: object, **more: object) -> NoReturn:
+        caught.append(parser)
+        raise _Caught
+
+    kept = argparse.ArgumentParser.parse_args
+    argparse.ArgumentParser.parse_args = catch  # type: ignore[method-assign, assignment]
+    try:
+        run([])
+    except _Caught:
+        pass
+    finally:
+        argparse.ArgumentParser.parse_args = kept  # type: ignore[method-assign]
+    return caught[0]
+
+
+def programs() -> dict[str, Program]:
+    """All programs, by name."""
+    commands = {
+        name: parser_of(lambda argv, run=run: run(argv, Surroundings()))  # type: ignore[misc]
+        for name, run in (("live", live.main), ("attach", attach.main), ("keygen", keygen.main))
+    }
+    usages = {name: _synopsis(parser, f"trtop {name}") for name, parser in commands.items()}
+    daemon = parser_of(trtop_daemon.arguments.parse)
+    return {
+        "trtop": Program(
+            "trtop",
+            1,
+            "TCP Remote Top: which of the services I call is slow, resetting or refusing me",
+            {"": "[OPTION...] FILE...", **usages},
+            {"": make_parser(), **commands},
+        ),
+        "trtopd": Program(
+            "trtopd",
+            8,
+            "captures and measures TCP connections for the clients of trtop",
+            {"": _synopsis(daemon, "trtopd")},
+            {"": daemon},
+        ),
+    }
+
+
+def man_page(program: Program) -> str:
     """The page in roff, for man(7)."""
+    name, parsers = program.name, program.parsers
     lines = [
-        f'.TH TRTOP 1 "" "trtop {__version__}" "User Commands"',
+        f'.TH {name.upper()} {program.section} "" "trtop {__version__}" "User Commands"',
         ".SH NAME",
-        r"trtop \- TCP Remote Top: which of the services I call is slow, resetting or refusing me",
+        rf"{name} \- {_roff(program.summary)}",
         ".SH SYNOPSIS",
-        r".B trtop",
-        r"[\fIOPTION\fR...] \fIFILE\fR...",
-        ".SH DESCRIPTION",
-        *map(_roff, DESCRIPTION.strip().splitlines()),
-        ".PP",
-        _roff("- reads standard input. Every column is explained in the project's README."),
-        ".SH OPTIONS",
     ]
-    for title, options in options_of(make_parser()):
-        lines.append(f".SS {_roff(title[:1].upper() + title[1:])}")
-        for option in options:
-            lines += [".TP", _man_head(option), _roff(option.help or "")]
-    for title, items in MAN_EXTRA.items():
-        lines.append(f".SH {title}")
-        for name, text in items:
-            lines += [".TP", rf"\fB{_roff(name)}\fR", _roff(text)]
-    lines.append(".SH EXAMPLES")
-    for text, command in MAN_EXAMPLES:
-        lines += [".PP", _roff(text), ".PP", ".in +4n", ".nf", _roff(command), ".fi", ".in"]
-    lines += [".SH SEE ALSO", r"\fBtcpdump\fR(1), \fBpcap\-filter\fR(7), \fBtshark\fR(1)"]
+    for command, synopsis in program.synopsis.items():
+        lines += [f".B {name} {command}".rstrip(), _roff(synopsis), ".br"]
+    lines += [".SH DESCRIPTION", *map(_roff, (parsers[""].description or "").strip().splitlines())]
+    if name == "trtop":
+        lines += [".PP", _roff("- reads standard input. The README explains every column.")]
+    lines.append(".SH OPTIONS")
+    lines += _man_options(parsers[""], ".SS")
+    for command, parser in parsers.items():
+        if command:
+            lines.append(f".SH COMMAND {command.upper()}")
+            lines += map(_roff, (parser.description or "").strip().splitlines())
+            lines += _man_options(parser, ".SS")
+    if name == "trtop":
+        lines += _man_extra()
+    elif parsers[""].epilog:
+        lines += [".SH NOTES", ".nf", *map(_roff, parsers[""].epilog.strip().splitlines()), ".fi"]
+    others = {"trtop": r"\fBtrtopd\fR(8)", "trtopd": r"\fBtrtop\fR(1)"}[name]
+    lines += [
+        ".SH SEE ALSO",
+        rf"{others}, \fBtcpdump\fR(1), \fBpcap\-filter\fR(7), \fBtshark\fR(1)",
+    ]
     return "\n".join(lines) + "\n"
 
 
-def bash_completion() -> str:
-    """The function that bash-completion loads for ``trtop``."""
-    everything = [option for _, options in options_of(make_parser()) for option in options]
-    flags = [flag for option in everything for flag in option.flags]
+def bash_completion(program: Program) -> str:
+    """The function that bash-completion loads for a program."""
+    commands = [command for command in program.parsers if command]
     lines = [
-        "# bash completion for trtop, written by docs/pages.py",
-        "_trtop() {",
+        f"# bash completion for {program.name}, written by docs/pages.py",
+        f"{program.function}() {{",
         "    local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]}",
         "    COMPREPLY=()",
-        "    # Words with a colon or an equals sign in them reach us in pieces.",
+        "    # Words with an equals sign in them reach us in pieces.",
         "    if [[ $word == = ]]; then word=''",
         "    elif [[ $before == = ]]; then before=${COMP_WORDS[COMP_CWORD-2]}; fi",
-        "    case $before in",
+        "    local command=''",
+        "    ((COMP_CWORD > 1)) && command=${COMP_WORDS[1]}",
+        "    case $command in",
     ]
-    for option in everything:
-        if option.metavar is None or not option.flags:
-            continue
-        lines.append(f"        {'|'.join(option.flags)})")
-        lines += [f"            {command}" for command in _bash_values(option)]
-        lines += ["            return", "            ;;"]
-    lines += [
-        "    esac",
-        "    if [[ $word == -?* ]]; then",
-        f"        mapfile -t COMPREPLY < <(compgen -W '{' '.join(flags)}' -- \"$word\")",
-        "    else",
-        "        compopt -o filenames 2>/dev/null",
-        '        mapfile -t COMPREPLY < <(compgen -f -- "$word")',
-        "    fi",
-        "}",
-        "complete -F _trtop trtop",
-    ]
+    for command in [*commands, ""]:
+        lines.append(f"        {command or '*'})")
+        lines += _bash_branch(program.parsers[command], "" if command else " ".join(commands))
+        lines.append("            ;;")
+    lines += ["    esac", "}", f"complete -F {program.function} {program.name}"]
     return "\n".join(lines) + "\n"
 
 
-def zsh_completion() -> str:
-    """The function that zsh loads for ``trtop``."""
-    lines = ["#compdef trtop", "# zsh completion for trtop, written by docs/pages.py", ""]
-    lines.append("_arguments -S \\")
-    for _, options in options_of(make_parser()):
-        for option in options:
-            lines += [f"  {spec} \\" for spec in _zsh_specs(option)]
-    lines[-1] = lines[-1].removesuffix(" \\")
+def zsh_completion(program: Program) -> str:
+    """The function that zsh loads for a program."""
+    lines = [
+        f"#compdef {program.name}",
+        f"# zsh completion for {program.name}, written by docs/pages.py",
+    ]
+    commands = [command for command in program.parsers if command]
+    if commands:
+        lines += ["", "case ${words[2]} in"]
+        for command in commands:
+            lines += [f"  {command})", "    shift words; (( CURRENT-- ))"]
+            lines += [f"    {line}" for line in _zsh_arguments(program.parsers[command], [])]
+            lines += ["    return", "    ;;"]
+        lines.append("esac")
+    lines += ["", *_zsh_arguments(program.parsers[""], commands)]
     return "\n".join(lines) + "\n"
 
 
-PAGES: dict[str, Callable[[], str]] = {
-    "docs/trtop.1": man_page,
-    "completions/trtop": bash_completion,
-    "completions/_trtop": zsh_completion,
-    "docs/columns.md": columns_page,
+_WRITERS: dict[str, Callable[[Program], str]] = {
+    "docs/{name}.{section}": man_page,
+    "completions/{name}": bash_completion,
+    "completions/_{name}": zsh_completion,
 }
-"""Files under the project's root, and what writes them."""
+
+
+def pages() -> dict[str, str]:
+    """Files under the project's root, and what is to stand in them."""
+    pages = {
+        path.format(name=program.name, section=program.section): write(program)
+        for program in programs().values()
+        for path, write in _WRITERS.items()
+    }
+    return {**pages, "docs/columns.md": columns_page()}
 
 
 def main(argv: list[str]) -> int:
     """Write the files, or say which are out of step."""
+    wanted = pages()
     stale = [
         name
-        for name, write in PAGES.items()
-        if not (ROOT / name).exists() or (ROOT / name).read_text(encoding="utf-8") != write()
+        for name, text in wanted.items()
+        if not (ROOT / name).exists() or (ROOT / name).read_text(encoding="utf-8") != text
     ]
     if argv == ["--check"]:
         for name in stale:
             sys.stderr.write(f"{name} is out of step: python docs/pages.py\n")
         return 1 if stale else 0
     for name in stale:
-        (ROOT / name).write_text(PAGES[name](), encoding="utf-8")
+        (ROOT / name).write_text(wanted[name], encoding="utf-8")
         sys.stdout.write(f"{name}\n")
     return 0
 
@@ -209,6 +297,66 @@ OFFERED: dict[str, tuple[str, ...]] = {
     "P": ("50", "90", "95", "99", "99.9"),
 }
 """What a shell offers, by the name of the value."""
+
+
+def _synopsis(parser: argparse.ArgumentParser, prog: str) -> str:
+    """What follows a program's name in its usage, on one line."""
+    usage = parser.usage or parser.format_usage().removeprefix("usage: ")
+    return " ".join(usage.replace("%(prog)s", prog).split()).removeprefix(prog).strip()
+
+
+def _man_options(parser: argparse.ArgumentParser, heading: str) -> Iterator[str]:
+    for title, options in options_of(parser):
+        yield f"{heading} {_roff(title[:1].upper() + title[1:])}"
+        for option in options:
+            yield from (".TP", _man_head(option), _roff(option.help))
+
+
+def _man_extra() -> Iterator[str]:
+    for title, items in MAN_EXTRA.items():
+        yield f".SH {title}"
+        for name, text in items:
+            yield from (".TP", rf"\fB{_roff(name)}\fR", _roff(text))
+    yield ".SH EXAMPLES"
+    for text, command in MAN_EXAMPLES:
+        yield from (".PP", _roff(text), ".PP", ".in +4n", ".nf", _roff(command), ".fi", ".in")
+
+
+def _bash_branch(parser: argparse.ArgumentParser, commands: str) -> Iterator[str]:
+    """What is offered behind one command; ``commands`` are offered as the first word."""
+    everything = [option for _, options in options_of(parser) for option in options]
+    flags = [flag for option in everything for flag in option.flags]
+    yield "            case $before in"
+    for option in everything:
+        if option.metavar is None or not option.flags:
+            continue
+        yield f"                {'|'.join(option.flags)})"
+        yield from (f"                    {command}" for command in _bash_values(option))
+        yield from ("                    return", "                    ;;")
+    yield "            esac"
+    yield "            if [[ $word == -?* ]]; then"
+    yield f"                mapfile -t COMPREPLY < <(compgen -W '{' '.join(flags)}' -- \"$word\")"
+    yield "            else"
+    yield "                compopt -o filenames 2>/dev/null"
+    yield '                mapfile -t COMPREPLY < <(compgen -f -- "$word")'
+    if commands:
+        yield '                ((COMP_CWORD == 1)) && mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY \\'
+        yield f"                    < <(compgen -W '{commands}' -- \"$word\")"
+    yield "            fi"
+
+
+def _zsh_arguments(parser: argparse.ArgumentParser, commands: list[str]) -> list[str]:
+    specs = [
+        spec
+        for _, options in options_of(parser)
+        for option in options
+        for spec in _zsh_specs(option)
+    ]
+    if commands:
+        words = " ".join(commands)
+        action = _zsh_words_or_files("commands", "command", words)
+        specs.append(f"'1:capture or command:{action}'")
+    return ["_arguments -S \\", *(f"  {spec} \\" for spec in specs[:-1]), f"  {specs[-1]}"]
 
 
 def _roff(text: str) -> str:
@@ -254,10 +402,14 @@ def _zsh_action(option: Option) -> str:
     if INTERFACES in option.values:
         return "_net_interfaces"
     if words and FILES in option.values:
-        return f'{{_alternative "names\\:name\\:({" ".join(words)})" "files\\:file\\:_files"}}'
+        return _zsh_words_or_files("names", "name", " ".join(words))
     if words:
         return f"({' '.join(words)})"
     return "_files" if FILES in option.values else " "
+
+
+def _zsh_words_or_files(tag: str, what: str, words: str) -> str:
+    return f'{{_alternative "{tag}\\:{what}\\:({words})" "files\\:file\\:_files"}}'
 
 
 def _zsh_quoted(text: str) -> str:

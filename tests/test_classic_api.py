@@ -14,7 +14,7 @@ from builders_savefile import write_pcap
 from scripts import BY_ADDRESS, FIRST_NS, conversation, workload, write_workload
 
 from trtop.analyzer import BaseAnalyser, BaseAnalyzer, OutgoingTCPAnalyzer
-from trtop.collector import BaseCollector, InterfaceCollector, TCPDumpFileCollector
+from trtop.collector import BaseCollector, TCPDumpFileCollector
 from trtop.packet import FLAGS_OF, UnifiedPacket, unified_packets
 from trtop.reporter import BaseReporter, CLICursesOutgoingTCPReporter, CLIEventAppendReporter
 from trtop.resolver import BaseResolver, DefaultDNSResolver, NoResolver
@@ -394,8 +394,6 @@ def test_a_collector_tells_what_it_could_not_read(tmp_path: Path) -> None:
     assert collector.exit_status == 2
     with pytest.raises(TrtopError):
         TCPDumpFileCollector(OutgoingTCPAnalyzer(), tmp_path / "none").start()
-    with pytest.raises(TrtopError, match="no capture given"):
-        TCPDumpFileCollector(OutgoingTCPAnalyzer(), []).start()
 
 
 def test_the_bases_do_nothing_of_their_own() -> None:
@@ -489,11 +487,6 @@ def test_any_order_of_batches_and_single_packets_counts_the_same() -> None:
                 analyzer.analyse(packet)
     analyzer.finish()
     assert analyzer.snapshot().record(True) == expected
-
-
-def test_an_interface_without_the_live_side_is_one_line() -> None:
-    with pytest.raises(TrtopError, match="eth0"):
-        InterfaceCollector(OutgoingTCPAnalyzer(), "eth0").start()
 
 
 def test_nothing_is_logged_where_nothing_goes_wrong(caplog: pytest.LogCaptureFixture) -> None:

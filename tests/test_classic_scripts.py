@@ -228,6 +228,8 @@ def test_every_name_of_all_is_there_and_the_modules_have_their_classic_names(
     script = (
         "import trtop\n"
         "for name in trtop.__all__: getattr(trtop, name)\n"
+        "import types\n"
+        "assert not any(type(vars(trtop)[name]) is types.ModuleType for name in trtop.__all__)\n"
         "from trtop.packet import UnifiedPacket\n"
         "from trtop.state import TcpRemoteState\n"
         "from trtop.collector import BaseCollector\n"
@@ -280,6 +282,8 @@ class A(BaseAnalyser):
     def analyse(self, packet):
         self.n_packets += 1
         self.n_bytes += packet.length
+    def finish(self):
+        print("finished")
 def build():
     global made
     made = A()
@@ -346,7 +350,7 @@ def test_a_reporter_module_is_started_told_stopped_and_cleaned_up(
 def test_an_analyzer_module_sees_every_packet(parts: Path, capture: Path) -> None:
     for done in commands(parts, "-i", "sample.pcap", "-am", "my_analyzer"):
         assert (done.returncode, done.stderr) == (0, "")
-        assert done.stdout == f"{35 * 8} packets, {35 * 8} bytes\n"
+        assert done.stdout == f"finished\n{35 * 8} packets, {35 * 8} bytes\n"
 
 
 def test_a_collector_module_brings_packets_of_its_own(parts: Path, capture: Path) -> None:
@@ -410,8 +414,9 @@ def test_an_input_that_is_called_like_an_option_is_an_input(tmp_path: Path, capt
         assert (done.returncode, syns(done.stdout)) == (0, BY_ADDRESS)
 
 
-def test_nothing_to_read_is_one_line(tmp_path: Path) -> None:
-    done = run_script(tmp_path, SIMPLE.replace(LOGGING, ""))
+@pytest.mark.parametrize("script", [SIMPLE, OWN_WHITELIST], ids=["simple", "whitelist"])
+def test_nothing_to_read_is_one_line(tmp_path: Path, script: str) -> None:
+    done = run_script(tmp_path, script.replace(LOGGING, ""))
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("trtop: no capture given")
     assert done.stderr.count("\n") == 1

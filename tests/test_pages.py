@@ -13,40 +13,43 @@ from pathlib import Path
 import pytest
 from scripts import ROOT, TIMEOUT_S, environment
 
-from trtop.arguments import make_parser
-
 sys.path.append(str(ROOT / "docs"))
 import pages
 
+PAGES = pages.pages()
 
-def flags() -> list[str]:
+
+def flags(program: pages.Program) -> list[str]:
     return [
         flag
-        for _, options in pages.options_of(make_parser())
+        for parser in program.parsers.values()
+        for _, options in pages.options_of(parser)
         for option in options
         for flag in option.flags
     ]
 
 
-@pytest.mark.parametrize("name", pages.PAGES)
+@pytest.mark.parametrize("name", PAGES)
 def test_pages_are_in_step_with_the_options(name: str) -> None:
     written = (ROOT / name).read_text(encoding="utf-8")
-    assert written == pages.PAGES[name](), "run: python docs/pages.py"
+    assert written == PAGES[name], "run: python docs/pages.py"
 
 
-def test_every_option_is_on_every_page() -> None:
-    assert len(flags()) > 40
-    for write in pages.PAGES.values():
-        text = re.sub(r"\\f[A-Z]", " ", write().replace("\\-", "-"))
-        for flag in flags():
+@pytest.mark.parametrize("program", pages.programs().values(), ids=lambda program: program.name)
+def test_every_option_is_on_every_page(program: pages.Program) -> None:
+    assert len(flags(program)) > 10
+    for write in (pages.man_page, pages.bash_completion, pages.zsh_completion):
+        text = re.sub(r"\\f[A-Z]", " ", write(program).replace("\\-", "-"))
+        for flag in flags(program):
             assert re.search(rf"(?<![\w-]){re.escape(flag)}(?![\w-])", text), flag
 
 
-def test_the_man_page_is_sound_and_says_the_help_texts() -> None:
+@pytest.mark.parametrize("page", ["trtop.1", "trtopd.8"])
+def test_the_man_page_is_sound_and_says_the_help_texts(page: str) -> None:
     if shutil.which("man") is None or shutil.which("groff") is None:
         pytest.skip("man and groff are not installed")
     done = subprocess.run(
-        ["man", "--warnings", "-l", str(ROOT / "docs" / "trtop.1")],
+        ["man", "--warnings", "-l", str(ROOT / "docs" / page)],
         capture_output=True,
         text=True,
         timeout=TIMEOUT_S,
@@ -55,9 +58,13 @@ def test_the_man_page_is_sound_and_says_the_help_texts() -> None:
     )
     assert done.stderr == ""
     shown = re.sub(r"\s+", " ", re.sub(r".\x08", "", done.stdout))
-    assert "keep reading files that are still being written" in shown
-    assert "-bpf FILTER, --bpf-filter FILTER" in shown
-    assert "EXIT STATUS 0 Everything was read." in shown
+    if page == "trtop.1":
+        assert "keep reading files that are still being written" in shown
+        assert "-bpf FILTER, --bpf-filter FILTER" in shown
+        assert "EXIT STATUS 0 Everything was read." in shown
+        assert "COMMAND ATTACH" in shown
+    else:
+        assert "--listen" in shown
 
 
 def completed_by_bash(*words: str) -> list[str]:
@@ -94,6 +101,9 @@ def completed_by_bash(*words: str) -> list[str]:
         (("trtop", "-m", ""), {"continuous", "snapshot"}),
         (("trtop", "-if", "l"), {"lo"}),
         (("trtop", "--limit", ""), set()),
+        (("trtop", "key"), {"keygen"}),
+        (("trtop", "attach", "--server"), {"--server-key"}),
+        (("trtop", "attach", "--format", "js"), {"json"}),
     ],
 )
 def test_bash_completes(words: tuple[str, ...], expected: set[str]) -> None:
@@ -146,6 +156,7 @@ def completed_by_zsh(folder: Path, typed: str) -> str:
         ("trtop services.pc", "services.pcap"),
         ("trtop --sort response_t", "response_time"),
         ("trtop -rm eve", "events"),
+        ("trtop attach --server-k", "--server-key"),
     ],
 )
 def test_zsh_completes(tmp_path: Path, typed: str, expected: str) -> None:

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from trtop.analyzer import BaseAnalyser, BaseAnalyzer, OutgoingTCPAnalyzer
     from trtop.classic import main
-    from trtop.collector import BaseCollector, InterfaceCollector, TCPDumpFileCollector
+    from trtop.collector import BaseCollector, TCPDumpFileCollector
+    from trtop.interface_collector import InterfaceCollector
     from trtop.notebook import Result, analyze, stream
     from trtop.packet import UnifiedPacket
     from trtop.reporter import BaseReporter, CLICursesOutgoingTCPReporter, CLIEventAppendReporter
@@ -64,7 +65,7 @@ _HOMES = {
     "DefaultDNSResolver": "trtop.resolver",
     "DefaultWhitelist": "trtop.whitelisting",
     "HostsResolver": "trtop.resolver",
-    "InterfaceCollector": "trtop.collector",
+    "InterfaceCollector": "trtop.interface_collector",
     "NoResolver": "trtop.resolver",
     "OutgoingTCPAnalyzer": "trtop.analyzer",
     "Result": "trtop.notebook",

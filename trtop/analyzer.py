@@ -79,6 +79,12 @@ class BaseAnalyser:
     def finish(self) -> None:
         """Called once, after the last packet."""
 
+    def end(self) -> None:
+        """Call ``finish``, unless it was: a collector does, and whoever runs collectors."""
+        if not getattr(self, "_has_ended", False):
+            self._has_ended = True
+            self.finish()
+
 
 BaseAnalyzer = BaseAnalyser
 
@@ -98,6 +104,8 @@ class OutgoingTCPAnalyzer(BaseAnalyser):
         resolver: as given.
         observer: who is told; a reporter sets itself.
         can_be_explored: the engine keeps what the screen can be asked for.
+        config: how packets are read.
+        waits_for_names: ``finish`` waits for those that are under way, for up to 10 s.
         lock: held by whoever touches the engine: a screen looks while a collector feeds.
     """
 
@@ -124,6 +132,7 @@ class OutgoingTCPAnalyzer(BaseAnalyser):
         self._by_packet = type(self).analyse is not OutgoingTCPAnalyzer.analyse
         self._is_finished = False
         self.can_be_explored = False
+        self.waits_for_names = True
 
     def configure(self, config: EngineConfig, view: View, for_screen: bool = False) -> None:
         """Take what the command line says, as far as this analyzer was told nothing itself.
@@ -213,11 +222,12 @@ class OutgoingTCPAnalyzer(BaseAnalyser):
             self._is_finished = True
             self._flush()
             self.engine.finish()
-        if self.observer is not None:
+        if self.waits_for_names:
             view = replace(self.view, limit=None)
             self._tell(settled(lambda: self.snapshot(view), self.namer))
 
     def _make_engine(self, config: EngineConfig) -> Engine:
+        self.config = config
         return make_engine(config, os.urandom(SEED_BYTES), self.namer)
 
     def _flush(self) -> None:

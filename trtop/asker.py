@@ -61,7 +61,7 @@ class Asker(Generic[K, V]):
         n_answers: answers so far.
     """
 
-    def __init__(  # noqa: PLR0913 - the last three have defaults
+    def __init__(
         self,
         what: str,
         ask: Callable[[K], tuple[V, float | None]],

@@ -104,7 +104,9 @@ class AnalyzerSource:
 
     def status(self) -> Status:
         """Whether the collector has returned, and what it could not read."""
-        errors = tuple(str(error) for error in getattr(self._collecting.collector, "errors", ()))
+        collector = self._collecting.collector
+        errors = tuple(str(error) for error in getattr(collector, "errors", ()))
+        errors += tuple(getattr(collector, "notices", ()))
         status = Status(self._name, errors, self._is_live, self._collecting.is_over)
         return named_status(status, self._analyzer.namer, self._n_shown)
 

@@ -16,8 +16,9 @@ from types import FrameType
 from typing import Any
 
 from trtop.analyzer import BaseAnalyser, OutgoingTCPAnalyzer
-from trtop.collector import BaseCollector, InterfaceCollector, TCPDumpFileCollector
+from trtop.collector import BaseCollector, TCPDumpFileCollector
 from trtop.escape import escape
+from trtop.interface_collector import InterfaceCollector
 from trtop.linktypes import unsupported_lines
 from trtop.options import Options, parse
 from trtop.part_arguments import Mode
@@ -210,7 +211,7 @@ def run_session(own: Session, parts: Callable[[], Parts]) -> int:
                 _abandon(reporter)
             raise
         if isinstance(analyzer, BaseAnalyser):
-            analyzer.finish()
+            analyzer.end()
         reporter.stop()
         if isinstance(analyzer, OutgoingTCPAnalyzer):
             analyzer.namer.close()
@@ -303,6 +304,7 @@ def _abandon(reporter: BaseReporter) -> None:
 def _status(collector: BaseCollector, analyzer: BaseAnalyser, ending: _Ending) -> int:
     """Say what could not be read; gives the exit status."""
     lines = [str(error) for error in getattr(collector, "errors", ())]
+    lines += getattr(collector, "notices", ())
     if isinstance(analyzer, OutgoingTCPAnalyzer):
         lines += unsupported_lines(analyzer.engine.unsupported_link_types)
         for failure in analyzer.namer.failures:

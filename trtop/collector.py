@@ -14,7 +14,7 @@ from trtop.analyzer import BaseAnalyser
 from trtop_core.errors import EXIT_OK, EXIT_UNUSABLE, TrtopError
 from trtop_core.sources import open_capture
 
-__all__ = ["BaseCollector", "InterfaceCollector", "TCPDumpFileCollector"]
+__all__ = ["BaseCollector", "TCPDumpFileCollector"]
 
 NO_INPUT = "no capture given; try: -i FILE.pcap, or tcpdump -w - | ... -i -"
 
@@ -87,7 +87,7 @@ class TCPDumpFileCollector(BaseCollector):
                 if error.exit_status == EXIT_UNUSABLE:
                     raise
         self.errors = list(source.errors)
-        self.analyzer.finish()
+        self.analyzer.end()
 
     def stop(self) -> None:
         """Stop after the batch at hand."""
@@ -100,37 +100,10 @@ class TCPDumpFileCollector(BaseCollector):
 
     def _paths(self) -> list[str]:
         given = self.input_file_name
-        if given is None:
+        if not given:
             from trtop.classic import session  # noqa: PLC0415 - it knows all collectors
 
             return list(session().options.inputs)
         if isinstance(given, (str, os.PathLike)):
             return [os.fspath(given)]
         return [os.fspath(path) for path in given]
-
-
-class InterfaceCollector(BaseCollector):
-    """Captures from a network interface.
-
-    Args:
-        analyzer: who takes the packets.
-        interface: its name.
-        bpf_filter: which packets, in libpcap's language; None: TCP in all forms that are decoded.
-    """
-
-    def __init__(
-        self, analyzer: BaseAnalyser, interface: str, bpf_filter: str | None = None
-    ) -> None:
-        super().__init__(analyzer)
-        self.interface, self.bpf_filter = interface, bpf_filter
-
-    def start(self) -> None:
-        """Capture until ``stop``.
-
-        Raises:
-            TrtopError: the interface cannot be opened.
-        """
-        raise TrtopError(
-            f"{self.interface}: capturing is not built in yet; "
-            f"try: tcpdump -i {self.interface} -U -s 128 -w - tcp | ... -i -"
-        )

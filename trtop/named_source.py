@@ -27,7 +27,7 @@ class NamedSource(EngineSource):
         namer: as given.
     """
 
-    def __init__(  # noqa: PLR0913 - those of EngineSource and one more
+    def __init__(
         self,
         namer: Namer,
         engine: Engine,

@@ -13,9 +13,10 @@ from typing import TextIO
 
 from trtop.analyzer import BaseAnalyser, OutgoingTCPAnalyzer
 from trtop.beside import AnalyzerSource, Collecting
-from trtop.collector import BaseCollector, InterfaceCollector, TCPDumpFileCollector
+from trtop.collector import BaseCollector, TCPDumpFileCollector
 from trtop.copies import check_prefix
 from trtop.explore import HEAD_START_S, can_explore, make_setup, make_stage
+from trtop.interface_collector import InterfaceCollector
 from trtop.options import STDIN, Options
 from trtop.reporters import TableReporter
 from trtop.resolver import BaseResolver, DefaultDNSResolver
@@ -166,6 +167,7 @@ class CLICursesOutgoingTCPReporter(BaseReporter):
         Raises:
             TrtopError: nothing could be collected.
         """
+        self.analyzer.waits_for_names = False  # the user does not
         is_taken = STDIN in self._options.inputs
         with keyboard_on_stdin(is_taken) as stdin_fd:
             if is_taken and isinstance(collector, TCPDumpFileCollector):

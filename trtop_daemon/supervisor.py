@@ -11,7 +11,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 import zmq
@@ -55,13 +55,27 @@ TICK_S = 1.0
 """Between looks at what sends no event."""
 
 
-def make_feed(config: CaptureConfig, context: zmq.Context[zmq.Socket[bytes]]) -> Feed:
+def new_engine(config: EngineConfig) -> Engine:
+    """An engine with a seed of its own."""
+    return Engine(config, os.urandom(SEED_BYTES))
+
+
+def make_feed(
+    config: CaptureConfig,
+    context: zmq.Context[zmq.Socket[bytes]],
+    make_engine: Callable[[EngineConfig], Engine] = new_engine,
+) -> Feed:
     """Start capturing, or replaying; returns when every subprocess does.
+
+    Args:
+        config: what to capture.
+        context: the process's own, for one PULL socket.
+        make_engine: makes what packets are fed to; replaced by those who count elsewhere.
 
     Raises:
         TrtopError: a filter, an interface or a file is not usable, or permission is lacking.
     """
-    return Supervisor(config, context)
+    return Supervisor(config, context, make_engine)
 
 
 class Supervisor:
@@ -70,6 +84,7 @@ class Supervisor:
     Args:
         config: what to capture.
         context: the process's own, for one PULL socket.
+        make_engine: see ``make_feed``.
 
     Attributes:
         posts: where subprocesses are.
@@ -80,7 +95,12 @@ class Supervisor:
         TrtopError: a filter, an interface or a file is not usable, or permission is lacking.
     """
 
-    def __init__(self, config: CaptureConfig, context: zmq.Context[zmq.Socket[bytes]]) -> None:
+    def __init__(
+        self,
+        config: CaptureConfig,
+        context: zmq.Context[zmq.Socket[bytes]],
+        make_engine: Callable[[EngineConfig], Engine] = new_engine,
+    ) -> None:
         if config.capture_filter is not None and config.replay is None:
             check_filter(config.capture_filter)
         self.posts: list[Post] = []
