@@ -381,9 +381,9 @@ def test_completeness_of_nothing_is_unknown() -> None:
 
 
 def test_holes_of_forgotten_connections_make_room_for_new_ones() -> None:
-    # Each opening takes the 4-tuple of the one before; together they have more holes than there
+    # Each opening takes the 4-tuple of the one before; each side has more holes in all than there
     # is memory for at once.
-    n_openings = MIN_HOLES // 32 + 100
+    n_openings = MIN_HOLES // 16 + 100
     talk, packets = Talk(), []
     for n in range(n_openings):
         isn, at_ns = 1 + 100_000 * n, START_NS + n * MS
