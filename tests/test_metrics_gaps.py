@@ -381,9 +381,9 @@ def test_completeness_of_nothing_is_unknown() -> None:
 
 
 def test_holes_of_forgotten_connections_make_room_for_new_ones() -> None:
-    # Each opening takes the 4-tuple of the one before; together they have more holes than there
+    # Each opening takes the 4-tuple of the one before; each side has more holes in all than there
     # is memory for at once.
-    n_openings = MIN_HOLES // 32 + 100
+    n_openings = MIN_HOLES // 16 + 100
     talk, packets = Talk(), []
     for n in range(n_openings):
         isn, at_ns = 1 + 100_000 * n, START_NS + n * MS
@@ -398,3 +398,48 @@ def test_holes_of_forgotten_connections_make_room_for_new_ones() -> None:
         snapshot.totals.count("bytes_out") == snapshot.totals.count("bytes_in") == 16 * n_openings
     )
     assert snapshot.health.holes_unkept == 0
+
+
+def test_holes_that_were_split_and_filled_leave_nothing_behind() -> None:
+    story = Story().handshake()
+    for n in range(200):
+        at = 1 + 40 * n
+        # 10 … 29 of 40 bytes are missing; the middle comes first, then the rest.
+        story.back(20 + n, at, 1, b"r" * 10).back(20.1 + n, at + 30, 1, b"r" * 10)
+        story.back(20.2 + n, at + 15, 1, b"r" * 10).back(20.3 + n, at + 10, 1, b"r" * 20)
+    story.back(300, 8_011, 1, R).out(301, 1, 8_031)
+    counted = {"banners": 1, "bytes_in": 8_020, "out_of_order": 400, "acked_bytes": 8_030}
+    check(story, OPENED, OPEN, counted, {"capture_gaps": 1, "gap_bytes": 10})
+
+
+def test_holes_that_find_no_memory_are_counted() -> None:
+    packets = []
+
+    def take(talk: Talk, from_client: bool, seq: int, ack: int, length: int) -> None:
+        make = talk.out if from_client else talk.back
+        frame = make(seq, ack, ACK, bytes(length))
+        packets.append(Packet(START_NS + len(packets), 1, frame, len(frame)))
+
+    def story(port: int) -> Talk:
+        talk = Talk(client_port=port)
+        take(talk, False, 1, 1, 10)
+        take(talk, True, 1, 11, 0)
+        return talk
+
+    talks = [story(10_000 + n) for n in range(MIN_HOLES // 16)]
+    for talk in talks:
+        for i in range(16):
+            take(talk, False, 21 + 20 * i, 1, 10)
+    assert run([batch_of(packets)], EngineConfig(max_connections=10_000)).health.holes_unkept == 0
+    late = story(9_999)
+    # A new hole, a fill and an ACK that would split one: nothing is left for any of them.
+    for n, step in enumerate(
+        (
+            lambda: take(late, False, 21, 1, 10),
+            lambda: take(talks[1], False, 14, 1, 3),
+            lambda: take(talks[2], True, 1, 15, 0),
+        )
+    ):
+        step()
+        snapshot = run([batch_of(packets)], EngineConfig(max_connections=10_000))
+        assert snapshot.health.holes_unkept == n + 1
