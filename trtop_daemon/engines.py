@@ -6,6 +6,7 @@ Takes messages and counters by the role of who sent them, gives snapshots. Knows
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from ipaddress import IPv4Network, IPv6Network
 
 from trtop_core.batch import CaptureCounters, PacketBatch
@@ -18,6 +19,13 @@ from trtop_daemon.frames import Message
 from trtop_daemon.sequencer import Sequencer
 from trtop_daemon.worker import Role
 
+EngineMaker = Callable[[EngineConfig], Engine]
+
+
+def new_engine(config: EngineConfig) -> Engine:
+    """An engine with a seed of its own."""
+    return Engine(config, os.urandom(SEED_BYTES))
+
 
 class Engines:
     """Some engines, each behind a sequencer.
@@ -25,14 +33,15 @@ class Engines:
     Args:
         config: of each engine.
         n_engines: how many.
+        make_engine: makes one.
 
     Attributes:
         engines: in the order of their numbers.
         local: the networks that count as local now.
     """
 
-    def __init__(self, config: EngineConfig, n_engines: int) -> None:
-        self.engines = [Engine(config, os.urandom(SEED_BYTES)) for _ in range(n_engines)]
+    def __init__(self, config: EngineConfig, n_engines: int, make_engine: EngineMaker) -> None:
+        self.engines = [make_engine(config) for _ in range(n_engines)]
         self.local = config.local
         self._sequencers = [Sequencer() for _ in range(n_engines)]
         self._is_finished = False

@@ -11,7 +11,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 
 import zmq
@@ -23,7 +23,7 @@ from trtop_core.view import View
 from trtop_daemon import links
 from trtop_daemon.capture_filter import check_filter
 from trtop_daemon.conditions import Conditions
-from trtop_daemon.engines import Engines
+from trtop_daemon.engines import EngineMaker, Engines, new_engine
 from trtop_daemon.feed import CaptureConfig, Feed, Notice, Severity
 from trtop_daemon.frames import MAX_MESSAGE_BYTES, FrameError, Kind, Message, unpack
 from trtop_daemon.outlet import HIGH_WATER_MARK
@@ -55,15 +55,10 @@ TICK_S = 1.0
 """Between looks at what sends no event."""
 
 
-def new_engine(config: EngineConfig) -> Engine:
-    """An engine with a seed of its own."""
-    return Engine(config, os.urandom(SEED_BYTES))
-
-
 def make_feed(
     config: CaptureConfig,
     context: zmq.Context[zmq.Socket[bytes]],
-    make_engine: Callable[[EngineConfig], Engine] = new_engine,
+    make_engine: EngineMaker = new_engine,
 ) -> Feed:
     """Start capturing, or replaying; returns when every subprocess does.
 
@@ -99,7 +94,7 @@ class Supervisor:
         self,
         config: CaptureConfig,
         context: zmq.Context[zmq.Socket[bytes]],
-        make_engine: Callable[[EngineConfig], Engine] = new_engine,
+        make_engine: EngineMaker = new_engine,
     ) -> None:
         if config.capture_filter is not None and config.replay is None:
             check_filter(config.capture_filter)
@@ -111,7 +106,8 @@ class Supervisor:
         self._is_finished = False
         self._is_stopped = False
         self._n_refused = 0
-        self.engines = Engines(config.engine, config.fanout if config.replay is None else 1)
+        n_engines = config.fanout if config.replay is None else 1
+        self.engines = Engines(config.engine, n_engines, make_engine)
         self._links = links.LinkWatch() if config.replay is None else None
         self._follow_addresses()
         self._pull: zmq.Socket[bytes] = context.socket(zmq.PULL)
