@@ -19,8 +19,7 @@ from trtop_daemon.frames import Message
 from trtop_daemon.sequencer import Sequencer
 from trtop_daemon.worker import Role
 
-MakeEngine = Callable[[EngineConfig], Engine]
-"""What makes an engine, or something that counts as one does."""
+EngineMaker = Callable[[EngineConfig], Engine]
 
 
 def new_engine(config: EngineConfig) -> Engine:
@@ -34,16 +33,14 @@ class Engines:
     Args:
         config: of each engine.
         n_engines: how many.
-        make_engine: makes each.
+        make_engine: makes one.
 
     Attributes:
         engines: in the order of their numbers.
         local: the networks that count as local now.
     """
 
-    def __init__(
-        self, config: EngineConfig, n_engines: int, make_engine: MakeEngine = new_engine
-    ) -> None:
+    def __init__(self, config: EngineConfig, n_engines: int, make_engine: EngineMaker) -> None:
         self.engines = [make_engine(config) for _ in range(n_engines)]
         self.local = config.local
         self._sequencers = [Sequencer() for _ in range(n_engines)]

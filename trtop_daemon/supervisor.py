@@ -23,7 +23,7 @@ from trtop_core.view import View
 from trtop_daemon import links
 from trtop_daemon.capture_filter import check_filter
 from trtop_daemon.conditions import Conditions
-from trtop_daemon.engines import Engines, MakeEngine, new_engine
+from trtop_daemon.engines import EngineMaker, Engines, new_engine
 from trtop_daemon.feed import CaptureConfig, Feed, Notice, Severity
 from trtop_daemon.frames import MAX_MESSAGE_BYTES, FrameError, Kind, Message, unpack
 from trtop_daemon.outlet import HIGH_WATER_MARK
@@ -58,7 +58,7 @@ TICK_S = 1.0
 def make_feed(
     config: CaptureConfig,
     context: zmq.Context[zmq.Socket[bytes]],
-    make_engine: MakeEngine = new_engine,
+    make_engine: EngineMaker = new_engine,
 ) -> Feed:
     """Start capturing, or replaying; returns when every subprocess does.
 
@@ -94,7 +94,7 @@ class Supervisor:
         self,
         config: CaptureConfig,
         context: zmq.Context[zmq.Socket[bytes]],
-        make_engine: MakeEngine = new_engine,
+        make_engine: EngineMaker = new_engine,
     ) -> None:
         if config.capture_filter is not None and config.replay is None:
             check_filter(config.capture_filter)
@@ -106,9 +106,8 @@ class Supervisor:
         self._is_finished = False
         self._is_stopped = False
         self._n_refused = 0
-        self.engines = Engines(
-            config.engine, config.fanout if config.replay is None else 1, make_engine
-        )
+        n_engines = config.fanout if config.replay is None else 1
+        self.engines = Engines(config.engine, n_engines, make_engine)
         self._links = links.LinkWatch() if config.replay is None else None
         self._follow_addresses()
         self._pull: zmq.Socket[bytes] = context.socket(zmq.PULL)
