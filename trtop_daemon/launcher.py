@@ -65,7 +65,10 @@ class Launcher:
 
     def _take_order(self) -> bool:
         """Fork; whether the main process is still there."""
-        order, fds, _, _ = socket.recv_fds(self._channel, MESSAGE_BYTES, N_FDS)
+        try:
+            order, fds, _, _ = socket.recv_fds(self._channel, MESSAGE_BYTES, N_FDS)
+        except ConnectionError:  # it ended without having read all that we told it
+            return False
         if not order:
             return False
         pid = os.fork()
