@@ -65,10 +65,7 @@ class Launcher:
 
     def _take_order(self) -> bool:
         """Fork; whether the main process is still there."""
-        try:
-            order, fds, _, _ = socket.recv_fds(self._channel, MESSAGE_BYTES, N_FDS)
-        except ConnectionError:  # it ended without having read all that we told it
-            return False
+        order, fds, _, _ = socket.recv_fds(self._channel, MESSAGE_BYTES, N_FDS)
         if not order:
             return False
         pid = os.fork()
