@@ -292,8 +292,9 @@ def words(text: str) -> list[str]:
     return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text).split()
 
 
-def test_on_a_terminal_the_table_is_redrawn_and_the_terminal_given_back(daemon: Daemon) -> None:
-    with Terminal("attach", "--window=all", "--interval=0.1", str(daemon.path)) as terminal:
+def test_rows_by_host_are_redrawn_and_the_terminal_is_given_back(daemon: Daemon) -> None:
+    args = ("--by-host", "--window=all", "--interval=0.1")
+    with Terminal("attach", *args, str(daemon.path)) as terminal:
         wait_for(lambda: terminal.seen.text.count("192.0.2.15") > 3)
         assert terminal.seen.text.startswith(ENTER)
         daemon.stop()
@@ -329,7 +330,7 @@ def test_the_window_is_short_on_a_terminal_and_all_for_scripts(daemon: Daemon) -
     document = json.loads(trtop("attach", "--once", "--format=json", daemon.path).stdout)
     assert document["window"] == "all"
     with Terminal("attach", "--interval=0.1", str(daemon.path)) as terminal:
-        wait_for(lambda: "s shown" in terminal.seen.text)
+        wait_for(lambda: "last 10" in " ".join(words(terminal.seen.text)))
 
 
 def test_endpoints_are_read_as_users_write_them() -> None:

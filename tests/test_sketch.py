@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from builders_snapshot import sketch_column
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -164,3 +165,8 @@ def test_memory_per_sketch_is_what_its_bins_need() -> None:
     n_bins = math.ceil(math.log(2) / math.log(1.0198))
     assert len(keys) <= n_bins // 8 + 2
     assert int(pages.sum()) == 10_000
+
+
+def test_an_absurdly_small_percentile_is_the_minimum() -> None:
+    column = sketch_column([[7_000, 9_000_000], [5_000]])
+    assert column.quantiles(5e-324).tolist() == [7_000, 5_000]

@@ -153,7 +153,7 @@ def _nearest_ranks(n_samples: npt.NDArray[np.int64], percentile: float) -> npt.N
     """``nearest_rank`` of several numbers of samples."""
     share = Fraction(str(percentile)) / 100
     counts: npt.NDArray[Any] = n_samples
-    if int(counts.max()) * share.numerator > np.iinfo(np.int64).max:
+    if max(int(counts.max()) * share.numerator, share.denominator) > np.iinfo(np.int64).max:
         counts = counts.astype(object)
     covering = -(-counts * share.numerator // share.denominator)
     ranks: npt.NDArray[np.int64] = np.maximum(covering, 1).astype(np.int64)
