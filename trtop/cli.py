@@ -13,7 +13,6 @@ from importlib import import_module
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 from trtop.escape import escape
-from trtop.explore import can_explore, explore
 from trtop.options import parse
 from trtop.run import EXIT_SIGNALLED, run
 from trtop.surroundings import Surroundings
@@ -55,8 +54,10 @@ def _main(argv: Sequence[str]) -> int:
             command = import_module(f"trtop.commands.{argv[0]}")
             return int(command.main(argv[1:], Surroundings()))
         options, around = parse(argv), Surroundings()
-        if can_explore(options, around) and not options.parts.needs_session:
-            return explore(options, around)
+        if options.wants_screen and around.can_redraw() and not options.parts.needs_session:
+            screen = import_module("trtop.explore")  # which a report does without
+            if screen.can_explore(options, around):
+                return int(screen.explore(options, around))
         return run(options, around)
     except TrtopError as error:
         return _fail(str(error), error.exit_status)
