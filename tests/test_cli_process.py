@@ -279,6 +279,7 @@ def test_a_signal_while_reading_files_reports_what_was_measured(
         """A source during whose first batch the signal arrives."""
 
         errors: tuple[()] = ()
+        early: tuple[()] = ()
 
         def __init__(self, source: Source) -> None:
             self._source = source
@@ -380,3 +381,58 @@ def test_more_connections_than_there_is_memory_for_are_told_in_one_line(capture:
     )  # fmt: skip
     assert (done.returncode, done.stdout) == (1, b"")
     assert done.stderr == b"trtop: not enough memory for 60,000,000 connections; allow fewer\n"
+
+
+def test_files_in_the_wrong_order_are_told(tmp_path: Path) -> None:
+    all_packets = packets()
+    half = len(all_packets) // 2
+    first, second = tmp_path / "cap.pcap", tmp_path / "cap.pcap1"
+    late = [(ts_ns + 5 * 10**9, data) for ts_ns, data in all_packets[half:]]
+    first.write_bytes(write_pcap(all_packets[:half]))
+    second.write_bytes(write_pcap(late))
+    assert trtop(first, second).stderr == ""
+    done = trtop(second, first)
+    assert done.returncode == 0
+    assert f"{first}: begins before the file in front of it ended" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_file_that_is_not_there_yet_is_waited_for_and_told(capture: Path, tmp_path: Path) -> None:
+    process = start("--follow", tmp_path / "later.pcap", "--format", "json",
+                    stdout=subprocess.PIPE, stderr=subprocess.PIPE)  # fmt: skip
+    assert process.stderr is not None
+    said = process.stderr.readline()
+    assert (
+        said == f"trtop: waiting for {tmp_path / 'later.pcap'}, which is not there yet\n".encode()
+    )
+    process.send_signal(signal.SIGINT)
+    assert process.wait(TIMEOUT_S) == 0
+    process.stderr.close()
+    assert process.stdout is not None
+    process.stdout.close()
+
+
+def test_a_terminal_that_cannot_be_redrawn_gets_report_after_report(capture: Path) -> None:
+    master, slave = pty.openpty()
+    screen = bytearray()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "trtop", "--format", "table", "-"],
+        env=environment(TERM="dumb"), stdin=subprocess.PIPE, stdout=slave, stderr=slave,
+    )  # fmt: skip
+    os.close(slave)
+    reader = threading.Thread(target=read_all, args=(master, screen))
+    reader.start()
+    assert process.stdin is not None
+    process.stdin.write(capture.read_bytes())
+    process.stdin.flush()
+    waited = threading.Event()
+    for _ in range(TIMEOUT_S * 100):
+        if screen.count(b"23(100%)") > 1:
+            break
+        waited.wait(0.01)
+    process.stdin.close()
+    assert process.wait(TIMEOUT_S) == 0
+    reader.join(TIMEOUT_S)
+    os.close(master)
+    assert ENTER.encode() not in screen
+    assert screen.count(b"23(100%)") > 2

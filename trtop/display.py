@@ -116,7 +116,7 @@ def make_display(options: Options, around: Surroundings, reporter: Reporter, liv
     has_interval = options.interval_s is not None
     if is_table and around.can_redraw() and (live or has_interval):
         return _Redrawn(options, around, reporter)
-    if has_interval:
+    if has_interval or (is_table and live and around.stdout.isatty()):
         return _Reports(options, around, reporter)
     if options.with_progress and around.stderr.isatty():
         return _ProgressLine(around)

@@ -23,6 +23,7 @@ from trtop.run import (
     SEED_BYTES,
     complain,
     complain_of_names,
+    complain_of_order,
     copy_report,
     worth_telling,
 )
@@ -175,6 +176,7 @@ def _tell(
     ended_by_user = source.error is None
     errors = worth_telling(capture.errors, ended_by_user)
     complain(errors, engine.unsupported_link_types, options, around)
+    complain_of_order(capture, around)
 
 
 def _name(options: Options) -> str:

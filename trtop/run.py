@@ -15,7 +15,7 @@ from trtop.display import Display, make_display
 from trtop.escape import escape
 from trtop.interrupt import Interrupt
 from trtop.linktypes import unsupported_lines
-from trtop.options import Options
+from trtop.options import STDIN, Options
 from trtop.plugins import Plugins, make_namer
 from trtop.reporters import JsonReporter, Reporter, TableReporter, make_reporter
 from trtop.surroundings import Surroundings, is_live
@@ -68,6 +68,7 @@ def _run(engine: Engine, options: Options, around: Surroundings) -> int:
     )
     is_read, is_listening = True, True
     with Interrupt(around.monotonic_s, DRAIN_S if live else 0) as interrupt:
+        tell_of_waiting(options, around)
         with open_capture(options.inputs, follow=options.follow) as source:
             try:
                 with make_display(options, around, reporter, live) as display:
@@ -88,6 +89,7 @@ def _run(engine: Engine, options: Options, around: Surroundings) -> int:
                 _report(reporter, snapshot)
         complain_of_names(engine, around)
         complain(errors, engine.unsupported_link_types, options, around)
+        complain_of_order(source, around)
     if not is_read:
         return EXIT_UNUSABLE
     if interrupt.signal is not None and not live:
@@ -137,6 +139,23 @@ def complain(
     where = f"{escape(options.inputs[0])}: " if len(options.inputs) == 1 else ""
     for line in unsupported_lines(link_types):
         around.stderr.write(f"trtop: {where}{line}\n")
+
+
+def complain_of_order(source: Source, around: Surroundings) -> None:
+    """One line on stderr if files seem to stand in the wrong order: connections fall apart then."""
+    if source.early:
+        around.stderr.write(
+            f"trtop: {escape(source.early[0])}: begins before the file in front of it ended; "
+            "numbers are right only for files in the order of their packets\n"
+        )
+
+
+def tell_of_waiting(options: Options, around: Surroundings) -> None:
+    """One line on stderr if the file to follow is not there yet."""
+    last = options.inputs[-1]
+    if options.follow and last != STDIN and not os.path.exists(last):
+        around.stderr.write(f"trtop: waiting for {escape(last)}, which is not there yet\n")
+        around.stderr.flush()
 
 
 def copy_report(snapshot: Snapshot, options: Options) -> None:

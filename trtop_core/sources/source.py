@@ -22,13 +22,16 @@ from trtop_core.errors import (
     NotACaptureError,
     TrtopError,
 )
-from trtop_core.records import PACKET_INDEX
+from trtop_core.records import NS_PER_S, PACKET_INDEX
 from trtop_core.sources.raw import STDIN, Opener, RawFile, check_path, name_of, size_of
 from trtop_core.sources.stream import Stream
 from trtop_core.sources.unpack import HEADROOM
 
 POLL_S = 0.25
 """How often a source that has nothing gives control back: often enough for a screen."""
+
+ORDER_SLACK_NS = NS_PER_S
+"""What a file may begin before the one in front of it ended: several interfaces, two clocks."""
 
 IDLE = PacketBatch(np.empty(0, np.uint8), np.empty(0, PACKET_INDEX))
 """The empty batch that is given while nothing arrives."""
@@ -100,6 +103,8 @@ class Source:
         bytes_total: of all files; None where pipes or growing files are among them.
         n_packets: packets given out so far, those skipped without a time included.
         errors: what could not be read, in the order of the files.
+        early: files that begin before the one in front of them ended, by more than
+            ``ORDER_SLACK_NS``: were they given in the wrong order?
     """
 
     def __init__(self, paths: Sequence[str], follow: bool, waiting: Waiting) -> None:
@@ -109,6 +114,9 @@ class Source:
         self.bytes_read = 0
         self.n_packets = 0
         self.errors: list[TrtopError] = []
+        self.early: list[str] = []
+        self._begun: str | None = None
+        self._end_ns: int | None = None
         self._paths = list(paths)
         self._follow = follow
         self._poll_s = waiting.poll_s
@@ -140,14 +148,26 @@ class Source:
         """
         batch = next(self._iterator)
         self.n_packets += len(batch) + batch.n_untimed
+        if len(self._paths) > 1 and len(batch):
+            self._note_order(batch)
         return batch
 
     def close(self) -> None:
         """Stop reading; closes the open file."""
         self._iterator.close()
 
+    def _note_order(self, batch: PacketBatch) -> None:
+        """Compare a file's first packet with the last one of the file before."""
+        first_ns, last_ns = batch.index["ts_ns"][[0, -1]].tolist()
+        if self._begun is not None:
+            if self._end_ns is not None and first_ns < self._end_ns - ORDER_SLACK_NS:
+                self.early.append(self._begun)
+            self._begun = None
+        self._end_ns = last_ns
+
     def _batches(self) -> Generator[PacketBatch]:
         for path in self._paths:
+            self._begun = path
             is_followed = self._follow and path is self._paths[-1] and path != STDIN
             try:
                 yield from self._follow_path(path) if is_followed else self._read_path(path)
