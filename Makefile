@@ -117,7 +117,7 @@ $(VENV)/.requirements: $(BIN)/python pyproject.toml
 
 # Editable, and with all kernels: pip always builds every one.
 $(VENV)/.installed: $(VENV)/.requirements pyproject.toml
-	$(stop_if_lacking)@echo 'trtop: building the kernels, a minute or two'
+	$(stop_if_lacking)@echo 'trtop: building the kernels, some minutes on a small machine'
 	@$(PIP) install --no-build-isolation --no-deps --editable .
 	@touch $@
 

@@ -60,14 +60,15 @@ def extensions() -> list[Extension]:
     import numpy as np
     from Cython.Build import cythonize
 
-    compile_args = ["-O3", "-fno-strict-aliasing", "-Wno-unused-function"]
+    # Builds that look for mistakes need not be fast, but are built often.
+    level = "-O1" if CHECKED or SANITIZE else "-O3"
+    compile_args = [level, "-fno-strict-aliasing", "-Wno-unused-function"]
     link_args = []
     if SANITIZE:
         sanitizers = [
             "-fsanitize=address,undefined",
             "-fno-sanitize-recover=undefined",
             "-g",
-            "-O1",
         ]
         compile_args += sanitizers
         link_args += ["-fsanitize=address,undefined"]
