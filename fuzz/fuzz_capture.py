@@ -69,9 +69,7 @@ def run_one(data: bytes) -> bool:
     choice, content = data[0], data[1:]
     config = CONFIGS[choice % len(CONFIGS)]
     piece = max(PIECES[choice // len(CONFIGS) % len(PIECES)], len(content) // MAX_PIECES)
-    engine.MAX_SKETCH_PAGES = SKETCH_PAGES[choice // 64 % 2]
-    engine.MIN_HOLES = MIN_HOLES
-    own = Engine(config, bytes(range(16)))
+    own = small_engine(config, SKETCH_PAGES[choice // 64 % 2])
     reader = CaptureReader()
     said = ""
     try:
@@ -88,6 +86,16 @@ def run_one(data: bytes) -> bool:
     own.finish()
     check(own, View(group_by=config.group_by), with_record=choice > 0xF0)
     return not said
+
+
+def small_engine(config: EngineConfig, n_pages: int) -> Engine:
+    """An engine with little memory; others, made later in this process, have all of theirs."""
+    before = engine.MAX_SKETCH_PAGES, engine.MIN_HOLES
+    engine.MAX_SKETCH_PAGES, engine.MIN_HOLES = n_pages, MIN_HOLES
+    try:
+        return Engine(config, bytes(range(16)))
+    finally:
+        engine.MAX_SKETCH_PAGES, engine.MIN_HOLES = before
 
 
 def check(own: Engine, view: View, with_record: bool) -> None:

@@ -15,6 +15,8 @@ sys.path.insert(0, str(ROOT / "fuzz"))
 from fuzz_capture import MAX_INPUT_BYTES, mutate, run_one  # noqa: E402 - made importable above
 from seeds import read_seeds  # noqa: E402
 
+from trtop_core import engine  # noqa: E402
+
 SEEDS = read_seeds([ROOT / "examples" / "services.pcap"])
 
 
@@ -40,3 +42,9 @@ def test_damaged_captures(number, random) -> None:
 @given(st.integers(0, 255), st.integers(0, len(SEEDS) - 1), st.binary(max_size=600))
 def test_arbitrary_packets_behind_a_header(choice: int, number: int, rest: bytes) -> None:
     run_one(bytes([choice]) + SEEDS[number][1:41] + rest)
+
+
+def test_engines_made_afterwards_have_all_of_their_memory() -> None:
+    before = engine.MAX_SKETCH_PAGES, engine.MIN_HOLES
+    run_one(SEEDS[1])
+    assert (engine.MAX_SKETCH_PAGES, engine.MIN_HOLES) == before
