@@ -47,4 +47,4 @@ def test_arbitrary_packets_behind_a_header(choice: int, number: int, rest: bytes
 def test_engines_made_afterwards_have_all_of_their_memory() -> None:
     before = engine.MAX_SKETCH_PAGES, engine.MIN_HOLES
     run_one(SEEDS[1])
-    assert (engine.MAX_SKETCH_PAGES, engine.MIN_HOLES) == before
+    assert before == (engine.MAX_SKETCH_PAGES, engine.MIN_HOLES)
