@@ -44,7 +44,10 @@ class Signals:
         traceback: TracebackType | None,
     ) -> None:
         for number, handler in self._before.items():
-            signal.signal(number, handler)
+            # A process that is ending is not to be ended once more, half way through its exit.
+            is_default = handler in (signal.SIG_DFL, signal.default_int_handler)
+            is_over = self.stopping is not None and is_default
+            signal.signal(number, signal.SIG_IGN if is_over else handler)
         signal.set_wakeup_fd(self._wakeup_before)
         os.close(self._write_fd)
         os.close(self.wakeup_fd)
