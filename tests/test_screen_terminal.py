@@ -210,7 +210,9 @@ def test_the_mouse_selects_sorts_and_scrolls() -> None:
         x = terminal.screen.display[heading].index("Rst")
         terminal.send(mouse("xterm", x, heading))
         terminal.wait_for("sort Rst")
-        row = next(y for y, x in enumerate(terminal.screen.display) if "192.0.2.12" in x)
+        # Below the heading: the total, two that reset, and those that do not, by address.
+        row = heading + 5
+        terminal.wait_for(lambda now: "192.0.2.12" in now.screen.display[row])
         terminal.send(mouse("xterm", 5, row))
         terminal.wait_for(lambda now: now.screen.buffer[row][5].reverse)
         terminal.send("d")

@@ -221,7 +221,10 @@ class Worker:
         self._control = control
         self._said = said
         self._status: int | None = None
-        self.pidfd = os.pidfd_open(pid)
+        try:
+            self.pidfd = os.pidfd_open(pid)
+        except ProcessLookupError:  # it has ended already, and the launcher has noticed
+            self.pidfd = os.eventfd(1, os.EFD_CLOEXEC)
 
     @property
     def has_ended(self) -> bool:
