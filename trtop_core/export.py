@@ -198,6 +198,18 @@ class _Groups:
         return self._order[starts[ranks] + within], ranks
 
 
+def _pages_of(
+    page_keys: npt.NDArray[np.uint32], ranks: npt.NDArray[np.int32], n_rows: int
+) -> npt.NDArray[np.intp]:
+    """The pages of some rows by ascending key; where most are shown, those of the others too."""
+    if 2 * n_rows > len(ranks):
+        return np.argsort(page_keys)
+    # Connections that nobody asked for have pages beyond those of the rows.
+    owners = np.minimum(page_keys // (PAGES_PER_SKETCH * len(SKETCHES)), len(ranks))
+    shown = np.flatnonzero(np.append(ranks, LEFT_OUT)[owners] >= 0)
+    return shown[np.argsort(page_keys[shown])]
+
+
 def write_out(
     keys: npt.NDArray[Any],
     counters: npt.NDArray[Any],
@@ -226,10 +238,7 @@ def write_out(
     bounds = np.concatenate([at[:, :1], ends], axis=1) if len(rows) else np.zeros((8, 1), np.int64)
     n_used = int(ends[-1, -1]) if len(rows) else 0
     bins, counts = np.zeros(n_used, np.uint16), np.zeros(n_used, np.int64)
-    # Connections that nobody asked for have pages beyond those of the rows.
-    owners = np.minimum(state.page_keys // (PAGES_PER_SKETCH * len(SKETCHES)), len(ranks))
-    shown = np.flatnonzero(np.append(ranks, LEFT_OUT)[owners] >= 0)
-    ordered = shown[np.argsort(state.page_keys[shown])]
+    ordered = _pages_of(state.page_keys, ranks, len(rows))
     gather_bins(state.page_keys, state.pages, ordered, ranks, at, bins, counts)
 
     columns, total_columns = {}, {}

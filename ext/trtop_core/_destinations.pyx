@@ -52,9 +52,9 @@ cdef class DestinationTable:
             self.log.set_epoch(epoch)
 
     def export(self):
-        """Keys and counters of all rows, as copies."""
+        """Keys and counters of all rows, as views that change with the next packet."""
         n_rows = self.n_rows
-        return np.asarray(self.keys[:n_rows]).copy(), np.asarray(self.rows[:n_rows]).copy()
+        return np.asarray(self.keys[:n_rows]), np.asarray(self.rows[:n_rows])
 
     def export_window(self, int level, first_slot, first_epoch):
         """Keys, and counters since a slot began; gauges are as of now.
