@@ -37,7 +37,7 @@ def offline() -> Engine:
 
 @pytest.fixture
 def daemon(tmp_path: Path) -> Iterator[Daemon]:
-    with Daemon(tmp_path, "-r", EXAMPLE, command=TRTOPD) as running:
+    with Daemon(tmp_path, "-r", EXAMPLE, "--speed=max", command=TRTOPD) as running:
         with peer(running.path) as client:
             finished(client)
         yield running
