@@ -16,6 +16,7 @@ from types import TracebackType
 import zmq
 
 from trtop_core import Snapshot, View, wire
+from trtop_core.detail import Detail, DetailView
 
 ROOT = Path(__file__).parent.parent
 EXAMPLE = ROOT / "examples" / "services.pcap"
@@ -151,6 +152,7 @@ class Peer:
     def reply(self) -> tuple[wire.Answer | wire.Refusal, Snapshot | None]:
         frames = self.socket.recv_multipart()
         head = wire.decode_reply(frames[0])
+        assert not isinstance(head, wire.DetailAnswer)
         return head, wire.decode_snapshot(frames[1]) if len(frames) > 1 else None
 
     def snapshot(self, view: View | None = None) -> Snapshot:
@@ -161,6 +163,14 @@ class Peer:
             if head.id == asked:
                 assert snapshot is not None, head
                 return snapshot
+
+    def detail(self, view: DetailView) -> Detail:
+        """What the daemon knows of one destination."""
+        self.n_asked += 1
+        self.send(wire.encode_request(wire.AskDetail(self.n_asked, view)))
+        head, body = self.socket.recv_multipart()
+        assert wire.decode_reply(head) == wire.DetailAnswer(self.n_asked)
+        return wire.decode_detail(body)
 
 
 @contextmanager

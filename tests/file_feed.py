@@ -12,6 +12,7 @@ import time
 import zmq
 
 from trtop_core import Engine, Snapshot, TrtopError, View
+from trtop_core.detail import Detail, DetailView
 from trtop_core.sources import open_capture
 from trtop_daemon.feed import CaptureConfig, Notice, Severity
 
@@ -55,6 +56,9 @@ class FileFeed:
 
     def snapshot(self, view: View) -> Snapshot:
         return self._engine.snapshot(view)
+
+    def detail(self, view: DetailView) -> Detail:
+        return self._engine.detail(view)
 
     def reload(self, config: CaptureConfig) -> None:
         self.reloaded.append(config)

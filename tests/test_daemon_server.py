@@ -20,6 +20,7 @@ from compare import plain
 from daemons import EXAMPLE, PAUSE_S, TIMEOUT_S, Daemon, Peer, finished, peer, peers, wait_for
 
 from trtop_core import Engine, EngineConfig, Snapshot, View, wire
+from trtop_core.detail import Detail, DetailView
 from trtop_core.records import GroupBy, Window
 from trtop_core.sources import open_capture
 from trtop_core.view import SORTABLE
@@ -260,8 +261,10 @@ class Desk:
         self.router.linger = 0
         self.router.bind("inproc://desk")
         self.asked: list[View] = []
+        self.details: list[DetailView] = []
+        self.engine = Engine(EngineConfig(group_by=GroupBy.ADDR_PORT), bytes(16))
         self.sockets: list[zmq.Socket[bytes]] = []
-        self.server = Server(self.give, interval_s)
+        self.server = Server(self.give, self.look_closer, interval_s)
         self.announcement = Announcement("web-3")
 
     def give(self, view: View) -> Snapshot:
@@ -271,6 +274,12 @@ class Desk:
         if view.sort == "syn_retrans":
             raise ZeroDivisionError
         return replace(incident(), view=view)
+
+    def look_closer(self, view: DetailView) -> Detail:
+        self.details.append(view)
+        if view.port == 1:
+            raise ValueError("not that")
+        return self.engine.detail(view)
 
     def client(self) -> Peer:
         dealer = self.context.socket(zmq.DEALER)

@@ -22,6 +22,7 @@ def shown(columns: int, lines: int, keys: str) -> str:
             terminal.send("jjjj")
             terminal.send(keys)
             terminal.wait_for("Slowest latest request")
+            terminal.wait_for("Esc Back")  # the last line to be drawn
         text = "\n".join(f"    {line}".rstrip() for line in terminal.screen.display)
         terminal.send("q")
         assert terminal.ended() == 0

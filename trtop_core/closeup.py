@@ -54,8 +54,8 @@ def close_up(
         table=_table(exported, rows, view),
         minutes=_history(state, clock, rows, levels.get(MINUTES_S)),
         minute=_history(state, clock, rows, levels.get(MINUTE_S)),
-        longest_open=_longest_open(shown, view.n_connections),
-        slowest=_slowest(shown, view.n_connections),
+        longest_open=longest_open(shown, view.n_connections),
+        slowest=slowest(shown, view.n_connections),
         n_connections=len(connections),
     )
 
@@ -207,7 +207,8 @@ def _connections(connections: npt.NDArray[Any], clock_ns: int) -> npt.NDArray[An
     return shown
 
 
-def _longest_open(connections: npt.NDArray[Any], n_wanted: int) -> npt.NDArray[Any]:
+def longest_open(connections: npt.NDArray[Any], n_wanted: int) -> npt.NDArray[Any]:
+    """Those of dtype ``CONNECTION`` that are open, as ``Detail.longest_open`` has them."""
     over = (
         ConnectionState.CLOSED,
         ConnectionState.RESET,
@@ -219,7 +220,8 @@ def _longest_open(connections: npt.NDArray[Any], n_wanted: int) -> npt.NDArray[A
     return still[order[:n_wanted]]
 
 
-def _slowest(connections: npt.NDArray[Any], n_wanted: int) -> npt.NDArray[Any]:
+def slowest(connections: npt.NDArray[Any], n_wanted: int) -> npt.NDArray[Any]:
+    """Those of dtype ``CONNECTION`` with a response time, as ``Detail.slowest`` has them."""
     timed = connections[connections["response_ns"] >= 0]
     order = np.argsort(-timed["response_ns"], kind="stable")
     return timed[order[:n_wanted]]

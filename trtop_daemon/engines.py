@@ -10,7 +10,9 @@ from collections.abc import Callable
 from ipaddress import IPv4Network, IPv6Network
 
 from trtop_core.batch import CaptureCounters, PacketBatch
+from trtop_core.closeups import merge_details
 from trtop_core.config import EngineConfig
+from trtop_core.detail import Detail, DetailView
 from trtop_core.engine import SEED_BYTES, Engine
 from trtop_core.snapshot import Snapshot, merge
 from trtop_core.sources import IDLE
@@ -98,3 +100,8 @@ class Engines:
             return self.engines[0].snapshot(view)
         whole = View(window=view.window, group_by=view.group_by)
         return merge([engine.snapshot(whole) for engine in self.engines], view)
+
+    def detail(self, view: DetailView) -> Detail:
+        """What all engines know of one destination, as one; see ``merge_details``."""
+        parts = [engine.detail(view) for engine in self.engines]
+        return parts[0] if len(parts) == 1 else merge_details(parts, view)

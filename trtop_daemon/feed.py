@@ -13,6 +13,7 @@ from typing import Protocol
 import zmq
 
 from trtop_core.config import EngineConfig
+from trtop_core.detail import Detail, DetailView
 from trtop_core.snapshot import Snapshot
 from trtop_core.view import View
 
@@ -180,6 +181,13 @@ class Feed(Protocol):
 
     def snapshot(self, view: View) -> Snapshot:
         """What all engines know, as one.
+
+        Raises:
+            ValueError: the view asks for what is not kept.
+        """
+
+    def detail(self, view: DetailView) -> Detail:
+        """What all engines know of one destination, as one.
 
         Raises:
             ValueError: the view asks for what is not kept.

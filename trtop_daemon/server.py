@@ -1,4 +1,4 @@
-"""Questions of clients in, snapshots out: one answer per question, computed once per view.
+"""Questions of clients in, snapshots and details out: one answer each, computed once per view.
 
 Takes ROUTER sockets and a function that gives snapshots; sends answers without ever waiting for
 anybody. Everything it remembers of clients is bounded. Knows neither captures nor signals.
@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import zmq
 
 from trtop_core import wire
+from trtop_core.detail import Detail, DetailView
 from trtop_core.snapshot import Snapshot
 from trtop_core.view import View
 
@@ -45,6 +46,9 @@ Socket = zmq.Socket[bytes]
 Client = tuple[Socket, tuple[bytes, ...]]
 """A socket, and the frames that lead to one of its peers."""
 
+Waiting = tuple[Client, type[wire.Request]]
+"""Of a client the newest question of each kind counts."""
+
 
 @dataclass(frozen=True, slots=True)
 class Announcement:
@@ -73,7 +77,7 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class _Picture:
-    """An encoded snapshot, or why there is none."""
+    """An encoded snapshot or detail, or why there is none."""
 
     taken_s: float
     data: bytes | None
@@ -85,16 +89,23 @@ class Server:
 
     Args:
         snapshot: gives what is known now; ``ValueError`` for a view that cannot be answered.
+        detail: the same of one destination.
         interval_s: an answer may be so old: clients with equal views share it.
     """
 
-    def __init__(self, snapshot: Callable[[View], Snapshot], interval_s: float) -> None:
+    def __init__(
+        self,
+        snapshot: Callable[[View], Snapshot],
+        detail: Callable[[DetailView], Detail],
+        interval_s: float,
+    ) -> None:
         self.counts = Counts()
         self.interval_s = interval_s
         self._snapshot = snapshot
-        self._waiting: OrderedDict[Client, wire.Ask] = OrderedDict()
-        self._known: OrderedDict[Client, tuple[wire.Ask, float]] = OrderedDict()
-        self._pictures: OrderedDict[View, _Picture] = OrderedDict()
+        self._detail = detail
+        self._waiting: OrderedDict[Waiting, wire.Request] = OrderedDict()
+        self._known: OrderedDict[Client, tuple[wire.Ask | None, float]] = OrderedDict()
+        self._pictures: OrderedDict[View | DetailView, _Picture] = OrderedDict()
 
     @property
     def has_work(self) -> bool:
@@ -106,7 +117,7 @@ class Server:
         self._pictures.clear()
 
     def take(self, socket: Socket, now_s: float) -> None:
-        """Read the questions that wait at a socket; the newest of each client counts."""
+        """Read the questions that wait at a socket; the newest of each kind and client counts."""
         for _ in range(MAX_REQUESTS_PER_TURN):
             frames = _receive(socket)
             if not frames:
@@ -131,9 +142,10 @@ class Server:
             return
         view = next(iter(self._waiting.values())).view
         picture = self._picture(view, now_s)
-        same = [client for client, ask in self._waiting.items() if ask.view == view]
-        for client in same:
-            self._answer(client, self._waiting.pop(client), picture, announcement, is_last=False)
+        same = [waiting for waiting, ask in self._waiting.items() if ask.view == view]
+        for waiting in same:
+            ask = self._waiting.pop(waiting)
+            self._answer(waiting[0], ask, picture, announcement, is_last=False)
 
     def say_goodbye(
         self, now_s: Callable[[], float], announcement: Announcement, until_s: float
@@ -150,7 +162,7 @@ class Server:
         asks = {
             client: ask
             for client, (ask, asked_s) in self._known.items()
-            if start_s - asked_s <= CLIENT_MEMORY_S
+            if ask is not None and start_s - asked_s <= CLIENT_MEMORY_S
         }
         self._waiting.clear()
         self._known.clear()
@@ -162,15 +174,17 @@ class Server:
                 if ask.view == view:
                     self._answer(client, ask, picture, announcement, is_last=True)
 
-    def _remember(self, client: Client, ask: wire.Ask, now_s: float) -> None:
-        self._waiting[client] = ask
-        self._known[client] = ask, now_s
+    def _remember(self, client: Client, ask: wire.Request, now_s: float) -> None:
+        self._waiting[client, type(ask)] = ask
+        last, _ = self._known.get(client, (None, now_s))
+        self._known[client] = ask if isinstance(ask, wire.Ask) else last, now_s
         self._known.move_to_end(client)
         while len(self._known) > MAX_CLIENTS:
             forgotten, _ = self._known.popitem(last=False)
-            self._waiting.pop(forgotten, None)
+            for kind in (wire.Ask, wire.AskDetail):
+                self._waiting.pop((forgotten, kind), None)
 
-    def _picture(self, view: View, now_s: float) -> _Picture:
+    def _picture(self, view: View | DetailView, now_s: float) -> _Picture:
         """The answer to a view, not older than the interval."""
         known = self._pictures.get(view)
         if known is not None and now_s - known.taken_s < self.interval_s:
@@ -188,10 +202,13 @@ class Server:
             if is_old or len(self._pictures) > MAX_CACHED_VIEWS or n_bytes > MAX_CACHED_BYTES:
                 del self._pictures[view]
 
-    def _take_picture(self, view: View, now_s: float) -> _Picture:
+    def _take_picture(self, view: View | DetailView, now_s: float) -> _Picture:
         self.counts.snapshots += 1
         try:
-            data = wire.encode_snapshot(self._snapshot(view))
+            if isinstance(view, DetailView):
+                data = wire.encode_detail(self._detail(view))
+            else:
+                data = wire.encode_snapshot(self._snapshot(view))
         except ValueError as error:
             return _Picture(now_s, None, str(error))
         except Exception:
@@ -205,13 +222,17 @@ class Server:
     def _answer(
         self,
         client: Client,
-        ask: wire.Ask,
+        ask: wire.Request,
         picture: _Picture,
         announcement: Announcement,
         is_last: bool,
     ) -> None:
         if picture.data is None:
             self._refuse(client, wire.Reason.UNAVAILABLE, picture.reason, ask.id)
+            return
+        self.counts.answers += 1
+        if isinstance(ask, wire.AskDetail):
+            self._send(client, [wire.encode_reply(wire.DetailAnswer(ask.id)), picture.data])
             return
         head = wire.Answer(
             id=ask.id,
@@ -220,7 +241,6 @@ class Server:
             is_finished=announcement.is_finished,
             is_last=is_last,
         )
-        self.counts.answers += 1
         self._send(client, [wire.encode_reply(head), picture.data])
 
     def _refuse(self, client: Client, reason: wire.Reason, text: str, ask_id: int = 0) -> None:

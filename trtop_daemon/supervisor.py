@@ -17,6 +17,7 @@ from dataclasses import replace
 import zmq
 
 from trtop_core.batch import CaptureCounters
+from trtop_core.detail import Detail, DetailView
 from trtop_core.errors import EXIT_INCOMPLETE, EXIT_OK, TrtopError
 from trtop_core.snapshot import Snapshot
 from trtop_core.view import View
@@ -185,6 +186,10 @@ class Supervisor:
     def snapshot(self, view: View) -> Snapshot:
         """What all engines know, as one."""
         return self.engines.snapshot(view)
+
+    def detail(self, view: DetailView) -> Detail:
+        """What all engines know of one destination, as one."""
+        return self.engines.detail(view)
 
     def reload(self, config: CaptureConfig) -> None:
         """Go on with other interfaces, filter and addresses; what an engine is cannot change.

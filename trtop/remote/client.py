@@ -1,7 +1,8 @@
 """``Client``: one daemon asked over one connection that repairs itself.
 
 Takes an endpoint, keys and the time; gives the newest answer, and says in words what is wrong while
-there is none. Asks one question at a time and never waits for its answer.
+there is none. Asks one question at a time, and one about a destination besides; never waits for an
+answer.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import zmq
 from zmq.utils.monitor import recv_monitor_message
 
 from trtop_core import wire
+from trtop_core.detail import Detail, DetailView
 from trtop_core.errors import TrtopError
 from trtop_core.snapshot import Snapshot
 from trtop_core.view import View
@@ -96,6 +98,9 @@ class Client:
         endpoint: as given.
         newest: the last answer, None so far.
         n_answers: how many there were.
+        detail: the last answer about a destination, None so far.
+        n_details: how many there were.
+        tells_details: as far as is known; a daemon may be older than that question.
         is_connected: the daemon has taken our connection.
     """
 
@@ -103,12 +108,17 @@ class Client:
         self.endpoint = endpoint
         self.newest: Reception | None = None
         self.n_answers = 0
+        self.detail: Detail | None = None
+        self.n_details = 0
+        self.tells_details = True
         self.is_connected = False
         self._refusal = ""
         self._failure = ""
         self._has_stopped = False
         self._asked: wire.Ask | None = None
         self._asked_s = 0.0
+        self._detail_asked: wire.AskDetail | None = None
+        self._detail_asked_s = 0.0
         self._waiting_since_s: float | None = None
         self._last_id = 0
         self._socket = context.socket(zmq.DEALER)
@@ -136,13 +146,21 @@ class Client:
         # Not ZMQ_IMMEDIATE: it throws away answers that arrive just before the connection ends.
         if not self.is_connected:
             return
-        self._last_id += 1
-        ask = wire.Ask(self._last_id, view)
-        try:
-            self._socket.send(wire.encode_request(ask), zmq.NOBLOCK)
-        except zmq.Again:
-            return  # the daemon reads nothing: the next call tries again
-        self._asked, self._asked_s = ask, now_s
+        ask = wire.Ask(self._next_id(), view)
+        if self._has_sent(ask):
+            self._asked, self._asked_s = ask, now_s
+
+    def ask_detail(self, view: DetailView, now_s: float) -> None:
+        """The same about one destination."""
+        asked = self._detail_asked
+        is_early = now_s - self._detail_asked_s < RETRY_S
+        if asked is not None and asked.view == view and is_early:
+            return
+        if not self.is_connected or not self.tells_details:
+            return
+        ask = wire.AskDetail(self._next_id(), view)
+        if self._has_sent(ask):
+            self._detail_asked, self._detail_asked_s = ask, now_s
 
     def take(self, now_s: float) -> None:
         """Read what has come; ``newest`` is then the answer to the last question."""
@@ -177,11 +195,25 @@ class Client:
         self._monitor.close()
         self._socket.close(0)
 
+    def _next_id(self) -> int:
+        self._last_id += 1
+        return self._last_id
+
+    def _has_sent(self, request: wire.Request) -> bool:
+        try:
+            self._socket.send(wire.encode_request(request), zmq.NOBLOCK)
+        except zmq.Again:
+            return False  # the daemon reads nothing: the next call tries again
+        return True
+
     def _read(self, frames: list[bytes], now_s: float) -> None:
         try:
             reply = wire.decode_reply(frames[0])
             if isinstance(reply, wire.Refusal):
                 self._take_refusal(reply)
+                return
+            if isinstance(reply, wire.DetailAnswer):
+                self._take_detail(reply, frames[1:])
                 return
             if self._asked is not None and reply.id != self._asked.id and not reply.is_last:
                 return  # an answer to what was asked before
@@ -200,7 +232,23 @@ class Client:
         self._refusal = ""
         self._asked = self._waiting_since_s = None
 
+    def _take_detail(self, reply: wire.DetailAnswer, rest: list[bytes]) -> None:
+        if self._detail_asked is None or reply.id != self._detail_asked.id:
+            return  # an answer to what was asked before
+        if len(rest) != 1:
+            raise wire.WireError("an answer without a detail")
+        self.detail = wire.decode_detail(rest[0])
+        self.n_details += 1
+        self._detail_asked = None
+
     def _take_refusal(self, refusal: wire.Refusal) -> None:
+        if (asked := self._detail_asked) is not None:
+            if refusal.reason is wire.Reason.MALFORMED:
+                # Of our two questions an older daemon knows the other one.
+                self.tells_details, self._detail_asked = False, None
+                return
+            if refusal.id == asked.id:
+                return
         if refusal.reason is wire.Reason.VERSION:
             self._refusal = (
                 f"the daemon speaks version {refusal.version} of the protocol, this client version "
@@ -211,7 +259,8 @@ class Client:
         # Asked again as late as if there had been no answer.
 
     def _note(self, event: int) -> None:
-        self._asked = None
+        self._asked = self._detail_asked = None
+        self.tells_details = True
         self.is_connected = event == zmq.EVENT_HANDSHAKE_SUCCEEDED
         if self.is_connected:
             self._failure, self._has_stopped, self._refusal = "", False, ""

@@ -15,6 +15,7 @@ import zmq
 from trtop import units
 from trtop.remote.client import Client
 from trtop.tui.source import Status
+from trtop_core.closeups import merge_details
 from trtop_core.detail import Detail, DetailView
 from trtop_core.hosts import merge_by_host
 from trtop_core.snapshot import SUSPECT_LOSS, Snapshot, merge
@@ -47,6 +48,7 @@ class DaemonSource:
         self._by_host = by_host
         self._monotonic_s = monotonic_s
         self._round: tuple[View, list[int]] | None = None
+        self._detail_round: tuple[DetailView, list[int]] | None = None
         self._poller = zmq.Poller()
         for client in clients:
             for socket in client.sockets:
@@ -90,8 +92,31 @@ class DaemonSource:
         return self._joined(answers, view)
 
     def detail(self, view: DetailView) -> Detail | None:
-        """None: a daemon tells what is in a snapshot."""
-        return None
+        """A newer answer about one destination, None while there is none; asks for it.
+
+        Several daemons' answers are merged as their snapshots are (see ``merge_details``). None
+        also where one of them cannot tell, which its part of the row would be missing for, and
+        where rows are kept apart by host: the question does not say which.
+        """
+        if self._by_host:
+            return None
+        self.step(0)
+        if self._detail_round is None or self._detail_round[0] != view:
+            self._detail_round = view, [client.n_details for client in self._clients]
+        now_s = self._monotonic_s()
+        parts: list[Detail] = []
+        is_waiting = False
+        for client, n_before in zip(self._clients, self._detail_round[1], strict=True):
+            answer = client.detail
+            if answer is not None and client.n_details > n_before and answer.view == view:
+                parts.append(answer)
+                continue
+            client.ask_detail(view, now_s)
+            is_waiting |= not client.trouble(now_s)
+        if not parts or is_waiting:
+            return None
+        self._detail_round = None
+        return parts[0] if len(parts) == 1 else merge_details(parts, view)
 
     def status(self) -> Status:
         """Which machines are watched, and what is wrong with them now."""

@@ -114,6 +114,7 @@ class Session:
         self._held: Snapshot | None = None
         self._baselines: dict[Grouping, Snapshot] = {}
         self._detail: Detail | None = None
+        self._is_looking = False
         self._picture: Picture | None = None
         self._frame = Frame(())
         self._kept: deque[Event] = deque()
@@ -130,7 +131,7 @@ class Session:
         self._draw()
         while not is_due():
             is_busy = self._source.step(STEP_S)
-            if self._refresh():
+            if self._refresh() or self._has_looked():
                 self._draw()
             event = self._event(0 if is_busy else self._patience_s())
             while event is not None:
@@ -279,12 +280,21 @@ class Session:
         place = self._picture.place(self.state.selected_key) if self.state.selected_key else None
         is_one = place is None or self._picture.members[place] == 1
         is_plain = not (self._baselines and self.state.window is Window.ALL)
-        if is_one and is_plain:
-            detail = self._source.detail(view)
-            if detail is not None:
-                self._detail = detail
-        else:
+        self._is_looking = is_one and is_plain
+        if not self._is_looking:
             self._detail = None
+        self._has_looked()
+
+    def _has_looked(self) -> bool:
+        """Whether the detail that was asked for is there; a daemon's takes a while."""
+        view = self.state.detail_view()
+        if not self._is_looking or self.state.mode is not Mode.DETAIL or view is None:
+            return False
+        detail = self._source.detail(view)
+        if detail is None:
+            return False
+        self._detail, self._is_looking = detail, False
+        return True
 
     def _draw(self) -> None:
         scene = self._scene()

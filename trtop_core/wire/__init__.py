@@ -1,18 +1,24 @@
-"""Snapshots and requests ↔ versioned bytes (MessagePack). Knows no socket.
+"""Snapshots, details and requests ↔ versioned bytes (MessagePack). Knows no socket.
 
 Everything that travels between a daemon and its clients is defined here, once. Any bytes decode to
 a value or raise ``WireError``; nothing that arrives is ever executed.
 """
 
+from trtop_core.wire.closeup import decode_detail, encode_detail
 from trtop_core.wire.errors import WireError, WireVersionError
-from trtop_core.wire.frame import MAX_REQUEST_BYTES, MAX_SNAPSHOT_BYTES, VERSION
+from trtop_core.wire.frame import MAX_DETAIL_BYTES, MAX_REQUEST_BYTES, MAX_SNAPSHOT_BYTES, VERSION
 from trtop_core.wire.messages import (
+    MAX_CONNECTIONS,
     MAX_NOTICES,
     Answer,
     Ask,
+    AskDetail,
+    DetailAnswer,
     Notice,
     Reason,
     Refusal,
+    Reply,
+    Request,
     Severity,
     cut,
     decode_reply,
@@ -23,22 +29,30 @@ from trtop_core.wire.messages import (
 from trtop_core.wire.picture import decode_snapshot, encode_snapshot
 
 __all__ = [
+    "MAX_CONNECTIONS",
+    "MAX_DETAIL_BYTES",
     "MAX_NOTICES",
     "MAX_REQUEST_BYTES",
     "MAX_SNAPSHOT_BYTES",
     "VERSION",
     "Answer",
     "Ask",
+    "AskDetail",
+    "DetailAnswer",
     "Notice",
     "Reason",
     "Refusal",
+    "Reply",
+    "Request",
     "Severity",
     "WireError",
     "WireVersionError",
     "cut",
+    "decode_detail",
     "decode_reply",
     "decode_request",
     "decode_snapshot",
+    "encode_detail",
     "encode_reply",
     "encode_request",
     "encode_snapshot",

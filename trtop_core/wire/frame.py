@@ -11,7 +11,8 @@ from trtop_core.wire.errors import WireError, WireVersionError
 MAGIC = b"trtop"
 
 VERSION = 1
-"""Rises whenever a message changes its form or its meaning."""
+"""Rises whenever a message changes its form or its meaning; a message that is new is no change: who
+does not know it refuses it as malformed."""
 
 HEADER_BYTES = len(MAGIC) + 1
 
@@ -23,6 +24,9 @@ MAX_REPLY_BYTES = 1 << 16
 
 MAX_SNAPSHOT_BYTES = 1 << 29
 """An engine's bounds allow about 400 MiB: 131,072 rows of 640 bytes, 32 M bins of 10 bytes."""
+
+MAX_DETAIL_BYTES = 1 << 20
+"""One row with all its bins is below 200 KiB; ``MAX_CONNECTIONS`` twice is 160 KiB."""
 
 T = TypeVar("T")
 

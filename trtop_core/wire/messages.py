@@ -1,8 +1,8 @@
 """What clients ask and daemons answer, as values and as bytes.
 
 A client sends ``Ask``; it gets ``Answer`` followed by a snapshot in a frame of its own, or
-``Refusal``. A refusal keeps its form in every version of the protocol, so that a client of any
-age can read which version to use.
+``Refusal``. To ``AskDetail`` it gets ``DetailAnswer`` and a detail likewise. A refusal keeps its
+form in every version of the protocol, so that a client of any age can read which version to use.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from trtop_core.detail import DetailView
+from trtop_core.records import DestinationKind
 from trtop_core.view import View
 from trtop_core.wire.errors import WireError, WireVersionError
 from trtop_core.wire.frame import (
@@ -28,6 +30,9 @@ from trtop_core.wire.frame import (
 MAX_NOTICES = 16
 MAX_TEXT = 300
 """Characters of a notice, a refusal or a host's name; longer ones are cut."""
+
+MAX_CONNECTIONS = 1000
+"""Of each kind in a detail: far more than anybody reads."""
 
 _Id = Annotated[int, Meta(ge=0, le=(1 << 62))]
 _Text = Annotated[str, Meta(max_length=MAX_TEXT)]
@@ -75,6 +80,24 @@ class Ask(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="ask"):
     view: View
 
 
+class AskDetail(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="ask detail"):
+    """One question about one destination.
+
+    Attributes:
+        id: the answer bears it too.
+        view: which destination.
+
+    Raises:
+        ValueError: the destination is of no known kind, or too many connections are wanted.
+    """
+
+    id: _Id
+    view: DetailView
+
+    def __post_init__(self) -> None:
+        check_detail_view(self.view)
+
+
 class Answer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="answer"):
     """The head of an answer; the snapshot is the next frame of the message.
 
@@ -93,6 +116,16 @@ class Answer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="answe
     is_last: bool = False
 
 
+class DetailAnswer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="detail"):
+    """The head of an answer about one destination; the detail is the next frame of the message.
+
+    Attributes:
+        id: that of the question.
+    """
+
+    id: _Id
+
+
 class Refusal(msgspec.Struct, frozen=True, tag="refusal"):
     """Why there is no answer.
 
@@ -109,18 +142,23 @@ class Refusal(msgspec.Struct, frozen=True, tag="refusal"):
     version: int
 
 
+Request = Ask | AskDetail
+Reply = Answer | DetailAnswer | Refusal
+
+_KINDS = tuple(int(kind) for kind in DestinationKind)
+
 _ENCODER = msgspec.msgpack.Encoder()
-_REQUESTS = msgspec.msgpack.Decoder(Ask)
-_REPLIES: msgspec.msgpack.Decoder[Answer | Refusal] = msgspec.msgpack.Decoder(Answer | Refusal)
+_REQUESTS: msgspec.msgpack.Decoder[Request] = msgspec.msgpack.Decoder(Request)
+_REPLIES: msgspec.msgpack.Decoder[Reply] = msgspec.msgpack.Decoder(Reply)
 _REFUSALS = msgspec.msgpack.Decoder(Refusal)
 
 
-def encode_request(request: Ask) -> bytes:
+def encode_request(request: Request) -> bytes:
     """A question as bytes."""
     return frame(_ENCODER.encode(request))
 
 
-def decode_request(data: bytes | memoryview) -> Ask:
+def decode_request(data: bytes | memoryview) -> Request:
     """The question that the bytes hold.
 
     Raises:
@@ -130,12 +168,12 @@ def decode_request(data: bytes | memoryview) -> Ask:
     return unframe(data, _REQUESTS, MAX_REQUEST_BYTES)
 
 
-def encode_reply(reply: Answer | Refusal) -> bytes:
+def encode_reply(reply: Reply) -> bytes:
     """An answer's head, or a refusal, as bytes."""
     return frame(_ENCODER.encode(reply))
 
 
-def decode_reply(data: bytes | memoryview) -> Answer | Refusal:
+def decode_reply(data: bytes | memoryview) -> Reply:
     """The answer's head, or the refusal, that the bytes hold; refusals of whatever version.
 
     Raises:
@@ -149,6 +187,18 @@ def decode_reply(data: bytes | memoryview) -> Answer | Refusal:
             return unpack_payload(data, _REFUSALS)
         except WireError:
             raise WireVersionError(version_of(data), VERSION) from None
+
+
+def check_detail_view(view: DetailView) -> None:
+    """What a question about a destination must keep to besides what every one does.
+
+    Raises:
+        ValueError: it does not.
+    """
+    if view.kind not in _KINDS:
+        raise ValueError("a destination is of no known kind")
+    if view.n_connections > MAX_CONNECTIONS:
+        raise ValueError(f"at most {MAX_CONNECTIONS:,} connections can be asked for")
 
 
 def cut(text: str) -> str:

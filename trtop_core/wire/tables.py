@@ -1,0 +1,122 @@
+"""Tables ↔ the columns that travel, bins included; decoding checks shapes, ranges and order.
+
+Takes and gives ``Table``. What it allocates is bounded by a small multiple of the bytes given.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+from msgspec import Meta
+
+from trtop_core.records import (
+    COUNTER_ROW,
+    DESTINATION_KEY,
+    SKETCH_STATS,
+    SKETCHES,
+    DestinationKind,
+)
+from trtop_core.sketch import N_BINS, REUSE_SCALE, SketchColumn
+from trtop_core.snapshot import Table
+from trtop_core.wire.errors import WireError
+from trtop_core.wire.packed import Packed, pack, unpack
+
+MAX_SAMPLES = 1 << 62
+"""Per sketch column: sums of samples stay within 64 bits."""
+
+MAX_SUM_HI = 1 << 62
+"""High word of a sum of samples: merging many does not overflow it."""
+
+N_COUNTERS = len(COUNTER_ROW.names or ())
+N_STATS = len(SKETCH_STATS.names or ())
+
+_KINDS = tuple(int(kind) for kind in DestinationKind)
+
+
+class _Sketch(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    stats: Annotated[list[Packed], Meta(min_length=N_STATS, max_length=N_STATS)]
+    n_bins: Packed
+    bins: Packed
+    counts: Packed
+
+
+class SentTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A table on the wire."""
+
+    keys: memoryview
+    counters: Annotated[list[Packed], Meta(min_length=N_COUNTERS, max_length=N_COUNTERS)]
+    sketches: Annotated[list[_Sketch], Meta(min_length=len(SKETCHES), max_length=len(SKETCHES))]
+
+
+def table_out(table: Table) -> SentTable:
+    """A table as it travels; what rows are called and who saw them stays behind."""
+    return SentTable(
+        keys=memoryview(table.keys.tobytes()),
+        counters=[pack(table.counters[name]) for name in COUNTER_ROW.names or ()],
+        sketches=[_sketch_out(table.sketches[name]) for name in SKETCHES],
+    )
+
+
+def table_in(sent: SentTable) -> Table:
+    """The table that was sent.
+
+    Raises:
+        WireError: it contradicts itself.
+    """
+    if sent.keys.nbytes % DESTINATION_KEY.itemsize:
+        raise WireError("a table's keys end inside a key")
+    keys = np.frombuffer(sent.keys, DESTINATION_KEY).copy()
+    if keys["_pad"].any() or not np.isin(keys["kind"], _KINDS).all():
+        raise WireError("a destination is of no known kind")
+    counters = np.zeros(len(keys), COUNTER_ROW)
+    for name, column in zip(COUNTER_ROW.names or (), sent.counters, strict=True):
+        counters[name] = unpack(column, np.uint64, len(keys))
+    sketches = {
+        name: _sketch_in(sketch, len(keys), REUSE_SCALE if name == "reuse" else 1)
+        for name, sketch in zip(SKETCHES, sent.sketches, strict=True)
+    }
+    return Table(keys, counters, sketches)
+
+
+def _sketch_out(column: SketchColumn) -> _Sketch:
+    return _Sketch(
+        stats=[pack(column.stats[name]) for name in SKETCH_STATS.names or ()],
+        n_bins=pack(np.diff(column.indptr)),
+        bins=pack(column.bins),
+        counts=pack(column.counts),
+    )
+
+
+def _sketch_in(sent: _Sketch, n_rows: int, scale: int) -> SketchColumn:
+    stats = np.zeros(n_rows, SKETCH_STATS)
+    for name, column in zip(SKETCH_STATS.names or (), sent.stats, strict=True):
+        stats[name] = unpack(column, SKETCH_STATS[name], n_rows)
+    n_bins = unpack(sent.n_bins, np.uint16, n_rows)
+    if len(n_bins) and int(n_bins.max()) > N_BINS:
+        raise WireError("a sketch has more bins than there are")
+    indptr = np.concatenate([[0], np.cumsum(n_bins, dtype=np.int64)]).astype(np.int64)
+    bins = unpack(sent.bins, np.uint16, int(indptr[-1]))
+    counts = unpack(sent.counts, np.int64, int(indptr[-1]))
+    _check_bins(indptr, bins, counts)
+    if len(stats) and int(stats["sum_hi"].max()) > MAX_SUM_HI:
+        raise WireError("a sum is out of range")
+    return SketchColumn(stats, indptr, bins, counts, scale)
+
+
+def _check_bins(
+    indptr: npt.NDArray[np.int64], bins: npt.NDArray[np.uint16], counts: npt.NDArray[np.int64]
+) -> None:
+    if not len(bins):
+        return
+    if int(bins.max()) >= N_BINS:
+        raise WireError("a bin's number is out of range")
+    # A row may start with any bin; within it bins ascend.
+    is_start = np.zeros(len(bins), bool)
+    is_start[indptr[:-1][np.diff(indptr) > 0]] = True
+    if not (is_start[1:] | (bins[1:] > bins[:-1])).all():
+        raise WireError("the bins of a sketch do not ascend")
+    if int(counts.min()) < 1 or float(counts.sum(dtype=np.float64)) > MAX_SAMPLES:
+        raise WireError("a bin's count is out of range")
