@@ -6,15 +6,10 @@ import pytest
 
 WAITING = (
     "test_attach",
-    "test_capture_worker",
     "test_classic",
-    "test_cli_process",
     "test_daemon",
-    "test_docs_examples",
     "test_drill_down",
     "test_live",
-    "test_pages",
-    "test_plugins",
     "test_screen_docs",
     "test_screen_terminal",
     "test_screen_tmux",
