@@ -13,6 +13,10 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # cython-lint starts pycodestyle by its name.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
+# Start-up is as fast as after `pip install`, which compiles to bytecode, whatever the shell says.
+export PYTHONDONTWRITEBYTECODE :=
+bytecode = $(BIN)/python -m compileall -q $(1)
+
 KERNEL_SOURCES := $(shell find ext -name '*.pyx' -o -name '*.pxd')
 BUILD_SOURCES := $(KERNEL_SOURCES) setup.py pyproject.toml
 PACKAGE_SOURCES := $(shell find trtop trtop_core trtop_daemon -name '*.py' -o -name '*.pyi')
@@ -99,12 +103,15 @@ lint: $(VENV)/.dev
 	$(BIN)/lint-imports
 	$(BIN)/codespell
 
+# Two at a time: most of the time a test waits for a process.
+PYTEST := $(BIN)/pytest --numprocesses 2 --dist loadgroup
+
 test-normal: $(VENV)/.dev
-	$(BIN)/pytest
+	$(PYTEST)
 
 # The same tests on kernels with bounds checks: a tree of its own, found before the normal build.
 test-checked: $(VENV)/.dev $(CHECKED_TREE)/.built
-	PYTHONSAFEPATH=1 PYTHONPATH=$(CURDIR)/$(CHECKED_TREE)/lib $(BIN)/pytest
+	PYTHONSAFEPATH=1 PYTHONPATH=$(CURDIR)/$(CHECKED_TREE)/lib $(PYTEST)
 
 $(BIN)/python:
 	$(stop_if_lacking)@$(PYTHON) -m venv $(VENV)
@@ -115,15 +122,17 @@ $(VENV)/.requirements: $(BIN)/python pyproject.toml
 	@$(PIP) install --requirement $@.txt
 	@touch $@
 
-# Editable, and with all kernels: pip always builds every one.
+# Editable, and with all kernels: pip always builds every one. "compat" is a line in a .pth file;
+# what setuptools does by default runs at every start of Python.
 $(VENV)/.installed: $(VENV)/.requirements pyproject.toml
 	$(stop_if_lacking)@echo 'trtop: building the kernels, some minutes on a small machine'
-	@$(PIP) install --no-build-isolation --no-deps --editable .
+	@$(PIP) install --no-build-isolation --no-deps --config-settings editable_mode=compat --editable .
 	@touch $@
 
 # After that only what has changed.
 $(VENV)/.built: $(VENV)/.installed $(BUILD_SOURCES)
 	$(stop_if_lacking)@$(call quietly,$(BIN)/python setup.py build_ext --inplace)
+	@$(call bytecode,trtop trtop_core trtop_daemon)
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.built
@@ -136,6 +145,7 @@ $(CHECKED_TREE)/.built: $(VENV)/.requirements $(BUILD_SOURCES) $(PACKAGE_SOURCES
 	@rm -rf $(CHECKED_TREE)
 	@$(call quietly,TRTOP_CHECKED=1 $(BIN)/python setup.py build \
 	  --build-base $(CHECKED_TREE) --build-lib $(CHECKED_TREE)/lib)
+	@$(call bytecode,$(CHECKED_TREE)/lib)
 	@touch $@
 
 $(SANITIZED_TREE)/.built: $(VENV)/.requirements $(BUILD_SOURCES) $(PACKAGE_SOURCES)

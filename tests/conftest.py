@@ -1,8 +1,14 @@
-"""How pytest names tests, and which of them get a second try."""
+"""How pytest names tests, which of them get a second try, and which run one after the other."""
 
 from __future__ import annotations
 
+import signal
+
 import pytest
+
+NETWORK = ("test_classic_live", "test_links", "test_live", "test_trtopd")
+"""Files whose tests compare latencies with known delays, or change what interfaces there are: one
+worker runs them all, so that none disturbs another."""
 
 WAITING = (
     "test_attach",
@@ -25,8 +31,17 @@ def pytest_make_parametrize_id(config: pytest.Config, val: object, argname: str)
     return f"{argname}-of-{len(val)}" if isinstance(val, bytes) else None
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Under ``nohup`` SIGHUP is ignored, also by what a test starts: not in here."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
+# Before xdist's own, which looks for groups.
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests that get a second try."""
+    """Mark the tests that get a second try, and those that do not run side by side."""
     for item in items:
+        if item.path.stem.startswith(NETWORK):
+            item.add_marker(pytest.mark.xdist_group("network"))
         if item.path.stem.startswith(WAITING):
             item.add_marker(pytest.mark.flaky(reruns=1))
