@@ -19,7 +19,7 @@ import numpy as np
 
 from trtop.analyzer import BaseAnalyser, OutgoingTCPAnalyzer
 from trtop.capture_names import CaptureResolver
-from trtop.counting import NamedEngine
+from trtop.named_engine import NamedEngine
 from trtop.naming import Namer, named, wide
 from trtop.packet import UnifiedPacket
 from trtop.resolver import BaseResolver

@@ -10,8 +10,8 @@ from trtop.interrupt import Interrupt
 from trtop.options import parse
 from trtop.progress import PATIENCE_S, REDRAW_S, Progress, line
 from trtop.screen import ENTER, LEAVE, Screen
+from trtop.style import TableStyle
 from trtop.surroundings import Surroundings
-from trtop.table import TableStyle
 
 
 class Terminal(io.StringIO):

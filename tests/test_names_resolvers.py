@@ -10,8 +10,9 @@ from builders_snapshot import Destination, destination, other, snapshot
 from name_server import NameServer
 
 from trtop.asker import Asker
-from trtop.counting import NamedEngine, final_snapshot
+from trtop.counting import final_snapshot
 from trtop.dns_names import RETRY_S, DNSResolver
+from trtop.named_engine import NamedEngine
 from trtop.naming import MAX_NAME, Namer, clean_name, named, wide
 from trtop.resolver import (
     Answer,

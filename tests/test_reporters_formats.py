@@ -10,14 +10,14 @@ from builders_snapshot import destination, incident, snapshot
 from trtop import rows
 from trtop.reporters import Format, Reporter, make_reporter
 from trtop.rows import quick_rows, quick_totals
-from trtop.table import TableStyle
+from trtop.style import TableStyle
 from trtop_core.records import COUNTERS, GAUGES, SKETCHES
 from trtop_core.snapshot import Snapshot
 
 
 def written(kind: Format, *pictures: Snapshot, with_bins: bool = False) -> str:
     stream = io.StringIO()
-    reporter: Reporter = make_reporter(kind, stream, TableStyle(width=80), with_bins)
+    reporter: Reporter = make_reporter(kind, stream, lambda: TableStyle(width=80), with_bins)
     for picture in pictures:
         reporter.report(picture)
     return stream.getvalue()

@@ -8,7 +8,8 @@ from golden import check_golden
 
 from trtop.columns import COLUMNS, Side, Threshold
 from trtop.screen import fit_lines
-from trtop.table import TableStyle, render
+from trtop.style import TableStyle
+from trtop.table import render
 from trtop_core.records import NS_PER_S, GroupBy, Window
 from trtop_core.snapshot import Health, Snapshot
 from trtop_core.view import View

@@ -12,7 +12,8 @@ from builders_snapshot import Destination, destination, incident, other, snapsho
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trtop.table import TableStyle, render
+from trtop.style import TableStyle
+from trtop.table import render
 from trtop_core import View, merge, wire
 from trtop_core.records import COUNTERS, GAUGES, SKETCHES, UNDECODED, GroupBy, Window
 from trtop_core.snapshot import Health, Snapshot, Table

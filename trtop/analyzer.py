@@ -16,7 +16,8 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from trtop.counting import make_engine, settled
+from trtop.counting import make_engine
+from trtop.named_engine import settled
 from trtop.naming import Namer
 from trtop.packet import UnifiedPacket, frame_of, unified_packets
 from trtop.resolver import BaseResolver

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import TextIO
 
 from trtop_core.errors import TrtopError
@@ -19,10 +18,10 @@ def check_prefix(prefix: str) -> None:
     Raises:
         TrtopError: files of that prefix cannot be written.
     """
-    if not prefix or prefix.endswith("/") or Path(prefix).is_dir():
+    if not prefix or prefix.endswith("/") or os.path.isdir(prefix):
         raise TrtopError(f"--out {prefix or repr(prefix)}: is no beginning of a file name")
-    folder = Path(prefix).parent
-    if not folder.is_dir() or not os.access(folder, os.W_OK):
+    folder = os.path.dirname(prefix) or "."
+    if not os.path.isdir(folder) or not os.access(folder, os.W_OK):
         raise TrtopError(f"--out {prefix}: {folder} is no folder that can be written to")
 
 

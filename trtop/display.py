@@ -11,9 +11,7 @@ from dataclasses import replace
 from types import TracebackType
 
 from trtop.options import Options
-from trtop.progress import Progress
 from trtop.reporters import Format, Reporter
-from trtop.screen import Screen
 from trtop.surroundings import Surroundings
 from trtop_core.engine import Engine
 from trtop_core.sources import Source
@@ -63,6 +61,8 @@ class _Redrawn(_Reports):
     def __init__(self, options: Options, around: Surroundings, reporter: Reporter) -> None:
         super().__init__(options, around, reporter)
         self._options = options
+        from trtop.screen import Screen  # noqa: PLC0415 - only for a terminal
+
         self._screen = Screen(around.stdout)
 
     def __exit__(
@@ -85,6 +85,8 @@ class _ProgressLine(Display):
 
     def __init__(self, around: Surroundings) -> None:
         self._around = around
+        from trtop.progress import Progress  # noqa: PLC0415 - only for a terminal
+
         size = around.size_of(around.stderr)
         columns = size.columns if size and size.columns else 80
         self._progress = Progress(around.stderr, around.monotonic_s(), columns)

@@ -12,10 +12,9 @@ from dataclasses import dataclass
 from trtop.columns import Group
 from trtop.escape import display_width, shorten
 from trtop.layout import MARK_WIDTH, Cell, Layout, Placed
-from trtop.spans import Line, Role, Span, line_of
+from trtop.spans import HIGH_MARK, Line, Role, Span, line_of
 from trtop.units import fitting
 
-HIGH_MARK = "!"
 SUSPECT_MARK = "?"
 
 

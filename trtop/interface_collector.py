@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from trtop.analyzer import BaseAnalyser, OutgoingTCPAnalyzer
 from trtop.collector import BaseCollector
-from trtop.counting import PacketReader
+from trtop.named_engine import PacketReader
 from trtop_core.batch import PacketBatch
 from trtop_core.config import EngineConfig
 from trtop_core.engine import SEED_BYTES, Engine

@@ -13,7 +13,6 @@ import os
 import sys
 from collections.abc import Callable
 from enum import Enum
-from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -199,20 +198,21 @@ def _load(kind: Kind, name: str) -> Any:
     for point in points:
         return point.load()
     if name.endswith(".py") or os.sep in name:
-        return _load_file(Path(name))
+        return _load_file(name)
     return _import(kind, name)
 
 
-def _load_file(path: Path) -> ModuleType:
+def _load_file(path: str) -> ModuleType:
     import importlib.util  # noqa: PLC0415 - seldom used
 
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise TrtopError(f"{path}: no such file")
-    spec = importlib.util.spec_from_file_location(path.stem, path)
+    stem = os.path.splitext(os.path.basename(path))[0]
+    spec = importlib.util.spec_from_file_location(stem, path)
     if spec is None or spec.loader is None:
         raise TrtopError(f"{path}: is no Python file")
     module = importlib.util.module_from_spec(spec)
-    sys.modules.setdefault(path.stem, module)
+    sys.modules.setdefault(stem, module)
     spec.loader.exec_module(module)
     return module
 

@@ -18,7 +18,7 @@ from trtop.copies import check_prefix
 from trtop.explore import HEAD_START_S, can_explore, make_setup, make_stage
 from trtop.interface_collector import InterfaceCollector
 from trtop.options import STDIN, Options
-from trtop.reporters import TableReporter
+from trtop.reporters.text_table import TableReporter
 from trtop.resolver import BaseResolver, DefaultDNSResolver
 from trtop.run import copy_report
 from trtop.screen import Screen
@@ -194,8 +194,9 @@ class CLICursesOutgoingTCPReporter(BaseReporter):
         snapshot = self.analyzer.snapshot(self.analyzer.view)
         if self._prefix is not None:
             copy_report(snapshot, replace(self._options, out_prefix=self._prefix))
-        style = self._around.table_style(self._options)
-        TableReporter(self._around.stdout, style).report(snapshot)
+        around = self._around
+        style = around.table_style(self._options)
+        TableReporter(around.stdout, lambda: style).report(snapshot)
 
     def _show(self, collecting: Collecting, is_due: Callable[[], bool]) -> None:
         live = is_live(self._options) or isinstance(collecting.collector, InterfaceCollector)

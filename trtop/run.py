@@ -7,19 +7,20 @@ the reports. Gives the exit status. Errors of the surroundings are raised, not p
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TextIO
 
 from trtop.copies import JSON_SUFFIX, TABLE_SUFFIX, check_prefix, write_copies
-from trtop.counting import NamedEngine, final_snapshot, make_engine
+from trtop.counting import final_snapshot, make_engine, name_failures
 from trtop.display import Display, make_display
 from trtop.escape import escape
 from trtop.interrupt import Interrupt
 from trtop.linktypes import unsupported_lines
 from trtop.options import STDIN, Options
 from trtop.plugins import Plugins, make_namer
-from trtop.reporters import JsonReporter, Reporter, TableReporter, make_reporter
+from trtop.reporters import Format, Reporter, make_reporter
+from trtop.style import TableStyle
 from trtop.surroundings import Surroundings, is_live
-from trtop.table import TableStyle
 from trtop_core.engine import Engine
 from trtop_core.errors import (
     EXIT_INCOMPLETE,
@@ -64,7 +65,10 @@ def run(options: Options, around: Surroundings) -> int:
 def _run(engine: Engine, options: Options, around: Surroundings) -> int:
     live = is_live(options)
     reporter = make_reporter(
-        options.report_format, around.stdout, around.table_style(options), options.with_bins
+        options.report_format,
+        around.stdout,
+        lambda: around.table_style(options),
+        options.with_bins,
     )
     is_read, is_listening = True, True
     with Interrupt(around.monotonic_s, DRAIN_S if live else 0) as interrupt:
@@ -84,8 +88,6 @@ def _run(engine: Engine, options: Options, around: Surroundings) -> int:
             if options.out_prefix is not None:
                 copy_report(snapshot, options)
             if is_listening:
-                if isinstance(reporter, TableReporter):
-                    reporter.style = around.table_style(options)
                 _report(reporter, snapshot)
         complain_of_names(engine, around)
         complain(errors, engine.unsupported_link_types, options, around)
@@ -122,9 +124,8 @@ def _report(reporter: Reporter, snapshot: Snapshot) -> None:
 
 def complain_of_names(engine: Engine, around: Surroundings) -> None:
     """One line on stderr for each resolver or whitelist that raised."""
-    if isinstance(engine, NamedEngine):
-        for failure in engine.namer.failures:
-            around.stderr.write(f"trtop: {escape(failure)}\n")
+    for failure in name_failures(engine):
+        around.stderr.write(f"trtop: {escape(failure)}\n")
 
 
 def complain(
@@ -165,11 +166,13 @@ def copy_report(snapshot: Snapshot, options: Options) -> None:
         TrtopError: one of them cannot be written.
     """
     style = TableStyle(thresholds=options.thresholds)
-    prefix = options.out_prefix or ""
+
+    def write_as(report_format: Format) -> Callable[[TextIO], None]:
+        return lambda stream: make_reporter(
+            report_format, stream, lambda: style, options.with_bins
+        ).report(snapshot)
+
     write_copies(
-        prefix,
-        {
-            TABLE_SUFFIX: lambda stream: TableReporter(stream, style).report(snapshot),
-            JSON_SUFFIX: lambda stream: JsonReporter(stream, options.with_bins).report(snapshot),
-        },
+        options.out_prefix or "",
+        {TABLE_SUFFIX: write_as(Format.TABLE), JSON_SUFFIX: write_as(Format.JSON)},
     )

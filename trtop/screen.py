@@ -15,9 +15,9 @@ from typing import TextIO
 import numpy as np
 
 from trtop.escape import escape
-from trtop.grid import HIGH_MARK
-from trtop.spans import Role
-from trtop.table import TableStyle, render
+from trtop.spans import HIGH_MARK, Role
+from trtop.style import TableStyle
+from trtop.table import render
 from trtop_core.snapshot import Snapshot
 
 ENTER = "\x1b[?1049h\x1b[?25l"

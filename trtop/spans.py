@@ -11,6 +11,9 @@ from collections.abc import Iterable
 from enum import Enum
 from typing import NamedTuple
 
+HIGH_MARK = "!"
+"""Stands before what is high where there is no colour."""
+
 
 class Role(Enum):
     """What a part of a line means; the value is its SGR parameters."""

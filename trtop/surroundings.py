@@ -17,7 +17,7 @@ from typing import Protocol, TextIO
 from trtop.arguments import Color
 from trtop.columns import Threshold
 from trtop.options import MIN_WIDTH, STDIN, Options
-from trtop.table import TableStyle
+from trtop.style import TableStyle
 
 DEFAULT_SIZE = os.terminal_size((80, 24))
 

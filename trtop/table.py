@@ -8,16 +8,16 @@ follow a ``?``. Never writes anywhere, never asks the terminal anything.
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
 
-from trtop.columns import Lens, Threshold
+from trtop.columns import Lens
 from trtop.escape import display_width, escape, shorten
-from trtop.grid import HIGH_MARK, Grid
+from trtop.grid import Grid
 from trtop.health import health_items, warnings
 from trtop.layout import Layout, lay_out
 from trtop.rows import QuickRow, quick_rows, quick_totals
-from trtop.spans import Role, Span, line_of, painted
+from trtop.spans import HIGH_MARK, Role, painted
+from trtop.style import TableStyle
 from trtop_core.snapshot import Snapshot
 
 HEADING = "destination"
@@ -26,36 +26,6 @@ ITEM_GAP = "  "
 
 HIGH_LEGEND = "! beyond the column's threshold"
 SUSPECT_LEGEND = "? the capture missed part of it: counters are lower bounds"
-
-
-@dataclass(frozen=True, slots=True)
-class TableStyle:
-    """How a table is drawn.
-
-    Attributes:
-        width: columns of the terminal; None shows every column in full.
-        color: use SGR sequences (bold, colours).
-        ascii_only: nothing but ASCII.
-        thresholds: by column key, instead of the columns' own.
-    """
-
-    width: int | None = None
-    color: bool = False
-    ascii_only: bool = False
-    thresholds: Mapping[str, Threshold] = field(default_factory=dict)
-
-    def paint(self, text: str, role: Role) -> str:
-        """The text in its role, where there is colour."""
-        return painted(line_of(Span(text, role)), self.color)
-
-    def lens(self, percentile: float) -> Lens:
-        """How cells are looked at."""
-        return Lens(
-            percentile=percentile,
-            micro="u" if self.ascii_only else "µ",
-            thresholds=self.thresholds,
-            mark_width=0 if self.color else len(HIGH_MARK),
-        )
 
 
 def render(

@@ -6,7 +6,6 @@ that says what would be right. Knows no option names.
 
 from __future__ import annotations
 
-import difflib
 import ipaddress
 import math
 import re
@@ -134,6 +133,8 @@ def column(text: str) -> str:
     for spelling in (name, name.replace("-", "_")):
         if spelling in names:
             return names[spelling]
+    import difflib  # noqa: PLC0415 - only for a slip of the pen
+
     near = difflib.get_close_matches(name, names, N_SUGGESTIONS)
     hint = f"did you mean {' or '.join(near)}?" if near else f"one of: {', '.join(SORTABLE)}"
     raise ValueError(f"no column {text!r}; {hint}")

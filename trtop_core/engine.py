@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from ipaddress import IPv4Network, IPv6Network
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,14 +18,15 @@ from trtop_core._sketch import MAX_DESTINATIONS_LIMIT
 from trtop_core._state import NETWORK, State
 from trtop_core._window import EPOCH_NS, LEVELS
 from trtop_core.batch import CaptureCounters, PacketBatch
-from trtop_core.closeup import close_up
 from trtop_core.config import EngineConfig
-from trtop_core.detail import Detail, DetailView
 from trtop_core.errors import TrtopError
 from trtop_core.export import Exported, SketchState, pick_rows
 from trtop_core.records import UNDECODED, GroupBy, Verdict, Window
 from trtop_core.snapshot import Health, Snapshot
 from trtop_core.view import View
+
+if TYPE_CHECKING:
+    from trtop_core.detail import Detail, DetailView
 
 SEED_BYTES = 16
 
@@ -148,6 +149,8 @@ class Engine:
         Raises:
             ValueError: as ``snapshot``.
         """
+        from trtop_core.closeup import close_up  # noqa: PLC0415 - a report needs none
+
         exported = self._export(view.window, view.group_by)
         levels = {spec[0]: i for i, spec in enumerate(LEVELS) if Window(spec[0]) in self._windows}
         return close_up(self._state, self._flows.clock, exported, view, levels)

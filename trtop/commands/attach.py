@@ -224,9 +224,13 @@ class _Session:
             yield snapshot
 
     def _reporter(self) -> Reporter:
-        style = self._around.table_style(self._options)
-        options = self._options
-        return make_reporter(options.report_format, self._around.stdout, style, options.with_bins)
+        around, options = self._around, self._options
+        return make_reporter(
+            options.report_format,
+            around.stdout,
+            lambda: around.table_style(options),
+            options.with_bins,
+        )
 
     def _tell(self) -> None:
         """Notices that are new as lines on standard error."""

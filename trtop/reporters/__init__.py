@@ -8,24 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import Enum
-from typing import Protocol, TextIO
+from typing import TYPE_CHECKING, Protocol, TextIO
 
-from trtop.reporters.csv_rows import CsvReporter
-from trtop.reporters.json_document import JsonReporter
-from trtop.reporters.json_lines import JsonLinesReporter
-from trtop.reporters.text_table import TableReporter
-from trtop.table import TableStyle
-from trtop_core.snapshot import Snapshot
-
-__all__ = [
-    "CsvReporter",
-    "Format",
-    "JsonLinesReporter",
-    "JsonReporter",
-    "Reporter",
-    "TableReporter",
-    "make_reporter",
-]
+if TYPE_CHECKING:
+    from trtop.style import TableStyle
+    from trtop_core.snapshot import Snapshot
 
 
 class Format(Enum):
@@ -44,23 +31,35 @@ class Reporter(Protocol):
         """Write one snapshot."""
 
 
-_MAKERS: dict[Format, Callable[[TextIO, TableStyle, bool], Reporter]] = {
-    Format.TABLE: lambda stream, style, with_bins: TableReporter(stream, style),
-    Format.JSON: lambda stream, style, with_bins: JsonReporter(stream, with_bins),
-    Format.NDJSON: lambda stream, style, with_bins: JsonLinesReporter(stream, with_bins),
-    Format.CSV: lambda stream, style, with_bins: CsvReporter(stream),
-}
-
-
 def make_reporter(
-    report_format: Format, stream: TextIO, style: TableStyle, with_bins: bool = False
+    report_format: Format,
+    stream: TextIO,
+    style: Callable[[], TableStyle],
+    with_bins: bool = False,
 ) -> Reporter:
     """The reporter of a format.
 
     Args:
         report_format: which one.
         stream: where it writes.
-        style: how a table is drawn; other formats have no look.
+        style: says how a table is drawn, at each report; other formats have no look.
         with_bins: whether JSON holds the sketches' bins.
     """
-    return _MAKERS[report_format](stream, style, with_bins)
+    # Only the one that is asked for: together they take a while to import.
+    match report_format:
+        case Format.TABLE:
+            from trtop.reporters.text_table import TableReporter  # noqa: PLC0415
+
+            return TableReporter(stream, style)
+        case Format.JSON:
+            from trtop.reporters.json_document import JsonReporter  # noqa: PLC0415
+
+            return JsonReporter(stream, with_bins)
+        case Format.NDJSON:
+            from trtop.reporters.json_lines import JsonLinesReporter  # noqa: PLC0415
+
+            return JsonLinesReporter(stream, with_bins)
+        case Format.CSV:
+            from trtop.reporters.csv_rows import CsvReporter  # noqa: PLC0415
+
+            return CsvReporter(stream)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TextIO
 
-from trtop.table import TableStyle, render
+from trtop.style import TableStyle
+from trtop.table import render
 from trtop_core.snapshot import Snapshot
 
 
@@ -13,12 +15,12 @@ class TableReporter:
 
     Args:
         stream: where to.
-        style: how it is drawn; may be set anew, as when the terminal has another width now.
+        style: says how it is drawn, at each report: a terminal may have another width by then.
     """
 
-    def __init__(self, stream: TextIO, style: TableStyle) -> None:
+    def __init__(self, stream: TextIO, style: Callable[[], TableStyle]) -> None:
         self._stream = stream
-        self.style = style
+        self._style = style
         self._n_reports = 0
 
     def report(self, snapshot: Snapshot) -> None:
@@ -26,6 +28,6 @@ class TableReporter:
         if self._n_reports:
             self._stream.write("\n")
         self._n_reports += 1
-        for line in render(snapshot, self.style):
+        for line in render(snapshot, self._style()):
             self._stream.write(line + "\n")
         self._stream.flush()

@@ -14,10 +14,10 @@ import numpy as np
 
 from trtop.columns import COLUMNS, Lens
 from trtop.escape import display_width, escape
-from trtop.grid import HIGH_MARK, Grid
+from trtop.grid import Grid
 from trtop.layout import MARK_WIDTH, Layout, lay_out
 from trtop.rows import QuickRow, quick_rows, quick_totals
-from trtop.spans import Line, Role, Span, line_of
+from trtop.spans import HIGH_MARK, Line, Role, Span, line_of
 from trtop.tui import header
 from trtop.tui.closeup import detail_lines
 from trtop.tui.frame import (

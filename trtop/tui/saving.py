@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TextIO
 
 from trtop.copies import JSON_SUFFIX, TABLE_SUFFIX, write_copies
-from trtop.reporters import JsonReporter
+from trtop.reporters.json_document import JsonReporter
 from trtop.spans import plain
-from trtop.table import TableStyle, render
+from trtop.style import TableStyle
+from trtop.table import render
 from trtop.tui.closeup import detail_lines
 from trtop.tui.frame import Look
 from trtop.tui.scene import Scene

@@ -6,13 +6,9 @@ by their magic bytes, never by a name. The formats themselves are left to their 
 
 from __future__ import annotations
 
-import lzma
 import zlib
 from collections.abc import Callable
 from typing import Any, Protocol
-
-import lz4.frame
-import zstandard
 
 OUT_BYTES = 4 * 1024
 """Most that gzip and xz give at once. What a failing call had unpacked is lost, so little is."""
@@ -30,9 +26,6 @@ becomes 32 MiB at worst."""
 XZ_MEMORY_BYTES = 256 * 1024 * 1024
 """Most that xz may allocate; ``xz -9`` takes 65 MiB to unpack."""
 
-ERRORS = (zlib.error, lzma.LZMAError, zstandard.ZstdError, RuntimeError)
-"""What the libraries raise for damaged data; lz4's is a RuntimeError."""
-
 
 class Codec(Protocol):
     """Unpacks one member; after ``is_done`` it takes nothing more.
@@ -42,12 +35,14 @@ class Codec(Protocol):
         is_done: the member has ended.
         has_more: another ``step(b"")`` may give more.
         unused: what was put in beyond the member's end.
+        error: what the library raises for damaged data.
     """
 
     in_bytes: int
     is_done: bool
     has_more: bool
     unused: bytes
+    error: type[Exception]
 
     def step(self, data: bytes) -> bytes:
         """Put in some compressed bytes and get some of what is unpacked."""
@@ -60,6 +55,7 @@ class GzipCodec:
     in_bytes = IN_BYTES
     is_done = has_more = False
     unused = b""
+    error = zlib.error
 
     def __init__(self) -> None:
         self._member = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
@@ -81,9 +77,10 @@ class FrameCodec:
     is_done = has_more = False
     unused = b""
 
-    def __init__(self, member: Any, out_bytes: int) -> None:
+    def __init__(self, member: Any, out_bytes: int, error: type[Exception]) -> None:
         self._member = member
         self._out_bytes = out_bytes
+        self.error = error
 
     def step(self, data: bytes) -> bytes:
         """See :class:`Codec`."""
@@ -102,7 +99,10 @@ class ZstdCodec:
     unused = b""
 
     def __init__(self) -> None:
+        import zstandard  # noqa: PLC0415 - most captures are not compressed
+
         self._member = zstandard.ZstdDecompressor().decompressobj()
+        self.error: type[Exception] = zstandard.ZstdError
 
     def step(self, data: bytes) -> bytes:
         """See :class:`Codec`."""
@@ -113,11 +113,16 @@ class ZstdCodec:
 
 
 def _xz() -> Codec:
-    return FrameCodec(lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=XZ_MEMORY_BYTES), OUT_BYTES)
+    import lzma  # noqa: PLC0415 - most captures are not compressed
+
+    member = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=XZ_MEMORY_BYTES)
+    return FrameCodec(member, OUT_BYTES, lzma.LZMAError)
 
 
 def _lz4() -> Codec:
-    return FrameCodec(lz4.frame.LZ4FrameDecompressor(), LZ4_OUT_BYTES)
+    import lz4.frame  # noqa: PLC0415 - most captures are not compressed
+
+    return FrameCodec(lz4.frame.LZ4FrameDecompressor(), LZ4_OUT_BYTES, RuntimeError)
 
 
 MAGIC: dict[bytes, Callable[[], Codec]] = {

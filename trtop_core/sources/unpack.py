@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from trtop_core.savefile.walk import ByteArray
-from trtop_core.sources.codecs import ERRORS, MAGIC_LEN, Codec, find_codec
+from trtop_core.sources.codecs import MAGIC_LEN, Codec, find_codec
 
 PIECE_BYTES = 256 * 1024
 """Unpacked bytes are joined to about this before they are given out."""
@@ -120,7 +120,7 @@ class Unpacker:
                 yield codec.step(data)
                 while codec.has_more and (part := codec.step(b"")):
                     yield part
-            except ERRORS as error:
+            except codec.error as error:
                 raise UnpackError(DAMAGED) from error
             unused = b""
             if codec.is_done:
