@@ -55,7 +55,7 @@ class GzipCodec:
     in_bytes = IN_BYTES
     is_done = has_more = False
     unused = b""
-    error = zlib.error
+    error: type[Exception] = zlib.error
 
     def __init__(self) -> None:
         self._member = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
