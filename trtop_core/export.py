@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from trtop_core._columns import count_bins, gather_bins
 from trtop_core._sketch import BINS_IN_PAGE, PAGES_PER_SKETCH
+from trtop_core.memory import take_records
 from trtop_core.records import (
     COUNTER_ROW,
     COUNTERS,
@@ -20,7 +21,7 @@ from trtop_core.records import (
     DestinationKind,
     Sketch,
 )
-from trtop_core.sketch import REUSE_SCALE, SketchColumn, merge_stats
+from trtop_core.sketch import HALF, LOW_32, REUSE_SCALE, SketchColumn, merge_stats
 from trtop_core.snapshot import Table, counter_column, order_of, sorting_counters
 from trtop_core.view import View
 
@@ -81,7 +82,7 @@ def pick_rows(
         by_addr_only: merge the rows of one address, whatever their ports.
     """
     visible = visible_rows(counters, state)
-    groups = _Groups(keys[visible], by_addr_only)
+    groups = _Groups(take_records(keys, visible), by_addr_only)
     if view.sort == "destination":
         column = None
     elif view.sort in SKETCHES:
@@ -95,9 +96,9 @@ def pick_rows(
     rows, ranks = groups.members_of(order)
     table, total = write_out(keys, counters, state, visible, visible[rows])
     if len(rows) == len(order):
-        table = Table(groups.keys[order], table.counters, table.sketches)
+        table = Table(take_records(groups.keys, order), table.counters, table.sketches)
     else:
-        table = table.merged(groups.keys[order], ranks)
+        table = table.merged(take_records(groups.keys, order), ranks)
     return table, total, len(groups.keys)
 
 
@@ -116,23 +117,26 @@ def _sketch_column(
 ) -> SketchColumn:
     """One sketch of some rows (ascending), to sort by."""
     of_pages = state.page_keys // PAGES_PER_SKETCH
-    chosen = np.flatnonzero(of_pages % len(SKETCHES) == sketch)
-    # Connections that nobody asked for have pages beyond those of the rows.
-    ranks = np.full(n_keys + 1, LEFT_OUT, np.int64)
-    ranks[rows] = np.arange(len(rows))
-    places = ranks[np.minimum(of_pages[chosen] // len(SKETCHES), n_keys)]
-    is_shown = places >= 0
-    chosen, places = chosen[is_shown], places[is_shown]
-    numbers = state.page_keys[chosen] % PAGES_PER_SKETCH
-    order = np.argsort(places * PAGES_PER_SKETCH + numbers)
-    places, numbers = places[order], numbers[order]
-    pages = state.pages[chosen[order]]
-    at, in_page = np.nonzero(pages)
+    # Not %, which numpy computes number by number.
+    chosen = np.flatnonzero(of_pages - of_pages // len(SKETCHES) * len(SKETCHES) == sketch)
+    page_keys = state.page_keys[chosen]
+    order = _order_of(page_keys)
+    page_keys, pages = page_keys[order], state.pages[chosen[order]]
+    ranks = np.full(n_keys, LEFT_OUT, np.int32)
+    ranks[rows] = np.arange(len(rows), dtype=np.int32)
+    n_bins = np.zeros((len(SKETCHES), len(rows)), np.int64)
+    totals = np.zeros((len(SKETCHES), PAGES_PER_SKETCH * BINS_IN_PAGE), np.int64)
+    count_bins(page_keys, pages, ranks, n_bins, totals)
+    indptr = np.concatenate([[0], np.cumsum(n_bins[sketch])])
+    at = np.zeros_like(n_bins)
+    at[sketch] = indptr[:-1]
+    bins, counts = np.zeros(indptr[-1], np.uint16), np.zeros(indptr[-1], np.int64)
+    gather_bins(page_keys, pages, np.arange(len(page_keys)), ranks, at, bins, counts)
     return SketchColumn(
-        state.stats[sketch :: len(SKETCHES)][rows],
-        np.searchsorted(places[at], np.arange(len(rows) + 1)).astype(np.int64),
-        (numbers[at] * BINS_IN_PAGE + in_page).astype(np.uint16),
-        pages[at, in_page].astype(np.int64),
+        take_records(state.stats, rows * len(SKETCHES) + sketch),
+        indptr,
+        bins,
+        counts,
         REUSE_SCALE if sketch is Sketch.REUSE else 1,
     )
 
@@ -163,7 +167,7 @@ class _Groups:
         is_first[1:] = (ordered[1:] != ordered[:-1]).any(axis=1)
         self._starts = np.flatnonzero(is_first)
         self._ends = np.append(self._starts[1:], len(ordered))
-        self.keys = plain[self._order[self._starts]]
+        self.keys = take_records(plain, self._order[self._starts])
 
     def merge_counters(
         self, counters: npt.NDArray[Any], rows: npt.NDArray[np.intp], names: Sequence[str]
@@ -203,11 +207,18 @@ def _pages_of(
 ) -> npt.NDArray[np.intp]:
     """The pages of some rows by ascending key; where most are shown, those of the others too."""
     if 2 * n_rows > len(ranks):
-        return np.argsort(page_keys)
+        return _order_of(page_keys)
     # Connections that nobody asked for have pages beyond those of the rows.
     owners = np.minimum(page_keys // (PAGES_PER_SKETCH * len(SKETCHES)), len(ranks))
     shown = np.flatnonzero(np.append(ranks, LEFT_OUT)[owners] >= 0)
-    return shown[np.argsort(page_keys[shown])]
+    return shown[_order_of(page_keys[shown])]
+
+
+def _order_of(page_keys: npt.NDArray[np.uint32]) -> npt.NDArray[np.intp]:
+    """What argsort gives of different keys; sorting keys and places as one takes half the time."""
+    tagged = page_keys.astype(np.uint64) << HALF | np.arange(len(page_keys), dtype=np.uint64)
+    tagged.sort()
+    return (tagged & LOW_32).astype(np.intp)
 
 
 def write_out(
@@ -244,14 +255,15 @@ def write_out(
     columns, total_columns = {}, {}
     for sketch, name in zip(Sketch, SKETCHES, strict=True):
         scale = REUSE_SCALE if sketch is Sketch.REUSE else 1
-        stats = state.stats[sketch :: len(SKETCHES)]
+        all_stats = take_records(state.stats, visible * len(SKETCHES) + sketch)
+        stats = take_records(state.stats, rows * len(SKETCHES) + sketch)
         start, end = int(bounds[sketch, 0]), int(bounds[sketch, -1])
         columns[name] = SketchColumn(
-            stats[rows], bounds[sketch] - start, bins[start:end], counts[start:end], scale
+            stats, bounds[sketch] - start, bins[start:end], counts[start:end], scale
         )
         used = np.flatnonzero(totals[sketch])
         total_columns[name] = SketchColumn(
-            merge_stats(stats[visible], np.zeros(len(visible), np.intp), 1),
+            merge_stats(all_stats, np.zeros(len(visible), np.intp), 1),
             np.array([0, len(used)]),
             used.astype(np.uint16),
             totals[sketch][used],
@@ -260,6 +272,6 @@ def write_out(
     fields = counters.view(np.uint64).reshape(len(counters), N_FIELDS)
     total = fields[visible].sum(axis=0, dtype=np.uint64).view(COUNTER_ROW)
     return (
-        Table(keys[rows], counters[rows], columns),
+        Table(take_records(keys, rows), take_records(counters, rows), columns),
         Table(np.zeros(1, DESTINATION_KEY), total, total_columns),
     )

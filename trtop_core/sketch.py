@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from trtop_core.memory import take_records
 from trtop_core.records import SKETCH_STATS
 
 RELATIVE_ERROR = 0.0095
@@ -130,7 +131,8 @@ class SketchColumn:
         lengths = self.indptr[np.asarray(rows) + 1] - starts
         indptr = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
         at = np.repeat(starts - indptr[:-1], lengths) + np.arange(indptr[-1])
-        return SketchColumn(self.stats[rows], indptr, self.bins[at], self.counts[at], self.scale)
+        stats = take_records(self.stats, rows)
+        return SketchColumn(stats, indptr, self.bins[at], self.counts[at], self.scale)
 
     def group(self, labels: npt.NDArray[np.intp], n_groups: int) -> SketchColumn:
         """Merge rows with equal labels; row g of the result is the union of the rows labelled g.
@@ -141,9 +143,11 @@ class SketchColumn:
         """
         stats = merge_stats(self.stats, labels, n_groups)
         cell = np.repeat(labels, np.diff(self.indptr)) * N_BINS + self.bins
-        cells, inverse = np.unique(cell, return_inverse=True)
-        counts = np.zeros(len(cells), np.int64)
-        np.add.at(counts, inverse, self.counts)
+        order = np.argsort(cell)
+        ordered = cell[order]
+        firsts = np.flatnonzero(np.diff(ordered, prepend=-1))
+        cells = ordered[firsts]
+        counts = np.add.reduceat(self.counts[order], firsts) if len(firsts) else self.counts
         indptr = np.searchsorted(cells, np.arange(n_groups + 1) * N_BINS).astype(np.int64)
         bins = (cells % N_BINS).astype(np.uint16)
         return SketchColumn(stats, indptr, bins, counts, self.scale)
@@ -172,9 +176,9 @@ def merge_stats(
     """
     merged = np.zeros(n_groups, SKETCH_STATS)
     used = np.flatnonzero(stats["count"] > 0)
+    source, groups = take_records(stats, used), labels[used]
     if n_groups == 1 and len(used):
-        return _merged_into_one(stats[used])
-    source, groups = stats[used], labels[used]
+        return _merged_into_one(source)
     np.add.at(merged["count"], groups, source["count"])
     _add_sums(merged, source, groups)
     merged["min"] = np.iinfo(np.int64).max

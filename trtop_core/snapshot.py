@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from trtop_core.memory import take_records
 from trtop_core.records import (
     COUNTER_ROW,
     COUNTERS,
@@ -148,7 +149,8 @@ class Table:
         columns = {name: column.take(rows) for name, column in self.sketches.items()}
         names = None if self.names is None else tuple(self.names[row] for row in rows)
         hosts = None if self.hosts is None else self.hosts[rows]
-        return Table(self.keys[rows], self.counters[rows], columns, names, hosts)
+        keys, counters = take_records(self.keys, rows), take_records(self.counters, rows)
+        return Table(keys, counters, columns, names, hosts)
 
     def row_names(self) -> list[str]:
         """What each row is called, not escaped."""
