@@ -237,6 +237,42 @@ def test_a_client_killed_in_mid_request_is_nobodys_loss(daemon: Daemon) -> None:
         other.snapshot()
 
 
+def test_a_client_stopped_for_five_seconds_is_nobodys_loss(daemon: Daemon) -> None:
+    code = (
+        "import sys, zmq\n"
+        "from trtop_core import View, wire\n"
+        "s = zmq.Context().socket(zmq.DEALER)\n"
+        f"s.connect('ipc://{daemon.path}')\n"
+        "for number in range(1, 1_000_000):\n"
+        "    s.send(wire.encode_request(wire.Ask(number, View())))\n"
+        "    head, _ = s.recv_multipart()\n"
+        "    assert wire.decode_reply(head).id == number\n"
+        "    print(number, flush=True)\n"
+    )
+    with peer(daemon.path) as other:
+        finished(other)
+        client = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+        assert client.stdout is not None
+        with client, client.stdout:
+            assert client.stdout.readline() == "1\n"
+            fds, rss = daemon.n_fds(), daemon.rss_bytes()
+            client.send_signal(signal.SIGSTOP)
+            end_s, longest_s = time.monotonic() + 5, 0.0
+            while time.monotonic() < end_s:
+                began_s = time.monotonic()
+                other.snapshot()
+                longest_s = max(longest_s, time.monotonic() - began_s)
+            assert longest_s < 1
+            assert (daemon.n_fds(), daemon.rss_bytes() - rss < 4 * MB) == (fds, True)
+            client.send_signal(signal.SIGCONT)
+            before = 1
+            for _ in range(20):  # what it asked before is answered, and what it asks now
+                number = int(client.stdout.readline())
+                assert number == before + 1
+                before = number
+            client.kill()
+
+
 def test_a_stopped_daemon_answers_when_it_goes_on(daemon: Daemon) -> None:
     with peer(daemon.path) as client:
         finished(client)

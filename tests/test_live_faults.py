@@ -39,6 +39,9 @@ MAIN = Path(__file__).parent / "live_main.py"
 NOTICED_S = 1.0
 
 ONLY_SENT = "tcp dst port 443"
+
+N_OTHER = 50
+"""Most packets of other protocols on a link in a test: ARP and neighbour discovery."""
 """What ``send`` sends, and nothing that the hosts say of their own."""
 
 
@@ -59,13 +62,24 @@ def send(far: Host, n_packets: int, rate: float | None = None) -> None:
 
 def arrived(host: Host) -> int:
     """Packets that reached the interface, by the interface's own count."""
+    return int(_statistics(host)["rx"]["packets"])
+
+
+def passed(host: Host) -> int:
+    """The same, and those that left it."""
+    statistics = _statistics(host)
+    return int(statistics["rx"]["packets"]) + int(statistics["tx"]["packets"])
+
+
+def _statistics(host: Host) -> dict[str, Any]:
     shown = subprocess.run(
         ["ip", "-n", host.name, "-j", "-s", "link", "show", host.link],
         capture_output=True,
         check=True,
         timeout=30,
     )
-    return int(json.loads(shown.stdout)[0]["stats64"]["rx"]["packets"])
+    statistics: dict[str, Any] = json.loads(shown.stdout)[0]["stats64"]
+    return statistics
 
 
 def worker_pid(feed: Supervisor, number: int = 0) -> int:
@@ -275,7 +289,7 @@ def test_a_flood_is_decoded_or_counted_as_dropped_and_delays_stay_right(
             stack.enter_context(http_service(there))
         config = CaptureConfig((near.link,), buffer_bytes=MIN_BUFFER_BYTES)
         feed = stack.enter_context(feeding(config))
-        before = arrived(near)
+        before, passed_before = arrived(near), passed(near)
         asked: list[float] = []
         is_over = threading.Event()
 
@@ -303,10 +317,14 @@ def test_a_flood_is_decoded_or_counted_as_dropped_and_delays_stay_right(
         drive(feed, lambda: whole(feed).totals.count("active") <= 1_100)
         feed.stop()
         snapshot = whole(feed)
+        n_passed = passed(near) - passed_before
     health = snapshot.health
     assert health.kernel_dropped
     assert health.kernel_dropped > 0
     assert health.packets + health.kernel_dropped == health.received
+    # The sender's own count, and what the interface counted: ARP is no TCP, the rest is there.
+    assert n_packets < health.received <= n_passed
+    assert n_passed - health.received < N_OTHER
     n_flood = sum(row.count("midstream") for row in snapshot.rows() if row.name != there)
     assert n_flood > 0
     assert all(row.suspect for row in snapshot.rows())

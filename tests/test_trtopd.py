@@ -35,6 +35,7 @@ from daemons import (
 from trtop_core import Engine, EngineConfig, TrtopError, View
 from trtop_core.records import GroupBy
 from trtop_core.sources import open_capture
+from trtop_daemon.private import PUBLIC_FOLDER
 from trtop_daemon.privileges import CAP_NET_RAW, has_permitted
 
 SHARED = Path("/work/shared/captures")
@@ -300,6 +301,30 @@ def test_a_killed_daemon_takes_its_capture_processes_along(tmp_path: Path) -> No
         daemon.stop(signal.SIGKILL)
         for pid in children:
             wait_for(lambda pid=pid: is_gone(pid), 5)
+
+
+@can_capture
+def test_what_a_killed_daemon_left_goes_with_the_next_start(tmp_path: Path) -> None:
+    foreign = Path(tempfile.mkdtemp(prefix="trtop-"))
+
+    def folders(daemon: Daemon) -> list[Path]:
+        return list(Path(PUBLIC_FOLDER).glob(f"trtop-{daemon.pid}-*"))
+
+    with Daemon(tmp_path / "first", "-i", "lo", command=TRTOPD) as killed:
+        assert len(folders(killed)) == 1
+        killed.stop(signal.SIGKILL)
+    with Daemon(tmp_path / "second", "-i", "lo", command=TRTOPD) as living:
+        assert folders(killed) == []
+        # That of a living one stays, and it goes on.
+        with Daemon(tmp_path / "third", "-i", "lo", command=TRTOPD) as other:
+            assert len(folders(other)) == 1
+            assert other.stop() == 0
+        assert len(folders(living)) == 1
+        with peer(living.path) as client:
+            client.snapshot()
+        assert living.stop() == 0
+        assert folders(living) == []
+    foreign.rmdir()  # it is still there
 
 
 @can_capture

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 import time
 from collections.abc import Iterable
 from dataclasses import replace
@@ -29,6 +28,7 @@ from trtop_daemon.feed import CaptureConfig, Feed, Notice, Severity
 from trtop_daemon.frames import MAX_MESSAGE_BYTES, FrameError, Kind, Message, unpack
 from trtop_daemon.outlet import HIGH_WATER_MARK
 from trtop_daemon.post import NOTHING, Post
+from trtop_daemon.private import SOCKET_NAME, private_folder
 from trtop_daemon.privileges import Identity, choose_identity
 from trtop_daemon.worker import Role, Workers
 
@@ -49,8 +49,6 @@ LAST_MESSAGE_MS = 500
 
 END_GRACE_S = 0.1
 """Between a process's last message and its end."""
-
-PUBLIC_FOLDER = "/tmp"
 
 TICK_S = 1.0
 """Between looks at what sends no event."""
@@ -116,7 +114,7 @@ class Supervisor:
         self._pull.maxmsgsize = MAX_MESSAGE_BYTES
         self._pull.linger = 0
         self._workers = Workers(self._identity, config.replay.paths if config.replay else ())
-        self._folder = _private_folder(self._identity)
+        self._folder = private_folder(self._identity)
         try:
             self.endpoint = _bind(self._pull, self._folder, self._identity)
             self._open_posts(config)
@@ -403,18 +401,8 @@ def _roles(config: CaptureConfig, first: int = 0) -> list[Role]:
     return roles
 
 
-def _private_folder(identity: Identity | None) -> str:
-    """A folder that nobody but those who capture can look into."""
-    # Root's own TMPDIR may be a place where the user whom it becomes cannot go.
-    parent = None if identity is None else PUBLIC_FOLDER
-    folder = tempfile.mkdtemp(prefix=f"trtop-{os.getpid()}-", dir=parent)
-    if identity is not None:
-        os.chown(folder, identity.uid, identity.gid)
-    return folder
-
-
 def _bind(pull: zmq.Socket[bytes], folder: str, identity: Identity | None) -> str:
-    path = f"{folder}/packets"
+    path = f"{folder}/{SOCKET_NAME}"
     try:
         pull.bind(f"ipc://{path}")
         if identity is not None:
