@@ -45,7 +45,12 @@ def wait_for(what: Callable[[], object], timeout_s: float = TIMEOUT_S) -> None:
 def environment(**more: str) -> dict[str, str]:
     dropped = ("NO_COLOR", "COLUMNS", "NOTIFY_SOCKET", "XDG_RUNTIME_DIR", "RUNTIME_DIRECTORY")
     kept = {key: value for key, value in os.environ.items() if key not in dropped}
-    return {**kept, "PYTHONPATH": str(ROOT), "PYTHONUTF8": "1", **more}
+    return {
+        **kept,
+        "PYTHONPATH": os.environ.get("PYTHONPATH") or str(ROOT),
+        "PYTHONUTF8": "1",
+        **more,
+    }
 
 
 class Daemon:

@@ -61,7 +61,12 @@ def write_workload(path: Path) -> Path:
 
 def environment(**more: str) -> dict[str, str]:
     kept = {k: v for k, v in os.environ.items() if k not in ("NO_COLOR", "COLUMNS")}
-    return {**kept, "PYTHONPATH": str(ROOT), "PYTHONUTF8": "1", **more}
+    return {
+        **kept,
+        "PYTHONPATH": os.environ.get("PYTHONPATH") or str(ROOT),
+        "PYTHONUTF8": "1",
+        **more,
+    }
 
 
 def run_script(

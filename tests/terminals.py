@@ -34,7 +34,13 @@ LAUNCH = (
 def environment(**more: str) -> dict[str, str]:
     dropped = ("NO_COLOR", "COLUMNS", "LINES", "LC_ALL", "LC_CTYPE", "LANG")
     kept = {k: v for k, v in os.environ.items() if k not in dropped}
-    return {**kept, "PYTHONPATH": str(ROOT), "TERM": "xterm", "LC_ALL": "C.UTF-8", **more}
+    return {
+        **kept,
+        "PYTHONPATH": os.environ.get("PYTHONPATH") or str(ROOT),
+        "TERM": "xterm",
+        "LC_ALL": "C.UTF-8",
+        **more,
+    }
 
 
 class OnTerminal:

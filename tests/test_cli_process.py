@@ -71,7 +71,12 @@ def capture(tmp_path: Path) -> Path:
 
 def environment(**more: str) -> dict[str, str]:
     kept = {k: v for k, v in os.environ.items() if k not in ("NO_COLOR", "COLUMNS")}
-    return {**kept, "PYTHONPATH": str(ROOT), "PYTHONUTF8": "1", **more}
+    return {
+        **kept,
+        "PYTHONPATH": os.environ.get("PYTHONPATH") or str(ROOT),
+        "PYTHONUTF8": "1",
+        **more,
+    }
 
 
 def trtop(*args: str | Path, stdin: bytes = b"", **env: str) -> subprocess.CompletedProcess[str]:
