@@ -249,7 +249,7 @@ def test_options_reach_the_engine(capture: Path) -> None:
     assert trtop(capture, "--limit", "0", "--format", "csv").stdout.count("\n") == 1
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_a_live_capture_with_its_report(capture: Path, number: int) -> None:
     process = start(
         "-", "--format", "ndjson", "--interval", "0.05",
@@ -272,7 +272,9 @@ def test_a_signal_ends_a_live_capture_with_its_report(capture: Path, number: int
     assert json.loads(lines[-1])["destination"] == "192.0.2.7"
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
 def test_a_signal_while_reading_files_reports_what_was_measured(
     number: int,
     status: int,

@@ -7,7 +7,6 @@ back first, then errors are told on stderr.
 from __future__ import annotations
 
 import os
-import signal
 from contextlib import closing
 from dataclasses import replace
 
@@ -39,8 +38,6 @@ from trtop_core.errors import EXIT_INCOMPLETE, EXIT_OK, EXIT_UNUSABLE
 from trtop_core.records import GroupBy, Window
 from trtop_core.sources import Source, open_capture
 from trtop_core.sources.raw import STDIN_NAME
-
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 HEAD_START_S = 0.25
 """How long is read before the screen opens: what is no capture is told without opening it."""
@@ -76,7 +73,7 @@ def explore(options: Options, around: Surroundings) -> int:
     with (
         Plugins() as plugins,
         closing(make_namer(options, plugins) or Namer()) as namer,
-        Interrupt(around.monotonic_s, 0, SIGNALS) as interrupt,
+        Interrupt(around.monotonic_s, 0) as interrupt,
         keyboard_on_stdin(STDIN in options.inputs) as stdin_fd,
         open_capture(
             options.inputs,

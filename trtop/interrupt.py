@@ -7,32 +7,27 @@ The first signal is noted, so that what was measured can still be reported; the 
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Any
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interrupt:
-    """Notes the first signal while the context is open.
+    """Notes the first of ``SIGNALS`` while the context is open.
+
+    SIGHUP stays ignored where it is (``nohup``).
 
     Args:
         monotonic_s: a clock in seconds.
         drain_s: how long to go on after the signal with packets that are already under way.
-        signals: which; SIGHUP stays ignored where it is (``nohup``).
 
     Attributes:
         signal: what arrived, None so far.
     """
 
-    def __init__(
-        self,
-        monotonic_s: Callable[[], float],
-        drain_s: float,
-        signals: Sequence[signal.Signals] = SIGNALS,
-    ) -> None:
-        self._signals = signals
+    def __init__(self, monotonic_s: Callable[[], float], drain_s: float) -> None:
         self.signal: signal.Signals | None = None
         self._monotonic_s = monotonic_s
         self._drain_s = drain_s
@@ -40,7 +35,7 @@ class Interrupt:
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Interrupt:
-        for number in self._signals:
+        for number in SIGNALS:
             if number == signal.SIGHUP and signal.getsignal(number) == signal.SIG_IGN:
                 continue
             self._before[number] = signal.signal(number, self._note)

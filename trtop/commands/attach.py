@@ -21,7 +21,6 @@ from trtop.commands.attach_options import (
     parse,
 )
 from trtop.escape import escape
-from trtop.explore import SIGNALS
 from trtop.interrupt import Interrupt
 from trtop.remote.client import Client, Context, Keys
 from trtop.remote.diagnosis import diagnose
@@ -79,7 +78,7 @@ def attach(
         stack.callback(context.destroy, 0)
         source = DaemonSource(_clients(context, options), options.by_host, around.monotonic_s)
         stack.enter_context(closing(source))
-        interrupt = stack.enter_context(Interrupt(around.monotonic_s, 0, SIGNALS))
+        interrupt = stack.enter_context(Interrupt(around.monotonic_s, 0))
         session = _Session(
             options, around, source, lambda: interrupt.signal is not None or has_ended()
         )
