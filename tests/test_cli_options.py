@@ -2,8 +2,8 @@ from ipaddress import ip_network
 
 import pytest
 
-from trtop.arguments import Color, UsageError
 from trtop.columns import Side, Threshold
+from trtop.common_options import Color, UsageError
 from trtop.options import parse
 from trtop.reporters import Format
 from trtop_core.records import NS_PER_S, Direction, GroupBy, Window

@@ -6,16 +6,12 @@ Gives a parser whose result is plain values of the core's types. Never says what
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
-from enum import Enum
-from typing import NoReturn, TypeVar
 
 from trtop import __version__, values
+from trtop.common_options import add_grouping, add_look, add_showing, argument, new_parser, one_of
 from trtop.part_arguments import add_names, add_parts
 from trtop.reporters import Format
-from trtop_core.errors import TrtopError
-from trtop_core.records import Direction, GroupBy
-from trtop_core.view import DEFAULT_PERCENTILE
+from trtop_core.records import Direction
 
 DESCRIPTION = """\
 Which of the services I call is slow, resetting or refusing me?
@@ -39,39 +35,17 @@ exit status: 0 all read; 1 nothing measured, wrong options; 2 a part could not b
 130 interrupted while reading files.
 """
 
-GROUPINGS = {"addr": GroupBy.ADDR, "addr,port": GroupBy.ADDR_PORT}
+WINDOW_HELP = "all; 10s on the screen while packets arrive"
 
 DIRECTIONS = {direction.name.lower(): direction for direction in Direction}
 
 
-class UsageError(TrtopError):
-    """The command line makes no sense."""
-
-
-class Color(Enum):
-    """When to use colour; the value is what ``--color`` takes."""
-
-    AUTO = "auto"
-    ALWAYS = "always"
-    NEVER = "never"
-
-
 def make_parser() -> argparse.ArgumentParser:
     """The parser of the command line; it raises ``UsageError`` where argparse would exit."""
-    parser = _Parser(
-        prog="trtop",
-        usage=USAGE,
-        description=DESCRIPTION,
-        epilog=EPILOG,
-        formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(
-            prog, max_help_position=28, width=98
-        ),
-        allow_abbrev=False,
-        add_help=False,
-    )
+    parser = new_parser("trtop", USAGE, DESCRIPTION, EPILOG)
     _add_inputs(parser.add_argument_group("what to read"))
     _add_measuring(parser.add_argument_group("what to measure"))
-    _add_showing(parser.add_argument_group("what to show"))
+    add_showing(parser.add_argument_group("what to show"), WINDOW_HELP)
     _add_output(parser.add_argument_group("how to show it"))
     add_names(parser.add_argument_group("what destinations are called, and which are shown"))
     add_parts(
@@ -81,38 +55,6 @@ def make_parser() -> argparse.ArgumentParser:
         )
     )
     return parser
-
-
-class _Parser(argparse.ArgumentParser):
-    """One line instead of a page of usage, and our exit status instead of argparse's 2."""
-
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(f"{message} (see {self.prog} --help)")
-
-
-T = TypeVar("T")
-
-
-def _argument(read: Callable[[str], T]) -> Callable[[str], T]:
-    """A reader of values as argparse wants it: its message reaches the user."""
-
-    def read_argument(text: str) -> T:
-        try:
-            return read(text)
-        except ValueError as error:
-            raise argparse.ArgumentTypeError(str(error)) from None
-
-    return read_argument
-
-
-def _one_of(choices: dict[str, T]) -> Callable[[str], T]:
-    def read(text: str) -> T:
-        try:
-            return choices[text.replace(" ", "").lower()]
-        except KeyError:
-            raise ValueError(f"{text!r} is none of: {' | '.join(choices)}") from None
-
-    return _argument(read)
 
 
 def _add_inputs(group: argparse._ArgumentGroup) -> None:
@@ -142,7 +84,7 @@ def _add_measuring(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
     add(
         "--local",
-        type=_argument(values.networks),
+        type=argument(values.networks),
         action="append",
         default=[],
         metavar="CIDR[,CIDR]",
@@ -151,75 +93,35 @@ def _add_measuring(group: argparse._ArgumentGroup) -> None:
     )
     add(
         "--direction",
-        type=_one_of(DIRECTIONS),
+        type=one_of(DIRECTIONS),
         default=Direction.OUT,
         metavar="out|in|both",
         help="outgoing connections by server, incoming ones by client, or both (default: out)",
     )
-    add(
-        "--group-by",
-        type=_one_of(GROUPINGS),
-        default=GroupBy.ADDR,
-        metavar="addr|addr,port",
-        help="what makes a row (default: addr)",
-    )
+    add_grouping(group)
     add("--no-decap", action="store_true", help="leave out TCP inside tunnels (GRE, VXLAN, ...)")
     add(
         "--idle-timeout",
-        type=_argument(values.seconds),
+        type=argument(values.seconds),
         metavar="S",
         help="a connection silent for S seconds is no longer active (default: 300)",
     )
-    add("--max-connections", type=_argument(values.whole), metavar="N",
+    add("--max-connections", type=argument(values.whole), metavar="N",
         help="connections kept at once (default: 1,000,000; about 550 bytes each)")  # fmt: skip
-
-
-def _add_showing(group: argparse._ArgumentGroup) -> None:
-    add = group.add_argument
-    add(
-        "--window",
-        type=_argument(values.window),
-        metavar="10s|60s|5min|all",
-        help="only the last seconds of capture time (default: all; "
-        "10s on the screen while packets arrive)",
-    )
-    add(
-        "--percentile",
-        type=_argument(values.percentile),
-        default=DEFAULT_PERCENTILE,
-        metavar="P",
-        help="what latency columns show (default: 95)",
-    )
-    add(
-        "--sort",
-        type=_argument(values.column),
-        default="syn",
-        metavar="COLUMN",
-        help="a heading or a field name, such as rtt, lat, qos, rst, bytes_in (default: syn)",
-    )
-    add("--reverse", action="store_true", help="the other way round")
-    add(
-        "--limit",
-        type=_argument(values.whole),
-        metavar="N",
-        help="only the first N rows, 0 for the total alone",
-    )
-    add("--high", type=_argument(values.thresholds), action="append", default=[],
-        metavar="COLUMN=VALUE", help="what stands out, such as lat=50ms,qos=10")  # fmt: skip
 
 
 def _add_output(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
     add(
         "--format",
-        type=_one_of({item.value: item for item in Format}),
+        type=one_of({item.value: item for item in Format}),
         metavar="|".join(item.value for item in Format),
         help="print a report (default: the interactive screen on a terminal, else table)",
     )
     add("--bins", action="store_true", help="raw sketch bins in json, for merging elsewhere")
     add(
         "--interval",
-        type=_argument(values.seconds),
+        type=argument(values.seconds),
         metavar="S",
         help="a report every S seconds "
         "(default: 1 for a pipe or --follow on a terminal, else one at the end)",
@@ -230,17 +132,5 @@ def _add_output(group: argparse._ArgumentGroup) -> None:
         metavar="PREFIX",
         help="write the final report to PREFIX.trtop (table) and PREFIX.json too",
     )
-    add(
-        "--color",
-        type=_one_of({item.value: item for item in Color}),
-        default=Color.AUTO,
-        metavar="auto|always|never",
-        help="(default: auto; NO_COLOR is respected)",
-    )
-    add(
-        "--width",
-        type=_argument(values.whole),
-        metavar="N",
-        help="columns of the table (default: those of the terminal)",
-    )
+    add_look(group)
     add("--no-progress", action="store_true", help="no progress bar on stderr")  # fmt: skip

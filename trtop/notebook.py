@@ -16,7 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from trtop import values
-from trtop.arguments import DIRECTIONS, GROUPINGS
+from trtop.arguments import DIRECTIONS
+from trtop.common_options import GROUPINGS
 from trtop.counting import final_snapshot, make_engine
 from trtop.linktypes import unsupported_lines
 from trtop.naming import Namer

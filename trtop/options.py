@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from trtop import values
-from trtop.arguments import Color, UsageError, make_parser
+from trtop.arguments import make_parser
 from trtop.columns import Threshold
+from trtop.common_options import Color, UsageError, check_output, view_of
 from trtop.part_arguments import SNAPSHOT_MINUTES, Mode, check_spelling
 from trtop.reporters import Format
 from trtop_core.config import EngineConfig
@@ -21,9 +21,6 @@ from trtop_core.records import NS_PER_S, Window
 from trtop_core.view import View
 
 STDIN = "-"
-
-MIN_WIDTH = 20
-"""Columns; below this a table cannot be read."""
 
 HINT = "no capture given; try: trtop FILE.pcap, or tcpdump -w - | trtop -, or trtop --help"
 
@@ -126,12 +123,9 @@ def parse(argv: Sequence[str], needs_input: bool = True) -> Options:
     if inputs.count(STDIN) > 1:
         raise UsageError("standard input (-) can be read only once")
     report_format = given.format or Format.TABLE
-    if given.bins and report_format not in (Format.JSON, Format.NDJSON):
-        raise UsageError("--bins goes with --format json or ndjson")
-    if given.width is not None and given.width < MIN_WIDTH:
-        raise UsageError(f"--width is at least {MIN_WIDTH} columns")
+    check_output(given, report_format in (Format.JSON, Format.NDJSON))
     try:
-        engine, view = _engine_config(given), _view(given)
+        engine, view = _engine_config(given), view_of(given)
     except ValueError as error:
         raise UsageError(str(error)) from None
     return Options(
@@ -185,15 +179,4 @@ def _engine_config(given: argparse.Namespace) -> EngineConfig:
         decap=not given.no_decap,
         windows=() if given.window in (None, Window.ALL) else (given.window,),
         **chosen,
-    )
-
-
-def _view(given: argparse.Namespace) -> View:
-    return View(
-        window=given.window or Window.ALL,
-        group_by=given.group_by,
-        sort=given.sort,
-        descending=(given.sort not in values.ASCENDING) != given.reverse,
-        limit=given.limit,
-        percentile=given.percentile,
     )

@@ -14,9 +14,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol, TextIO
 
-from trtop.arguments import Color
 from trtop.columns import Threshold
-from trtop.options import MIN_WIDTH, STDIN, Options
+from trtop.common_options import MIN_WIDTH, Color
+from trtop.options import STDIN, Options
 from trtop.style import TableStyle
 
 DEFAULT_SIZE = os.terminal_size((80, 24))

@@ -10,19 +10,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from trtop import values
-from trtop.arguments import (
-    GROUPINGS,
+from trtop.columns import Threshold
+from trtop.common_options import (
     Color,
     UsageError,
-    _add_showing,
-    _argument,
-    _one_of,
-    _Parser,
+    add_grouping,
+    add_look,
+    add_showing,
+    argument,
+    check_output,
+    new_parser,
+    one_of,
+    view_of,
 )
-from trtop.columns import Threshold
-from trtop.options import MIN_WIDTH
 from trtop.reporters import Format
-from trtop_core.records import GroupBy, Window
+from trtop_core.records import Window
 from trtop_core.view import View
 from trtop_core.wire.endpoint import Endpoint, parse_endpoint
 
@@ -45,7 +47,7 @@ exit status: 0 shown; 1 no daemon answered, wrong options; 2 some of several did
 DEFAULT_TIMEOUT_S = 5.0
 DEFAULT_INTERVAL_S = 1.0
 
-WINDOW_HELP = "only the last seconds of capture time (default: 10s if redrawn, else all)"
+WINDOW_HELP = "10s if redrawn, else all"
 
 LIVE_WINDOW = Window.LAST_10_S
 """What a table that is redrawn shows; a report for a script covers all."""
@@ -95,7 +97,7 @@ def parse(argv: Sequence[str]) -> AttachOptions:
         UsageError: it makes no sense.
         SystemExit: ``--help`` was printed.
     """
-    parser = make_parser("trtop attach", USAGE, DESCRIPTION, EPILOG)
+    parser = new_parser("trtop attach", USAGE, DESCRIPTION, EPILOG)
     _add_daemons(parser.add_argument_group("whom to ask"))
     add_display(parser)
     given = parser.parse_args(argv)
@@ -112,35 +114,11 @@ def parse(argv: Sequence[str]) -> AttachOptions:
     return make_options(given, endpoints)
 
 
-def make_parser(prog: str, usage: str, description: str, epilog: str) -> argparse.ArgumentParser:
-    """A parser of one command, still without options."""
-    return _Parser(
-        prog=prog,
-        usage=usage,
-        description=description,
-        epilog=epilog,
-        formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(
-            prog, max_help_position=28, width=98
-        ),
-        allow_abbrev=False,
-        add_help=False,
-    )
-
-
 def add_display(parser: argparse.ArgumentParser) -> None:
     """The options that say what is shown, and how."""
     showing = parser.add_argument_group("what to show")
-    _add_showing(showing)
-    for action in parser._actions:
-        if action.dest == "window":
-            action.default, action.help = None, WINDOW_HELP
-    showing.add_argument(
-        "--group-by",
-        type=_one_of(GROUPINGS),
-        default=GroupBy.ADDR,
-        metavar="addr|addr,port",
-        help="what makes a row (default: addr)",
-    )
+    add_showing(showing, WINDOW_HELP)
+    add_grouping(showing)
     _add_output(parser.add_argument_group("how to show it"))
 
 
@@ -150,19 +128,9 @@ def make_options(given: argparse.Namespace, endpoints: tuple[Endpoint, ...]) -> 
     Raises:
         UsageError: they contradict each other.
     """
-    if given.bins and given.format not in (Format.JSON, Format.NDJSON):
-        raise UsageError("--bins goes with --format json or ndjson")
-    if given.width is not None and given.width < MIN_WIDTH:
-        raise UsageError(f"--width is at least {MIN_WIDTH} columns")
+    check_output(given, given.format in (Format.JSON, Format.NDJSON))
     try:
-        view = View(
-            window=given.window or Window.ALL,
-            group_by=given.group_by,
-            sort=given.sort,
-            descending=(given.sort not in values.ASCENDING) != given.reverse,
-            limit=given.limit,
-            percentile=given.percentile,
-        )
+        view = view_of(given)
     except ValueError as error:
         raise UsageError(str(error)) from None
     return AttachOptions(
@@ -188,7 +156,7 @@ def _add_daemons(group: argparse._ArgumentGroup) -> None:
     add(
         "endpoints",
         nargs="*",
-        type=_argument(parse_endpoint),
+        type=argument(parse_endpoint),
         metavar="ENDPOINT",
         help="ipc:///path or tcp://host:port (default: the daemon of this machine)",
     )
@@ -205,7 +173,7 @@ def _add_daemons(group: argparse._ArgumentGroup) -> None:
     add("--once", action="store_true", help="one report, then the end")
     add(
         "--timeout",
-        type=_argument(values.seconds),
+        type=argument(values.seconds),
         metavar="S",
         help="how long to wait for the first answer (default: 5)",
     )
@@ -216,7 +184,7 @@ def _add_output(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
     add(
         "--format",
-        type=_one_of({item.value: item for item in Format}),
+        type=one_of({item.value: item for item in Format}),
         default=Format.TABLE,
         metavar="|".join(item.value for item in Format),
         help="(default: table)",
@@ -224,17 +192,9 @@ def _add_output(group: argparse._ArgumentGroup) -> None:
     add("--bins", action="store_true", help="raw sketch bins in json, for merging elsewhere")
     add(
         "--interval",
-        type=_argument(values.seconds),
+        type=argument(values.seconds),
         default=DEFAULT_INTERVAL_S,
         metavar="S",
         help="a report every S seconds (default: 1)",
     )
-    add(
-        "--color",
-        type=_one_of({item.value: item for item in Color}),
-        default=Color.AUTO,
-        metavar="auto|always|never",
-        help="(default: auto; NO_COLOR is respected)",
-    )
-    add("--width", type=_argument(values.whole), metavar="N",
-        help="columns of the table (default: those of the terminal)")  # fmt: skip
+    add_look(group)

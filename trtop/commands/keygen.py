@@ -8,8 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from trtop.arguments import UsageError
-from trtop.commands.attach_options import make_parser
+from trtop.common_options import UsageError, new_parser
 from trtop.escape import escape
 from trtop.surroundings import Surroundings
 from trtop_core.errors import EXIT_OK, TrtopError
@@ -38,7 +37,7 @@ def main(argv: Sequence[str], around: Surroundings) -> int:
     Raises:
         TrtopError: wrong options, or the files cannot be written.
     """
-    parser = make_parser("trtop keygen", USAGE, DESCRIPTION, EPILOG)
+    parser = new_parser("trtop keygen", USAGE, DESCRIPTION, EPILOG)
     parser.add_argument("name", metavar="NAME", help="of the files, without their ending")
     parser.add_argument("-d", "--dir", default=".", metavar="DIR",
                         help="where to (default: here)")  # fmt: skip

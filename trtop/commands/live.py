@@ -21,7 +21,8 @@ from types import TracebackType
 from typing import IO
 
 from trtop.commands.attach import attach
-from trtop.commands.attach_options import add_display, make_options, make_parser
+from trtop.commands.attach_options import add_display, make_options
+from trtop.common_options import new_parser
 from trtop.interrupt import Interrupt
 from trtop.surroundings import Surroundings
 from trtop_core.errors import EXIT_OK, TrtopError
@@ -67,7 +68,7 @@ def main(argv: Sequence[str], around: Surroundings) -> int:
     Raises:
         TrtopError: wrong options, or the capture cannot begin or go on.
     """
-    parser = make_parser("trtop live", USAGE, DESCRIPTION, EPILOG)
+    parser = new_parser("trtop live", USAGE, DESCRIPTION, EPILOG)
     capturing = parser.add_argument_group("what to capture")
     add_settings(capturing, [key for key in SETTINGS_HERE if key not in MEASURING], True)
     capturing.add_argument("-h", "--help", action="help", help="show this help and exit")
