@@ -17,6 +17,7 @@ import pytest
 from builders_snapshot import destination, incident, snapshot
 from compare import plain
 from daemons import EXAMPLE, TIMEOUT_S, TRTOP, Daemon, environment, finished, peer, trtop, wait_for
+from terminals import OnTerminal
 
 from trtop.commands.attach_options import parse
 from trtop.remote.diagnosis import diagnose
@@ -72,6 +73,63 @@ def test_a_report_is_byte_for_byte_that_of_the_file(daemon: Daemon, args: list[s
     assert from_daemon.stdout == from_file.stdout
 
 
+SLOW = """
+import time
+from trtop.resolver import BaseResolver
+
+class Slow(BaseResolver):
+    def resolve(self, addr, port):
+        time.sleep(0.3)
+        return "slow.example" if addr == "192.0.2.14" else None
+
+def build():
+    return Slow()
+"""
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["--names", "hosts:hosts"],
+        ["--names", "hosts:hosts,./slow.py", "--sort", "rtt"],
+        ["--names", "hosts:hosts", "--group-by", "addr,port", "--allow", "*.example"],
+        ["--allow", "192.0.2.0/24", "--deny", "192.0.2.15", "--deny", ":443"],
+    ],
+    ids=" ".join,
+)
+@pytest.mark.parametrize("report_format", ["json", "table"])
+def test_names_and_rules_are_those_of_the_file(
+    daemon: Daemon, tmp_path: Path, args: list[str], report_format: str
+) -> None:
+    (tmp_path / "hosts").write_text("192.0.2.15 web.example\n192.0.2.16 web.example\n")
+    (tmp_path / "slow.py").write_text(SLOW)
+    placed = [arg.replace("hosts:", f"hosts:{tmp_path}/") for arg in args]
+    placed = [arg.replace("./", f"{tmp_path}/") for arg in placed]
+    # Rules of ports need rows by port, which this daemon keeps.
+    shown = ["--format", report_format, *placed]
+    from_daemon = trtop("attach", "--once", daemon.path, *shown)
+    from_file = trtop(EXAMPLE, *shown)
+    assert (from_daemon.returncode, from_daemon.stderr) == (0, "")
+    assert from_daemon.stdout == from_file.stdout
+    if "--names" in args:
+        assert "web.example" in from_daemon.stdout
+    assert ("slow.example" in from_daemon.stdout) == ("./slow.py" in " ".join(args))
+
+
+def test_the_screen_shows_names(daemon: Daemon, tmp_path: Path) -> None:
+    (tmp_path / "hosts").write_text("192.0.2.15 web.example\n")
+    names = ("--names", f"hosts:{tmp_path}/hosts", "--deny", "192.0.2.14", "--window=all")
+    with OnTerminal("-m", "trtop", "attach", *names, daemon.path) as terminal:
+        terminal.wait_for("web.example")
+        assert "192.0.2.14" not in terminal.text
+        terminal.send("g")
+        terminal.wait_for("by address")
+        terminal.send("n")
+        terminal.wait_for("192.0.2.15")
+        terminal.send("q")
+        assert terminal.ended() == 0
+
+
 def test_without_a_daemon_it_says_how_to_start_one(tmp_path: Path) -> None:
     done = trtop("attach", tmp_path / "none.sock")
     assert (done.returncode, done.stdout) == (1, "")
@@ -114,6 +172,9 @@ def test_a_daemon_that_does_not_answer_is_waited_for_only_so_long(daemon: Daemon
         (["--bins", "/a"], "--bins goes with"),
         (["--width", "3", "/a"], "--width is at least"),
         (["--sort", "nonsense", "/a"], "no column 'nonsense'"),
+        (["--names", "capture", "/a"], "the packets are not here"),
+        (["--by-host", "--names", "hosts", "/a"], "--by-host goes without names and rules"),
+        (["--names", "hosts:/none", "/a"], "/none"),
         (["--nonsense"], "see trtop attach --help"),
         (["--key", "/none", "--server-key", "/none", "tcp://h:1"], "/none: cannot be read"),
     ],

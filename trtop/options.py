@@ -101,6 +101,16 @@ class Options:
     wants_screen: bool = False
     is_window_given: bool = False
 
+    @property
+    def resolver(self) -> str | None:
+        """A resolver of one's own."""
+        return self.parts.resolver
+
+    @property
+    def whitelist(self) -> str | None:
+        """A whitelist of one's own."""
+        return self.parts.whitelist
+
 
 def parse(argv: Sequence[str], needs_input: bool = True) -> Options:
     """Read the command line.

@@ -15,6 +15,9 @@ from trtop_core.errors import TrtopError
 SNAPSHOT_MINUTES = 2.0
 """How long a snapshot lasts unless it is said."""
 
+SOURCES = "capture (DNS, TLS and HTTP in it), hosts[:FILE]"
+"""Of names, beside those that are always there."""
+
 CLASSIC_SPELLINGS = ("-if", "-bpf", "-am", "-cm", "-rm", "-wm", "-tm")
 """Long options of the classic tool behind one dash."""
 
@@ -44,8 +47,13 @@ def check_spelling(argv: Sequence[str]) -> None:
             raise TrtopError(f"no option {text}{hint} (see trtop --help)")
 
 
-def add_names(group: argparse._ArgumentGroup) -> None:
-    """Names and whitelists."""
+def add_names(group: argparse._ArgumentGroup, sources: str = SOURCES) -> None:
+    """Names and whitelists.
+
+    Args:
+        group: takes them.
+        sources: who knows names.
+    """
     add = group.add_argument
     add(
         "--names",
@@ -53,7 +61,7 @@ def add_names(group: argparse._ArgumentGroup) -> None:
         action="append",
         default=[],
         metavar="SOURCE[,SOURCE]",
-        help="names for addresses: capture (DNS, TLS and HTTP in it), hosts[:FILE], "
+        help=f"names for addresses: {sources}, "
         "dns[:SERVER] (asks name servers), an installed one; the first that knows one wins",
     )
     add(

@@ -14,13 +14,12 @@ import sys
 from collections.abc import Callable
 from enum import Enum
 from types import ModuleType, TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from trtop_core.errors import TrtopError
 
 if TYPE_CHECKING:
     from trtop.naming import Namer
-    from trtop.options import Options
     from trtop.resolver import BaseResolver
     from trtop.whitelisting import BaseWhitelist
 
@@ -67,6 +66,30 @@ DUTIES = {
     Kind.WHITELIST: "allow",
 }
 """The method that tells whether an object is what it should be."""
+
+
+class Wishes(Protocol):
+    """What a command line says of names and whitelists."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Resolvers by name, the first that knows a name wins."""
+
+    @property
+    def allow(self) -> tuple[str, ...]:
+        """Rules of what is shown; none: everything."""
+
+    @property
+    def deny(self) -> tuple[str, ...]:
+        """Rules of what is not shown."""
+
+    @property
+    def resolver(self) -> str | None:
+        """A resolver of one's own, asked first."""
+
+    @property
+    def whitelist(self) -> str | None:
+        """A whitelist of one's own."""
 
 
 class Plugins:
@@ -152,9 +175,9 @@ def names_of(kind: Kind) -> list[str]:
     return sorted({*BUILT_IN[kind], *(point.name for point in installed)})
 
 
-def make_resolver(options: Options, plugins: Plugins) -> BaseResolver | None:
+def make_resolver(wishes: Wishes, plugins: Plugins) -> BaseResolver | None:
     """The resolver that the command line asks for; None where it asks for none."""
-    names = [*([options.parts.resolver] if options.parts.resolver else []), *options.names]
+    names = [*([wishes.resolver] if wishes.resolver else []), *wishes.names]
     made = [plugins.make(Kind.RESOLVER, name) for name in names]
     if len(made) < 2:
         return made[0] if made else None
@@ -163,32 +186,26 @@ def make_resolver(options: Options, plugins: Plugins) -> BaseResolver | None:
     return ChainResolver(made)
 
 
-def make_whitelist(options: Options, plugins: Plugins) -> BaseWhitelist | None:
+def make_whitelist(wishes: Wishes, plugins: Plugins) -> BaseWhitelist | None:
     """The whitelist that the command line asks for; None where it asks for none."""
     from trtop.whitelisting import BothWhitelist, RuleWhitelist  # noqa: PLC0415 - seldom used
 
     rules = None
-    if options.allow or options.deny:
-        rules = RuleWhitelist(options.allow, options.deny)
-    if not options.parts.whitelist:
+    if wishes.allow or wishes.deny:
+        rules = RuleWhitelist(wishes.allow, wishes.deny)
+    if not wishes.whitelist:
         return rules
-    made: BaseWhitelist = plugins.make(Kind.WHITELIST, options.parts.whitelist)
+    made: BaseWhitelist = plugins.make(Kind.WHITELIST, wishes.whitelist)
     return made if rules is None else BothWhitelist(made, rules)
 
 
-def make_namer(options: Options, plugins: Plugins) -> Namer | None:
+def make_namer(wishes: Wishes, plugins: Plugins) -> Namer | None:
     """Who names and leaves out destinations; None where nobody needs to be asked."""
-    if not (
-        options.names
-        or options.parts.resolver
-        or options.allow
-        or options.deny
-        or options.parts.whitelist
-    ):
+    if not (wishes.names or wishes.resolver or wishes.allow or wishes.deny or wishes.whitelist):
         return None
     from trtop.naming import Namer  # noqa: PLC0415 - seldom used
 
-    return Namer(make_resolver(options, plugins), make_whitelist(options, plugins))
+    return Namer(make_resolver(wishes, plugins), make_whitelist(wishes, plugins))
 
 
 def _load(kind: Kind, name: str) -> Any:

@@ -22,9 +22,12 @@ from trtop.commands.attach_options import (
 )
 from trtop.escape import escape
 from trtop.interrupt import Interrupt
+from trtop.named_engine import settled
+from trtop.naming import Namer
+from trtop.plugins import Plugins, make_namer
 from trtop.remote.client import Client, Context, Keys
 from trtop.remote.diagnosis import diagnose
-from trtop.remote.source import DaemonSource
+from trtop.remote.named import NamedDaemonSource
 from trtop.reporters import Format, Reporter, make_reporter
 from trtop.screen import Screen
 from trtop.surroundings import DRAWN, Surroundings, can_print
@@ -76,13 +79,19 @@ def attach(
     with ExitStack() as stack:
         context: Context = zmq.Context()
         stack.callback(context.destroy, 0)
-        source = DaemonSource(_clients(context, options), options.by_host, around.monotonic_s)
+        plugins = stack.enter_context(Plugins())
+        namer = stack.enter_context(closing(make_namer(options, plugins) or Namer()))
+        clients = _clients(context, options)
+        source = NamedDaemonSource(namer, clients, options.by_host, around.monotonic_s)
         stack.enter_context(closing(source))
         interrupt = stack.enter_context(Interrupt(around.monotonic_s, 0))
         session = _Session(
-            options, around, source, lambda: interrupt.signal is not None or has_ended()
+            options, around, source, namer, lambda: interrupt.signal is not None or has_ended()
         )
-        return session.once() if options.once else session.again_and_again()
+        status = session.once() if options.once else session.again_and_again()
+        for failure in namer.failures:
+            around.stderr.write(f"trtop: {escape(failure)}\n")
+        return status
 
 
 class _Session:
@@ -92,12 +101,14 @@ class _Session:
         self,
         options: AttachOptions,
         around: Surroundings,
-        source: DaemonSource,
+        source: NamedDaemonSource,
+        namer: Namer,
         is_over: Callable[[], bool],
     ) -> None:
         self._options = options
         self._around = around
         self._source = source
+        self._namer = namer
         self._is_over = is_over
         self._told: set[str] = set()
 
@@ -106,7 +117,8 @@ class _Session:
         snapshot = self._first(self._options.view)
         if snapshot is None:
             return EXIT_OK
-        self._reporter().report(snapshot)
+        source, first = self._source, snapshot
+        self._reporter().report(settled(lambda: source.renamed(first), self._namer))
         self._tell()
         return EXIT_INCOMPLETE if self._source.n_missing else EXIT_OK
 
@@ -173,15 +185,21 @@ class _Session:
 
     def _explore(self, view: View) -> None:
         """The interactive screen, until the user quits or a signal comes."""
-        options, around = self._options, self._around
+        options, around, namer = self._options, self._around, self._namer
+        namer.is_enabled = False  # the screen names rows itself
+        grouping = Grouping.ADDR_PORT
+        if view.group_by is GroupBy.ADDR:
+            grouping = Grouping.NAME if namer.has_names else Grouping.ADDR
         state = State(
             window=view.window,
-            grouping=Grouping.ADDR if view.group_by is GroupBy.ADDR else Grouping.ADDR_PORT,
+            grouping=grouping,
             sort=view.sort,
             is_descending=view.descending,
             percentile=view.percentile,
+            names_by_port=namer.names_by_port,
         )
-        setup = Setup(state, options.thresholds, refresh_s=options.interval_s)
+        names = namer.name if namer.has_names else None
+        setup = Setup(state, options.thresholds, names=names, refresh_s=options.interval_s)
         ascii_only = not can_print(around.stdout, DRAWN)
         stage = Stage(around.has_color(options.color), ascii_only, around.monotonic_s)
         show(self._source, setup, stage, self._is_over)

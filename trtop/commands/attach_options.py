@@ -23,6 +23,7 @@ from trtop.common_options import (
     one_of,
     view_of,
 )
+from trtop.part_arguments import add_names
 from trtop.reporters import Format
 from trtop_core.records import Window
 from trtop_core.view import View
@@ -72,6 +73,9 @@ class AttachOptions:
         color: when to use colour.
         width: columns of the table; None asks the terminal.
         thresholds: by column key, instead of the columns' own.
+        names: resolvers by name, the first that knows a name wins.
+        allow: rules of what is shown; none: everything.
+        deny: rules of what is not shown.
     """
 
     endpoints: tuple[Endpoint, ...]
@@ -88,6 +92,12 @@ class AttachOptions:
     color: Color = Color.AUTO
     width: int | None = None
     thresholds: dict[str, Threshold] = field(default_factory=dict)
+    names: tuple[str, ...] = ()
+    allow: tuple[str, ...] = ()
+    deny: tuple[str, ...] = ()
+
+    resolver = whitelist = None
+    """Parts of one's own are for captures that are read here."""
 
 
 def parse(argv: Sequence[str]) -> AttachOptions:
@@ -120,6 +130,8 @@ def add_display(parser: argparse.ArgumentParser) -> None:
     add_showing(showing, WINDOW_HELP)
     add_grouping(showing)
     _add_output(parser.add_argument_group("how to show it"))
+    group = parser.add_argument_group("what destinations are called, and which are shown")
+    add_names(group, "hosts[:FILE]")
 
 
 def make_options(given: argparse.Namespace, endpoints: tuple[Endpoint, ...]) -> AttachOptions:
@@ -129,6 +141,11 @@ def make_options(given: argparse.Namespace, endpoints: tuple[Endpoint, ...]) -> 
         UsageError: they contradict each other.
     """
     check_output(given, given.format in (Format.JSON, Format.NDJSON))
+    names = tuple(name for part in given.names for name in part)
+    if "capture" in names:
+        raise UsageError("--names capture: the packets are not here; hosts and dns know names too")
+    if getattr(given, "by_host", False) and (names or given.allow or given.deny):
+        raise UsageError("--by-host goes without names and rules")
     try:
         view = view_of(given)
     except ValueError as error:
@@ -148,6 +165,9 @@ def make_options(given: argparse.Namespace, endpoints: tuple[Endpoint, ...]) -> 
         color=given.color,
         width=given.width,
         thresholds={key: limit for part in given.high for key, limit in part.items()},
+        names=names,
+        allow=tuple(given.allow),
+        deny=tuple(given.deny),
     )
 
 
