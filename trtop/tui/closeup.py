@@ -45,8 +45,8 @@ LATENCY_NAMES = {
 
 LATENCY_NAME_WIDTH = 9
 COUNT_WIDTH = 6
-NARROW_VALUE_WIDTH = 6
 VALUE_WIDTH = 7
+"""Of a latency and the gap before it; a mark takes one more, where there is room."""
 MIN_HISTOGRAM_WIDTH = 8
 MAX_HISTOGRAM_WIDTH = 60
 
@@ -86,7 +86,9 @@ class _Pen:
 
     @property
     def value_width(self) -> int:
-        return VALUE_WIDTH if self.width >= MIN_WIDE else NARROW_VALUE_WIDTH
+        wanted = VALUE_WIDTH + (not self.look.color)
+        room = self.width - 1 - LATENCY_NAME_WIDTH - COUNT_WIDTH
+        return max(1, min(wanted, room // (len(DETAIL_PERCENTILES) + 1)))
 
     def duration(self, ns: int) -> str:
         return units.NO_SAMPLE if ns < 0 else units.duration(ns, self.micro)
