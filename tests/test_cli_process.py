@@ -242,8 +242,16 @@ def test_options_reach_the_engine(capture: Path) -> None:
     assert ",192.0.2.7:443," in by_port
     incoming = trtop(capture, "--direction", "in", "--local", "192.0.2.0/24", "--format", "csv")
     assert ",10.0.0.1," in incoming.stdout
-    foreign = json.loads(trtop(capture, "--local", "172.16.0.0/12", "--format", "json").stdout)
-    assert foreign["destinations"] == []
+    assert incoming.stderr == ""
+    foreign = trtop(capture, "--local", "172.16.0.0/12", "--format", "json")
+    assert json.loads(foreign.stdout)["destinations"] == []
+    assert foreign.stderr == (
+        "trtop: no connection opened by the networks of --local; "
+        "without --local every connection counts\n"
+    )
+    assert foreign.returncode == 0
+    denied = trtop(capture, "--local", "10.0.0.0/8", "--deny", "0.0.0.0/0", "--format", "csv")
+    assert (denied.stdout.count("\n"), denied.stderr) == (1, "")
     last = json.loads(trtop(capture, "--window", "10s", "--format", "json").stdout)
     assert (last["window"], last["totals"]["syn"]) == ("10s", N_CONNECTIONS)
     assert trtop(capture, "--limit", "0", "--format", "csv").stdout.count("\n") == 1

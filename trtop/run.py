@@ -29,6 +29,7 @@ from trtop_core.errors import (
     DamagedCaptureError,
     TrtopError,
 )
+from trtop_core.records import Direction, Window
 from trtop_core.snapshot import Snapshot
 from trtop_core.sources import IDLE, Source, open_capture
 
@@ -89,6 +90,7 @@ def _run(engine: Engine, options: Options, around: Surroundings) -> int:
                 copy_report(snapshot, options)
             if is_listening:
                 _report(reporter, snapshot)
+            complain_of_nobody(snapshot, options, around)
         complain_of_names(engine, around)
         complain(errors, engine.unsupported_link_types, options, around)
         complain_of_order(source, around)
@@ -140,6 +142,21 @@ def complain(
     where = f"{escape(options.inputs[0])}: " if len(options.inputs) == 1 else ""
     for line in unsupported_lines(link_types):
         around.stderr.write(f"trtop: {where}{line}\n")
+
+
+def complain_of_nobody(snapshot: Snapshot, options: Options, around: Surroundings) -> None:
+    """One line on stderr if TCP is there, but none that the local networks take part in."""
+    config, health = options.engine, snapshot.health
+    is_tcp = health.packets > health.not_tcp + sum(health.undecoded.values())
+    is_all = options.view.window is Window.ALL and not (
+        options.allow or options.deny or options.whitelist
+    )
+    if config.local and is_tcp and is_all and not snapshot.n_destinations:
+        word = {Direction.OUT: "opened by", Direction.IN: "opened to", Direction.BOTH: "of"}
+        around.stderr.write(
+            f"trtop: no connection {word[config.direction]} the networks of --local; "
+            "without --local every connection counts\n"
+        )
 
 
 def complain_of_order(source: Source, around: Surroundings) -> None:
