@@ -345,9 +345,12 @@ def test_a_killed_capture_is_said_on_every_clients_screen(tmp_path: Path) -> Non
 
 @contextmanager
 def terminal(
-    *args: str,
+    *args: str, temporary: Path
 ) -> Iterator[tuple["subprocess.Popen[bytes]", Callable[[], str], Callable[[bytes], int]]]:
-    """``trtop`` on a pseudo-terminal of 120 columns; what it has written; a keyboard."""
+    """``trtop`` on a pseudo-terminal of 120 columns; what it has written; a keyboard.
+
+    Its temporary files are in a folder of their own.
+    """
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 120, 0, 0))
     process = subprocess.Popen(
@@ -355,7 +358,7 @@ def terminal(
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,
-        env=environment(TERM="xterm-256color"),
+        env=environment(TERM="xterm-256color", TMPDIR=str(temporary)),
         start_new_session=True,
     )
     os.close(theirs)
@@ -383,19 +386,16 @@ def terminal(
         os.close(ours)
 
 
-def left_by_live() -> set[str]:
-    return {name for name in os.listdir(tempfile.gettempdir()) if name.startswith("trtop-live-")}
+def left_by_live(temporary: Path) -> list[str]:
+    return [path.name for path in temporary.iterdir() if path.name.startswith("trtop-live-")]
 
 
 @pytest.mark.parametrize("end", ["q", "SIGINT", "SIGTERM", "SIGHUP", "SIGKILL"])
-def test_live_leaves_nothing_running_however_it_ends(end: str) -> None:
-    before = left_by_live()
-    with terminal("live", "-r", str(EXAMPLE), "--speed=max", "--window=all") as (
-        process,
-        seen,
-        press,
-    ):
+def test_live_leaves_nothing_running_however_it_ends(end: str, open_folder: Path) -> None:
+    args = ("live", "-r", str(EXAMPLE), "--speed=max", "--window=all")
+    with terminal(*args, temporary=open_folder) as (process, seen, press):
         wait_for(lambda: "192.0.2.15" in seen())
+        assert left_by_live(open_folder)
         started = with_parent(process.pid)
         assert len(started) >= 2
         if end == "q":
@@ -406,7 +406,7 @@ def test_live_leaves_nothing_running_however_it_ends(end: str) -> None:
         assert status == (-signal.SIGKILL if end == "SIGKILL" else 0)
         for pid in started:
             wait_for(lambda pid=pid: is_gone(pid), 15)
-        wait_for(lambda: left_by_live() <= before)
+        wait_for(lambda: not left_by_live(open_folder))
 
 
 def test_live_ends_with_the_daemons_own_words() -> None:
@@ -420,13 +420,9 @@ def test_live_ends_with_the_daemons_own_words() -> None:
         assert done.stderr.count("\n") == 1
 
 
-def test_live_tells_when_its_daemon_is_killed() -> None:
-    before = left_by_live()
-    with terminal("live", "-r", str(EXAMPLE), "--speed=max", "--window=all") as (
-        process,
-        seen,
-        _,
-    ):
+def test_live_tells_when_its_daemon_is_killed(open_folder: Path) -> None:
+    args = ("live", "-r", str(EXAMPLE), "--speed=max", "--window=all")
+    with terminal(*args, temporary=open_folder) as (process, seen, _):
         wait_for(lambda: "192.0.2.15" in seen())
         daemon = next(
             pid
@@ -436,7 +432,7 @@ def test_live_tells_when_its_daemon_is_killed() -> None:
         os.kill(daemon, signal.SIGKILL)
         assert process.wait(TIMEOUT_S) == 1
         wait_for(lambda: "trtopd has ended with status -9" in seen())
-    assert left_by_live() <= before
+    assert not left_by_live(open_folder)
 
 
 def test_live_writes_reports_for_scripts() -> None:
