@@ -345,20 +345,23 @@ def test_a_killed_capture_is_said_on_every_clients_screen(tmp_path: Path) -> Non
 
 @contextmanager
 def terminal(
-    *args: str, temporary: Path
+    *args: str, temporary: Path | None = None
 ) -> Iterator[tuple["subprocess.Popen[bytes]", Callable[[], str], Callable[[bytes], int]]]:
     """``trtop`` on a pseudo-terminal of 120 columns; what it has written; a keyboard.
 
-    Its temporary files are in a folder of their own.
+    Args:
+        args: of the command.
+        temporary: where its temporary files go.
     """
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 120, 0, 0))
+    placed = {} if temporary is None else {"TMPDIR": str(temporary)}
     process = subprocess.Popen(
         [*TRTOP, *args],
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,
-        env=environment(TERM="xterm-256color", TMPDIR=str(temporary)),
+        env=environment(TERM="xterm-256color", **placed),
         start_new_session=True,
     )
     os.close(theirs)
