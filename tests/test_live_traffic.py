@@ -15,7 +15,7 @@ from typing import IO
 
 import pytest
 from compare import SEED
-from feeding import drive, feeding, turn, whole
+from feeding import drive, drive_for, feeding, turn, whole
 from netns import Host, needs_root, two_hosts
 from services import (
     DELAY_S,
@@ -300,6 +300,7 @@ def test_tcpdump_beside_it_gives_the_same_counters_offline(
         await_listening(beside.stderr)
         meanwhile(feed, lambda: use_http(there, connector(near)))
         drive(feed, lambda: is_settled(feed, N_CONNECTIONS))
+        drive_for(feed, 0.2)  # the last acknowledgement, behind both FINs
         feed.stop()
         ours = whole(feed)
         n_segments = ours.health.packets - ours.health.not_tcp
