@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import select
 import shutil
 import socket
@@ -103,13 +104,13 @@ def counted(row: Row) -> dict[str, int]:
 
 
 def await_listening(said: IO[bytes]) -> None:
-    """Until tcpdump captures."""
-    while True:
+    """Until tcpdump captures; it says two lines at once, or one after the other."""
+    text = b""
+    while b"listening on" not in text:
         assert select.select([said], [], [], TIMEOUT_S)[0], "tcpdump does not start"
-        line = said.readline()
-        assert line, "tcpdump has ended"
-        if b"listening on" in line:
-            return
+        part = os.read(said.fileno(), 4096)  # not line by line: select sees no buffer
+        assert part, "tcpdump has ended"
+        text += part
 
 
 HTTP_COUNTS = {
