@@ -143,7 +143,7 @@ def measure_loads(loads: list[int], seconds: float, rounds: int, folder: str) ->
         fastest = dict.fromkeys(contenders, 0.0)
         for _ in range(rounds):
             for name, run in contenders.items():
-                outcome = run(lambda load=load: send(load, seconds))  # type: ignore[misc]
+                outcome = run(lambda load=load: send(load, seconds))  # type: ignore[misc] - a default has no type
                 lossy[name] |= outcome.dropped > 0
                 fastest[name] = max(fastest[name], outcome.sent_per_s)
                 print(_line(load, name, outcome), flush=True)

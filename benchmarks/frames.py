@@ -165,7 +165,7 @@ def _fill_common(
     """All but the IP header; gives the bytes before the payload."""
     time_us, from_server = plan["time_us"], plan["from_server"]
     is_syn = (plan["flags"] & SYN) != 0
-    before_tcp = frames.dtype.fields["src_port"][1] - 16  # type: ignore[index]
+    before_tcp = frames.dtype.fields["src_port"][1] - 16  # type: ignore[index] - structured
     header = np.where(is_syn, before_tcp + 40, before_tcp + 32)
     wire_len = header + plan["payload_len"]
     seconds = time_us // 1_000_000
@@ -206,7 +206,7 @@ def _fill_syn_options(frames: npt.NDArray[Any], syns: npt.NDArray[np.intp]) -> N
     stamps[:, 0], stamps[:, 1] = chosen["ts_value"], chosen["ts_echo"]
     options[:, 8:16] = stamps.view(np.uint8)
     raw = chosen.view(np.uint8).reshape(-1, ROW_BYTES)
-    at = frames.dtype.fields["nops"][1]  # type: ignore[index]
+    at = frames.dtype.fields["nops"][1]  # type: ignore[index] - structured
     raw[:, at : at + _OPTIONS_BYTES + _SYN_EXTRA_BYTES] = options
     frames[syns] = chosen
 

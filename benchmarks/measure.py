@@ -71,11 +71,11 @@ def run_room(room: str, path: Path) -> dict[str, Any]:
 
 
 def _measure(room: str, path: str) -> dict[str, Any]:
-    from trtop_core.config import EngineConfig  # noqa: PLC0415
-    from trtop_core.decode import decode  # noqa: PLC0415
-    from trtop_core.engine import Engine  # noqa: PLC0415
-    from trtop_core.sources import open_capture  # noqa: PLC0415
-    from trtop_core.view import View  # noqa: PLC0415
+    from trtop_core.config import EngineConfig  # noqa: PLC0415 - only in the measured process
+    from trtop_core.decode import decode  # noqa: PLC0415 - only in the measured process
+    from trtop_core.engine import Engine  # noqa: PLC0415 - only in the measured process
+    from trtop_core.sources import open_capture  # noqa: PLC0415 - only in the measured process
+    from trtop_core.view import View  # noqa: PLC0415 - only in the measured process
 
     engine = Engine(EngineConfig(), seed=SEED)
     use: dict[str, Callable[..., object]] = {

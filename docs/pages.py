@@ -131,20 +131,20 @@ def parser_of(run: Callable[[list[str]], object]) -> argparse.ArgumentParser:
         raise _Caught
 
     kept = argparse.ArgumentParser.parse_args
-    argparse.ArgumentParser.parse_args = catch  # type: ignore[method-assign, assignment]
+    argparse.ArgumentParser.parse_args = catch  # type: ignore[method-assign, assignment] - restored below
     try:
         run([])
     except _Caught:
         pass
     finally:
-        argparse.ArgumentParser.parse_args = kept  # type: ignore[method-assign]
+        argparse.ArgumentParser.parse_args = kept  # type: ignore[method-assign] - see above
     return caught[0]
 
 
 def programs() -> dict[str, Program]:
     """All programs, by name."""
     commands = {
-        name: parser_of(lambda argv, run=run: run(argv, Surroundings()))  # type: ignore[misc]
+        name: parser_of(lambda argv, run=run: run(argv, Surroundings()))  # type: ignore[misc] - a default
         for name, run in (("live", live.main), ("attach", attach.main), ("keygen", keygen.main))
     }
     usages = {name: _synopsis(parser, f"trtop {name}") for name, parser in commands.items()}

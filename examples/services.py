@@ -100,7 +100,7 @@ def serve_web(service: WebService, certificate: Path) -> None:
             self.end_headers()
             self.wfile.write(b"." * service.body_bytes)
 
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name of the base class
             """Say nothing."""
 
     kind = _ServerV6 if ":" in service.address else _Server

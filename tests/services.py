@@ -35,7 +35,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         time.sleep(DELAY_S)
         self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello")
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name of the base class
         pass
 
 

@@ -185,7 +185,7 @@ def test_packets_made_by_hand_count() -> None:
         packet = UnifiedPacket()
         ends = [("10.0.0.1", 40_000), ("198.51.100.7", 443)]
         (packet.src, packet.src_port), (packet.dst, packet.dst_port) = ends if out else ends[::-1]
-        packet.timestamp, packet.flags = ts, flags  # type: ignore[assignment]
+        packet.timestamp, packet.flags = ts, flags  # type: ignore[assignment] - a script may
         packet.sequence, packet.ack, packet.length = seq, ack, length
         analyzer.analyse(packet)
 
@@ -402,7 +402,7 @@ def test_the_bases_do_nothing_of_their_own() -> None:
     collector.stop()
     reporter = BaseReporter()
     reporter.start()
-    reporter.handle_remote_event(None)  # type: ignore[arg-type]
+    reporter.handle_remote_event(None)  # type: ignore[arg-type] - it looks at none
     reporter.stop()
 
 

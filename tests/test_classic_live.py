@@ -69,7 +69,7 @@ def hosts() -> Iterator[tuple[Host, Host]]:
         yield made
 
 
-def connector(host: Host, n_port: int = PORT):  # type: ignore[no-untyped-def]
+def connector(host: Host, n_port: int = PORT):  # type: ignore[no-untyped-def] - a closure
     def connect(address: str) -> socket.socket:
         with host.inside():
             made = socket.socket(family_of(address), socket.SOCK_STREAM)

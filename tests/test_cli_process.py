@@ -95,7 +95,7 @@ def trtop(*args: str | Path, stdin: bytes = b"", **env: str) -> subprocess.Compl
 
 def start(*args: str | Path, **streams: object) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "trtop", *map(str, args)]
-    return subprocess.Popen(command, env=environment(TERM="xterm"), **streams)  # type: ignore[call-overload, no-any-return]
+    return subprocess.Popen(command, env=environment(TERM="xterm"), **streams)  # type: ignore[call-overload, no-any-return] - streams vary
 
 
 def test_a_capture_of_23_connections_shows_23_and_succeeds(capture: Path) -> None:
@@ -235,6 +235,25 @@ def test_a_folder_that_cannot_be_written_to_is_told_before_reading(capture: Path
     done = trtop(capture, "-o", "/nonexistent/copy")
     assert (done.returncode, done.stdout) == (1, "")
     assert "--out /nonexistent/copy" in done.stderr
+
+
+def test_a_report_imports_nothing_that_it_does_without(capture: Path) -> None:
+    spared = [
+        *("trtop.naming", "trtop.table", "trtop.screen", "trtop.tui", "trtop_core.closeup"),
+        *("lz4", "zstandard", "lzma", "curses", "zmq", "msgspec", "psutil", "logging", "pathlib"),
+    ]
+    code = (
+        "import sys\n"
+        f"from trtop.cli import main; main(['--format', 'json', {str(capture)!r}])\n"
+        f"sys.exit(' '.join(name for name in {spared} if name in sys.modules))\n"
+    )
+    command = [sys.executable, "-S", "-c", code]  # without what .pth files import
+    path = os.pathsep.join([environment()["PYTHONPATH"], *sys.path[1:]])
+    done = subprocess.run(
+        command, env=environment(PYTHONPATH=path), capture_output=True, text=True, check=False
+    )
+    assert done.stderr.strip() == ""
+    assert json.loads(done.stdout)["totals"]["syn"] == N_CONNECTIONS
 
 
 def test_options_reach_the_engine(capture: Path) -> None:
