@@ -14,7 +14,7 @@ KERNELS = (
     "_links",
     "_tunnels",
     "_decode",
-    "_tap",
+    "_name_hints",
     "_window",
     "_sketch",
     "_columns",

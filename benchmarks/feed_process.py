@@ -20,8 +20,8 @@ import zmq
 
 from trtop_core.snapshot import Snapshot
 from trtop_core.view import View
-from trtop_daemon.feed import CaptureConfig, ReplayConfig
-from trtop_daemon.supervisor import Supervisor
+from trtop_daemon.ipc.feed import CaptureConfig, ReplayConfig
+from trtop_daemon.processes.supervisor import Supervisor
 
 SNAPSHOT_S = 1.0
 """A client that looks on asks for one so often."""

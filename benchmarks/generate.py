@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from frames import PCAP_HEADER, Endpoints, render
-from segments import PLAN, SYN, Event, Truth
-from traffic import Profile, Traffic
+from generator.frames import PCAP_HEADER, Endpoints, render
+from generator.segments import PLAN, SYN, Event, Truth
+from generator.traffic import Profile, Traffic
 
 DATA_DIR = Path(__file__).parent / "data"
 QUICK = 20

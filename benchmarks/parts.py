@@ -17,12 +17,12 @@ from itertools import islice
 
 import numpy as np
 
-from trtop.analyzer import BaseAnalyser, OutgoingTCPAnalyzer
-from trtop.capture_names import CaptureResolver
-from trtop.named_engine import NamedEngine
-from trtop.naming import Namer, named, wide
-from trtop.packet import UnifiedPacket
-from trtop.resolver import BaseResolver
+from trtop.classic.analyzer import BaseAnalyser, OutgoingTCPAnalyzer
+from trtop.classic.packet import UnifiedPacket
+from trtop.names.capture import CaptureResolver
+from trtop.names.engine import NamedEngine
+from trtop.names.namer import Namer, named, wide
+from trtop.names.resolvers import BaseResolver
 from trtop_core.batch import PacketBatch
 from trtop_core.config import EngineConfig
 from trtop_core.engine import SEED_BYTES, Engine

@@ -29,14 +29,14 @@ from pathlib import Path
 from typing import Any
 
 from trtop.tui.draw import draw
+from trtop.tui.effects import WINDOWS
 from trtop.tui.filters import parse_filter
-from trtop.tui.outcome import WINDOWS
-from trtop.tui.react import selecting
 from trtop.tui.scene import Scene
-from trtop.tui.shape import picture, question
 from trtop.tui.source import Status
 from trtop.tui.state import Grouping, Mode, State
 from trtop.tui.terminal import Terminal
+from trtop.tui.update import selecting
+from trtop.tui.view_model import picture, question
 from trtop_core import Engine, EngineConfig, PacketBatch
 from trtop_core.records import GroupBy, Window
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from trtop.columns import BY_KEY, COLUMNS, Side
-from trtop.meanings import CONNECTIONS, LATENCIES, PCAP, TRANSPORT
-from trtop.units import duration
+from trtop.metrics.columns import BY_KEY, COLUMNS, Side
+from trtop.metrics.format import duration
+from trtop.metrics.meanings import CONNECTIONS, LATENCIES, PCAP, TRANSPORT
 from trtop_core.records import SKETCHES
 
 INTRODUCTION = """\

@@ -18,12 +18,12 @@ from typing import NoReturn
 
 from fields import columns_page
 
-import trtop_daemon.arguments
+import trtop_daemon.config.arguments
 from trtop import __version__
-from trtop.arguments import make_parser
-from trtop.commands import attach, keygen, live
+from trtop.cli import attach, keygen, live
+from trtop.options.report_arguments import make_parser
 from trtop.plugins import BUILT_IN, Kind
-from trtop.surroundings import Surroundings
+from trtop.runtime.environment import Surroundings
 from trtop_core.view import SORTABLE
 
 ROOT = Path(__file__).parent.parent
@@ -148,7 +148,7 @@ def programs() -> dict[str, Program]:
         for name, run in (("live", live.main), ("attach", attach.main), ("keygen", keygen.main))
     }
     usages = {name: _synopsis(parser, f"trtop {name}") for name, parser in commands.items()}
-    daemon = parser_of(trtop_daemon.arguments.parse)
+    daemon = parser_of(trtop_daemon.config.arguments.parse)
     return {
         "trtop": Program(
             "trtop",

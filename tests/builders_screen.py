@@ -9,16 +9,16 @@ import numpy as np
 import pyte
 from builders_snapshot import FIRST_NS, MS, incident
 
-from trtop.columns import Threshold
-from trtop.spans import painted
+from trtop.metrics.columns import Threshold
+from trtop.table.text import painted
 from trtop.tui.draw import draw
+from trtop.tui.effects import Context, Effect
 from trtop.tui.frame import Frame, Look, Size
-from trtop.tui.outcome import Context, Effect
-from trtop.tui.react import react, selecting
 from trtop.tui.scene import Scene
-from trtop.tui.shape import Names, Picture, picture
 from trtop.tui.source import Status
 from trtop.tui.state import RowKey, State
+from trtop.tui.update import react, selecting
+from trtop.tui.view_model import Names, Picture, picture
 from trtop_core.detail import CONNECTION, HISTORY, ConnectionState, Detail, DetailView
 from trtop_core.records import NS_PER_S
 from trtop_core.snapshot import Snapshot

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 import zmq
 
 from trtop_core import Snapshot, View
-from trtop_daemon.feed import CaptureConfig
-from trtop_daemon.supervisor import Supervisor
+from trtop_daemon.ipc.feed import CaptureConfig
+from trtop_daemon.processes.supervisor import Supervisor
 
 TIMEOUT_S = 30.0
 

@@ -13,9 +13,9 @@ from typing import Any
 
 from feeding import feeding, turn, whole
 
-from trtop_daemon import privileges
-from trtop_daemon.feed import CaptureConfig
-from trtop_daemon.supervisor import Supervisor
+from trtop_daemon.ipc.feed import CaptureConfig
+from trtop_daemon.processes.supervisor import Supervisor
+from trtop_daemon.system import privileges
 
 
 def picture(feed: Supervisor) -> dict[str, Any]:

@@ -19,9 +19,9 @@ from compare import plain
 from daemons import EXAMPLE, TIMEOUT_S, TRTOP, Daemon, environment, finished, peer, trtop, wait_for
 from terminals import OnTerminal
 
-from trtop.commands.attach_options import parse
+from trtop.options.attach_options import parse
 from trtop.remote.diagnosis import diagnose
-from trtop.screen import ENTER, LEAVE
+from trtop.table.redraw import ENTER, LEAVE
 from trtop_core import View, merge, wire
 from trtop_core.errors import TrtopError
 from trtop_core.hosts import merge_by_host
@@ -32,7 +32,7 @@ from trtop_core.wire.endpoint import (
     default_listen,
     parse_endpoint,
 )
-from trtop_daemon.socketfile import acting_as
+from trtop_daemon.system.socket_file import acting_as
 
 N_DESTINATIONS = 10
 
@@ -75,7 +75,7 @@ def test_a_report_is_byte_for_byte_that_of_the_file(daemon: Daemon, args: list[s
 
 SLOW = """
 import time
-from trtop.resolver import BaseResolver
+from trtop.names.resolvers import BaseResolver
 
 class Slow(BaseResolver):
     def resolve(self, addr, port):

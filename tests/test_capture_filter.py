@@ -14,7 +14,7 @@ from builders import CLIENT, SERVER, SYN, ethernet, ipv4, ipv6, tcp
 from trtop_core import PacketBatch, TrtopError, decode
 from trtop_core.records import Verdict
 from trtop_core.sources import open_capture
-from trtop_daemon.capture_filter import (
+from trtop_daemon.capture.bpf_filter import (
     DLT_EN10MB,
     DLT_LINUX_SLL,
     DLT_LINUX_SLL2,

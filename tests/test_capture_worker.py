@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from trtop_daemon.worker import Worker, Workers
+from trtop_daemon.processes.child import Worker, Workers
 
 TIMEOUT_S = 20
 

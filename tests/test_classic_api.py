@@ -13,14 +13,18 @@ from builders_names import client_hello
 from builders_savefile import write_pcap
 from scripts import BY_ADDRESS, FIRST_NS, conversation, workload, write_workload
 
-from trtop.analyzer import BaseAnalyser, BaseAnalyzer, OutgoingTCPAnalyzer
-from trtop.collector import BaseCollector, TCPDumpFileCollector
-from trtop.packet import FLAGS_OF, UnifiedPacket, unified_packets
-from trtop.reporter import BaseReporter, CLICursesOutgoingTCPReporter, CLIEventAppendReporter
-from trtop.resolver import BaseResolver, DefaultDNSResolver, NoResolver
-from trtop.state import TcpRemoteState
-from trtop.surroundings import Surroundings
-from trtop.whitelisting import DefaultWhitelist, StaticListWhitelist
+from trtop.classic.analyzer import BaseAnalyser, BaseAnalyzer, OutgoingTCPAnalyzer
+from trtop.classic.collector import BaseCollector, TCPDumpFileCollector
+from trtop.classic.packet import FLAGS_OF, UnifiedPacket, unified_packets
+from trtop.classic.remote_state import TcpRemoteState
+from trtop.classic.reporter import (
+    BaseReporter,
+    CLICursesOutgoingTCPReporter,
+    CLIEventAppendReporter,
+)
+from trtop.names.resolvers import BaseResolver, DefaultDNSResolver, NoResolver
+from trtop.names.whitelist import DefaultWhitelist, StaticListWhitelist
+from trtop.runtime.environment import Surroundings
 from trtop_core.batch import CaptureCounters, PacketBatch
 from trtop_core.config import EngineConfig
 from trtop_core.engine import Engine

@@ -122,7 +122,7 @@ def test_the_simplest_script_shows_the_capture(tmp_path: Path, capture: Path) ->
     assert (done.returncode, done.stderr) == (0, "")
     assert syns(done.stdout) == BY_ADDRESS
     log = Path(done.stdout.splitlines()[0].removeprefix("Logging in "))
-    assert "trtop.classic - INFO" in log.read_text()
+    assert "trtop.classic.session - INFO" in log.read_text()
     log.unlink()
 
 

@@ -2,9 +2,9 @@ from ipaddress import ip_network
 
 import pytest
 
-from trtop.columns import Side, Threshold
-from trtop.common_options import Color, UsageError
-from trtop.options import parse
+from trtop.metrics.columns import Side, Threshold
+from trtop.options.parser import Color, UsageError
+from trtop.options.report_options import parse
 from trtop.reporters import Format
 from trtop_core.records import NS_PER_S, Direction, GroupBy, Window
 from trtop_core.view import SORTABLE

@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 from builders_savefile import write_pcap
 
-from trtop import cli, run
-from trtop.screen import ENTER, LEAVE
+from trtop.cli import main as cli
+from trtop.cli import report as run
+from trtop.table.redraw import ENTER, LEAVE
 from trtop_core.batch import PacketBatch
 from trtop_core.sources import Source, open_capture
 
@@ -239,12 +240,18 @@ def test_a_folder_that_cannot_be_written_to_is_told_before_reading(capture: Path
 
 def test_a_report_imports_nothing_that_it_does_without(capture: Path) -> None:
     spared = [
-        *("trtop.naming", "trtop.table", "trtop.screen", "trtop.tui", "trtop_core.closeup"),
+        *(
+            "trtop.names.namer",
+            "trtop.table.render",
+            "trtop.table.redraw",
+            "trtop.tui",
+            "trtop_core.detail_query",
+        ),
         *("lz4", "zstandard", "lzma", "curses", "zmq", "msgspec", "psutil", "logging", "pathlib"),
     ]
     code = (
         "import sys\n"
-        f"from trtop.cli import main; main(['--format', 'json', {str(capture)!r}])\n"
+        f"from trtop.cli.main import main; main(['--format', 'json', {str(capture)!r}])\n"
         f"sys.exit(' '.join(name for name in {spared} if name in sys.modules))\n"
     )
     command = [sys.executable, "-S", "-c", code]  # without what .pth files import

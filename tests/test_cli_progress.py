@@ -6,12 +6,12 @@ from collections.abc import Callable
 import pytest
 from builders_snapshot import MS, destination, incident, snapshot
 
-from trtop.interrupt import Interrupt
-from trtop.options import parse
-from trtop.progress import PATIENCE_S, REDRAW_S, Progress, line
-from trtop.screen import ENTER, LEAVE, Screen
-from trtop.style import TableStyle
-from trtop.surroundings import Surroundings
+from trtop.options.report_options import parse
+from trtop.runtime.environment import Surroundings
+from trtop.runtime.progress import PATIENCE_S, REDRAW_S, Progress, line
+from trtop.runtime.signals import Interrupt
+from trtop.table.redraw import ENTER, LEAVE, Screen
+from trtop.table.style import TableStyle
 
 
 class Terminal(io.StringIO):

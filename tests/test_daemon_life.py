@@ -25,9 +25,9 @@ from daemons import (
 )
 
 from trtop_core import TrtopError, View, wire
-from trtop_daemon.notify import Notifier
-from trtop_daemon.privileges import choose_identity, name_of
-from trtop_daemon.socketfile import SocketFile, acting_as, listener_pid
+from trtop_daemon.system.privileges import choose_identity, name_of
+from trtop_daemon.system.socket_file import SocketFile, acting_as, listener_pid
+from trtop_daemon.system.systemd import Notifier
 
 UID, GID = os.getuid(), os.getgid()
 

@@ -24,7 +24,7 @@ from trtop_core.detail import Detail, DetailView
 from trtop_core.records import GroupBy, Window
 from trtop_core.sources import open_capture
 from trtop_core.view import SORTABLE
-from trtop_daemon.server import MAX_CACHED_VIEWS, MAX_CLIENTS, Announcement, Server
+from trtop_daemon.server.server import MAX_CACHED_VIEWS, MAX_CLIENTS, Announcement, Server
 
 N_CLIENTS = 100
 MB = 1 << 20

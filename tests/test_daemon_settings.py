@@ -12,7 +12,7 @@ from daemons import ROOT, TIMEOUT_S
 from trtop_core.errors import TrtopError
 from trtop_core.records import Direction, GroupBy, Window
 from trtop_core.wire.endpoint import parse_endpoint
-from trtop_daemon.arguments import (
+from trtop_daemon.config.arguments import (
     CAPTURING,
     MEASURING,
     Parser,
@@ -20,8 +20,8 @@ from trtop_daemon.arguments import (
     arguments_for,
     parse,
 )
-from trtop_daemon.log import printable
-from trtop_daemon.settings import SETTINGS, Settings, make_settings, read_file
+from trtop_daemon.config.settings import SETTINGS, Settings, make_settings, read_file
+from trtop_daemon.system.log import printable
 
 FILE = """
 interface = ["eth0", "eth1"]

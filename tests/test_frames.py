@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from trtop_core.batch import PacketBatch
 from trtop_core.records import PACKET_INDEX
-from trtop_daemon.device import index_of
-from trtop_daemon.frames import FrameError, Kind, Message, Totals, pack, unpack, unwrap
+from trtop_daemon.capture.device import index_of
+from trtop_daemon.ipc.batch_message import FrameError, Kind, Message, Totals, pack, unpack, unwrap
 
 U64 = st.integers(0, 2**64 - 1)
 U32 = st.integers(0, 2**32 - 1)

@@ -7,7 +7,7 @@ import select
 
 from netns import needs_root, two_hosts
 
-from trtop_daemon import links
+from trtop_daemon.system import interfaces as links
 
 
 def test_loopback_is_always_local() -> None:

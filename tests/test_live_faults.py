@@ -26,9 +26,9 @@ from test_live_traffic import connector, meanwhile, rows_of
 
 from trtop_core import TrtopError
 from trtop_core.records import NS_PER_S
-from trtop_daemon.feed import MIN_BUFFER_BYTES, CaptureConfig, Severity
-from trtop_daemon.frames import Kind, Message, pack
-from trtop_daemon.supervisor import Supervisor
+from trtop_daemon.ipc.batch_message import Kind, Message, pack
+from trtop_daemon.ipc.feed import MIN_BUFFER_BYTES, CaptureConfig, Severity
+from trtop_daemon.processes.supervisor import Supervisor
 
 pytestmark = needs_root
 

@@ -14,7 +14,7 @@ from test_live_faults import ONLY_SENT, send, texts, worker_pid
 
 from trtop_core import EngineConfig, TrtopError
 from trtop_core.records import Direction
-from trtop_daemon.feed import CaptureConfig
+from trtop_daemon.ipc.feed import CaptureConfig
 
 pytestmark = needs_root
 

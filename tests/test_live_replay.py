@@ -21,7 +21,7 @@ from trtop_core import Engine, EngineConfig, Snapshot, TrtopError, View
 from trtop_core.errors import EXIT_INCOMPLETE, EXIT_OK, EXIT_UNUSABLE
 from trtop_core.records import NS_PER_S, Window
 from trtop_core.sources import open_capture
-from trtop_daemon.feed import CaptureConfig, ReplayConfig
+from trtop_daemon.ipc.feed import CaptureConfig, ReplayConfig
 
 CAPTURES = Path(
     os.environ.get("TRTOP_CAPTURES") or Path(__file__).resolve().parents[2] / "shared" / "captures"

@@ -39,8 +39,8 @@ from trtop_core import Engine, EngineConfig, Snapshot, TrtopError, View
 from trtop_core.records import COUNTERS, NS_PER_S, Direction
 from trtop_core.snapshot import Row
 from trtop_core.sources import open_capture
-from trtop_daemon.feed import CaptureConfig
-from trtop_daemon.supervisor import Supervisor
+from trtop_daemon.ipc.feed import CaptureConfig
+from trtop_daemon.processes.supervisor import Supervisor
 
 pytestmark = needs_root
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from trtop.cli import main
+from trtop.cli.main import main
 from trtop_core.records import COUNTERS, GAUGES, SKETCHES
 
 CAPTURES = Path(

@@ -10,12 +10,12 @@ from builders_names import NAME_SERVER, call, client_hello, dns_answer, request,
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trtop import capture_names
-from trtop.capture_names import CaptureResolver, answers, host, server_name
+from trtop.names import capture as capture_names
+from trtop.names.capture import CaptureResolver, answers, host, server_name
 from trtop_core.batch import PacketBatch
 from trtop_core.decode import decode
+from trtop_core.name_hints import MAX_DNS, MAX_HELLOS, SEED_BYTES, Hint, Tap
 from trtop_core.records import HintKind, LinkType
-from trtop_core.tap import MAX_DNS, MAX_HELLOS, SEED_BYTES, Hint, Tap
 
 SERVER = "198.51.100.7"
 SEED = bytes(range(SEED_BYTES))

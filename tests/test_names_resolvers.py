@@ -9,12 +9,12 @@ from builders import SYN, Talk
 from builders_snapshot import Destination, destination, other, snapshot
 from name_server import NameServer
 
-from trtop.asker import Asker
-from trtop.counting import final_snapshot
-from trtop.dns_names import RETRY_S, DNSResolver
-from trtop.named_engine import NamedEngine
-from trtop.naming import MAX_NAME, Namer, clean_name, named, wide
-from trtop.resolver import (
+from trtop.names.dns import RETRY_S, DNSResolver
+from trtop.names.engine import NamedEngine
+from trtop.names.engine_factory import final_snapshot
+from trtop.names.lookup_cache import Asker
+from trtop.names.namer import MAX_NAME, Namer, clean_name, named, wide
+from trtop.names.resolvers import (
     Answer,
     BaseResolver,
     ChainResolver,
@@ -22,7 +22,7 @@ from trtop.resolver import (
     HostsResolver,
     NoResolver,
 )
-from trtop.whitelisting import BaseWhitelist
+from trtop.names.whitelist import BaseWhitelist
 from trtop_core.batch import PacketBatch
 from trtop_core.config import EngineConfig
 from trtop_core.errors import TrtopError

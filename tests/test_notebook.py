@@ -12,9 +12,9 @@ from builders_savefile import write_pcap
 from scripts import BY_ADDRESS, FIRST_NS, workload, write_workload
 
 import trtop
-from trtop import notebook
-from trtop.resolver import BaseResolver
-from trtop.whitelisting import RuleWhitelist
+from trtop import api as notebook
+from trtop.names.resolvers import BaseResolver
+from trtop.names.whitelist import RuleWhitelist
 from trtop_core.batch import PacketBatch
 from trtop_core.errors import TrtopError
 from trtop_core.records import COUNTERS, GAUGES, SKETCHES

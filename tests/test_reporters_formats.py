@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from builders_snapshot import destination, incident, snapshot
 
-from trtop import rows
 from trtop.reporters import Format, Reporter, make_reporter
-from trtop.rows import quick_rows, quick_totals
-from trtop.style import TableStyle
+from trtop.table import rows
+from trtop.table.rows import quick_rows, quick_totals
+from trtop.table.style import TableStyle
 from trtop_core.records import COUNTERS, GAUGES, SKETCHES
 from trtop_core.snapshot import Snapshot
 

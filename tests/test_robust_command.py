@@ -19,7 +19,7 @@ import pytest
 from builders_savefile import Captured, PcapngWriter, write_pcap
 from stories import Story, Telling
 
-from trtop.cli import main
+from trtop.cli.main import main
 
 IS_LONG = os.environ.get("TRTOP_LONG") == "1"
 SMALL_BYTES = 4096

@@ -10,17 +10,17 @@ from golden import check_golden
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trtop.columns import COLUMNS, Side, Threshold
 from trtop.escape import display_width
-from trtop.meanings import MEANINGS
-from trtop.spans import Role, painted, plain
+from trtop.metrics.columns import COLUMNS, Side, Threshold
+from trtop.metrics.meanings import MEANINGS
+from trtop.table.text import Role, painted, plain
 from trtop.tui.draw import draw
 from trtop.tui.frame import Look, Size
 from trtop.tui.keys import ACTION_OF, KEYS, LETTER_OF
-from trtop.tui.react import PAUSED
 from trtop.tui.scene import Scene
 from trtop.tui.source import Status
 from trtop.tui.state import State
+from trtop.tui.update import PAUSED
 from trtop_core.records import COUNTERS, GAUGES, SKETCHES, Window
 from trtop_core.snapshot import Health
 from trtop_core.view import DERIVED

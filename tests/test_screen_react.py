@@ -4,12 +4,12 @@ import pytest
 from builders_screen import Stage
 from builders_snapshot import destination, snapshot
 
-from trtop.columns import COLUMNS
+from trtop.metrics.columns import COLUMNS
+from trtop.tui.effects import Context, Effect
 from trtop.tui.frame import Size
 from trtop.tui.keys import LETTER_OF
-from trtop.tui.outcome import Context, Effect
-from trtop.tui.react import click, react, selecting, wheel
 from trtop.tui.state import Grouping, Mode, Purpose, State
+from trtop.tui.update import click, react, selecting, wheel
 from trtop_core.records import Window
 from trtop_core.snapshot import Health
 

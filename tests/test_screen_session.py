@@ -10,10 +10,10 @@ import pytest
 from builders_snapshot import snapshot
 from test_detail import SEED, busy
 
-from trtop.spans import plain
+from trtop.table.text import plain
+from trtop.tui.engine_source import EngineSource
+from trtop.tui.event_loop import Session, Setup
 from trtop.tui.frame import Frame, Look, Size
-from trtop.tui.offline import EngineSource
-from trtop.tui.session import Session, Setup
 from trtop.tui.source import Status
 from trtop.tui.state import Grouping, Mode, State
 from trtop.tui.terminal import ClickEvent, Event, HangUpEvent, KeyEvent, WheelEvent

@@ -3,11 +3,11 @@ from builders_snapshot import MS, destination, other, snapshot
 from test_detail import SEED, busy
 
 from trtop.tui.filters import parse_filter
-from trtop.tui.shape import everything, needs_all_rows, picture, question
 from trtop.tui.state import Grouping, State
-from trtop_core.baseline import since
+from trtop.tui.view_model import everything, needs_all_rows, picture, question
 from trtop_core.batch import CaptureCounters, PacketBatch
 from trtop_core.config import EngineConfig
+from trtop_core.delta import since
 from trtop_core.engine import Engine
 from trtop_core.records import COUNTERS, GAUGES, NS_PER_S, SKETCHES, GroupBy, Window
 from trtop_core.snapshot import Health, Snapshot, destination_names

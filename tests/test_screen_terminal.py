@@ -90,8 +90,8 @@ def test_ctrl_c_gives_the_terminal_back() -> None:
 
 BROKEN = """
 import sys
-from trtop import cli
-from trtop.tui import session
+from trtop.cli import main as cli
+from trtop.tui import event_loop as session
 
 def broken(*args):
     broken.n += 1

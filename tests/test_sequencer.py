@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 from trtop_core.batch import PacketBatch
-from trtop_daemon.sequencer import MAX_HELD_BYTES, Sequencer
+from trtop_daemon.processes.reorder import MAX_HELD_BYTES, Sequencer
 
 
 def batch(*stamps: int) -> PacketBatch:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from trtop_core import View
 from trtop_core._sketch import SketchStore
-from trtop_core.export import SketchState, pick_rows
+from trtop_core.query import SketchState, pick_rows
 from trtop_core.records import COUNTER_ROW, DESTINATION_KEY, SKETCHES, Sketch
 from trtop_core.sketch import (
     MAX_VALUE,

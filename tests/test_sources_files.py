@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 from trtop_core.batch import PacketBatch
 from trtop_core.errors import DamagedCaptureError, NotACaptureError, TrtopError
 from trtop_core.sources import IDLE, Source, open_capture
-from trtop_core.sources.raw import N_PIECES, PIECE_BYTES
-from trtop_core.sources.unpack import HEADROOM, Unpacker, UnpackError, with_headroom
+from trtop_core.sources.decompress import HEADROOM, Unpacker, UnpackError, with_headroom
+from trtop_core.sources.files import N_PIECES, PIECE_BYTES
 
 T0_NS = 1_700_000_000_000_000_000
 
@@ -264,7 +264,7 @@ def test_standard_input_gives_what_is_there_and_idles(
     monkeypatch: pytest.MonkeyPatch, pack: Callable[[bytes], bytes]
 ) -> None:
     reading, writing = os.pipe()
-    monkeypatch.setattr("trtop_core.sources.raw.STDIN_FD", reading)
+    monkeypatch.setattr("trtop_core.sources.files.STDIN_FD", reading)
     source = open_capture("-", poll_s=0)
     assert source.bytes_total is None
     assert next(source) is IDLE
@@ -293,7 +293,7 @@ def test_a_fifo_is_opened_without_its_writer_and_read_to_its_end(tmp_path: Path)
 
 def test_errors_on_standard_input_name_it(monkeypatch: pytest.MonkeyPatch) -> None:
     reading, writing = os.pipe()
-    monkeypatch.setattr("trtop_core.sources.raw.STDIN_FD", reading)
+    monkeypatch.setattr("trtop_core.sources.files.STDIN_FD", reading)
     os.write(writing, capture(1)[:-1])
     os.close(writing)
     _, error = read_all(open_capture("-"))
@@ -303,7 +303,7 @@ def test_errors_on_standard_input_name_it(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_a_terminal_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
     primary, terminal = os.openpty()
-    monkeypatch.setattr("trtop_core.sources.raw.STDIN_FD", terminal)
+    monkeypatch.setattr("trtop_core.sources.files.STDIN_FD", terminal)
     _, error = read_all(open_capture("-"))
     os.close(primary)
     os.close(terminal)

@@ -6,10 +6,10 @@ import pytest
 from builders_snapshot import MS, destination, incident, other, snapshot
 from golden import check_golden
 
-from trtop.columns import COLUMNS, Side, Threshold
-from trtop.screen import fit_lines
-from trtop.style import TableStyle
-from trtop.table import render
+from trtop.metrics.columns import COLUMNS, Side, Threshold
+from trtop.table.redraw import fit_lines
+from trtop.table.render import render
+from trtop.table.style import TableStyle
 from trtop_core.records import NS_PER_S, GroupBy, Window
 from trtop_core.snapshot import Health, Snapshot
 from trtop_core.view import View

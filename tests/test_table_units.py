@@ -1,7 +1,7 @@
 import pytest
 
-from trtop import units
 from trtop.escape import display_width, escape, shorten
+from trtop.metrics import format as units
 
 
 @pytest.mark.parametrize(

@@ -35,8 +35,8 @@ from daemons import (
 from trtop_core import Engine, EngineConfig, TrtopError, View
 from trtop_core.records import GroupBy
 from trtop_core.sources import open_capture
-from trtop_daemon.private import PUBLIC_FOLDER
-from trtop_daemon.privileges import CAP_NET_RAW, has_permitted
+from trtop_daemon.processes.runtime_dir import PUBLIC_FOLDER
+from trtop_daemon.system.privileges import CAP_NET_RAW, has_permitted
 
 SHARED = Path("/work/shared/captures")
 

@@ -1,9 +1,9 @@
 import pytest
 from builders_snapshot import destination, snapshot
 
-from trtop.naming import Namer, named, wide
-from trtop.resolver import BaseResolver
-from trtop.whitelisting import (
+from trtop.names.namer import Namer, named, wide
+from trtop.names.resolvers import BaseResolver
+from trtop.names.whitelist import (
     BaseWhitelist,
     BothWhitelist,
     DefaultWhitelist,

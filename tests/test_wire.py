@@ -12,13 +12,13 @@ from builders_snapshot import Destination, destination, incident, other, snapsho
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trtop.style import TableStyle
-from trtop.table import render
+from trtop.table.render import render
+from trtop.table.style import TableStyle
 from trtop_core import View, merge, wire
 from trtop_core.records import COUNTERS, GAUGES, SKETCHES, UNDECODED, GroupBy, Window
 from trtop_core.snapshot import Health, Snapshot, Table
 from trtop_core.view import SORTABLE
-from trtop_core.wire.frame import MAGIC, frame
+from trtop_core.wire.envelope import MAGIC, frame
 
 MB = 1 << 20
 

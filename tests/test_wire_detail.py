@@ -16,7 +16,7 @@ from trtop_core import wire
 from trtop_core.detail import CONNECTION, HISTORY, ConnectionState, Detail, DetailView
 from trtop_core.records import TS_LIMIT_NS, DestinationKind, GroupBy, Window
 from trtop_core.snapshot import Table
-from trtop_core.wire.frame import frame
+from trtop_core.wire.envelope import frame
 
 views = st.builds(
     DetailView,

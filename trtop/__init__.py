@@ -14,14 +14,19 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from trtop.analyzer import BaseAnalyser, BaseAnalyzer, OutgoingTCPAnalyzer
-    from trtop.classic import main
-    from trtop.collector import BaseCollector, TCPDumpFileCollector
-    from trtop.interface_collector import InterfaceCollector
-    from trtop.notebook import Result, analyze, stream
-    from trtop.packet import UnifiedPacket
-    from trtop.reporter import BaseReporter, CLICursesOutgoingTCPReporter, CLIEventAppendReporter
-    from trtop.resolver import (
+    from trtop.api import Result, analyze, stream
+    from trtop.classic.analyzer import BaseAnalyser, BaseAnalyzer, OutgoingTCPAnalyzer
+    from trtop.classic.collector import BaseCollector, TCPDumpFileCollector
+    from trtop.classic.interface_collector import InterfaceCollector
+    from trtop.classic.packet import UnifiedPacket
+    from trtop.classic.remote_state import TcpRemoteState
+    from trtop.classic.reporter import (
+        BaseReporter,
+        CLICursesOutgoingTCPReporter,
+        CLIEventAppendReporter,
+    )
+    from trtop.classic.session import main
+    from trtop.names.resolvers import (
         BaseResolver,
         CaptureResolver,
         ChainResolver,
@@ -30,8 +35,7 @@ if TYPE_CHECKING:
         HostsResolver,
         NoResolver,
     )
-    from trtop.state import TcpRemoteState
-    from trtop.whitelisting import (
+    from trtop.names.whitelist import (
         BaseWhitelist,
         DefaultWhitelist,
         RuleWhitelist,
@@ -51,32 +55,32 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "BaseAnalyser": "trtop.analyzer",
-    "BaseAnalyzer": "trtop.analyzer",
-    "BaseCollector": "trtop.collector",
-    "BaseReporter": "trtop.reporter",
-    "BaseResolver": "trtop.resolver",
-    "BaseWhitelist": "trtop.whitelisting",
-    "CLICursesOutgoingTCPReporter": "trtop.reporter",
-    "CLIEventAppendReporter": "trtop.reporter",
-    "CaptureResolver": "trtop.resolver",
-    "ChainResolver": "trtop.resolver",
-    "DNSResolver": "trtop.resolver",
-    "DefaultDNSResolver": "trtop.resolver",
-    "DefaultWhitelist": "trtop.whitelisting",
-    "HostsResolver": "trtop.resolver",
-    "InterfaceCollector": "trtop.interface_collector",
-    "NoResolver": "trtop.resolver",
-    "OutgoingTCPAnalyzer": "trtop.analyzer",
-    "Result": "trtop.notebook",
-    "RuleWhitelist": "trtop.whitelisting",
-    "StaticListWhitelist": "trtop.whitelisting",
-    "TCPDumpFileCollector": "trtop.collector",
-    "TcpRemoteState": "trtop.state",
-    "UnifiedPacket": "trtop.packet",
-    "analyze": "trtop.notebook",
-    "main": "trtop.classic",
-    "stream": "trtop.notebook",
+    "BaseAnalyser": "trtop.classic.analyzer",
+    "BaseAnalyzer": "trtop.classic.analyzer",
+    "BaseCollector": "trtop.classic.collector",
+    "BaseReporter": "trtop.classic.reporter",
+    "BaseResolver": "trtop.names.resolvers",
+    "BaseWhitelist": "trtop.names.whitelist",
+    "CLICursesOutgoingTCPReporter": "trtop.classic.reporter",
+    "CLIEventAppendReporter": "trtop.classic.reporter",
+    "CaptureResolver": "trtop.names.resolvers",
+    "ChainResolver": "trtop.names.resolvers",
+    "DNSResolver": "trtop.names.resolvers",
+    "DefaultDNSResolver": "trtop.names.resolvers",
+    "DefaultWhitelist": "trtop.names.whitelist",
+    "HostsResolver": "trtop.names.resolvers",
+    "InterfaceCollector": "trtop.classic.interface_collector",
+    "NoResolver": "trtop.names.resolvers",
+    "OutgoingTCPAnalyzer": "trtop.classic.analyzer",
+    "Result": "trtop.api",
+    "RuleWhitelist": "trtop.names.whitelist",
+    "StaticListWhitelist": "trtop.names.whitelist",
+    "TCPDumpFileCollector": "trtop.classic.collector",
+    "TcpRemoteState": "trtop.classic.remote_state",
+    "UnifiedPacket": "trtop.classic.packet",
+    "analyze": "trtop.api",
+    "main": "trtop.classic.session",
+    "stream": "trtop.api",
 }
 """Where each name lives."""
 
@@ -153,6 +157,6 @@ def __dir__() -> list[str]:
 
 
 def _session() -> Any:
-    from trtop.classic import session  # noqa: PLC0415 - reads the command line
+    from trtop.classic.session import session  # noqa: PLC0415 - reads the command line
 
     return session()

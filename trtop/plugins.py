@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 from trtop_core.errors import TrtopError
 
 if TYPE_CHECKING:
-    from trtop.naming import Namer
-    from trtop.resolver import BaseResolver
-    from trtop.whitelisting import BaseWhitelist
+    from trtop.names.namer import Namer
+    from trtop.names.resolvers import BaseResolver
+    from trtop.names.whitelist import BaseWhitelist
 
 
 class Kind(Enum):
@@ -40,19 +40,19 @@ class Kind(Enum):
 
 
 BUILT_IN: dict[Kind, dict[str, str]] = {
-    Kind.ANALYZER: {"outgoing": "trtop.analyzer:OutgoingTCPAnalyzer"},
-    Kind.COLLECTOR: {"file": "trtop.collector:TCPDumpFileCollector"},
+    Kind.ANALYZER: {"outgoing": "trtop.classic.analyzer:OutgoingTCPAnalyzer"},
+    Kind.COLLECTOR: {"file": "trtop.classic.collector:TCPDumpFileCollector"},
     Kind.REPORTER: {
-        "curses": "trtop.reporter:CLICursesOutgoingTCPReporter",
-        "events": "trtop.reporter:make_event_reporter",
+        "curses": "trtop.classic.reporter:CLICursesOutgoingTCPReporter",
+        "events": "trtop.classic.reporter:make_event_reporter",
     },
     Kind.RESOLVER: {
-        "none": "trtop.resolver:NoResolver",
+        "none": "trtop.names.resolvers:NoResolver",
         "dns": "trtop.plugins:_dns",
-        "capture": "trtop.resolver:CaptureResolver",
-        "hosts": "trtop.resolver:HostsResolver",
+        "capture": "trtop.names.resolvers:CaptureResolver",
+        "hosts": "trtop.names.resolvers:HostsResolver",
     },
-    Kind.WHITELIST: {"all": "trtop.whitelisting:DefaultWhitelist"},
+    Kind.WHITELIST: {"all": "trtop.names.whitelist:DefaultWhitelist"},
 }
 
 WITH_ARGUMENT = frozenset({"dns", "hosts"})
@@ -181,14 +181,14 @@ def make_resolver(wishes: Wishes, plugins: Plugins) -> BaseResolver | None:
     made = [plugins.make(Kind.RESOLVER, name) for name in names]
     if len(made) < 2:
         return made[0] if made else None
-    from trtop.resolver import ChainResolver  # noqa: PLC0415 - seldom used
+    from trtop.names.resolvers import ChainResolver  # noqa: PLC0415 - seldom used
 
     return ChainResolver(made)
 
 
 def make_whitelist(wishes: Wishes, plugins: Plugins) -> BaseWhitelist | None:
     """The whitelist that the command line asks for; None where it asks for none."""
-    from trtop.whitelisting import BothWhitelist, RuleWhitelist  # noqa: PLC0415 - seldom used
+    from trtop.names.whitelist import BothWhitelist, RuleWhitelist  # noqa: PLC0415 - seldom used
 
     rules = None
     if wishes.allow or wishes.deny:
@@ -203,7 +203,7 @@ def make_namer(wishes: Wishes, plugins: Plugins) -> Namer | None:
     """Who names and leaves out destinations; None where nobody needs to be asked."""
     if not (wishes.names or wishes.resolver or wishes.allow or wishes.deny or wishes.whitelist):
         return None
-    from trtop.naming import Namer  # noqa: PLC0415 - seldom used
+    from trtop.names.namer import Namer  # noqa: PLC0415 - seldom used
 
     return Namer(make_resolver(wishes, plugins), make_whitelist(wishes, plugins))
 
@@ -254,7 +254,7 @@ def _import(kind: Kind, name: str) -> Any:
 
 def _dns(server: str = "") -> BaseResolver:
     """``dns``, or ``dns:ADDRESS`` of a name server, or several with commas between them."""
-    from trtop.dns_names import DNSResolver  # noqa: PLC0415 - dnspython takes a while
+    from trtop.names.dns import DNSResolver  # noqa: PLC0415 - dnspython takes a while
 
     return DNSResolver([part.strip() for part in server.split(",")] if server else None)
 

@@ -9,7 +9,7 @@ EXIT_INTERRUPTED = 130
 def main() -> int:
     """Run the command of this process's arguments; gives the exit status."""
     try:
-        from trtop.cli import main as run  # noqa: PLC0415 - this is what takes the time
+        from trtop.cli.main import main as run  # noqa: PLC0415 - this is what takes the time
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     return run()

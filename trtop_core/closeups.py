@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from trtop_core._window import EPOCH_NS, LEVELS
-from trtop_core.closeup import MINUTE_S, MINUTES_S, SERIES, longest_open, slowest
 from trtop_core.detail import HISTORY, Detail, DetailView
+from trtop_core.detail_query import MINUTE_S, MINUTES_S, SERIES, longest_open, slowest
 from trtop_core.records import Window
 from trtop_core.snapshot import Table
 

@@ -20,7 +20,7 @@ from trtop_core._window import EPOCH_NS, LEVELS
 from trtop_core.batch import CaptureCounters, PacketBatch
 from trtop_core.config import EngineConfig
 from trtop_core.errors import TrtopError
-from trtop_core.export import Exported, SketchState, pick_rows
+from trtop_core.query import Exported, SketchState, pick_rows
 from trtop_core.records import UNDECODED, GroupBy, Verdict, Window
 from trtop_core.snapshot import Health, Snapshot
 from trtop_core.view import View
@@ -149,7 +149,7 @@ class Engine:
         Raises:
             ValueError: as ``snapshot``.
         """
-        from trtop_core.closeup import close_up  # noqa: PLC0415 - a report needs none
+        from trtop_core.detail_query import close_up  # noqa: PLC0415 - a report needs none
 
         exported = self._export(view.window, view.group_by)
         levels = {spec[0]: i for i, spec in enumerate(LEVELS) if Window(spec[0]) in self._windows}

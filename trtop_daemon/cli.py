@@ -7,11 +7,11 @@ import sys
 from collections.abc import Sequence
 
 from trtop_core.errors import EXIT_OK, TrtopError
-from trtop_daemon import supervisor
-from trtop_daemon.arguments import parse
-from trtop_daemon.check import check, say_interfaces
-from trtop_daemon.log import printable
-from trtop_daemon.start import FeedMaker, run
+from trtop_daemon.config.arguments import parse
+from trtop_daemon.config.check import check, say_interfaces
+from trtop_daemon.daemon import FeedMaker, run
+from trtop_daemon.processes import supervisor
+from trtop_daemon.system.log import printable
 
 EXIT_INTERRUPTED = 130
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
-from trtop.named_source import named_status
-from trtop.naming import Namer, named, wide
+from trtop.names.namer import Namer, named, wide
 from trtop.remote.client import Client
 from trtop.remote.source import DaemonSource
+from trtop.tui.named_source import named_status
 from trtop.tui.source import Status
 from trtop_core.snapshot import Snapshot
 from trtop_core.view import View

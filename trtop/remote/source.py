@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import zmq
 
-from trtop import units
+from trtop.metrics import format as units
 from trtop.remote.client import Client
 from trtop.tui.source import Status
 from trtop_core.closeups import merge_details

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import Any, TextIO
 
 from trtop.escape import escape
-from trtop.rows import quick_rows, quick_totals
+from trtop.table.rows import quick_rows, quick_totals
 from trtop_core.snapshot import Snapshot
 
 CLOCK = "clock_ns"

@@ -15,7 +15,7 @@ from typing import Any, TextIO
 import numpy as np
 import numpy.typing as npt
 
-from trtop.rows import quick_rows, table_blocks
+from trtop.table.rows import quick_rows, table_blocks
 from trtop_core._text import UNKNOWN, format_rows
 from trtop_core.records import COUNTERS, GAUGES, SKETCHES
 from trtop_core.sketch import SketchColumn

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TextIO
 
 from trtop.reporters.json_document import encode, head_record
-from trtop.rows import quick_rows
+from trtop.table.rows import quick_rows
 from trtop_core.snapshot import Snapshot
 
 CAPTURE = "capture"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TextIO
 
-from trtop.style import TableStyle
-from trtop.table import render
+from trtop.table.render import render
+from trtop.table.style import TableStyle
 from trtop_core.snapshot import Snapshot
 
 

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from trtop.collector import TCPDumpFileCollector
+from trtop.classic.collector import TCPDumpFileCollector
 
 __all__ = ["TCPDumpFileCollector"]

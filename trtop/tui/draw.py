@@ -12,14 +12,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from trtop.columns import COLUMNS, Lens
 from trtop.escape import display_width, escape
-from trtop.grid import Grid
-from trtop.layout import MARK_WIDTH, Layout, lay_out
-from trtop.rows import QuickRow, quick_rows, quick_totals
-from trtop.spans import HIGH_MARK, Line, Role, Span, line_of
+from trtop.metrics.columns import COLUMNS, Lens
+from trtop.table.layout import MARK_WIDTH, Layout, lay_out
+from trtop.table.lines import Grid
+from trtop.table.rows import QuickRow, quick_rows, quick_totals
+from trtop.table.text import HIGH_MARK, Line, Role, Span, line_of
 from trtop.tui import header
-from trtop.tui.closeup import detail_lines
+from trtop.tui.detail import detail_lines
 from trtop.tui.frame import (
     Frame,
     Look,
@@ -34,8 +34,8 @@ from trtop.tui.frame import (
 from trtop.tui.keys import KEYS
 from trtop.tui.pages import column_lines, help_lines
 from trtop.tui.scene import Scene
-from trtop.tui.shape import Picture
 from trtop.tui.state import Mode, Prompt, State
+from trtop.tui.view_model import Picture
 
 HEADING = "Host"
 

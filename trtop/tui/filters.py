@@ -23,8 +23,8 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from trtop import values
-from trtop.values import Network
+from trtop.options import values
+from trtop.options.values import Network
 from trtop_core.records import COUNTERS, GAUGES, NS_PER_S, SKETCHES, DestinationKind
 from trtop_core.snapshot import Table
 

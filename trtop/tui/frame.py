@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from trtop.escape import display_width
-from trtop.spans import Line, Role, Span, line_of, plain
+from trtop.table.text import Line, Role, Span, line_of, plain
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,16 +6,16 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from trtop import units
-from trtop.columns import BY_KEY
 from trtop.escape import escape
-from trtop.health import warnings
-from trtop.rows import quick_totals
-from trtop.spans import Line, Role, Span, line_of
+from trtop.metrics import format as units
+from trtop.metrics.columns import BY_KEY
+from trtop.table.health import warnings
+from trtop.table.rows import quick_totals
+from trtop.table.text import Line, Role, Span, line_of
 from trtop.tui.frame import Look, wrapped
 from trtop.tui.scene import Scene
-from trtop.tui.shape import Picture
 from trtop.tui.state import State
+from trtop.tui.view_model import Picture
 from trtop_core.records import NS_PER_S, Window
 from trtop_core.snapshot import SUSPECT_COMPLETENESS, SUSPECT_LOSS, Health, Snapshot
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from trtop.columns import COLUMNS
+from trtop.metrics.columns import COLUMNS
 
 
 class Action(Enum):

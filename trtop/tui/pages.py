@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import textwrap
 
-from trtop.columns import COLUMNS
-from trtop.meanings import MEANINGS
-from trtop.spans import Line, Role, Span, line_of
+from trtop.metrics.columns import COLUMNS
+from trtop.metrics.meanings import MEANINGS
+from trtop.table.text import Line, Role, Span, line_of
 from trtop.tui.frame import Look
 from trtop.tui.keys import KEYS, LETTER_OF
 from trtop.tui.state import State

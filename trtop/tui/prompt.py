@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from trtop.tui.effects import Context, Effect, Outcome
 from trtop.tui.filters import MAX_FILTER_CHARS, parse_filter
-from trtop.tui.outcome import Context, Effect, Outcome
 from trtop.tui.state import Grouping, Prompt, Purpose, State
 
 

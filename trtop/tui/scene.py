@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from trtop.columns import Threshold
-from trtop.tui.shape import Picture
+from trtop.metrics.columns import Threshold
 from trtop.tui.source import Status
 from trtop.tui.state import State
+from trtop.tui.view_model import Picture
 from trtop_core.detail import Detail
 
 

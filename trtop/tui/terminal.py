@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from types import TracebackType
 
-from trtop.spans import Role
+from trtop.table.text import Role
 from trtop.tui.frame import Frame, Look, Size
 from trtop_core.errors import TrtopError
 

@@ -23,9 +23,9 @@ from trtop_core.errors import (
     TrtopError,
 )
 from trtop_core.records import NS_PER_S, PACKET_INDEX
-from trtop_core.sources.raw import STDIN, Opener, RawFile, check_path, name_of, size_of
+from trtop_core.sources.decompress import HEADROOM
+from trtop_core.sources.files import STDIN, Opener, RawFile, check_path, name_of, size_of
 from trtop_core.sources.stream import Stream
-from trtop_core.sources.unpack import HEADROOM
 
 POLL_S = 0.25
 """How often a source that has nothing gives control back: often enough for a screen."""

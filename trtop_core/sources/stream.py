@@ -12,7 +12,7 @@ from trtop_core.batch import PacketBatch
 from trtop_core.errors import DamagedCaptureError, NotACaptureError, TrtopError
 from trtop_core.savefile import CaptureReader
 from trtop_core.savefile.walk import ByteArray
-from trtop_core.sources.unpack import HEADROOM, Unpacker, UnpackError
+from trtop_core.sources.decompress import HEADROOM, Unpacker, UnpackError
 
 
 class Stream:

@@ -4,9 +4,14 @@ Everything that travels between a daemon and its clients is defined here, once. 
 a value or raise ``WireError``; nothing that arrives is ever executed.
 """
 
-from trtop_core.wire.closeup import decode_detail, encode_detail
+from trtop_core.wire.detail import decode_detail, encode_detail
+from trtop_core.wire.envelope import (
+    MAX_DETAIL_BYTES,
+    MAX_REQUEST_BYTES,
+    MAX_SNAPSHOT_BYTES,
+    VERSION,
+)
 from trtop_core.wire.errors import WireError, WireVersionError
-from trtop_core.wire.frame import MAX_DETAIL_BYTES, MAX_REQUEST_BYTES, MAX_SNAPSHOT_BYTES, VERSION
 from trtop_core.wire.messages import (
     MAX_CONNECTIONS,
     MAX_NOTICES,
@@ -26,7 +31,7 @@ from trtop_core.wire.messages import (
     encode_reply,
     encode_request,
 )
-from trtop_core.wire.picture import decode_snapshot, encode_snapshot
+from trtop_core.wire.snapshot import decode_snapshot, encode_snapshot
 
 __all__ = [
     "MAX_CONNECTIONS",

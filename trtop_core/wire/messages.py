@@ -16,8 +16,7 @@ from msgspec import Meta
 from trtop_core.detail import DetailView
 from trtop_core.records import DestinationKind
 from trtop_core.view import View
-from trtop_core.wire.errors import WireError, WireVersionError
-from trtop_core.wire.frame import (
+from trtop_core.wire.envelope import (
     MAX_REPLY_BYTES,
     MAX_REQUEST_BYTES,
     VERSION,
@@ -26,6 +25,7 @@ from trtop_core.wire.frame import (
     unpack_payload,
     version_of,
 )
+from trtop_core.wire.errors import WireError, WireVersionError
 
 MAX_NOTICES = 16
 MAX_TEXT = 300

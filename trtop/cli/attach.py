@@ -1,0 +1,275 @@
+"""``trtop attach``: shows what daemons see, again and again or once.
+
+Takes options and surroundings, asks the daemons, draws or writes what they answer. While one is
+gone, its absence is said and it is asked again. Errors of the surroundings are raised, not printed.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import replace
+
+import zmq
+
+from trtop.escape import escape
+from trtop.names.engine import settled
+from trtop.names.namer import Namer
+from trtop.options.attach_options import (
+    DEFAULT_TIMEOUT_S,
+    LIVE_WINDOW,
+    AttachOptions,
+    parse,
+)
+from trtop.plugins import Plugins, make_namer
+from trtop.remote.client import Client, Context, Keys
+from trtop.remote.diagnosis import diagnose
+from trtop.remote.named import NamedDaemonSource
+from trtop.reporters import Format, Reporter, make_reporter
+from trtop.runtime.environment import DRAWN, Surroundings, can_print
+from trtop.runtime.signals import Interrupt
+from trtop.table.redraw import Screen
+from trtop.tui.app import Stage, show
+from trtop.tui.event_loop import Setup
+from trtop.tui.state import Grouping, State
+from trtop.tui.terminal import has_keyboard
+from trtop_core.errors import EXIT_INCOMPLETE, EXIT_OK, TrtopError
+from trtop_core.records import GroupBy
+from trtop_core.snapshot import Snapshot
+from trtop_core.view import View
+from trtop_core.wire.endpoint import default_connect
+from trtop_daemon.keys import read_key_pair, read_public_key
+
+NUMBERS = re.compile(r"\b[0-9]+\b")
+
+SLICE_S = 0.1
+"""A signal is noticed within this."""
+
+
+def main(argv: Sequence[str], around: Surroundings) -> int:
+    """Run the command.
+
+    Raises:
+        TrtopError: no daemon answered, or wrong options.
+    """
+    options = parse(argv)
+    endpoints = options.endpoints or (default_connect(around.environ, os.path.exists),)
+    return attach(replace(options, endpoints=endpoints), around)
+
+
+def attach(
+    options: AttachOptions, around: Surroundings, has_ended: Callable[[], bool] = lambda: False
+) -> int:
+    """Show what the daemons at the options' endpoints see.
+
+    Args:
+        options: what to show.
+        around: where.
+        has_ended: whether the daemon is gone for good.
+
+    Returns:
+        The exit status.
+
+    Raises:
+        TrtopError: no daemon answered.
+        KeyboardInterrupt: the user asked twice to end.
+    """
+    with ExitStack() as stack:
+        context: Context = zmq.Context()
+        stack.callback(context.destroy, 0)
+        plugins = stack.enter_context(Plugins())
+        namer = stack.enter_context(closing(make_namer(options, plugins) or Namer()))
+        clients = _clients(context, options)
+        source = NamedDaemonSource(namer, clients, options.by_host, around.monotonic_s)
+        stack.enter_context(closing(source))
+        interrupt = stack.enter_context(Interrupt(around.monotonic_s, 0))
+        session = _Session(
+            options, around, source, namer, lambda: interrupt.signal is not None or has_ended()
+        )
+        status = session.once() if options.once else session.again_and_again()
+        for failure in namer.failures:
+            around.stderr.write(f"trtop: {escape(failure)}\n")
+        return status
+
+
+class _Session:
+    """One run: a source on one side, a terminal or a stream on the other."""
+
+    def __init__(
+        self,
+        options: AttachOptions,
+        around: Surroundings,
+        source: NamedDaemonSource,
+        namer: Namer,
+        is_over: Callable[[], bool],
+    ) -> None:
+        self._options = options
+        self._around = around
+        self._source = source
+        self._namer = namer
+        self._is_over = is_over
+        self._told: set[str] = set()
+
+    def once(self) -> int:
+        """One report."""
+        snapshot = self._first(self._options.view)
+        if snapshot is None:
+            return EXIT_OK
+        source, first = self._source, snapshot
+        self._reporter().report(settled(lambda: source.renamed(first), self._namer))
+        self._tell()
+        return EXIT_INCOMPLETE if self._source.n_missing else EXIT_OK
+
+    def again_and_again(self) -> int:
+        """Reports until a signal; on a terminal each table replaces the one before."""
+        is_redrawn = self._options.report_format is Format.TABLE and self._around.can_redraw()
+        view = self._options.view
+        if is_redrawn and not self._options.is_window_given:
+            view = replace(view, window=LIVE_WINDOW)
+        first = self._first(view)
+        if first is None:
+            return EXIT_OK
+        if not is_redrawn:
+            self._write(first, view)
+            return EXIT_OK
+        if not self._options.by_host and self._has_keyboard():
+            self._explore(view)
+            return EXIT_OK
+        last = self._draw(first, view)
+        self._reporter().report(last)
+        self._tell()
+        return EXIT_OK
+
+    def _first(self, view: View) -> Snapshot | None:
+        """The first answer; None if a signal came before it.
+
+        Raises:
+            TrtopError: there is none within the time.
+        """
+        given_s = self._options.timeout_s
+        start_s = self._around.monotonic_s()
+        end_s = start_s + (DEFAULT_TIMEOUT_S if given_s is None else given_s)
+        if given_s is None and all(diagnose(item) for item in self._options.endpoints):
+            raise TrtopError(self._why_silent())
+        while not self._is_over():
+            if (snapshot := self._source.poll(view)) is not None:
+                return snapshot
+            if self._around.monotonic_s() >= end_s:
+                raise TrtopError(self._why_silent())
+            self._source.wait(SLICE_S)
+        return None
+
+    def _why_silent(self) -> str:
+        reasons = []
+        notices = {item.partition(": ")[0]: item for item in self._source.status().notices}
+        for endpoint in self._options.endpoints:
+            why = diagnose(endpoint)
+            name = str(endpoint)
+            reasons.append(f"{name}: {why}" if why else notices.get(name, f"{name}: no answer"))
+        return "; ".join(reasons)
+
+    def _write(self, first: Snapshot, view: View) -> None:
+        reporter = self._reporter()
+        reporter.report(first)
+        for snapshot in self._ticks(view, self._tell):
+            if snapshot is not None:
+                reporter.report(snapshot)
+
+    def _has_keyboard(self) -> bool:
+        try:
+            return has_keyboard(self._around.stdout.fileno())
+        except (OSError, ValueError):
+            return False
+
+    def _explore(self, view: View) -> None:
+        """The interactive screen, until the user quits or a signal comes."""
+        options, around, namer = self._options, self._around, self._namer
+        namer.is_enabled = False  # the screen names rows itself
+        grouping = Grouping.ADDR_PORT
+        if view.group_by is GroupBy.ADDR:
+            grouping = Grouping.NAME if namer.has_names else Grouping.ADDR
+        state = State(
+            window=view.window,
+            grouping=grouping,
+            sort=view.sort,
+            is_descending=view.descending,
+            percentile=view.percentile,
+            names_by_port=namer.names_by_port,
+        )
+        names = namer.name if namer.has_names else None
+        setup = Setup(state, options.thresholds, names=names, refresh_s=options.interval_s)
+        ascii_only = not can_print(around.stdout, DRAWN)
+        stage = Stage(around.has_color(options.color), ascii_only, around.monotonic_s)
+        show(self._source, setup, stage, self._is_over)
+
+    def _draw(self, first: Snapshot, view: View) -> Snapshot:
+        """Redraw until a signal; gives the last picture that there was."""
+        last = first
+        with Screen(self._around.stdout) as screen:
+
+            def draw() -> None:
+                style = self._around.table_style(self._options)
+                notices = self._source.status().notices
+                screen.draw(last, style, self._around.screen_size().lines, notices)
+
+            draw()
+            for snapshot in self._ticks(view, draw):
+                if snapshot is not None:
+                    last = snapshot
+                draw()
+        return last
+
+    def _ticks(self, view: View, tell: Callable[[], None]) -> Iterator[Snapshot | None]:
+        """A snapshot every interval, None while there is none; ends with a signal."""
+        now_s = self._around.monotonic_s
+        next_s = now_s() + self._options.interval_s
+        while not self._is_over():
+            wait_s = next_s - now_s()
+            if wait_s > 0:
+                self._source.wait(min(wait_s, SLICE_S))
+                continue
+            snapshot = self._source.poll(view)
+            if snapshot is None:
+                self._source.wait(SLICE_S)
+                snapshot = self._source.poll(view)
+            if snapshot is None:
+                tell()
+                continue
+            next_s = max(next_s + self._options.interval_s, now_s())
+            yield snapshot
+
+    def _reporter(self) -> Reporter:
+        around, options = self._around, self._options
+        return make_reporter(
+            options.report_format,
+            around.stdout,
+            lambda: around.table_style(options),
+            options.with_bins,
+        )
+
+    def _tell(self) -> None:
+        """Notices that are new as lines on standard error."""
+        told = set()
+        for text in self._source.status().notices:
+            kind = NUMBERS.sub("#", text)  # "no answer for 5 s" is not news after "for 4 s"
+            told.add(kind)
+            if kind not in self._told:
+                self._around.stderr.write(f"trtop: {escape(text)}\n")
+        self._told = told
+
+
+def _clients(context: Context, options: AttachOptions) -> list[Client]:
+    server_keys = [read_public_key(path) for path in options.server_keys]
+    own = read_key_pair(options.key) if options.key else None
+    clients = []
+    n_tcp = 0
+    for endpoint in options.endpoints:
+        keys = None
+        if endpoint.path is None:
+            if own is not None:
+                keys = Keys(own, server_keys[n_tcp if len(server_keys) > 1 else 0])
+            n_tcp += 1
+        clients.append(Client(context, endpoint, keys))
+    return clients

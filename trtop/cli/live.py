@@ -1,0 +1,181 @@
+"""``trtop live``: a daemon and a client for it in one command; nothing is left when it ends.
+
+Takes options of both, starts ``trtopd`` with a socket of its own in a new folder, and shows what it
+sees. The two are tied by a socket pair: however this process ends, the daemon sees it end and
+stops; a daemon that ends first is said with its own words.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from types import TracebackType
+from typing import IO
+
+from trtop.cli.attach import attach
+from trtop.options.attach_options import add_display, make_options
+from trtop.options.parser import new_parser
+from trtop.runtime.environment import Surroundings
+from trtop.runtime.signals import Interrupt
+from trtop_core.errors import EXIT_OK, TrtopError
+from trtop_core.wire.endpoint import SOCKET_NAME, Endpoint
+from trtop_daemon.config.arguments import CAPTURING, MEASURING, add_settings, arguments_for
+from trtop_daemon.system.privileges import choose_identity, drop_to
+
+USAGE = "trtop live [OPTION...]"
+
+DESCRIPTION = """\
+Captures and shows, in one command; needs the right to capture (sudo).
+"""
+
+EPILOG = """\
+examples:
+  sudo trtop live                     all interfaces
+  sudo trtop live -i eth0 --sort rtt  the slowest services first
+  trtop live -r incident.pcap         watch a capture at its own pace
+
+For more than one viewer, or for days, run trtopd and use trtop attach.
+"""
+
+START_TIMEOUT_S = 20.0
+"""A daemon that has not begun by then never will."""
+
+STOP_TIMEOUT_S = 10.0
+"""A daemon that has not ended by then is killed."""
+
+LAST_WORDS_BYTES = 4096
+
+OWN_PREFIX = "trtopd: "
+"""Of the one line that says why a daemon could not start or go on."""
+
+SLICE_S = 0.1
+
+SETTINGS_HERE = (*CAPTURING, *(key for key in MEASURING if key != "group_by"), "user")
+"""Of the daemon's; ``--group-by`` is an option of the table here."""
+
+
+def main(argv: Sequence[str], around: Surroundings) -> int:
+    """Run the command.
+
+    Raises:
+        TrtopError: wrong options, or the capture cannot begin or go on.
+    """
+    parser = new_parser("trtop live", USAGE, DESCRIPTION, EPILOG)
+    capturing = parser.add_argument_group("what to capture")
+    add_settings(capturing, [key for key in SETTINGS_HERE if key not in MEASURING], True)
+    capturing.add_argument("-h", "--help", action="help", help="show this help and exit")
+    measuring = parser.add_argument_group("what to measure")
+    add_settings(measuring, [key for key in SETTINGS_HERE if key in MEASURING], True)
+    add_display(parser)
+    given = parser.parse_args(argv)
+    options = make_options(given, ())
+    arguments = arguments_for(vars(given), SETTINGS_HERE)
+    with ExitStack() as stack:
+        interrupt = stack.enter_context(Interrupt(around.monotonic_s, 0))
+        identity = choose_identity(getattr(given, "user", None), around.environ)
+        folder = tempfile.mkdtemp(prefix="trtop-live-")
+        stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        if identity is not None:
+            os.chown(folder, identity.uid, identity.gid)
+        endpoint = Endpoint(path=os.path.join(folder, SOCKET_NAME))
+        daemon = stack.enter_context(_Daemon([*arguments, f"--listen={endpoint}"]))
+        if not daemon.wait_until_ready(lambda: interrupt.signal is not None):
+            return EXIT_OK
+        if identity is not None and "SUDO_UID" in around.environ:
+            drop_to(identity)  # what only shows needs no rights
+        shown = replace(options, endpoints=(endpoint,), timeout_s=START_TIMEOUT_S)
+        try:
+            attach(shown, around, daemon.has_ended)
+        except TrtopError:
+            if not daemon.has_ended():
+                raise
+        if daemon.has_ended():
+            raise TrtopError(daemon.last_words())
+    return EXIT_OK
+
+
+class _Daemon:
+    """A ``trtopd`` that lives as long as this object is open.
+
+    Args:
+        arguments: its command line, without the lifeline.
+    """
+
+    def __init__(self, arguments: Sequence[str]) -> None:
+        self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed with this object
+        self._lifeline, theirs = socket.socketpair()
+        command = [sys.executable, "-m", "trtop_daemon", *arguments]
+        with theirs:
+            self._process = subprocess.Popen(
+                [*command, f"--lifeline={theirs.fileno()}"],
+                stdin=subprocess.DEVNULL,
+                stdout=self._log,
+                stderr=self._log,
+                pass_fds=(theirs.fileno(),),
+                start_new_session=True,  # Ctrl-C is for us: we end it
+            )
+
+    def __enter__(self) -> _Daemon:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """End the daemon; after a while with force."""
+        self._lifeline.close()
+        try:
+            self._process.wait(STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._log.close()
+
+    def has_ended(self) -> bool:
+        """It is no more."""
+        return self._process.poll() is not None
+
+    def wait_until_ready(self, is_over: Callable[[], bool]) -> bool:
+        """Wait until clients are answered; False if the user had enough first.
+
+        Raises:
+            TrtopError: it did not start.
+        """
+        self._lifeline.settimeout(SLICE_S)
+        end_s = time.monotonic() + START_TIMEOUT_S
+        while not is_over():
+            try:
+                is_ready = bool(self._lifeline.recv(1))
+            except TimeoutError:
+                if time.monotonic() > end_s:
+                    raise TrtopError(
+                        f"trtopd has not started within {START_TIMEOUT_S:.0f} s"
+                    ) from None
+                continue
+            except ConnectionError:
+                is_ready = False
+            if is_ready:
+                return True
+            self._process.wait(STOP_TIMEOUT_S)
+            raise TrtopError(self.last_words())
+        return False
+
+    def last_words(self) -> str:
+        """What the daemon said at its end."""
+        self._log.seek(max(0, os.fstat(self._log.fileno()).st_size - LAST_WORDS_BYTES))
+        lines = self._log.read().decode(errors="replace").strip().splitlines()
+        errors = [line.removeprefix(OWN_PREFIX) for line in lines if line.startswith(OWN_PREFIX)]
+        if errors:
+            return errors[-1]
+        said = f": {lines[-1]}" if lines else ""
+        return f"trtopd has ended with status {self._process.returncode}{said}"

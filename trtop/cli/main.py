@@ -1,0 +1,90 @@
+"""The ``trtop`` command: the one place where errors become a line on stderr and an exit status."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+# numpy starts a thread for each core as it is imported, for linear algebra that nobody here does.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+from trtop.cli.report import EXIT_SIGNALLED, run
+from trtop.escape import escape
+from trtop.options.report_options import parse
+from trtop.runtime.environment import Surroundings
+from trtop_core.errors import EXIT_OK, EXIT_UNUSABLE, TrtopError
+
+COMMANDS = frozenset({"attach", "keygen", "live"})
+"""First arguments that are no capture: a file of that name is read as ``./attach``."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command.
+
+    Args:
+        argv: arguments without the program's name; None takes those of the process.
+
+    Returns:
+        The exit status: 0, 1 (nothing measured) or 2 (a part could not be read), and 128 plus the
+        signal's number when a signal ended the reading of files early. A signal is how a live
+        capture usually ends: there it changes nothing.
+    """
+    _open_missing_streams()
+    status = EXIT_OK
+    try:
+        status = _main(sys.argv[1:] if argv is None else argv)
+        sys.stdout.flush()
+    except BrokenPipeError:  # `trtop | head`: the reader has seen enough
+        _silence_stdout()
+    except OSError as error:
+        _silence_stdout()
+        return _fail(f"the report cannot be written: {error.strerror}", EXIT_UNUSABLE)
+    return status
+
+
+def _main(argv: Sequence[str]) -> int:
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+    try:
+        if argv and argv[0] in COMMANDS:
+            command = import_module(f"trtop.cli.{argv[0]}")
+            return int(command.main(argv[1:], Surroundings()))
+        options, around = parse(argv), Surroundings()
+        if options.wants_screen and around.can_redraw() and not options.parts.needs_session:
+            screen = import_module("trtop.cli.view")  # which a report does without
+            if screen.can_explore(options, around):
+                return int(screen.explore(options, around))
+        return run(options, around)
+    except TrtopError as error:
+        return _fail(str(error), error.exit_status)
+    except KeyboardInterrupt:
+        return EXIT_SIGNALLED + signal.SIGINT
+    except SystemExit as done:  # argparse after --help and --version
+        return int(done.code or EXIT_OK)
+
+
+def _fail(message: str, status: int) -> int:
+    sys.stderr.write(f"trtop: {escape(message)}\n")
+    return status
+
+
+def _open_missing_streams() -> None:
+    """A stream that the shell closed (``2>&-``) swallows what is written to it."""
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - open to the end
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115
+
+
+def _silence_stdout() -> None:
+    """Nobody reads any more: keep the interpreter from complaining about that when it ends."""
+    try:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+    except (OSError, ValueError):
+        return

@@ -1,0 +1,184 @@
+"""One run of the command on the screen: packets in, the user looks around.
+
+Takes options and surroundings; gives the exit status when the user quits. The terminal is given
+back first, then errors are told on stderr.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import closing
+from dataclasses import replace
+
+from trtop.cli.report import (
+    EXIT_SIGNALLED,
+    SEED_BYTES,
+    complain,
+    complain_of_names,
+    complain_of_order,
+    copy_report,
+    worth_telling,
+)
+from trtop.names.engine_factory import make_engine
+from trtop.names.namer import Namer
+from trtop.options.report_options import STDIN, Options
+from trtop.plugins import Plugins, make_namer
+from trtop.reporters.files import check_prefix
+from trtop.runtime.environment import DRAWN, Surroundings, can_print, is_live
+from trtop.runtime.signals import Interrupt
+from trtop.tui.app import Stage, show
+from trtop.tui.effects import WINDOWS
+from trtop.tui.engine_source import EngineSource
+from trtop.tui.event_loop import REFRESH_S, Setup
+from trtop.tui.named_source import NamedSource
+from trtop.tui.state import Grouping, State
+from trtop.tui.terminal import has_keyboard, keyboard_on_stdin
+from trtop_core.engine import Engine
+from trtop_core.errors import EXIT_INCOMPLETE, EXIT_OK, EXIT_UNUSABLE
+from trtop_core.records import GroupBy, Window
+from trtop_core.sources import Source, open_capture
+from trtop_core.sources.files import STDIN_NAME
+
+HEAD_START_S = 0.25
+"""How long is read before the screen opens: what is no capture is told without opening it."""
+
+POLL_S = 0.001
+"""A capture that has nothing says so at once: keys are waited for instead."""
+
+
+def can_explore(options: Options, around: Surroundings) -> bool:
+    """Whether there is a terminal to draw on and a keyboard, and the screen is wanted."""
+    if not (options.wants_screen and around.can_redraw()):
+        return False
+    try:
+        return has_keyboard(around.stdout.fileno())
+    except (OSError, ValueError):
+        return False
+
+
+def explore(options: Options, around: Surroundings) -> int:
+    """Measure, and show what is measured until the user quits.
+
+    Returns:
+        The exit status.
+
+    Raises:
+        TrtopError: nothing could be measured, or a report cannot be written.
+        KeyboardInterrupt: the user asked twice.
+    """
+    if options.out_prefix is not None:
+        check_prefix(options.out_prefix)
+    live = is_live(options)
+    config = replace(options.engine, windows=WINDOWS[:-1], group_by=GroupBy.ADDR_PORT)
+    with (
+        Plugins() as plugins,
+        closing(make_namer(options, plugins) or Namer()) as namer,
+        Interrupt(around.monotonic_s, 0) as interrupt,
+        keyboard_on_stdin(STDIN in options.inputs) as stdin_fd,
+        open_capture(
+            options.inputs,
+            follow=options.follow,
+            poll_s=POLL_S,
+            wait=lambda seconds: None,
+            stdin_fd=stdin_fd,
+        ) as capture,
+    ):
+        engine = make_engine(config, os.urandom(SEED_BYTES), namer)
+        namer.is_enabled = False  # the screen names rows itself
+        source = NamedSource(
+            namer, engine, capture, _name(options), is_live=live, monotonic_s=around.monotonic_s
+        )
+        is_over = _show(source, options, around, interrupt, live)
+        source.finish()
+        _tell(source, capture, engine, options, around)
+        if source.is_unusable:
+            return EXIT_UNUSABLE
+        if options.out_prefix is not None:
+            namer.is_enabled = True
+            copy_report(engine.snapshot(options.view), options)
+    if interrupt.signal is not None and not live and not is_over:
+        return EXIT_SIGNALLED + interrupt.signal
+    is_incomplete = source.error is not None or engine.unsupported_link_types
+    return EXIT_INCOMPLETE if is_incomplete else EXIT_OK
+
+
+def _show(
+    source: NamedSource,
+    options: Options,
+    around: Surroundings,
+    interrupt: Interrupt,
+    live: bool,
+) -> bool:
+    """The screen, until the user quits; whether everything was read by then."""
+    source.step(HEAD_START_S)
+    if source.is_unusable or interrupt.signal is not None:
+        return source.status().is_over
+    stage = make_stage(options, around)
+
+    def is_due() -> bool:
+        return interrupt.signal is not None or source.is_unusable
+
+    show(source, make_setup(options, live, source.namer), stage, is_due)
+    return source.status().is_over
+
+
+def make_stage(options: Options, around: Surroundings) -> Stage:
+    """What is known of the terminal."""
+    color = around.has_color(options.color)
+    ascii_only = not can_print(around.stdout, DRAWN)
+    return Stage(color, ascii_only, around.monotonic_s)
+
+
+def make_setup(options: Options, live: bool, namer: Namer) -> Setup:
+    """What the screen is told.
+
+    Args:
+        options: what the user asked for.
+        live: packets arrive as time goes by.
+        namer: who knows names.
+    """
+    view = options.view
+    window = view.window
+    if live and not options.is_window_given:
+        window = Window.LAST_10_S
+    grouping = Grouping.ADDR_PORT
+    if view.group_by is GroupBy.ADDR:
+        grouping = Grouping.NAME if namer.has_names else Grouping.ADDR
+    state = State(
+        window=window,
+        grouping=grouping,
+        sort=view.sort,
+        is_descending=view.descending,
+        percentile=view.percentile,
+        names_by_port=namer.names_by_port,
+    )
+    return Setup(
+        state=state,
+        names=namer.name if namer.has_names else None,
+        thresholds=options.thresholds,
+        prefix=options.out_prefix,
+        refresh_s=options.interval_s or REFRESH_S,
+    )
+
+
+def _tell(
+    source: EngineSource,
+    capture: Source,
+    engine: Engine,
+    options: Options,
+    around: Surroundings,
+) -> None:
+    """What could not be read, and who could not name, on stderr."""
+    complain_of_names(engine, around)
+    ended_by_user = source.error is None
+    errors = worth_telling(capture.errors, ended_by_user)
+    complain(errors, engine.unsupported_link_types, options, around)
+    complain_of_order(capture, around)
+
+
+def _name(options: Options) -> str:
+    """What is read, as short as a title needs."""
+    first = options.inputs[0]
+    name = STDIN_NAME if first == STDIN else os.path.basename(first)
+    n_more = len(options.inputs) - 1
+    return f"{name} and {n_more} more" if n_more else name

@@ -1,1 +1,0 @@
-"""The commands besides ``trtop FILE``: one file per command."""

@@ -1,0 +1,293 @@
+"""Names and whitelists applied to snapshots: rows are named, left out, and merged by name.
+
+Takes a snapshot with all rows, gives the one that a view asks for. Asks resolvers and whitelists
+through ``Asker``, so nothing here waits, and no packet ever does.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from trtop.names.lookup_cache import Asker
+from trtop.names.resolvers import BaseResolver, NoResolver
+from trtop.names.whitelist import BaseWhitelist, BothWhitelist, DefaultWhitelist, RuleWhitelist
+from trtop_core.records import DestinationKind, GroupBy
+from trtop_core.snapshot import Snapshot, Table, address_name, arrange
+from trtop_core.view import View
+
+MAX_NAME = 255
+"""Characters of a name; what is longer is cut. Whoever answers a PTR query chooses it."""
+
+CUT = "…"
+
+Destination = tuple[str, int]
+"""Address and port; port 0: any."""
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """What rows are called, and which are shown.
+
+    Attributes:
+        names: one per row; None: what its key says.
+        kept: one per row: whether it is shown.
+    """
+
+    names: list[str | None]
+    kept: list[bool]
+
+
+class Namer:
+    """Asks a resolver and a whitelist, each once per destination.
+
+    Args:
+        resolver: gives names; a chain is asked link by link.
+        whitelist: says what is shown.
+        clock_s: a clock in seconds that never goes back.
+
+    Attributes:
+        needs_port: rows must be told apart by port, however they are shown.
+        is_enabled: names are shown; else only the whitelist works.
+    """
+
+    def __init__(
+        self,
+        resolver: BaseResolver | None = None,
+        whitelist: BaseWhitelist | None = None,
+        clock_s: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.resolver = resolver or NoResolver()
+        self.whitelist = whitelist or DefaultWhitelist()
+        self.is_enabled = True
+        self._links = [_Link(link, clock_s) for link in self.resolver.links()]
+        self.needs_port = self.whitelist.needs_port or any(
+            link.resolver.needs_port for link in self._links
+        )
+        asked, self._rules = _parts(self.whitelist)
+        self._permits: Asker[Destination, bool] | None = None
+        if asked is not None:
+            self._permits = Asker(
+                f"whitelist {asked.__class__.__name__}",
+                lambda key: (bool(asked.allow(*key)), None),
+                default=True,
+                clock_s=clock_s,
+            )
+
+    @property
+    def is_idle(self) -> bool:
+        """There is nothing to ask: rows stay as they are."""
+        return not self._links and self._rules is None and self._permits is None
+
+    @property
+    def shapes_rows(self) -> bool:
+        """Rows of a picture are named, merged or left out as things are."""
+        has_names = self.is_enabled and bool(self._links)
+        return has_names or self._rules is not None or self._permits is not None
+
+    @property
+    def names_by_port(self) -> bool:
+        """A name depends on the port."""
+        return any(link.resolver.needs_port for link in self._links)
+
+    @property
+    def has_names(self) -> bool:
+        """There is somebody who knows names."""
+        return bool(self._links)
+
+    @property
+    def failures(self) -> list[str]:
+        """One line for each resolver and whitelist that raised, and what follows from it."""
+        failures = [
+            f"{link.asker.what}: {link.asker.failure} (addresses are shown)"
+            for link in self._links
+            if link.asker is not None and link.asker.failure
+        ]
+        if self._permits is not None and self._permits.failure:
+            failures.append(f"{self._permits.what}: {self._permits.failure} (rows are shown)")
+        return failures
+
+    def look(self, table: Table) -> Named:
+        """What is known now about the rows of a table; starts asking about the others."""
+        names: list[str | None] = []
+        kept = []
+        is_asked = self.is_enabled or (self._rules is not None and self._rules.needs_name)
+        keys = table.keys
+        raw, ports = keys["addr"].tobytes(), keys["port"].tolist()
+        for idx, (port, kind) in enumerate(zip(ports, keys["kind"].tolist(), strict=True)):
+            if kind == DestinationKind.OTHER:
+                names.append(None)
+                kept.append(True)
+                continue
+            addr = address_name(raw[16 * idx : 16 * idx + 16])
+            is_kept = self._permits is None or self._permitted(addr, port)
+            name = self.name(addr, port) if is_kept and is_asked else None
+            if self._rules is not None:
+                is_kept = is_kept and self._rules.allow_named(addr, port, name)
+            names.append(name if self.is_enabled else None)
+            kept.append(is_kept)
+        return Named(names, kept)
+
+    def name(self, addr: str, port: int) -> str | None:
+        """What is known of a destination's name now, not escaped; asks, and never waits.
+
+        Args:
+            addr: IPv4 or IPv6 address.
+            port: the server's; 0 where it is not known.
+
+        Returns:
+            The name; None: none, or none yet.
+        """
+        is_pending = False
+        for link in self._links:
+            # What a slower resolver further down would say matters only if this one says nothing.
+            if is_pending and not link.resolver.is_instant:
+                continue
+            name, is_known = link.look_up(addr, port)
+            if name is not None:
+                return name
+            is_pending |= not is_known
+        return None
+
+    @property
+    def is_waiting(self) -> bool:
+        """Answers are under way."""
+        return any(asker.n_pending for asker in self._askers())
+
+    @property
+    def n_answers(self) -> int:
+        """How many answers have come so far."""
+        return sum(asker.n_answers for asker in self._askers())
+
+    def wait(self, timeout_s: float) -> None:
+        """Wait for answers that are under way."""
+        deadline_s = time.monotonic() + timeout_s
+        for asker in self._askers():
+            asker.wait(max(0.0, deadline_s - time.monotonic()))
+
+    def close(self) -> None:
+        """Ask nothing more."""
+        for asker in self._askers():
+            asker.close()
+
+    def _askers(self) -> Iterator[Asker[Destination, Any]]:
+        yield from (link.asker for link in self._links if link.asker is not None)
+        if self._permits is not None:
+            yield self._permits
+
+    def _permitted(self, addr: str, port: int) -> bool:
+        assert self._permits is not None
+        allowed, is_known = self._permits.look_up((addr, port if self.whitelist.needs_port else 0))
+        return allowed and is_known
+
+
+def _parts(whitelist: BaseWhitelist) -> tuple[BaseWhitelist | None, RuleWhitelist | None]:
+    """What is asked once per destination, and the rules that are looked at each time.
+
+    Asks for ``__class__``: a script's ``default_whitelist`` stands for an object of another type.
+    """
+    if isinstance(whitelist, BothWhitelist):
+        return whitelist.first, whitelist.rules
+    if isinstance(whitelist, RuleWhitelist):
+        return None, whitelist
+    return (None if whitelist.__class__ is DefaultWhitelist else whitelist), None
+
+
+class _Link:
+    """One resolver of a chain; slow ones have an asker."""
+
+    def __init__(self, resolver: BaseResolver, clock_s: Callable[[], float]) -> None:
+        self.resolver = resolver
+        what = f"resolver {resolver.__class__.__name__}"
+        self.asker: Asker[Destination, str | None] | None = None
+        if not resolver.is_instant:
+            self.asker = Asker(
+                what, self._ask, default=None, n_threads=resolver.concurrency, clock_s=clock_s
+            )
+
+    def look_up(self, addr: str, port: int) -> tuple[str | None, bool]:
+        """The name (None: the address), and whether the resolver has answered."""
+        port = port if self.resolver.needs_port else 0
+        if self.asker is not None:
+            return self.asker.look_up((addr, port))
+        return clean_name(self.resolver.resolve(addr, port), addr), True
+
+    def _ask(self, key: Destination) -> tuple[str | None, float | None]:
+        answer = self.resolver.answer(*key)
+        return clean_name(answer.name, key[0]), answer.max_age_s
+
+
+def clean_name(name: object, addr: str) -> str | None:
+    """Whatever a resolver gave as a name of bounded length, not escaped; None: the address."""
+    if name is None or name == addr:
+        return None
+    text = name.decode("utf-8", "backslashreplace") if isinstance(name, bytes) else str(name)
+    if not text:
+        return None
+    return text if len(text) <= MAX_NAME else text[: MAX_NAME - 1] + CUT
+
+
+def wide(view: View, needs_port: bool) -> View:
+    """The view to ask an engine for, so that ``named`` can make ``view`` of the answer.
+
+    Its order is the view's, so that names are asked for from the top down.
+    """
+    group_by = GroupBy.ADDR_PORT if needs_port else view.group_by
+    return replace(view, limit=None, group_by=group_by)
+
+
+def named(snapshot: Snapshot, view: View, namer: Namer) -> Snapshot:
+    """The picture that a view asks for, with names, without what is not allowed.
+
+    Args:
+        snapshot: of ``wide(view, namer.needs_port)``: all rows.
+        view: how to group, sort and limit them.
+        namer: who knows names.
+    """
+    seen = namer.look(snapshot.table)
+    table, total = snapshot.table, snapshot.total
+    names = seen.names
+    if not all(seen.kept):
+        rows = np.flatnonzero(seen.kept)
+        table = table.take(rows)
+        total = table.total()
+        names = [names[row] for row in rows]
+    if table.names is not None:
+        table = replace(table, names=None)
+    table = _merged_by_name(table, names, view.group_by)
+    return replace(
+        snapshot,
+        view=view,
+        table=arrange(table, view),
+        total=total,
+        n_destinations=len(table),
+    )
+
+
+def _merged_by_name(table: Table, names: Sequence[str | None], group_by: GroupBy) -> Table:
+    """Rows with equal names as one row each, named."""
+    if group_by is GroupBy.ADDR:
+        plain = table.keys.copy()
+        plain["port"] = 0
+        plain["kind"][plain["kind"] == DestinationKind.ADDR_PORT] = DestinationKind.ADDR
+        table = replace(table, keys=plain)
+        shown = list(names)
+    else:
+        ports = table.keys["port"].tolist()
+        shown = [
+            name if name is None else f"{name}:{port}"
+            for name, port in zip(names, ports, strict=True)
+        ]
+    own = table.row_names()
+    called = [name or own_name for name, own_name in zip(shown, own, strict=True)]
+    groups = {name: i for i, name in enumerate(dict.fromkeys(called))}
+    if len(groups) == len(table):
+        return replace(table, names=tuple(called))
+    labels = np.array([groups[name] for name in called], np.intp)
+    firsts = np.unique(labels, return_index=True)[1]
+    merged = table.merged(table.keys[firsts], labels)
+    return replace(merged, names=tuple(groups))

@@ -1,0 +1,220 @@
+"""The command line of ``trtop attach``: which daemons, what to show, how.
+
+Takes the arguments, gives frozen ``AttachOptions``, or ``UsageError`` with one line. Opens nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from trtop.metrics.columns import Threshold
+from trtop.options import values
+from trtop.options.parser import (
+    Color,
+    UsageError,
+    add_grouping,
+    add_look,
+    add_showing,
+    argument,
+    check_output,
+    new_parser,
+    one_of,
+    view_of,
+)
+from trtop.options.plugin_arguments import add_names
+from trtop.reporters import Format
+from trtop_core.records import Window
+from trtop_core.view import View
+from trtop_core.wire.endpoint import Endpoint, parse_endpoint
+
+DESCRIPTION = """\
+Shows what daemons (trtopd) see: one, or several merged into one picture.
+"""
+
+USAGE = "trtop attach [OPTION...] [ENDPOINT...]"
+
+EPILOG = """\
+examples:
+  trtop attach                                    the daemon of this machine
+  trtop attach --once --format json | jq .        its numbers, for a script
+  trtop attach --by-host ipc:///run/a.sock ipc:///run/b.sock
+  trtop attach --key alice.key_secret --server-key web1.key tcp://web1:7117
+
+exit status: 0 shown; 1 no daemon answered, wrong options; 2 some of several did not answer.
+"""
+
+DEFAULT_TIMEOUT_S = 5.0
+DEFAULT_INTERVAL_S = 1.0
+
+WINDOW_HELP = "10s if redrawn, else all"
+
+LIVE_WINDOW = Window.LAST_10_S
+"""What a table that is redrawn shows; a report for a script covers all."""
+
+
+@dataclass(frozen=True, slots=True)
+class AttachOptions:
+    """What the user asked for.
+
+    Attributes:
+        endpoints: of the daemons; empty: the default one.
+        view: what a report shows.
+        is_window_given: the user chose the view's window.
+        once: one report, then the end.
+        interval_s: wall-clock seconds between reports.
+        timeout_s: how long a daemon may take to answer first; None: the default.
+        by_host: keep the rows of different machines apart.
+        key: the file of this user's secret key.
+        server_keys: files of the daemons' public keys, one for all or one per tcp:// endpoint.
+        report_format: how it is written.
+        with_bins: JSON holds the sketches' bins.
+        color: when to use colour.
+        width: columns of the table; None asks the terminal.
+        thresholds: by column key, instead of the columns' own.
+        names: resolvers by name, the first that knows a name wins.
+        allow: rules of what is shown; none: everything.
+        deny: rules of what is not shown.
+    """
+
+    endpoints: tuple[Endpoint, ...]
+    view: View
+    is_window_given: bool = False
+    once: bool = False
+    interval_s: float = DEFAULT_INTERVAL_S
+    timeout_s: float | None = None
+    by_host: bool = False
+    key: str | None = None
+    server_keys: tuple[str, ...] = ()
+    report_format: Format = Format.TABLE
+    with_bins: bool = False
+    color: Color = Color.AUTO
+    width: int | None = None
+    thresholds: dict[str, Threshold] = field(default_factory=dict)
+    names: tuple[str, ...] = ()
+    allow: tuple[str, ...] = ()
+    deny: tuple[str, ...] = ()
+
+    resolver = whitelist = None
+    """Parts of one's own are for captures that are read here."""
+
+
+def parse(argv: Sequence[str]) -> AttachOptions:
+    """Read the command line.
+
+    Raises:
+        UsageError: it makes no sense.
+        SystemExit: ``--help`` was printed.
+    """
+    parser = new_parser("trtop attach", USAGE, DESCRIPTION, EPILOG)
+    _add_daemons(parser.add_argument_group("whom to ask"))
+    add_display(parser)
+    given = parser.parse_args(argv)
+    endpoints = tuple(given.endpoints)
+    if len(set(endpoints)) < len(endpoints):
+        raise UsageError("an endpoint is named twice: its numbers would count twice")
+    n_tcp = sum(endpoint.path is None for endpoint in endpoints)
+    if bool(given.key) != bool(given.server_keys):
+        raise UsageError("--key and --server-key go together")
+    if given.server_keys and len(given.server_keys) not in (1, n_tcp):
+        raise UsageError("--server-key is given once, or once for each tcp:// endpoint")
+    if any(endpoint.path is None and not endpoint.port for endpoint in endpoints):
+        raise UsageError("a port of 0 cannot be connected to")
+    return make_options(given, endpoints)
+
+
+def add_display(parser: argparse.ArgumentParser) -> None:
+    """The options that say what is shown, and how."""
+    showing = parser.add_argument_group("what to show")
+    add_showing(showing, WINDOW_HELP)
+    add_grouping(showing)
+    _add_output(parser.add_argument_group("how to show it"))
+    group = parser.add_argument_group("what destinations are called, and which are shown")
+    add_names(group, "hosts[:FILE]")
+
+
+def make_options(given: argparse.Namespace, endpoints: tuple[Endpoint, ...]) -> AttachOptions:
+    """Options from what a parser with ``add_display`` found.
+
+    Raises:
+        UsageError: they contradict each other.
+    """
+    check_output(given, given.format in (Format.JSON, Format.NDJSON))
+    names = tuple(name for part in given.names for name in part)
+    if "capture" in names:
+        raise UsageError("--names capture: the packets are not here; hosts and dns know names too")
+    if getattr(given, "by_host", False) and (names or given.allow or given.deny):
+        raise UsageError("--by-host goes without names and rules")
+    try:
+        view = view_of(given)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    return AttachOptions(
+        endpoints=endpoints,
+        view=view,
+        is_window_given=given.window is not None,
+        once=getattr(given, "once", False),
+        interval_s=given.interval,
+        timeout_s=getattr(given, "timeout", None),
+        by_host=getattr(given, "by_host", False),
+        key=getattr(given, "key", None),
+        server_keys=tuple(getattr(given, "server_keys", ())),
+        report_format=given.format,
+        with_bins=given.bins,
+        color=given.color,
+        width=given.width,
+        thresholds={key: limit for part in given.high for key, limit in part.items()},
+        names=names,
+        allow=tuple(given.allow),
+        deny=tuple(given.deny),
+    )
+
+
+def _add_daemons(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
+    add(
+        "endpoints",
+        nargs="*",
+        type=argument(parse_endpoint),
+        metavar="ENDPOINT",
+        help="ipc:///path or tcp://host:port (default: the daemon of this machine)",
+    )
+    add("--by-host", action="store_true", help="keep the rows of different machines apart")
+    add("--key", metavar="FILE", help="your secret key, for tcp:// (see trtop keygen)")
+    add(
+        "--server-key",
+        dest="server_keys",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="the daemon's public key; once for all, or once per tcp:// endpoint",
+    )
+    add("--once", action="store_true", help="one report, then the end")
+    add(
+        "--timeout",
+        type=argument(values.seconds),
+        metavar="S",
+        help="how long to wait for the first answer (default: 5)",
+    )
+    add("-h", "--help", action="help", help="show this help and exit")
+
+
+def _add_output(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
+    add(
+        "--format",
+        type=one_of({item.value: item for item in Format}),
+        default=Format.TABLE,
+        metavar="|".join(item.value for item in Format),
+        help="(default: table)",
+    )
+    add("--bins", action="store_true", help="raw sketch bins in json, for merging elsewhere")
+    add(
+        "--interval",
+        type=argument(values.seconds),
+        default=DEFAULT_INTERVAL_S,
+        metavar="S",
+        help="a report every S seconds (default: 1)",
+    )
+    add_look(group)

@@ -1,0 +1,179 @@
+"""What the command lines of ``trtop`` and its subcommands share: parser, readers, common options.
+
+Gives a parser that raises instead of exiting, readers of values as argparse wants them, and the
+options that mean the same everywhere. Knows no subcommand.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from enum import Enum
+from typing import NoReturn, TypeVar
+
+from trtop.options import values
+from trtop_core.errors import TrtopError
+from trtop_core.records import GroupBy, Window
+from trtop_core.view import DEFAULT_PERCENTILE, View
+
+MIN_WIDTH = 20
+"""Columns; below this a table cannot be read."""
+
+GROUPINGS = {"addr": GroupBy.ADDR, "addr,port": GroupBy.ADDR_PORT}
+
+
+class UsageError(TrtopError):
+    """The command line makes no sense."""
+
+
+class Color(Enum):
+    """When to use colour; the value is what ``--color`` takes."""
+
+    AUTO = "auto"
+    ALWAYS = "always"
+    NEVER = "never"
+
+
+class _Parser(argparse.ArgumentParser):
+    """One line instead of a page of usage, and our exit status instead of argparse's 2."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message} (see {self.prog} --help)")
+
+
+def new_parser(prog: str, usage: str, description: str, epilog: str) -> argparse.ArgumentParser:
+    """A parser of one command, still without options; it raises ``UsageError``."""
+    return _Parser(
+        prog=prog,
+        usage=usage,
+        description=description,
+        epilog=epilog,
+        formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(
+            prog, max_help_position=28, width=98
+        ),
+        allow_abbrev=False,
+        add_help=False,
+    )
+
+
+T = TypeVar("T")
+
+
+def argument(read: Callable[[str], T]) -> Callable[[str], T]:
+    """A reader of values as argparse wants it: its message reaches the user."""
+
+    def read_argument(text: str) -> T:
+        try:
+            return read(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    return read_argument
+
+
+def one_of(choices: dict[str, T]) -> Callable[[str], T]:
+    """A reader of one word of several."""
+
+    def read(text: str) -> T:
+        try:
+            return choices[text.replace(" ", "").lower()]
+        except KeyError:
+            raise ValueError(f"{text!r} is none of: {' | '.join(choices)}") from None
+
+    return argument(read)
+
+
+def add_showing(group: argparse._ArgumentGroup, window_help: str) -> None:
+    """The options that say which rows and columns are shown.
+
+    Args:
+        group: takes them.
+        window_help: what ``--window`` is without being given.
+    """
+    add = group.add_argument
+    add(
+        "--window",
+        type=argument(values.window),
+        metavar="10s|60s|5min|all",
+        help=f"only the last seconds of capture time (default: {window_help})",
+    )
+    add(
+        "--percentile",
+        type=argument(values.percentile),
+        default=DEFAULT_PERCENTILE,
+        metavar="P",
+        help="what latency columns show (default: 95)",
+    )
+    add(
+        "--sort",
+        type=argument(values.column),
+        default="syn",
+        metavar="COLUMN",
+        help="a heading or a field name, such as rtt, lat, qos, rst, bytes_in (default: syn)",
+    )
+    add("--reverse", action="store_true", help="the other way round")
+    add(
+        "--limit",
+        type=argument(values.whole),
+        metavar="N",
+        help="only the first N rows, 0 for the total alone",
+    )
+    add("--high", type=argument(values.thresholds), action="append", default=[],
+        metavar="COLUMN=VALUE", help="what stands out, such as lat=50ms,qos=10")  # fmt: skip
+
+
+def add_grouping(group: argparse._ArgumentGroup) -> None:
+    """``--group-by``."""
+    group.add_argument(
+        "--group-by",
+        type=one_of(GROUPINGS),
+        default=GroupBy.ADDR,
+        metavar="addr|addr,port",
+        help="what makes a row (default: addr)",
+    )
+
+
+def add_look(group: argparse._ArgumentGroup) -> None:
+    """The options that say how a table looks."""
+    add = group.add_argument
+    add(
+        "--color",
+        type=one_of({item.value: item for item in Color}),
+        default=Color.AUTO,
+        metavar="auto|always|never",
+        help="(default: auto; NO_COLOR is respected)",
+    )
+    add(
+        "--width",
+        type=argument(values.whole),
+        metavar="N",
+        help="columns of the table (default: those of the terminal)",
+    )
+
+
+def check_output(given: argparse.Namespace, is_json: bool) -> None:
+    """Refuse what no report can be.
+
+    Raises:
+        UsageError: options contradict each other.
+    """
+    if given.bins and not is_json:
+        raise UsageError("--bins goes with --format json or ndjson")
+    if given.width is not None and given.width < MIN_WIDTH:
+        raise UsageError(f"--width is at least {MIN_WIDTH} columns")
+
+
+def view_of(given: argparse.Namespace) -> View:
+    """The view that ``add_showing`` and ``add_grouping`` describe.
+
+    Raises:
+        ValueError: a field is out of range.
+    """
+    return View(
+        window=given.window or Window.ALL,
+        group_by=given.group_by,
+        sort=given.sort,
+        descending=(given.sort not in values.ASCENDING) != given.reverse,
+        limit=given.limit,
+        percentile=given.percentile,
+    )

@@ -1,0 +1,137 @@
+"""The options of the command line: names, help, and how each value is read.
+
+Gives a parser whose result is plain values of the core's types. Never says what follows from them.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from trtop import __version__
+from trtop.options import values
+from trtop.options.parser import add_grouping, add_look, add_showing, argument, new_parser, one_of
+from trtop.options.plugin_arguments import add_names, add_parts
+from trtop.reporters import Format
+from trtop_core.records import Direction
+
+DESCRIPTION = """\
+Which of the services I call is slow, resetting or refusing me?
+One row per remote destination, from captured packets (pcap, pcapng; gz, zst, lz4).
+"""
+
+USAGE = "trtop [OPTION...] FILE...       (- reads standard input)"
+
+EPILOG = """\
+examples:
+  trtop incident.pcap                             the screen: what happened, by destination
+  trtop --format table incident.pcap              the same, printed
+  trtop --sort rtt --percentile 99 day-*.pcapng   the slowest first
+  trtop --local 10.0.0.0/8 --group-by addr,port mirror.pcap.zst
+  tcpdump -i eth0 -U -s 128 -w - tcp | trtop -    as packets arrive
+  trtop --format ndjson x.pcap | jq 'select(.type == "destination" and .rst > 0)'
+
+formats: json is one document per report; ndjson is one line for the capture ("type": "capture"),
+then one per destination; csv has a header and one line per destination. Durations are in ns.
+exit status: 0 all read; 1 nothing measured, wrong options; 2 a part could not be read;
+130 interrupted while reading files.
+"""
+
+WINDOW_HELP = "all; 10s on the screen while packets arrive"
+
+DIRECTIONS = {direction.name.lower(): direction for direction in Direction}
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The parser of the command line; it raises ``UsageError`` where argparse would exit."""
+    parser = new_parser("trtop", USAGE, DESCRIPTION, EPILOG)
+    _add_inputs(parser.add_argument_group("what to read"))
+    _add_measuring(parser.add_argument_group("what to measure"))
+    add_showing(parser.add_argument_group("what to show"), WINDOW_HELP)
+    _add_output(parser.add_argument_group("how to show it"))
+    add_names(parser.add_argument_group("what destinations are called, and which are shown"))
+    add_parts(
+        parser.add_argument_group(
+            "parts of your own",
+            "MODULE is a module with build(), a .py file, or a name that is installed",
+        )
+    )
+    return parser
+
+
+def _add_inputs(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
+    add("inputs", nargs="*", metavar="FILE", help="captures, read one after the other")
+    add(
+        "-i",
+        "--input",
+        dest="more_inputs",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="the same; may be repeated",
+    )
+    add(
+        "-f",
+        "--follow",
+        action="store_true",
+        help="keep reading files that are still being written",
+    )
+    add("-h", "--help", action="help", help="show this help and exit")
+    add("-V", "--version", action="version", version=f"trtop {__version__}",
+        help="show the version and exit")  # fmt: skip
+
+
+def _add_measuring(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
+    add(
+        "--local",
+        type=argument(values.networks),
+        action="append",
+        default=[],
+        metavar="CIDR[,CIDR]",
+        help="local networks or addresses; may be repeated "
+        "(without it every connection is outgoing)",
+    )
+    add(
+        "--direction",
+        type=one_of(DIRECTIONS),
+        default=Direction.OUT,
+        metavar="out|in|both",
+        help="outgoing connections by server, incoming ones by client, or both (default: out)",
+    )
+    add_grouping(group)
+    add("--no-decap", action="store_true", help="leave out TCP inside tunnels (GRE, VXLAN, ...)")
+    add(
+        "--idle-timeout",
+        type=argument(values.seconds),
+        metavar="S",
+        help="a connection silent for S seconds is no longer active (default: 300)",
+    )
+    add("--max-connections", type=argument(values.whole), metavar="N",
+        help="connections kept at once (default: 1,000,000; about 550 bytes each)")  # fmt: skip
+
+
+def _add_output(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
+    add(
+        "--format",
+        type=one_of({item.value: item for item in Format}),
+        metavar="|".join(item.value for item in Format),
+        help="print a report (default: the interactive screen on a terminal, else table)",
+    )
+    add("--bins", action="store_true", help="raw sketch bins in json, for merging elsewhere")
+    add(
+        "--interval",
+        type=argument(values.seconds),
+        metavar="S",
+        help="a report every S seconds "
+        "(default: 1 for a pipe or --follow on a terminal, else one at the end)",
+    )
+    add(
+        "-o",
+        "--out",
+        metavar="PREFIX",
+        help="write the final report to PREFIX.trtop (table) and PREFIX.json too",
+    )
+    add_look(group)
+    add("--no-progress", action="store_true", help="no progress bar on stderr")  # fmt: skip

@@ -1,0 +1,192 @@
+"""The command line: what may be given, and what it means.
+
+Takes the arguments, gives frozen ``Options``, or ``UsageError`` with one line that says what is
+wrong. Opens nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from trtop.metrics.columns import Threshold
+from trtop.options.parser import Color, UsageError, check_output, view_of
+from trtop.options.plugin_arguments import SNAPSHOT_MINUTES, Mode, check_spelling
+from trtop.options.report_arguments import make_parser
+from trtop.reporters import Format
+from trtop_core.config import EngineConfig
+from trtop_core.records import NS_PER_S, Window
+from trtop_core.view import View
+
+STDIN = "-"
+
+HINT = "no capture given; try: trtop FILE.pcap, or tcpdump -w - | trtop -, or trtop --help"
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a run is made of, where it is not trtop's own: a module or a name each.
+
+    Attributes:
+        analyzer: who takes the packets.
+        collector: where they come from.
+        reporter: who shows what they say.
+        resolver: what destinations are called.
+        whitelist: which of them are shown.
+        interface: capture here instead of reading files.
+        bpf_filter: which packets to capture.
+        mode: when to end.
+        minutes: of a snapshot.
+    """
+
+    analyzer: str | None = None
+    collector: str | None = None
+    reporter: str | None = None
+    resolver: str | None = None
+    whitelist: str | None = None
+    interface: str | None = None
+    bpf_filter: str | None = None
+    mode: Mode | None = None
+    minutes: float = SNAPSHOT_MINUTES
+
+    @property
+    def needs_session(self) -> bool:
+        """More than names and rules: the run is put together as a script's is."""
+        return any((self.analyzer, self.collector, self.reporter, self.interface, self.mode))
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the user asked for.
+
+    Attributes:
+        inputs: paths, ``-`` for standard input; at least one.
+        engine: how packets are read.
+        view: what a report shows.
+        report_format: how it is written.
+        with_bins: JSON holds the sketches' bins.
+        follow: files are still being written.
+        interval_s: wall-clock seconds between reports; None for a final one only, or by default.
+        out_prefix: where a copy of the final report goes, without its suffixes.
+        color: when to use colour.
+        width: columns of the table; None asks the terminal.
+        with_progress: show progress on a terminal.
+        thresholds: by column key, instead of the columns' own.
+        names: resolvers by name, the first that knows a name wins.
+        allow: rules of what is shown; none: everything.
+        deny: rules of what is not shown.
+        parts: what a run of one's own is made of.
+        wants_screen: nothing was asked for that only a printed report has.
+        is_window_given: the window is the user's choice.
+    """
+
+    inputs: tuple[str, ...]
+    engine: EngineConfig
+    view: View
+    report_format: Format = Format.TABLE
+    with_bins: bool = False
+    follow: bool = False
+    interval_s: float | None = None
+    out_prefix: str | None = None
+    color: Color = Color.AUTO
+    width: int | None = None
+    with_progress: bool = True
+    thresholds: dict[str, Threshold] = field(default_factory=dict)
+    names: tuple[str, ...] = ()
+    allow: tuple[str, ...] = ()
+    deny: tuple[str, ...] = ()
+    parts: Parts = Parts()
+    wants_screen: bool = False
+    is_window_given: bool = False
+
+    @property
+    def resolver(self) -> str | None:
+        """A resolver of one's own."""
+        return self.parts.resolver
+
+    @property
+    def whitelist(self) -> str | None:
+        """A whitelist of one's own."""
+        return self.parts.whitelist
+
+
+def parse(argv: Sequence[str], needs_input: bool = True) -> Options:
+    """Read the command line.
+
+    Args:
+        argv: arguments without the program's name.
+        needs_input: refuse a command line without a capture.
+
+    Raises:
+        UsageError: it makes no sense.
+        SystemExit: ``--help`` or ``--version`` was printed.
+    """
+    check_spelling(argv)
+    given = make_parser().parse_args(argv)
+    inputs = (*given.more_inputs, *given.inputs)
+    if inputs and given.interface:
+        raise UsageError("either --interface or files, not both")
+    if needs_input and not inputs and not given.interface and not given.collector:
+        raise UsageError(HINT)
+    if inputs.count(STDIN) > 1:
+        raise UsageError("standard input (-) can be read only once")
+    report_format = given.format or Format.TABLE
+    check_output(given, report_format in (Format.JSON, Format.NDJSON))
+    try:
+        engine, view = _engine_config(given), view_of(given)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    return Options(
+        inputs=inputs,
+        engine=engine,
+        view=view,
+        report_format=report_format,
+        with_bins=given.bins,
+        follow=given.follow,
+        interval_s=given.interval,
+        out_prefix=given.out,
+        color=given.color,
+        width=given.width,
+        with_progress=not given.no_progress,
+        thresholds={key: limit for part in given.high for key, limit in part.items()},
+        names=tuple(name for part in given.names for name in part),
+        allow=tuple(given.allow),
+        deny=tuple(given.deny),
+        parts=_parts(given),
+        wants_screen=all(asked is None for asked in (given.format, given.width, given.limit)),
+        is_window_given=given.window is not None,
+    )
+
+
+def _parts(given: argparse.Namespace) -> Parts:
+    if given.minutes is not None and given.mode is not Mode.SNAPSHOT:
+        raise UsageError("--minutes goes with --mode snapshot")
+    return Parts(
+        analyzer=given.analyzer,
+        collector=given.collector,
+        reporter=given.reporter,
+        resolver=given.resolver,
+        whitelist=given.whitelist,
+        interface=given.interface,
+        bpf_filter=given.bpf_filter,
+        mode=given.mode,
+        minutes=SNAPSHOT_MINUTES if given.minutes is None else given.minutes,
+    )
+
+
+def _engine_config(given: argparse.Namespace) -> EngineConfig:
+    chosen: dict[str, Any] = {}
+    if given.idle_timeout is not None:
+        chosen["idle_timeout_ns"] = max(1, round(given.idle_timeout * NS_PER_S))
+    if given.max_connections is not None:
+        chosen["max_connections"] = given.max_connections
+    return EngineConfig(
+        local=tuple(network for part in given.local for network in part),
+        direction=given.direction,
+        group_by=given.group_by,
+        decap=not given.no_decap,
+        windows=() if given.window in (None, Window.ALL) else (given.window,),
+        **chosen,
+    )

@@ -1,0 +1,175 @@
+"""Which columns fit on a terminal, and how wide each becomes.
+
+Takes the cells of the columns, asked for one after the other by importance, and a width; gives the
+columns to draw, in the order of the screen. The least important are left out first; what is left
+over goes to exact numbers and full names before it goes to more columns. Never draws.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from trtop.metrics.columns import COLUMNS, Column, Lens
+from trtop.metrics.format import Forms
+from trtop.table.rows import QuickRow
+
+N_CORE_COLUMNS = 10
+"""So many columns are shown in full before any further column is shown at all."""
+
+MARK_WIDTH = 1
+"""Left of the name: room for the mark of suspect rows."""
+
+MIN_NAME_WIDTH = 15
+"""An IPv4 address in full."""
+
+NAME_SHARE = 0.25
+"""A longer name may take this share of the line before the columns are chosen."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One number on the screen.
+
+    Attributes:
+        forms: its texts, from the most exact to the shortest.
+        is_high: beyond the column's threshold.
+    """
+
+    forms: Forms
+    is_high: bool
+
+
+@dataclass(slots=True)
+class Placed:
+    """A column that is drawn.
+
+    Attributes:
+        column: what it shows.
+        cells: one per row, that of the totals first.
+        width: characters, without the space before it.
+        mark_width: characters that a high number takes besides its text, where there is room.
+    """
+
+    column: Column
+    cells: Sequence[Cell]
+    width: int
+    mark_width: int
+
+    @property
+    def spaced_width(self) -> int:
+        """Characters that its shortest numbers take, with a space before a mark."""
+        return self._width_of_form(-1)
+
+    @property
+    def exact_width(self) -> int:
+        """Characters that its most exact numbers take, with a space before a mark."""
+        return self._width_of_form(0)
+
+    @property
+    def full_width(self) -> int:
+        """Characters that its longest heading takes too."""
+        return max(self.exact_width, len(self.column.headings[0]))
+
+    def _width_of_form(self, number: int) -> int:
+        widths = (len(cell.forms[number]) + cell.is_high * self.mark_width for cell in self.cells)
+        return max(self.width, *widths)
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How a table is laid out.
+
+    Attributes:
+        name_width: characters of the names, without the mark before them.
+        placed: the columns from left to right.
+    """
+
+    name_width: int
+    placed: Sequence[Placed]
+
+
+def lay_out(
+    rows: Sequence[QuickRow],
+    name_width: int,
+    width: int | None,
+    lens: Lens,
+    columns: Sequence[Column] = COLUMNS,
+) -> Layout:
+    """Choose columns and widths.
+
+    Args:
+        rows: what will be drawn, the totals first.
+        name_width: of the longest name.
+        width: columns of the terminal; None shows everything in full.
+        lens: how cells are looked at.
+        columns: what there is to choose from, in the order of the screen.
+    """
+
+    def fill(column: Column) -> Placed:
+        return _filled(column, rows, lens)
+
+    if width is None:
+        everything = [fill(column) for column in columns]
+        for placed in everything:
+            placed.width = placed.full_width
+        return Layout(name_width, everything)
+    return _fitted(fill, name_width, width, columns)
+
+
+def _fitted(
+    fill: Callable[[Column], Placed], longest_name: int, width: int, columns: Sequence[Column]
+) -> Layout:
+    room = max(1, width - MARK_WIDTH)
+    name_width = min(longest_name, max(MIN_NAME_WIDTH, int(width * NAME_SHARE)), room)
+    left = room - name_width
+    ranked = sorted(columns, key=lambda column: column.importance)
+    chosen: list[Placed] = []
+    for column in ranked[:N_CORE_COLUMNS]:
+        if left <= column.floor:
+            continue
+        placed = fill(column)
+        if placed.width < left:
+            chosen.append(placed)
+            left -= placed.width + 1
+    for placed in chosen:
+        left -= _widen(placed, placed.spaced_width, left)
+    for placed in chosen:
+        left -= _widen(placed, placed.exact_width, left)
+    grown = min(longest_name - name_width, left)
+    name_width, left = name_width + grown, left - grown
+    for column in ranked[N_CORE_COLUMNS:]:
+        if left <= column.floor:
+            continue
+        placed = fill(column)
+        if placed.width < left:
+            chosen.append(placed)
+            left -= placed.width + 1
+    for placed in chosen:
+        left -= _widen(placed, placed.exact_width, left)
+    for placed in chosen:
+        if placed.full_width - placed.width <= left:
+            left -= _widen(placed, placed.full_width, left)
+    order = {column.key: i for i, column in enumerate(columns)}
+    return Layout(name_width, sorted(chosen, key=lambda placed: order[placed.column.key]))
+
+
+def _widen(placed: Placed, to_width: int, left: int) -> int:
+    """Widen a column as far as there is room; gives what that took."""
+    grown = min(to_width - placed.width, left)
+    placed.width += grown
+    return grown
+
+
+def _filled(column: Column, rows: Sequence[QuickRow], lens: Lens) -> Placed:
+    threshold = lens.thresholds.get(column.key, column.threshold)
+    cells = [
+        Cell(
+            column.forms(row, lens),
+            threshold is not None and threshold.is_high(column.value(row, lens)),
+        )
+        for row in rows
+    ]
+    shortest = max(len(cell.forms[-1]) for cell in cells)
+    width = max(column.floor, len(column.headings[-1]), shortest)
+    return Placed(column, cells, width, lens.mark_width)

@@ -1,0 +1,92 @@
+"""The lines of the table itself: headings and rows, in the columns of a layout.
+
+Takes a layout and its cells, gives lines with roles, all of the layout's width. High values have a
+role, and follow a ``!`` where the layout has room for marks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from trtop.escape import display_width, shorten
+from trtop.metrics.columns import Group
+from trtop.metrics.format import fitting
+from trtop.table.layout import MARK_WIDTH, Cell, Layout, Placed
+from trtop.table.text import HIGH_MARK, Line, Role, Span, line_of
+
+SUSPECT_MARK = "?"
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """A layout, and how its lines look.
+
+    Attributes:
+        layout: columns and widths.
+        heading: of the names.
+        ascii_only: nothing but ASCII.
+    """
+
+    layout: Layout
+    heading: str
+    ascii_only: bool = False
+
+    def group_line(self) -> Line:
+        """The classic groups over their columns; empty where there is no column."""
+        rule = "-" if self.ascii_only else "─"
+        groups: dict[Group, int] = {}
+        for placed in self.layout.placed:
+            group = placed.column.group
+            groups[group] = groups.get(group, -1) + placed.width + 1
+        spans = []
+        for group, width in groups.items():
+            title = fitting(group.value, width)[:width]
+            spans.append(title if len(title) >= width - 1 else f"{title} ".ljust(width, rule))
+            spans[-1] = spans[-1].ljust(width)
+        if not spans:
+            return ()
+        margin = " " * (MARK_WIDTH + self.layout.name_width + 1)
+        return line_of(margin, Span(" ".join(spans).rstrip(), Role.DIM))
+
+    def heading_line(self, sort_key: str) -> Line:
+        """The columns' headings; the one that rows are sorted by stands out."""
+        role = Role.SORTED if sort_key == "destination" else Role.PLAIN
+        parts: list[str | Span] = [" " * MARK_WIDTH, *self._name(self.heading, role)]
+        for placed in self.layout.placed:
+            text = fitting(placed.column.headings, placed.width)
+            role = Role.SORTED if placed.column.key == sort_key else Role.BOLD
+            parts += [" " * (1 + placed.width - len(text)), Span(text, role)]
+        return line_of(*parts)
+
+    def row_line(
+        self, name: str, cells: Sequence[Cell], is_suspect: bool, role: Role = Role.PLAIN
+    ) -> Line:
+        """One row.
+
+        Args:
+            name: escaped.
+            cells: one for each column of the layout.
+            is_suspect: the capture missed a part of it.
+            role: of the name.
+        """
+        mark = Span(SUSPECT_MARK, Role.WARNING) if is_suspect else " " * MARK_WIDTH
+        parts: list[str | Span] = [mark, *self._name(name, role)]
+        for placed, cell in zip(self.layout.placed, cells, strict=True):
+            parts += _number(cell, placed)
+        return line_of(*parts)
+
+    def _name(self, name: str, role: Role) -> tuple[Span, str]:
+        shown = shorten(name, self.layout.name_width, self.ascii_only)
+        return Span(shown, role), " " * (self.layout.name_width - display_width(shown))
+
+
+def _number(cell: Cell, placed: Placed) -> tuple[str, Span]:
+    """The space before a column, and its number; the space has room for a mark."""
+    text = fitting(cell.forms, placed.width - cell.is_high * placed.mark_width)
+    gap = 1 + placed.width - len(text)
+    if not cell.is_high:
+        return " " * gap, Span(text)
+    if not placed.mark_width:
+        return " " * gap, Span(text, Role.HIGH)
+    return " " * (gap - 1), Span(HIGH_MARK + text, Role.HIGH)

@@ -1,0 +1,114 @@
+"""The table: a snapshot as lines of text for a terminal of any width.
+
+Takes a snapshot and a style, gives lines that never exceed the width. High values are bold and red
+where there is colour and follow a ``!`` where there is none; rows that the capture saw only in part
+follow a ``?``. Never writes anywhere, never asks the terminal anything.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Sequence
+
+from trtop.escape import display_width, escape, shorten
+from trtop.metrics.columns import Lens
+from trtop.table.health import health_items, warnings
+from trtop.table.layout import Layout, lay_out
+from trtop.table.lines import Grid
+from trtop.table.rows import QuickRow, quick_rows, quick_totals
+from trtop.table.style import TableStyle
+from trtop.table.text import HIGH_MARK, Role, painted
+from trtop_core.snapshot import Snapshot
+
+HEADING = "destination"
+
+ITEM_GAP = "  "
+
+HIGH_LEGEND = "! beyond the column's threshold"
+SUSPECT_LEGEND = "? the capture missed part of it: counters are lower bounds"
+
+
+def render(
+    snapshot: Snapshot, style: TableStyle, row_names: Sequence[str] | None = None
+) -> Iterator[str]:
+    """The whole report, line by line, without line ends.
+
+    Args:
+        snapshot: what it shows.
+        style: how it is drawn.
+        row_names: what rows are called, not escaped; None: as their addresses.
+    """
+    rows = [quick_totals(snapshot), *quick_rows(snapshot)]
+    called = [row_label(row) for row in rows] if row_names is None else [rows[0].name, *row_names]
+    names = [escape(name, style.ascii_only) for name in called]
+    lens = style.lens(snapshot.view.percentile)
+    longest_name = max(len(HEADING), *(display_width(name) for name in names))
+    layout = lay_out(rows, longest_name, style.width, lens)
+    grid = Grid(layout, HEADING, style.ascii_only)
+
+    yield from _health_lines(snapshot, style, lens)
+    yield ""
+    if layout.placed:
+        yield painted(grid.group_line(), style.color)
+    yield painted(grid.heading_line(snapshot.view.sort), style.color)
+    for i, (row, name) in enumerate(zip(rows, names, strict=True)):
+        cells = [placed.cells[i] for placed in layout.placed]
+        role = Role.BOLD if i == 0 else Role.PLAIN
+        yield painted(grid.row_line(name, cells, row.suspect, role), style.color)
+    yield from _foot_lines(snapshot, rows, layout, style)
+
+
+def row_label(row: QuickRow) -> str:
+    """What a row is called; the host comes last, where a narrow column cuts first."""
+    return f"{row.name} {row.host}" if row.host else row.name
+
+
+def _health_lines(snapshot: Snapshot, style: TableStyle, lens: Lens) -> Iterator[str]:
+    items = [*health_items(snapshot, lens.micro), f"latencies, QoS: p{lens.percentile:g}"]
+    line = ""
+    for item in items:
+        joined = f"{line}{ITEM_GAP}{item}" if line else item
+        if style.width is not None and line and len(joined) > style.width:
+            yield _cut(line, style)
+            line = item
+        else:
+            line = joined
+    yield _cut(line, style)
+    for warning in warnings(snapshot):
+        for line in _wrapped(f"{HIGH_MARK} {warning}", style, indent="  "):
+            yield style.paint(line, Role.WARNING)
+
+
+def _foot_lines(
+    snapshot: Snapshot, rows: Sequence[QuickRow], layout: Layout, style: TableStyle
+) -> Iterator[str]:
+    n_hidden = snapshot.n_destinations - len(snapshot.table)
+    if n_hidden:
+        yield from _wrapped(f" {n_hidden:,} more, counted in the total", style, indent=" ")
+    if not snapshot.n_destinations:
+        yield from _wrapped(" no connections", style, indent=" ")
+    legend = []
+    if not style.color and any(cell.is_high for placed in layout.placed for cell in placed.cells):
+        legend.append(HIGH_LEGEND)
+    if any(row.suspect for row in rows):
+        legend.append(SUSPECT_LEGEND)
+    if legend:
+        yield ""
+    joined = ITEM_GAP.join(legend)
+    if style.width is None or len(joined) <= style.width:
+        legend = [joined] if legend else []
+    for text in legend:
+        yield from _wrapped(text, style, indent="  ")
+
+
+def _wrapped(text: str, style: TableStyle, indent: str) -> list[str]:
+    if style.width is None:
+        return [text]
+    width = max(style.width, len(indent) + 1)
+    lines = textwrap.wrap(text, width, subsequent_indent=indent, break_on_hyphens=False)
+    return [_cut(line, style) for line in lines]
+
+
+def _cut(line: str, style: TableStyle) -> str:
+    """A line of words within the width, even on an absurdly narrow terminal."""
+    return line if style.width is None else shorten(line, max(1, style.width), style.ascii_only)

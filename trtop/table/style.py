@@ -1,0 +1,39 @@
+"""``TableStyle``: how a table is drawn. Data only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from trtop.metrics.columns import Lens, Threshold
+from trtop.table.text import HIGH_MARK, Role, Span, line_of, painted
+
+
+@dataclass(frozen=True, slots=True)
+class TableStyle:
+    """How a table is drawn.
+
+    Attributes:
+        width: columns of the terminal; None shows every column in full.
+        color: use SGR sequences (bold, colours).
+        ascii_only: nothing but ASCII.
+        thresholds: by column key, instead of the columns' own.
+    """
+
+    width: int | None = None
+    color: bool = False
+    ascii_only: bool = False
+    thresholds: Mapping[str, Threshold] = field(default_factory=dict)
+
+    def paint(self, text: str, role: Role) -> str:
+        """The text in its role, where there is colour."""
+        return painted(line_of(Span(text, role)), self.color)
+
+    def lens(self, percentile: float) -> Lens:
+        """How cells are looked at."""
+        return Lens(
+            percentile=percentile,
+            micro="u" if self.ascii_only else "µ",
+            thresholds=self.thresholds,
+            mark_width=0 if self.color else len(HIGH_MARK),
+        )

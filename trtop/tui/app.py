@@ -1,0 +1,41 @@
+"""``show``: a source on the terminal, until the user quits. What commands call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from trtop.tui.event_loop import Session, Setup
+from trtop.tui.source import SnapshotSource
+from trtop.tui.terminal import Terminal
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """What is known of the terminal and of time.
+
+    Attributes:
+        color: the user wants colours, if the terminal has them.
+        ascii_only: nothing but ASCII.
+        monotonic_s: a clock in seconds.
+    """
+
+    color: bool
+    ascii_only: bool
+    monotonic_s: Callable[[], float]
+
+
+def show(source: SnapshotSource, setup: Setup, stage: Stage, is_due: Callable[[], bool]) -> None:
+    """Draw what a source gives; the terminal is given back on every way out.
+
+    Args:
+        source: gives snapshots.
+        setup: what is looked at first, and what there is.
+        stage: see there.
+        is_due: whether something else than the user ends it, such as a signal.
+
+    Raises:
+        TrtopError: the terminal cannot be drawn on.
+    """
+    with Terminal(stage.color, stage.ascii_only) as terminal:
+        Session(source, terminal, setup, stage.monotonic_s).run(is_due)

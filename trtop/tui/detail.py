@@ -1,0 +1,384 @@
+"""The drill-down: everything known of one destination, as lines to scroll through. Pure.
+
+Takes a ``Detail``; where there is none (yet), the row of the picture, which has the same numbers
+but no history and no connections.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from trtop.escape import escape, shorten
+from trtop.metrics import format as units
+from trtop.metrics.columns import BY_KEY
+from trtop.metrics.meanings import CONNECTIONS, LATENCIES, PCAP, TRANSPORT
+from trtop.table.rows import Figures, QuickRow
+from trtop.table.text import Line, Role, Span, line_of
+from trtop.tui.filters import OF_ATTEMPTS, OF_CONNECTIONS
+from trtop.tui.frame import Look
+from trtop.tui.header import WINDOW_NAMES
+from trtop.tui.scene import Scene
+from trtop.tui.sparkline import bars, histogram
+from trtop_core.detail import ConnectionState, Detail
+from trtop_core.records import NS_PER_S
+from trtop_core.sketch import SketchColumn
+from trtop_core.snapshot import DETAIL_PERCENTILES
+
+CELL_WIDTH = 28
+"""Of a field's name and its number."""
+
+NAME_WIDTH = 16
+
+LATENCY_NAMES = {
+    "connect_latency": "Lat",
+    "syn_rtt": "SYN RTT",
+    "response_time": "Rtt",
+    "response_duration": "Last byte",
+    "tls_latency": "TLS",
+    "net_rtt": "Net RTT",
+    "server_time": "Server",
+    "reuse": "QoS",
+}
+
+LATENCY_NAME_WIDTH = 9
+COUNT_WIDTH = 6
+VALUE_WIDTH = 7
+"""Of a latency and the gap before it; a mark takes one more, where there is room."""
+MIN_HISTOGRAM_WIDTH = 8
+MAX_HISTOGRAM_WIDTH = 60
+
+MIN_WIDE = 70
+"""Characters from which on connections show how long they have been silent."""
+
+STATE_NAMES = {
+    ConnectionState.PENDING: "pending",
+    ConnectionState.TIMED_OUT: "timed out",
+    ConnectionState.OPENING: "opening",
+    ConnectionState.OPEN: "open",
+    ConnectionState.WAITING: "waiting",
+    ConnectionState.CLOSING: "closing",
+    ConnectionState.CLOSED: "closed",
+    ConnectionState.RESET: "reset",
+    ConnectionState.IDLE: "idle",
+}
+
+Series = Callable[[Any], list[float | None]]
+"""From a history to one number per slot, None where there is none."""
+
+WAITING = "waiting for the answer about this destination"
+NOTHING = "nothing of this destination in this window"
+NO_HISTORY = "The last minutes are known where windows are kept, for one address at a time."
+
+
+@dataclass(frozen=True, slots=True)
+class _Pen:
+    """How lines are written: how wide, in which characters."""
+
+    width: int
+    look: Look
+
+    @property
+    def micro(self) -> str:
+        return "u" if self.look.ascii_only else "µ"
+
+    @property
+    def value_width(self) -> int:
+        wanted = VALUE_WIDTH + (not self.look.color)
+        room = self.width - 1 - LATENCY_NAME_WIDTH - COUNT_WIDTH
+        return max(1, min(wanted, room // (len(DETAIL_PERCENTILES) + 1)))
+
+    def duration(self, ns: int) -> str:
+        return units.NO_SAMPLE if ns < 0 else units.duration(ns, self.micro)
+
+
+def detail_lines(scene: Scene, width: int, look: Look) -> list[Line]:
+    """Everything known of the selected destination.
+
+    Args:
+        scene: with the detail, or at least the picture that has its row.
+        width: characters of a line.
+        look: what the terminal can show.
+    """
+    pen = _Pen(width, look)
+    name, row = _row(scene)
+    lines = [
+        line_of(" ", Span(escape(name, look.ascii_only), Role.BOLD), *_window(scene, row, pen))
+    ]
+    if row is None:
+        text = NOTHING if scene.detail is not None else WAITING
+        return [*lines, (), line_of(" ", text)]
+    if row.suspect:
+        warning = "? the capture missed part of it: counters are lower bounds"
+        lines.append(line_of(" ", Span(warning, Role.WARNING)))
+    lines += _latencies(row, scene, pen)
+    if scene.detail is not None:
+        lines += _history(scene.detail, pen)
+        lines += _connections(scene.detail, pen)
+    for title, names in (
+        ("Connections", CONNECTIONS),
+        ("Transport", TRANSPORT),
+        ("Pcap", PCAP),
+    ):
+        lines += [(), _title(title), *_fields(row, tuple(names), scene, pen)]
+    if scene.detail is None:
+        lines += [(), line_of(" ", NO_HISTORY)]
+    return lines
+
+
+def _row(scene: Scene) -> tuple[str, QuickRow | None]:
+    """What the destination is called, and its numbers."""
+    state, picture = scene.state, scene.picture
+    place = None
+    if picture is not None and state.selected_key is not None:
+        place = picture.place(state.selected_key)
+    name = picture.names[place] if picture is not None and place is not None else ""
+    loss = picture.snapshot.window_health.loss if picture is not None else None
+    if scene.detail is not None:
+        table = scene.detail.table
+        if not len(table):
+            return name, None
+        return name or address_of(table.keys["addr"][0], int(table.keys["port"][0])), QuickRow(
+            table, 0, scene.detail.span_ns, loss, name, Figures(table)
+        )
+    if picture is None or place is None:
+        return name, None
+    table = picture.snapshot.table
+    span_ns = picture.snapshot.span_ns
+    return name, QuickRow(table, place, span_ns, loss, name, Figures(table))
+
+
+def _window(scene: Scene, row: QuickRow | None, pen: _Pen) -> Iterator[str]:
+    yield f"  {WINDOW_NAMES[scene.state.window]}"
+    if row is not None and row.span_ns > 0:
+        yield f" ({units.duration(row.span_ns, pen.micro)})"
+    picture = scene.picture
+    if picture is not None and scene.detail is None and scene.state.selected_key is not None:
+        place = picture.place(scene.state.selected_key)
+        if place is not None and picture.members[place] > 1:
+            yield f"  {picture.members[place]:,} addresses of this name"
+
+
+def _title(text: str, more: str = "") -> Line:
+    return line_of(" ", Span(text, Role.SORTED), more)
+
+
+def _fields(row: QuickRow, names: tuple[str, ...], scene: Scene, pen: _Pen) -> list[Line]:
+    """Fields side by side: name and number."""
+    n_columns = max(1, (pen.width - 1) // CELL_WIDTH)
+    cells = []
+    for name in names:
+        text, is_high = _field(row, name, scene, pen)
+        mark = "!" if is_high and not pen.look.color else ""
+        room = CELL_WIDTH - 2 - NAME_WIDTH
+        value = Span(f"{mark}{text}".rjust(room), Role.HIGH if is_high else Role.PLAIN)
+        cells.append(line_of(f" {name:<{NAME_WIDTH}}", value, " "))
+    n_lines = -(-len(cells) // n_columns)
+    lines = []
+    for i in range(n_lines):
+        parts = [span for cell in cells[i::n_lines] for span in cell]
+        lines.append(line_of(*parts))
+    return lines
+
+
+def _field(row: QuickRow, name: str, scene: Scene, pen: _Pen) -> tuple[str, bool]:
+    """The text of one field, and whether it is high."""
+    column = BY_KEY.get(name)
+    threshold = scene.thresholds.get(name, column.threshold if column else None)
+    if name == "completeness":
+        share = row.completeness
+        return (units.NO_SAMPLE if share is None else units.fine_percent(share)), False
+    if name == "est_rate":
+        rate = row.rate("est")
+        return (units.NO_SAMPLE if rate is None else units.rate(rate) + "/s"), False
+    n = row.count(name)
+    if name == "stream_ns":
+        return units.duration(n, pen.micro), False
+    is_high = False
+    text = f"{n:,}"
+    whole = row.count("syn") if name in OF_ATTEMPTS else row.n_connections
+    if name == "syn":
+        rate = row.rate("syn")
+        text += "" if rate is None else f" ({units.rate(rate)}/s)"
+    elif name in OF_ATTEMPTS | OF_CONNECTIONS and n and whole:
+        text += f" ({units.percent(n, whole)})"
+    if threshold is not None:
+        is_share = name in OF_ATTEMPTS | OF_CONNECTIONS
+        value = (100 * n / whole if whole else None) if is_share else n
+        is_high = threshold.is_high(value)
+    if len(text) > CELL_WIDTH - 3 - NAME_WIDTH:
+        text = units.count_forms(n)[0] if n < 10**9 else units.count_forms(n)[-1]
+    return text, is_high
+
+
+def _latencies(row: QuickRow, scene: Scene, pen: _Pen) -> list[Line]:
+    """Each latency's percentiles side by side, and its histogram."""
+    percentiles = [float(p) for p in DETAIL_PERCENTILES]
+    headings = [*(f"p{p:g}" for p in percentiles), "max"]
+    used = 1 + LATENCY_NAME_WIDTH + COUNT_WIDTH + len(headings) * pen.value_width
+    room = min(MAX_HISTOGRAM_WIDTH, pen.width - used - 3)
+    is_beside = room >= MIN_HISTOGRAM_WIDTH
+    heading = f"{'n':>{COUNT_WIDTH}}"
+    heading += "".join(f"{text:>{pen.value_width}}" for text in headings)
+    lines = [
+        (),
+        line_of(
+            " ",
+            Span(f"{'Latencies':<{LATENCY_NAME_WIDTH}}", Role.SORTED),
+            Span(heading, Role.BOLD),
+            Span("  from min to max" if room >= 15 else "", Role.DIM) if is_beside else "",
+        ),
+    ]
+    for name in LATENCIES:
+        column = row.table.sketches[name]
+        label = f" {LATENCY_NAMES[name]:<{LATENCY_NAME_WIDTH}}"
+        if not row.samples(name):
+            lines.append(line_of(label, f"{units.NO_SAMPLE:>{COUNT_WIDTH}}"))
+            continue
+        picture_width = room if is_beside else min(MAX_HISTOGRAM_WIDTH, pen.width - 24)
+        picture = _histogram(column, row.idx, max(1, picture_width), pen)
+        line = line_of(label, *_percentiles(row, name, percentiles, scene, pen))
+        low, high = _extremes(row, name)
+        if is_beside:
+            lines.append(line_of(*line, "  ", picture))
+        else:
+            lines.append(line)
+            ends = (_value(name, value, pen) for value in (low, high))
+            lines.append(line_of(Span(f"   {next(ends):>7} {picture} {next(ends)}", Role.DIM)))
+    return lines
+
+
+def _percentiles(
+    row: QuickRow, name: str, percentiles: list[float], scene: Scene, pen: _Pen
+) -> Iterator[Span]:
+    column = BY_KEY.get(name)
+    threshold = scene.thresholds.get(name, column.threshold if column else None)
+    yield Span(f"{units.count_forms(row.samples(name))[-1]:>{COUNT_WIDTH}}")
+    for percentile in [*percentiles, 100.0]:
+        value = row.quantile(name, percentile)
+        text = units.NO_SAMPLE if value is None else _value(name, value, pen)
+        is_high = threshold is not None and threshold.is_high(value)
+        mark = "!" if is_high and not pen.look.color else ""
+        yield Span(f"{mark + text:>{pen.value_width}}", Role.HIGH if is_high else Role.PLAIN)
+
+
+def _value(name: str, value: int, pen: _Pen) -> str:
+    return units.count_forms(value)[-1] if name == "reuse" else pen.duration(value)
+
+
+def _extremes(row: QuickRow, name: str) -> tuple[int, int]:
+    _, _, lows, highs = row.figures.stats(name)
+    return lows[row.idx], highs[row.idx]
+
+
+def _histogram(column: SketchColumn, idx: int, width: int, pen: _Pen) -> str:
+    at = slice(column.indptr[idx], column.indptr[idx + 1])
+    shape = histogram(column.bins[at], column.counts[at], width)
+    return bars(shape, pen.look.ascii_only)
+
+
+def _history(detail: Detail, pen: _Pen) -> list[Line]:
+    """The last minutes, and the last minute, as rows of bars."""
+    if not len(detail.minutes) and not len(detail.minute):
+        return [(), line_of(" ", NO_HISTORY)]
+    bar = " | " if pen.look.ascii_only else " │ "
+    heading = f"{'5 min':>10}{' ' * len(bar)}{'1 min':>12}  {'greatest':>8} {'now':>7}"
+    lines: list[Line] = [
+        (),
+        line_of(
+            " ",
+            Span(f"{'History':<11}", Role.SORTED),
+            Span(heading, Role.BOLD),
+            Span("  30 s, 5 s a bar" if pen.width >= MIN_WIDE else "", Role.DIM),
+        ),
+    ]
+    series_of: tuple[tuple[str, Series, Callable[[float], str]], ...] = (
+        ("attempts/s", lambda part: _rates(part, "syn"), units.rate),
+        ("requests/s", lambda part: _rates(part, "requests"), units.rate),
+        ("Rtt p95", _response_times, lambda ns: pen.duration(round(ns))),
+        ("resets", lambda part: _counts(part, "rst"), lambda n: f"{n:,.0f}"),
+    )
+    for label, series, shown in series_of:
+        long, short = series(detail.minutes), series(detail.minute)
+        known = [value for value in [*long, *short] if value is not None]
+        top = units.NO_SAMPLE if not known else shown(max(known))
+        now = next((value for value in reversed(short) if value is not None), None)
+        latest = units.NO_SAMPLE if now is None else shown(now)
+        ascii_only = pen.look.ascii_only
+        lines.append(
+            line_of(
+                f" {label:<11}",
+                Span(f"{bars(long, ascii_only):>10}"),
+                Span(bar, Role.DIM),
+                f"{bars(short, ascii_only):>12}",
+                f"  {top:>8} {latest:>7}",
+            )
+        )
+    return lines
+
+
+def _rates(part: Any, name: str) -> list[float | None]:
+    spans = part["span_ns"].tolist()
+    return [
+        n * NS_PER_S / span if span > 0 else None
+        for n, span in zip(part[name].tolist(), spans, strict=True)
+    ]
+
+
+def _counts(part: Any, name: str) -> list[float | None]:
+    return [float(n) for n in part[name].tolist()]
+
+
+def _response_times(part: Any) -> list[float | None]:
+    return [None if ns < 0 else float(ns) for ns in part["response_time_ns"].tolist()]
+
+
+def _connections(detail: Detail, pen: _Pen) -> list[Line]:
+    """The longest open connections, and the slowest."""
+    lines: list[Line] = []
+    clock_ns = detail.clock_ns or 0
+    for title, part in (
+        ("Longest open", detail.longest_open),
+        ("Slowest latest request", detail.slowest),
+    ):
+        lines += [(), _title(title, f"  {len(part):,} of {detail.n_connections:,} connections")]
+        if not len(part):
+            lines.append(line_of("  none"))
+            continue
+        wide = pen.width >= MIN_WIDE
+        client_width = max(15, min(47, pen.width - (54 if wide else 45)))
+        silent = f" {'silent':>8}" if wide else ""
+        heading = (
+            f" {'client':<{client_width}} {'port':>5} {'state':<9} {'age':>8}{silent} "
+            f"{'answers':>7} {'latest':>8}"
+        )
+        lines.append(line_of(Span(heading, Role.BOLD)))
+        lines += [_connection(item, clock_ns, client_width, pen) for item in part]
+    return lines
+
+
+def _connection(item: Any, clock_ns: int, client_width: int, pen: _Pen) -> Line:
+    client = address_of(item["client_addr"], int(item["client_port"]))
+    client = shorten(client, client_width, pen.look.ascii_only)
+    opened_ns = int(item["opened_ns"])
+    age = "unknown" if item["is_midstream"] else pen.duration(max(0, clock_ns - opened_ns))
+    silent = pen.duration(max(0, clock_ns - int(item["last_ns"])))
+    state = ConnectionState(int(item["state"]))
+    waits = state is ConnectionState.WAITING
+    return line_of(
+        f" {client:<{client_width}} {int(item['server_port']):>5} ",
+        Span(f"{STATE_NAMES[state]:<9}", Role.BOLD if waits else Role.PLAIN),
+        f" {age:>8}" + (f" {silent:>8}" if pen.width >= MIN_WIDE else ""),
+        f" {int(item['responses']):>7,} ",
+        f"{pen.duration(int(item['response_ns'])) + ('+' if waits else ''):>8}",
+    )
+
+
+def address_of(raw: Any, port: int) -> str:
+    """An address with its port, if it has one."""
+    address = ipaddress.IPv6Address(bytes(raw))
+    if address.ipv4_mapped is not None:
+        return f"{address.ipv4_mapped}:{port}" if port else str(address.ipv4_mapped)
+    return f"[{address}]:{port}" if port else str(address)

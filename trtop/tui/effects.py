@@ -1,0 +1,66 @@
+"""What keys depend on, and what comes of them. Data only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from trtop.tui.state import Grouping, State
+from trtop.tui.view_model import Picture
+from trtop_core.records import Window
+
+WINDOWS = (Window.LAST_10_S, Window.LAST_60_S, Window.LAST_300_S, Window.ALL)
+"""In the order in which a key goes through them."""
+
+
+class Effect(Enum):
+    """What the session does besides drawing."""
+
+    NONE = auto()
+    QUIT = auto()
+    RESET = auto()
+    FORGET_RESET = auto()
+    SAVE = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What keys depend on besides the state.
+
+    Attributes:
+        picture: the rows at hand, None before the first.
+        page: rows or lines on one screen.
+        windows: the windows that can be asked for.
+        groupings: what rows can be grouped by.
+        has_names: there is somebody who knows names.
+        prefix: of the files to save, None to ask for one.
+        is_over: nothing more comes, so that counting from now on makes no sense.
+    """
+
+    picture: Picture | None = None
+    page: int = 1
+    windows: tuple[Window, ...] = WINDOWS
+    groupings: tuple[Grouping, ...] = tuple(Grouping)
+    has_names: bool = False
+    prefix: str | None = None
+    is_over: bool = False
+
+    @property
+    def n_rows(self) -> int:
+        """Rows there are."""
+        return self.picture.n_rows if self.picture else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a key.
+
+    Attributes:
+        state: the next one.
+        effect: what else to do.
+        prefix: of the files to save.
+    """
+
+    state: State
+    effect: Effect = Effect.NONE
+    prefix: str = ""

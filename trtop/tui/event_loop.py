@@ -1,0 +1,369 @@
+"""The loop: a source, a terminal and a state, until the user quits.
+
+Takes events and answers as they come, keeps what must be remembered between them (the last answer,
+the baseline of a reset), and has the terminal show one frame per change. Clock and signals are
+passed in.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from trtop.metrics.columns import Threshold
+from trtop.tui.draw import draw
+from trtop.tui.effects import WINDOWS, Context, Effect, Outcome
+from trtop.tui.frame import Frame, Look, Size
+from trtop.tui.save import save
+from trtop.tui.scene import Scene
+from trtop.tui.source import SnapshotSource
+from trtop.tui.state import Grouping, Mode, State
+from trtop.tui.terminal import ClickEvent, Event, HangUpEvent, KeyEvent, WheelEvent
+from trtop.tui.update import click, react, selecting, wheel
+from trtop.tui.view_model import Names, Picture, everything, picture, question
+from trtop_core.detail import Detail
+from trtop_core.records import Window
+from trtop_core.snapshot import Snapshot
+from trtop_core.view import View
+
+REFRESH_S = 1.0
+
+FIRST_REFRESHES_S = 0.2
+"""While a file is read, until there is something to see."""
+
+STEP_S = 0.04
+"""How long a source may work before keys are looked at: too short to be felt."""
+
+IDLE_S = 0.05
+"""How long keys are waited for before a source is looked at again."""
+
+MAX_EXTRA_ROWS = 200
+"""Rows asked for beyond the page, so that scrolling has something to show at once."""
+
+PATIENCE_S = 3.0
+"""How long a remote source may take to answer a key that needs all rows."""
+
+
+MAX_KEPT_EVENTS = 100
+
+
+class Screen(Protocol):
+    """What a session needs of a terminal."""
+
+    look: Look
+
+    @property
+    def size(self) -> Size:
+        """As it is now."""
+
+    def show(self, frame: Frame) -> None:
+        """Draw a frame."""
+
+    def event(self, timeout_s: float) -> Event | None:
+        """The next key or click; None if none comes within the time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What a session is told once.
+
+    Attributes:
+        state: what is looked at first.
+        thresholds: by column key, instead of the columns' own.
+        prefix: of the files that ``s`` saves, None to ask for one.
+        names: what destinations are called, None for addresses alone.
+        windows: the windows that the source keeps.
+        groupings: what the source's rows can be grouped by.
+        refresh_s: seconds between pictures.
+    """
+
+    state: State = field(default_factory=State)
+    thresholds: Mapping[str, Threshold] = field(default_factory=dict)
+    prefix: str | None = None
+    names: Names | None = None
+    windows: tuple[Window, ...] = WINDOWS
+    groupings: tuple[Grouping, ...] = tuple(Grouping)
+    refresh_s: float = REFRESH_S
+
+
+class Session:
+    """One user at one terminal.
+
+    Args:
+        source: gives snapshots.
+        screen: the terminal.
+        setup: see there.
+        monotonic_s: a clock in seconds.
+    """
+
+    def __init__(
+        self,
+        source: SnapshotSource,
+        screen: Screen,
+        setup: Setup,
+        monotonic_s: Callable[[], float],
+    ) -> None:
+        self.state = setup.state
+        self._source = source
+        self._screen = screen
+        self._setup = setup
+        self._monotonic_s = monotonic_s
+        self._answer: Snapshot | None = None
+        self._held: Snapshot | None = None
+        self._baselines: dict[Grouping, Snapshot] = {}
+        self._detail: Detail | None = None
+        self._is_looking = False
+        self._picture: Picture | None = None
+        self._frame = Frame(())
+        self._kept: deque[Event] = deque()
+        self._next_s = 0.0
+        self._is_asking = True
+        self._was_over = False
+
+    def run(self, is_due: Callable[[], bool]) -> None:
+        """Go on until the user quits.
+
+        Args:
+            is_due: whether something else ends it, such as a signal.
+        """
+        self._draw()
+        while not is_due():
+            is_busy = self._source.step(STEP_S)
+            if self._refresh() or self._has_looked():
+                self._draw()
+            event = self._event(0 if is_busy else self._patience_s())
+            while event is not None:
+                if not self._take(event):
+                    return
+                event = self._event(0)
+
+    def _event(self, timeout_s: float) -> Event | None:
+        """The next key or click, those that were kept first."""
+        return self._kept.popleft() if self._kept else self._screen.event(timeout_s)
+
+    def _patience_s(self) -> float:
+        """How long keys may be waited for."""
+        if self._was_over and not self._is_asking:
+            return self._setup.refresh_s
+        return max(0.0, min(IDLE_S, self._next_s - self._monotonic_s()))
+
+    def _take(self, event: Event) -> bool:
+        """What an event changes; False to quit."""
+        before = self.state
+        if isinstance(event, HangUpEvent):
+            return False
+        if isinstance(event, KeyEvent):
+            outcome = react(self.state, event.key, self._context())
+        elif isinstance(event, WheelEvent):
+            outcome = Outcome(wheel(self.state, event.is_down, self._context()))
+        else:
+            outcome = Outcome(self._clicked(event))
+        self.state = outcome.state
+        if outcome.effect is Effect.QUIT:
+            return False
+        self._carry_out(outcome)
+        self._follow(before)
+        self._draw()
+        return True
+
+    def _context(self) -> Context:
+        return Context(
+            picture=self._picture,
+            page=self._frame.page,
+            windows=self._setup.windows,
+            groupings=self._setup.groupings,
+            has_names=self._setup.names is not None,
+            prefix=self._setup.prefix,
+            is_over=self._was_over,
+        )
+
+    def _clicked(self, event: ClickEvent) -> State:
+        for first, end, column in self._frame.headings.get(event.y, ()):
+            if first <= event.x < end:
+                return click(self.state, None, column)
+        return click(self.state, self._frame.rows.get(event.y), None)
+
+    def _carry_out(self, outcome: Outcome) -> None:
+        if outcome.effect is Effect.RESET:
+            self._reset()
+        elif outcome.effect is Effect.FORGET_RESET:
+            self._baselines.clear()
+            self._is_asking = True
+        elif outcome.effect is Effect.SAVE:
+            self._save(outcome.prefix)
+
+    def _follow(self, before: State) -> None:
+        """What another state needs: another question, or another arrangement of the answer."""
+        after = self.state
+        if after.is_paused and not before.is_paused:
+            self._held = self._ask(everything(after))
+        if not after.is_paused:
+            self._held = None
+        if after.mode is Mode.DETAIL and (
+            before.mode is not Mode.DETAIL or after.selected_key != before.selected_key
+        ):
+            self._detail = None
+            self._is_asking = True
+        if after.is_paused != before.is_paused or _view_of(after) != _view_of(before):
+            self._is_asking = True
+        if not after.is_paused and self._lacks_rows():
+            self._is_asking = True
+        if self._held is not None:
+            self._arrange(self._held)
+        elif self._is_asking:
+            self._refresh()
+
+    def _lacks_rows(self) -> bool:
+        """Whether the selection is moving towards rows that were not asked for."""
+        picture = self._picture
+        if picture is None or len(picture.names) >= picture.n_rows:
+            return False
+        return self.state.selected + self._frame.page >= len(picture.names)
+
+    def _refresh(self) -> bool:
+        """Ask the source if it is time, and take its answer; whether to draw."""
+        now_s = self._monotonic_s()
+        is_over = self._source.status().is_over
+        if is_over and not self._was_over:
+            self._is_asking = True
+        self._was_over = is_over
+        is_time = now_s >= self._next_s
+        if is_time:
+            is_early = self._picture is None or not self._picture.n_rows
+            self._next_s = now_s + (FIRST_REFRESHES_S if is_early else self._setup.refresh_s)
+            if not is_over or self._picture is None:
+                self._is_asking = True
+        if not self._is_asking:
+            return is_time
+        if self._held is not None:
+            # Paused: only what the source says of itself is new.
+            self._is_asking = False
+            return True
+        n_rows = self._n_rows_wanted()
+        answer = self._source.poll(question(self.state, n_rows, bool(self._baselines)))
+        if answer is None:
+            # What the source says of itself may be new.
+            return is_time
+        self._is_asking = False
+        self._answer = answer
+        self._arrange(answer, n_rows)
+        if self._lacks_rows():
+            self._is_asking = True
+        self._look_closer()
+        return True
+
+    def _arrange(self, answer: Snapshot, n_rows: int | None = None) -> None:
+        """Make the picture of an answer."""
+        n_wanted = self._n_rows_wanted() if n_rows is None else n_rows
+        self._picture = picture(
+            answer,
+            self.state,
+            n_wanted,
+            self._baselines.get(self.state.grouping),
+            self._setup.names,
+        )
+        self.state = selecting(self.state, self._picture)
+
+    def _n_rows_wanted(self) -> int:
+        """Rows up to the end of the page that the selection is on, and some more."""
+        page = max(self._frame.page, self._screen.size.height)
+        last = max(self.state.offset, self.state.selected)
+        return last + page + min(page, MAX_EXTRA_ROWS)
+
+    def _look_closer(self) -> None:
+        """Ask for the detail of the selected destination, where that is on the screen."""
+        view = self.state.detail_view()
+        if self.state.mode is not Mode.DETAIL or view is None or self._picture is None:
+            return
+        place = self._picture.place(self.state.selected_key) if self.state.selected_key else None
+        is_one = place is None or self._picture.members[place] == 1
+        is_plain = not (self._baselines and self.state.window is Window.ALL)
+        self._is_looking = is_one and is_plain
+        if not self._is_looking:
+            self._detail = None
+        self._has_looked()
+
+    def _has_looked(self) -> bool:
+        """Whether the detail that was asked for is there; a daemon's takes a while."""
+        view = self.state.detail_view()
+        if not self._is_looking or self.state.mode is not Mode.DETAIL or view is None:
+            return False
+        detail = self._source.detail(view)
+        if detail is None:
+            return False
+        self._detail, self._is_looking = detail, False
+        return True
+
+    def _draw(self) -> None:
+        scene = self._scene()
+        self._frame = draw(scene, self._screen.size, self._screen.look)
+        if self.state.mode is Mode.LIST:
+            self.state = replace(self.state, offset=self._frame.first)
+        elif self.state.mode is not Mode.COLUMNS:
+            self.state = replace(self.state, scroll=self._frame.first)
+        self._screen.show(self._frame)
+
+    def _scene(self) -> Scene:
+        detail = self._detail if self.state.mode is Mode.DETAIL else None
+        if detail is not None and detail.view != self.state.detail_view():
+            detail = None
+        return Scene(
+            self.state, self._picture, self._source.status(), detail, self._setup.thresholds
+        )
+
+    def _reset(self) -> None:
+        """Count from now on, whatever rows are grouped by."""
+        self._baselines.clear()
+        for grouping in self._setup.groupings:
+            state = replace(self.state, grouping=grouping, window=Window.ALL)
+            answer = self._ask(everything(state))
+            if answer is None:
+                self._baselines.clear()
+                self.state = self.state.saying("the source does not answer: nothing is reset")
+                break
+            self._baselines[grouping] = answer
+        self._is_asking = True
+
+    def _ask(self, view: View) -> Snapshot | None:
+        """Ask for what a key needs, and wait a little for it; keys are kept for later."""
+        end_s = self._monotonic_s() + PATIENCE_S
+        while True:
+            answer = self._source.poll(view)
+            if answer is not None or self._monotonic_s() >= end_s:
+                return answer
+            if not self._source.step(STEP_S):
+                event = self._screen.event(IDLE_S)
+                if event is not None and len(self._kept) < MAX_KEPT_EVENTS:
+                    self._kept.append(event)
+
+    def _save(self, prefix: str) -> None:
+        """Write what is looked at, with all its rows."""
+        answer = self._held or self._ask(everything(self.state))
+        if answer is None:
+            self.state = self.state.saying("the source does not answer: nothing is saved")
+            return
+        baseline = self._baselines.get(self.state.grouping)
+        n_all = max(1, answer.n_destinations)
+        names = self._setup.names
+        shown = picture(answer, self.state, n_all, baseline, names)
+        listed = shown
+        if self.state.grouping is Grouping.NAME:
+            # A record is of one address, whatever it is called.
+            by_address = replace(self.state, grouping=Grouping.ADDR)
+            listed = picture(answer, by_address, n_all, baseline, names)
+        self.state = self.state.saying(save(prefix, self._scene(), shown, listed))
+
+
+def _view_of(state: State) -> object:
+    """What a question depends on."""
+    return (
+        state.window,
+        state.grouping,
+        state.sort,
+        state.is_descending,
+        state.percentile,
+        state.filter,
+        state.with_names,
+    )

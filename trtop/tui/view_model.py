@@ -1,0 +1,205 @@
+"""From a source's answer to the rows on the screen: since a reset, by name, filtered.
+
+What a view cannot ask for is done here, on all rows of an answer. Gives a ``Picture``, which holds
+only the rows that are wanted. Never changes a number: rows are merged, left out or subtracted.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from trtop.tui.filters import Rows
+from trtop.tui.state import Grouping, RowKey, State
+from trtop_core.delta import since
+from trtop_core.records import DestinationKind, Window
+from trtop_core.snapshot import Snapshot, Table, arrange, destination_names
+from trtop_core.view import View
+
+Names = Callable[[str, int], str | None]
+"""Takes an address and a port (0 where rows have none), gives what is known of its name by now;
+None: nothing. Never waits: who looks names up does so elsewhere."""
+
+MAX_NAME_CHARS = 255
+"""Of a name: what DNS allows. Anything longer is cut."""
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """What there is to draw.
+
+    Attributes:
+        snapshot: in the view's order, with the rows that are wanted.
+        names: of these rows, as they are shown, not escaped.
+        members: of these rows, how many destinations each stands for; 1 but for names.
+        n_rows: rows there are under the filter.
+        n_destinations: rows there are without a filter.
+        is_since_reset: numbers count from a reset on.
+    """
+
+    snapshot: Snapshot
+    names: tuple[str, ...]
+    members: tuple[int, ...]
+    n_rows: int
+    n_destinations: int
+    is_since_reset: bool = False
+
+    def key(self, idx: int) -> RowKey | None:
+        """Which destination a row stands for; None beyond the rows at hand."""
+        if not 0 <= idx < len(self.names):
+            return None
+        key = self.snapshot.table.keys[idx]
+        return RowKey(bytes(key["addr"]), int(key["port"]), int(key["kind"]))
+
+    def place(self, key: RowKey) -> int | None:
+        """Where a destination's row is; None if it is not among the rows at hand."""
+        keys = self.snapshot.table.keys
+        is_it = (keys["addr"] == np.frombuffer(key.addr, np.uint8)).all(axis=1)
+        found = np.flatnonzero(is_it & (keys["port"] == key.port) & (keys["kind"] == key.kind))
+        return int(found[0]) if len(found) else None
+
+
+def question(state: State, n_rows: int, is_since_reset: bool) -> View:
+    """What to ask a source for, so that ``picture`` has what it needs.
+
+    Args:
+        state: what the user looks at.
+        n_rows: rows that are wanted, from the first on.
+        is_since_reset: numbers count from a reset on.
+    """
+    return everything(state) if needs_all_rows(state, is_since_reset) else state.view(n_rows)
+
+
+def everything(state: State) -> View:
+    """What to ask for all rows; in the order that costs least, since ``picture`` sorts."""
+    return replace(state.view(None), sort="destination", descending=False)
+
+
+def needs_all_rows(state: State, is_since_reset: bool) -> bool:
+    """Whether rows are picked here rather than by the source."""
+    is_from_reset = is_since_reset and state.window is Window.ALL
+    return state.filter is not None or state.grouping is Grouping.NAME or is_from_reset
+
+
+def picture(
+    answer: Snapshot, state: State, n_rows: int, baseline: Snapshot | None, names: Names | None
+) -> Picture:
+    """The rows on the screen.
+
+    Args:
+        answer: to ``question`` with the same arguments, or one with all rows.
+        state: what the user looks at.
+        n_rows: rows that are wanted, from the first on.
+        baseline: numbers count from here on; taken without a limit, by the same grouping.
+        names: what destinations are called, None for addresses alone.
+    """
+    shown_names = names if state.with_names or state.grouping is Grouping.NAME else None
+    if answer.view == state.view(n_rows) and not needs_all_rows(state, baseline is not None):
+        table = answer.table
+        return Picture(
+            answer,
+            tuple(_names(table.keys, shown_names)),
+            (1,) * len(table),
+            answer.n_destinations,
+            answer.n_destinations,
+        )
+    is_since_reset = baseline is not None and state.window is Window.ALL
+    if baseline is not None and is_since_reset:
+        answer = since(answer, baseline)
+    table, labels, members = answer.table, None, None
+    if state.grouping is Grouping.NAME:
+        table, labels, members = _by_name(table, names)
+    n_destinations = len(table)
+    view = state.view(n_rows)
+    if state.filter is not None:
+        name_list = _searched(table.keys, labels, shown_names)
+        rows = Rows(table, name_list, answer.span_ns, state.percentile)
+        table, labels, members = _take(table, labels, members, state.filter.mask(rows))
+    n_rows_there = len(table)
+    if labels is None or members is None:
+        table = arrange(table, view)
+        found, counts = _names(table.keys, shown_names), [1] * len(table)
+    else:
+        place = {key.tobytes(): i for i, key in enumerate(table.keys)}
+        table = arrange(table, view)
+        order = [place[key.tobytes()] for key in table.keys]
+        found, counts = [labels[i] for i in order], [members[i] for i in order]
+    return Picture(
+        replace(answer, view=view, table=table, n_destinations=n_rows_there),
+        tuple(found),
+        tuple(counts),
+        n_rows_there,
+        n_destinations,
+        is_since_reset,
+    )
+
+
+def _searched(
+    keys: npt.NDArray[Any], labels: Sequence[str] | None, names: Names | None
+) -> Callable[[], Sequence[str]]:
+    """What a filter's words are looked for in: the name and the address."""
+
+    def search() -> Sequence[str]:
+        addresses = destination_names(keys)
+        known = labels if labels is not None else _names(keys, names)
+        return [f"{name} {address}" for name, address in zip(known, addresses, strict=True)]
+
+    return search
+
+
+def _names(keys: npt.NDArray[Any], names: Names | None) -> list[str]:
+    """What rows are called: their names where those are known, else their addresses."""
+    addresses = destination_names(keys)
+    if names is None:
+        return addresses
+    return [_named(key, address, names) for key, address in zip(keys, addresses, strict=True)]
+
+
+def _named(key: Any, address: str, names: Names) -> str:
+    name = _known_name(key, names)
+    if name is None:
+        return address
+    return f"{name}:{int(key['port'])}" if key["kind"] == DestinationKind.ADDR_PORT else name
+
+
+def _known_name(key: Any, names: Names) -> str | None:
+    """The name of a destination without its port."""
+    if key["kind"] == DestinationKind.OTHER:
+        return None
+    bare = ipaddress.IPv6Address(bytes(key["addr"]))
+    name = names(str(bare.ipv4_mapped or bare), int(key["port"]))
+    return name[:MAX_NAME_CHARS] if name else None
+
+
+def _by_name(table: Table, names: Names | None) -> tuple[Table, list[str], list[int]]:
+    """Rows of equal names as one, what they are called, and of how many each is made."""
+    bare = table.keys.copy()
+    bare["port"] = 0
+    bare["kind"][bare["kind"] == DestinationKind.ADDR_PORT] = DestinationKind.ADDR
+    found = destination_names(bare)
+    if names is not None:
+        found = [
+            _known_name(key, names) or address
+            for key, address in zip(table.keys, found, strict=True)
+        ]
+    place: dict[str, int] = {}
+    labels = np.array([place.setdefault(name, len(place)) for name in found], np.intp)
+    first = np.unique(labels, return_index=True)[1]
+    counts = np.bincount(labels, minlength=len(place)).tolist()
+    return table.merged(table.keys[first], labels), list(place), counts
+
+
+def _take(
+    table: Table, labels: list[str] | None, members: list[int] | None, shown: npt.NDArray[np.bool_]
+) -> tuple[Table, list[str] | None, list[int] | None]:
+    rows = np.flatnonzero(shown)
+    return (
+        table.take(rows),
+        None if labels is None else [labels[i] for i in rows],
+        None if members is None else [members[i] for i in rows],
+    )

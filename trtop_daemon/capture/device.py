@@ -1,0 +1,222 @@
+"""``Device``: one interface, opened for capture; batches come out.
+
+Takes a name and how to capture, gives batches with capture time in ns and what the kernel counts.
+Never waits: the caller polls its descriptor. What pcapy-ng cannot say is not made up: a packet that
+may have been cut has the wire length 0, unknown.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pcapy
+
+from trtop_core.batch import PacketBatch
+from trtop_core.errors import TrtopError
+from trtop_core.records import NS_PER_S, NS_PER_US, PACKET_INDEX
+from trtop_daemon.capture.bpf_filter import LINKTYPE_OF, default_filter, filter_error
+from trtop_daemon.ipc.batch_message import Totals, unwrap
+from trtop_daemon.ipc.feed import ANY_INTERFACE
+from trtop_daemon.system.interfaces import is_loopback
+
+MAX_BATCH_PACKETS = 4_096
+"""Of one call: below about 1,000 the library's allocations cost more than the packets."""
+
+MIN_BATCH_PACKETS = 64
+
+MAX_BATCH_BYTES = 8 << 20
+"""Long snaplens get fewer packets to a batch: the library knows no bound in bytes."""
+
+EXIT_NOT_CAPTURING = 3
+"""Of a capture subprocess whose device failed after it had been opened."""
+
+_RAW_INDEX = np.dtype([("sec", "=u4"), ("usec", "=u4"), ("offset", "=u4"), ("caplen", "=u4")])
+
+_DOWN = "went down"
+"""How libpcap puts ENETDOWN; such a device works again when it is up again."""
+
+# pcap_activate(3PCAP); pcapy-ng gives the numbers only.
+_NO_SUCH_DEVICE, _NO_PERMISSION, _NOT_UP, _NO_PROMISC = -5, -8, -9, -11
+
+
+class DeviceError(TrtopError):
+    """The device failed while capturing; it must be opened anew."""
+
+    exit_status = EXIT_NOT_CAPTURING
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceConfig:
+    """How to capture; the fields are those of ``feed.CaptureConfig``.
+
+    Attributes:
+        fanout_group: number of the PACKET_FANOUT group to join, or None.
+        decap: whether the default filter lets tunnels through.
+    """
+
+    interface: str
+    capture_filter: str | None
+    snaplen_bytes: int
+    buffer_bytes: int
+    timeout_ms: int
+    fanout_group: int | None = None
+    decap: bool = True
+
+
+class Device:
+    """An open interface.
+
+    Args:
+        config: what to open, and how.
+
+    Attributes:
+        link_type: LINKTYPE_ value.
+        fileno: to poll for input.
+        is_down: the interface went down, and no packet came since.
+
+    Raises:
+        TrtopError: it cannot be opened, or the filter is wrong.
+    """
+
+    def __init__(self, config: DeviceConfig) -> None:
+        self._config = config
+        self._is_promiscuous = config.interface != ANY_INTERFACE
+        self._totals = [0, 0, 0]
+        self._is_loopback = config.interface == ANY_INTERFACE or is_loopback(config.interface)
+        self._n_read = 0
+        self._n_lost = 0
+        self._settled_at_s: float | None = None
+        fitting = MAX_BATCH_BYTES // config.snaplen_bytes
+        self._n_at_once = min(max(fitting, MIN_BATCH_PACKETS), MAX_BATCH_PACKETS)
+        self.is_down = False
+        try:
+            self._handle = _open(config, self._is_promiscuous)
+            dlt = self._handle.datalink()
+            expression = config.capture_filter
+            if expression is None:
+                expression = default_filter(dlt, config.decap)
+            self._set_filter(expression)
+            if config.fanout_group is not None:
+                self._handle.set_fanout(config.fanout_group, pcapy.PACKET_FANOUT_HASH)
+            self._handle.setnonblock(1)
+        except pcapy.PcapError as error:
+            raise TrtopError(f"{config.interface}: {error}") from error
+        self.link_type: int = LINKTYPE_OF.get(dlt, dlt)
+        self.fileno: int = self._handle.getfd()
+
+    def read(self) -> PacketBatch | None:
+        """The next packets, at most ``MAX_BATCH_PACKETS``; None if there are none now.
+
+        Raises:
+            DeviceError: the device must be opened anew.
+        """
+        try:
+            data, raw = self._handle.next_batch(self._n_at_once)
+        except pcapy.PcapError as error:
+            if _DOWN in str(error):
+                self.is_down = True
+                self._settled_at_s = time.monotonic() + self._settle_s
+                return None
+            self._account_lost()
+            raise DeviceError(f"{self._config.interface}: {error}") from error
+        if not raw:
+            if self._settled_at_s is not None and time.monotonic() >= self._settled_at_s:
+                self._settled_at_s = None
+                self._account_lost()
+            return None
+        self.is_down = False
+        if self._settled_at_s is not None:
+            self._settled_at_s = time.monotonic() + self._settle_s
+        index = index_of(raw, self.link_type, self._config.snaplen_bytes)
+        self._n_read += len(index)
+        return PacketBatch(np.frombuffer(data, np.uint8), index)
+
+    def totals(self) -> Totals:
+        """What the kernel has counted so far.
+
+        ``interface_dropped`` is known for a promiscuous interface only; elsewhere libpcap's 0
+        means nothing.
+        """
+        try:
+            counters = self._handle.stats()
+        except pcapy.PcapError:  # of a device that is gone: what was known last stays
+            counters = self._totals
+        self._totals = [unwrap(*pair) for pair in zip(self._totals, counters, strict=True)]
+        received, kernel, interface = self._totals
+        known = interface if self._is_promiscuous else None
+        return Totals(received, kernel, known, self._n_lost)
+
+    @property
+    def _settle_s(self) -> float:
+        """After so long without packets the ring holds none: a block closes after a timeout."""
+        return 4 * self._config.timeout_ms / 1000
+
+    def is_drained(self) -> bool:
+        """Whether every packet that the kernel kept was read; not known on loopback."""
+        totals = self.totals()
+        kept = (totals.received or 0) - (totals.kernel_dropped or 0)
+        return not self._is_loopback and self._n_read + self._n_lost >= kept
+
+    def _set_filter(self, expression: str) -> None:
+        try:
+            self._handle.setfilter(expression)
+        except pcapy.PcapError as error:
+            raise filter_error(expression, error) from None
+
+    def _account_lost(self) -> None:
+        """A read error threw packets away: once the ring is empty, what is missing is lost.
+
+        Not told on loopback: the kernel counts a packet there when it leaves and when it arrives,
+        and libpcap gives one of the two.
+        """
+        if self._is_loopback:
+            return
+        totals = self.totals()
+        kept = (totals.received or 0) - (totals.kernel_dropped or 0)
+        self._n_lost = max(self._n_lost, kept - self._n_read)
+
+
+def index_of(raw: bytes, link_type: int, snaplen_bytes: int) -> npt.NDArray[np.void]:
+    """pcapy-ng's index (sec, usec, offset, caplen) as ``records.PACKET_INDEX``.
+
+    pcapy-ng does not tell wire lengths: a packet shorter than the snaplen was captured whole;
+    of another the wire length is unknown, 0. The decoder needs it only for segments above 64 KiB
+    whose IP header says 0: these count as undecoded then.
+    """
+    given = np.frombuffer(raw, _RAW_INDEX)
+    index = np.empty(len(given), PACKET_INDEX)
+    index["ts_ns"] = given["sec"]
+    index["ts_ns"] *= NS_PER_S
+    index["ts_ns"] += given["usec"] * np.int64(NS_PER_US)
+    index["offset"] = given["offset"]
+    caplen = given["caplen"]
+    index["caplen"] = caplen
+    index["wire_len"] = np.where(caplen < snaplen_bytes, caplen, 0)
+    index["link_type"] = link_type
+    return index
+
+
+def _open(config: DeviceConfig, is_promiscuous: bool) -> pcapy.Reader:
+    handle = pcapy.create(config.interface)
+    handle.set_snaplen(config.snaplen_bytes)
+    handle.set_buffer_size(config.buffer_bytes)
+    handle.set_timeout(config.timeout_ms)
+    handle.set_promisc(int(is_promiscuous))
+    status = handle.activate()
+    if status in (_NO_PERMISSION, _NO_PROMISC):
+        raise TrtopError(
+            f"{config.interface}: no permission to capture; run as root (sudo), "
+            "or with the capability CAP_NET_RAW"
+        )
+    if status == _NO_SUCH_DEVICE:
+        raise TrtopError(f"{config.interface}: no such interface; trtopd --list-interfaces")
+    if status == _NOT_UP:
+        raise TrtopError(
+            f"{config.interface}: is down; bring it up: ip link set {config.interface} up"
+        )
+    if status < 0:
+        raise TrtopError(f"{config.interface}: cannot be opened (libpcap's error {status})")
+    return handle

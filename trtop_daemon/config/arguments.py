@@ -1,0 +1,191 @@
+"""The command line of ``trtopd``: its options come from the table of settings.
+
+Gives what was asked for, or ``TrtopError`` with one line. Opens nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, NoReturn
+
+from trtop_core.errors import TrtopError
+from trtop_daemon.config.settings import SETTINGS, Setting
+
+DESCRIPTION = """\
+Captures packets and measures TCP connections; `trtop attach` shows what it sees.
+It stays in the foreground and logs to standard error.
+"""
+
+USAGE = "trtopd [OPTION...]"
+
+EPILOG = """\
+examples:
+  sudo trtopd                                     all interfaces; then: trtop attach
+  sudo trtopd -i eth0 -i eth1 --fanout 2          a busy gateway
+  trtopd -r incident.pcap --speed max             replay a capture
+  trtopd --config /etc/trtop/trtopd.toml --check  try a configuration
+
+The keys of the file are the long options, with _ for -. SIGHUP reads the file again.
+exit status: 0 stopped by SIGINT or SIGTERM; 1 could not start, or the capture is over for good.
+"""
+
+CAPTURING = ("interface", "filter", "snaplen", "buffer_size", "fanout", "read", "speed")
+MEASURING = ("local", "direction", "group_by", "max_connections", "idle_timeout", "no_decap")
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """What the command line says.
+
+    Attributes:
+        given: settings by key.
+        config_path: the file of settings.
+        check: only say whether it would start.
+        list_interfaces: only say what there is to capture on.
+        lifeline_fd: a socket whose other end lives as long as the daemon is wanted.
+    """
+
+    given: dict[str, Any] = field(default_factory=dict)
+    config_path: str | None = None
+    check: bool = False
+    list_interfaces: bool = False
+    lifeline_fd: int | None = None
+
+
+class Parser(argparse.ArgumentParser):
+    """One line instead of a page of usage, and our exit status instead of argparse's 2."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise what is wrong.
+
+        Raises:
+            TrtopError: always.
+        """
+        raise TrtopError(f"{message} (see {self.prog} --help)")
+
+
+def parse(argv: Sequence[str]) -> Command:
+    """Read the command line.
+
+    Raises:
+        TrtopError: it makes no sense.
+        SystemExit: ``--help`` or ``--version`` was printed.
+    """
+    parser = Parser(
+        prog="trtopd",
+        usage=USAGE,
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(
+            prog, max_help_position=30, width=98
+        ),
+        allow_abbrev=False,
+        add_help=False,
+        argument_default=argparse.SUPPRESS,
+    )
+    add_settings(parser.add_argument_group("what to capture"), CAPTURING)
+    add_settings(parser.add_argument_group("what to measure"), MEASURING)
+    shown = (*CAPTURING, *MEASURING)
+    rest = [setting.key for setting in SETTINGS if setting.key not in shown]
+    add_settings(parser.add_argument_group("how to serve it"), rest)
+    _add_actions(parser.add_argument_group("others"))
+    found = vars(parser.parse_args(argv))
+    return Command(given=settings_in(found), **{k: v for k, v in found.items() if k in _ACTIONS})
+
+
+def add_settings(
+    group: argparse._ArgumentGroup, keys: Sequence[str], keep_text: bool = False
+) -> None:
+    """Options for some settings, without defaults.
+
+    Args:
+        group: where to.
+        keys: of the settings.
+        keep_text: check the values, but give them as they were written.
+    """
+    by_key = {setting.key: setting for setting in SETTINGS}
+    for key in keys:
+        setting = by_key[key]
+        if not setting.metavar:
+            group.add_argument(
+                *setting.flags,
+                dest=key,
+                action="store_true",
+                help=setting.help,
+                default=argparse.SUPPRESS,
+            )
+            continue
+        group.add_argument(
+            *setting.flags,
+            dest=key,
+            type=_reader(setting, keep_text),
+            action="append" if setting.is_list else "store",
+            metavar=setting.metavar,
+            help=setting.help,
+            default=argparse.SUPPRESS,
+        )
+
+
+def settings_in(found: dict[str, Any]) -> dict[str, Any]:
+    """The settings among what a parser found, lists as tuples."""
+    given = {}
+    for setting in SETTINGS:
+        if setting.key not in found:
+            continue
+        value = found[setting.key]
+        if setting.is_spread:
+            value = tuple(item for part in value for item in part)
+        given[setting.key] = tuple(value) if setting.is_list else value
+    return given
+
+
+_ACTIONS = ("config_path", "check", "list_interfaces", "lifeline_fd")
+
+
+def _add_actions(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
+    add("-c", "--config", dest="config_path", metavar="FILE.toml",
+        help="settings; the command line goes before them")  # fmt: skip
+    add("--check", action="store_true", help="say whether it would start, and exit")
+    add("-D", "--list-interfaces", action="store_true", help="say what -i may name, and exit")
+    add("--foreground", action="store_true", help="nothing: it never goes to the background")
+    add("--lifeline", dest="lifeline_fd", type=int, help=argparse.SUPPRESS)
+    add("-h", "--help", action="help", help="show this help and exit")
+    add("-V", "--version", action="version", version=f"trtopd {_version()}",
+        help="show the version and exit")  # fmt: skip
+
+
+def arguments_for(found: dict[str, Any], keys: Sequence[str]) -> list[str]:
+    """The command line that says what a parser found of some settings, kept as text."""
+    arguments = []
+    for setting in SETTINGS:
+        if setting.key not in keys or setting.key not in found:
+            continue
+        value = found[setting.key]
+        if not setting.metavar:
+            arguments.append(setting.flags[-1])
+            continue
+        for text in value if setting.is_list else [value]:
+            arguments.append(f"{setting.flags[-1]}={text}")
+    return arguments
+
+
+def _reader(setting: Setting, keep_text: bool) -> Callable[[str], Any]:
+    def read(text: str) -> Any:
+        try:
+            value = setting.read(text)
+            return text if keep_text else value
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    return read
+
+
+def _version() -> str:
+    try:
+        return version("trtop")
+    except PackageNotFoundError:
+        return "(not installed)"

@@ -1,0 +1,187 @@
+"""From settings to a running daemon, and back to nothing.
+
+Opens in this order: sockets for clients, the capture, then drops every right, then answers.
+Whatever happens, what was opened is closed again and files are removed.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import resource
+import socket
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, closing, suppress
+from dataclasses import dataclass
+
+import zmq
+
+from trtop_core.errors import TrtopError
+from trtop_core.wire.endpoint import Endpoint, default_listen
+from trtop_daemon.config.arguments import Command
+from trtop_daemon.config.settings import Settings, make_settings
+from trtop_daemon.ipc.feed import CaptureConfig, Feed
+from trtop_daemon.keys import KeyPair, read_authorized, read_key_pair
+from trtop_daemon.server.event_loop import LIFELINE_READY, Doors, Loop
+from trtop_daemon.server.listener import LINGER_MS, Listener
+from trtop_daemon.server.server import Server
+from trtop_daemon.server.zap import Gate
+from trtop_daemon.system.log import start_log
+from trtop_daemon.system.pidfile import PidFile
+from trtop_daemon.system.privileges import Identity, choose_identity, drop_to, name_of
+from trtop_daemon.system.signals import Signals
+from trtop_daemon.system.socket_file import make_folder
+from trtop_daemon.system.systemd import Notifier
+
+LOG = logging.getLogger(__name__)
+
+MAX_FILES = 65_536
+"""Each client is a descriptor; the usual 1,024 are soon used up."""
+
+SYSTEM_FOLDER_MODE = 0o755
+USER_FOLDER_MODE = 0o700
+
+FIXED = ("listen", "user", "pidfile", "server_key", "group_by", "read", "speed")
+"""Settings that need a restart."""
+
+FeedMaker = Callable[[CaptureConfig, "zmq.Context[zmq.Socket[bytes]]"], Feed]
+
+
+def run(command: Command, make_feed: FeedMaker) -> int:
+    """Run until a signal.
+
+    Returns:
+        The exit status.
+
+    Raises:
+        TrtopError: it cannot start, or not go on.
+    """
+    settings = make_settings(command.given, command.config_path)
+    start_log(os.environ)
+    _allow_many_files()
+    identity = choose_identity(settings.user, os.environ)
+    owner = identity or Identity(os.getuid(), os.getgid())
+    with ExitStack() as stack:
+        if command.lifeline_fd is not None:
+            stack.callback(_remove_folders, settings.listen)
+        signals = stack.enter_context(Signals())
+        notifier = stack.enter_context(closing(Notifier(os.environ)))
+        context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        stack.callback(context.destroy, LINGER_MS)
+        doors = _open_doors(stack, context, settings, owner)
+        if settings.pidfile is not None:
+            stack.enter_context(closing(PidFile(settings.pidfile)))
+        feed = make_feed(settings.capture_config(), context)
+        stack.callback(feed.stop)
+        drop_to(identity)
+        server = Server(feed.snapshot, feed.detail, settings.interval)
+        reloader = _Reloader(command, settings, _Running(server, doors, feed, notifier))
+        loop = Loop(feed, server, doors, socket.gethostname(), reloader.reload)
+        loop.lifeline_fd = command.lifeline_fd
+        addresses = ", ".join(listener.address for listener in doors.listeners)
+        who = "" if identity is None else f" as {name_of(identity)}"
+        LOG.info("%s%s, listening on %s", reloader.status, who, addresses)
+        if command.lifeline_fd is not None:
+            os.write(command.lifeline_fd, LIFELINE_READY)
+        notifier.ready(reloader.status)
+        loop.run(signals, notifier)
+        return feed.exit_status
+
+
+@dataclass(frozen=True, slots=True)
+class _Running:
+    server: Server
+    doors: Doors
+    feed: Feed
+    notifier: Notifier
+
+
+class _Reloader:
+    """Reads the settings again, and hands on what may change while running."""
+
+    def __init__(self, command: Command, settings: Settings, running: _Running) -> None:
+        self._command = command
+        self._settings = settings
+        self._running = running
+
+    @property
+    def status(self) -> str:
+        """One line for the service manager."""
+        settings = self._settings
+        if settings.read:
+            return f"replaying {' '.join(settings.read)}"
+        return f"capturing on {' '.join(settings.interface)}"
+
+    def reload(self) -> None:
+        """Take over what has changed; a wrong file changes nothing."""
+        try:
+            settings = make_settings(self._command.given, self._command.config_path)
+            keys = _authorized(settings)
+            self._running.feed.reload(settings.capture_config())
+        except TrtopError as error:
+            LOG.error("not reloaded: %s", error)
+        else:
+            for name in FIXED:
+                if getattr(settings, name) != getattr(self._settings, name):
+                    LOG.warning("%s has changed; that needs a restart", name)
+            self._settings = settings
+            self._running.server.interval_s = settings.interval
+            if self._running.doors.gate is not None:
+                self._running.doors.gate.authorized = keys
+            LOG.info("reloaded")
+        self._running.notifier.ready(self.status)
+
+
+def _open_doors(
+    stack: ExitStack, context: zmq.Context[zmq.Socket[bytes]], settings: Settings, owner: Identity
+) -> Doors:
+    keys: KeyPair | None = None
+    gate: Gate | None = None
+    if settings.server_key is not None:
+        keys = read_key_pair(settings.server_key)
+        gate = stack.enter_context(closing(Gate(context, _authorized(settings))))
+    listeners = []
+    for endpoint in settings.listen or (_default_endpoint(owner),):
+        listener = Listener(context, endpoint, owner, keys)
+        listeners.append(stack.enter_context(closing(listener)))
+        if keys is None and endpoint.path is None:
+            LOG.warning("%s: every user of this machine may connect", listener.address)
+    return Doors(listeners, gate)
+
+
+def _default_endpoint(owner: Identity) -> Endpoint:
+    is_root = os.geteuid() == 0
+    try:
+        endpoint = default_listen(os.environ, is_root)
+    except ValueError as error:
+        raise TrtopError(str(error)) from None
+    assert endpoint.path is not None
+    mode = SYSTEM_FOLDER_MODE if is_root else USER_FOLDER_MODE
+    make_folder(endpoint.path, mode, owner.uid, owner.gid)
+    return endpoint
+
+
+def _remove_folders(endpoints: Sequence[Endpoint]) -> None:
+    """The folders of a daemon that lives for one client were made for it alone."""
+    for endpoint in endpoints:
+        if endpoint.path is not None:
+            with suppress(OSError):
+                os.rmdir(os.path.dirname(endpoint.path))
+
+
+def _authorized(settings: Settings) -> frozenset[bytes]:
+    if settings.authorized_keys is None:
+        return frozenset()
+    keys, errors = read_authorized(settings.authorized_keys)
+    for error in errors:
+        LOG.warning("%s", error)
+    if not keys:
+        LOG.warning("%s: holds no keys: nobody may connect", settings.authorized_keys)
+    return keys
+
+
+def _allow_many_files() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MAX_FILES if hard == resource.RLIM_INFINITY else min(hard, MAX_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

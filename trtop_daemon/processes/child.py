@@ -1,0 +1,289 @@
+"""``Workers`` and ``Worker``: capture subprocesses, as the main process sees them.
+
+Takes what to capture, has the launcher fork a process for it, says when it has ended and why.
+Reads no packets and decides nothing: ``trtop_daemon.processes.supervisor`` does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+from dataclasses import dataclass
+
+from trtop_core.errors import TrtopError
+from trtop_core.sources.files import STDIN
+from trtop_daemon.capture.process import STOP
+from trtop_daemon.ipc.feed import CaptureConfig
+from trtop_daemon.processes.launcher import MESSAGE_BYTES
+from trtop_daemon.system.privileges import Identity
+
+LAST_WORDS_BYTES = 4_096
+
+ENVIRONMENT = {
+    "OPENBLAS_NUM_THREADS": "1",
+    "OMP_NUM_THREADS": "1",
+    "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
+}
+"""No threads of libraries, which would keep their capabilities; and a batch's buffer grows by
+realloc: kept out of mmap, that costs a third."""
+
+ANSWER_TIMEOUT_S = 10.0
+"""For the launcher's imports on a busy machine."""
+
+STATUS_TIMEOUT_S = 0.5
+"""Between a process's end and the launcher's word of how it ended."""
+
+END_TIMEOUT_S = 5.0
+"""Between SIGKILL and the end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """What one subprocess does, whatever becomes of it.
+
+    Attributes:
+        number: of the subprocess.
+        interface: or the name that a replay goes by.
+        engine: number of the engine that gets its packets.
+        fanout_group: see ``device.DeviceConfig``.
+        label: what people are told.
+    """
+
+    number: int
+    interface: str
+    engine: int
+    fanout_group: int | None
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class Orders:
+    """What a subprocess is told.
+
+    Attributes:
+        role: what it does.
+        generation: how often it had been started before.
+        endpoint: where it sends to.
+        config: how to capture.
+        identity: whom it becomes.
+    """
+
+    role: Role
+    generation: int
+    endpoint: str
+    config: CaptureConfig
+    identity: Identity | None
+
+
+class Workers:
+    """The launcher's end here: starts subprocesses and hears how they ended.
+
+    Args:
+        identity: whom the launcher and what it forks become.
+        replay_paths: what is replayed; empty: nothing is.
+    """
+
+    def __init__(self, identity: Identity | None, replay_paths: tuple[str, ...] = ()) -> None:
+        self._identity = identity
+        self._replay_paths = replay_paths
+        self._channel: socket.socket | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        self._statuses: dict[int, int] = {}
+
+    def start(self, orders: Orders) -> Worker:
+        """Have a process forked.
+
+        Raises:
+            TrtopError: that is not possible.
+        """
+        try:
+            return self._start(orders)
+        except (OSError, ValueError) as error:
+            self.close()
+            raise TrtopError(f"cannot start a capture process: {error}") from error
+
+    def status_of(self, pid: int) -> int | None:
+        """The exit status of a process that has ended; None if the launcher does not say."""
+        while pid not in self._statuses and self._channel is not None:
+            if not select.select([self._channel], [], [], STATUS_TIMEOUT_S)[0]:
+                break
+            if self._hear() is None:
+                break
+        return self._statuses.pop(pid, None)
+
+    def close(self) -> None:
+        """End the launcher."""
+        if self._channel is not None:
+            self._channel.close()
+            self._channel = None
+        if self._process is not None:
+            try:
+                self._process.wait(END_TIMEOUT_S)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+            self._process = None
+
+    def _start(self, orders: Orders) -> Worker:
+        if self._process is not None and self._process.poll() is not None:
+            self.close()
+        channel = self._channel or self._launch()
+        with contextlib.ExitStack() as stack:
+            arguments = os.memfd_create("arguments")
+            stack.callback(os.close, arguments)
+            os.write(arguments, json.dumps(_arguments(orders)).encode())
+            os.lseek(arguments, 0, os.SEEK_SET)
+            reading, control = os.pipe2(os.O_CLOEXEC)
+            stack.callback(os.close, reading)
+            said, saying = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+            stack.callback(os.close, saying)
+            try:
+                socket.send_fds(channel, [b"start"], [arguments, reading, saying])
+                pid = self._await_pid()
+                return Worker(self, pid, control, said)
+            except BaseException:
+                os.close(control)
+                os.close(said)
+                raise
+
+    def _launch(self) -> socket.socket:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        options = [f"--channel={theirs.fileno()}"]
+        if self._identity is not None:
+            options += [f"--uid={self._identity.uid}", f"--gid={self._identity.gid}"]
+        if self._replay_paths:
+            options.append("--replay")
+        with theirs:
+            try:
+                self._process = subprocess.Popen(
+                    # -P: nothing is imported from the folder we happen to be in.
+                    [sys.executable, "-P", "-m", "trtop_daemon.processes.launcher", *options],
+                    stdin=None if STDIN in self._replay_paths else subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    pass_fds=(theirs.fileno(),),
+                    env={**os.environ, **ENVIRONMENT},
+                )
+            except BaseException:
+                ours.close()
+                raise
+        self._channel = ours
+        return ours
+
+    def _await_pid(self) -> int:
+        assert self._channel is not None
+        while True:
+            if not select.select([self._channel], [], [], ANSWER_TIMEOUT_S)[0]:
+                raise TimeoutError("the launcher does not answer")
+            heard = self._hear()
+            if heard is None:
+                raise ConnectionError("the launcher has ended")
+            if "status" not in heard:
+                return heard["pid"]
+
+    def _hear(self) -> dict[str, int] | None:
+        """One message; None: the launcher is gone."""
+        assert self._channel is not None
+        try:
+            raw = self._channel.recv(MESSAGE_BYTES)
+        except ConnectionError:
+            raw = b""
+        if not raw:
+            return None
+        heard: dict[str, int] = json.loads(raw)
+        if "status" in heard:
+            self._statuses[heard["pid"]] = heard["status"]
+        return heard
+
+
+class Worker:
+    """One subprocess.
+
+    Args:
+        workers: who had it started.
+        pid: of the process.
+        control: writing end of its pipe of orders.
+        said: reading end of its standard error.
+
+    Attributes:
+        pid: see above.
+        pidfd: readable once it has ended.
+    """
+
+    def __init__(self, workers: Workers, pid: int, control: int, said: int) -> None:
+        self.pid = pid
+        self._workers = workers
+        self._control = control
+        self._said = said
+        self._status: int | None = None
+        try:
+            self.pidfd = os.pidfd_open(pid)
+        except ProcessLookupError:  # it has ended already, and the launcher has noticed
+            self.pidfd = os.eventfd(1, os.EFD_CLOEXEC)
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the process is no more."""
+        return bool(select.select([self.pidfd], [], [], 0)[0])
+
+    def how_it_ended(self) -> str:
+        """``signal 9``, or what it said, or its exit status; once it has ended."""
+        code = self._workers.status_of(self.pid)
+        if code is not None and code < 0:
+            return f"signal {-code}"
+        return self._last_words() or f"exit status {'unknown' if code is None else code}"
+
+    def ask_to_stop(self) -> None:
+        """Let it send what it holds and end."""
+        with contextlib.suppress(OSError):
+            os.write(self._control, STOP)
+
+    def end(self, grace_s: float) -> None:
+        """Wait for its end, and kill it if it does not come, stopped (SIGSTOP) or not."""
+        if not select.select([self.pidfd], [], [], grace_s)[0]:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
+            select.select([self.pidfd], [], [], END_TIMEOUT_S)
+        os.close(self._control)
+        os.close(self.pidfd)
+        os.close(self._said)
+
+    def _last_words(self) -> str:
+        try:
+            raw = os.read(self._said, LAST_WORDS_BYTES)
+        except BlockingIOError:
+            return ""
+        lines = raw.decode(errors="replace").strip().splitlines()
+        return lines[-1] if lines else ""
+
+
+def _arguments(orders: Orders) -> list[str]:
+    role, config, identity = orders.role, orders.config, orders.identity
+    options: dict[str, object] = {
+        "--endpoint": orders.endpoint,
+        "--interface": role.interface,
+        "--worker": role.number,
+        "--generation": orders.generation,
+    }
+    if identity is not None:
+        options |= {"--uid": identity.uid, "--gid": identity.gid}
+    if config.replay is not None:
+        speed = "max" if config.replay.speed is None else repr(config.replay.speed)
+        reads = [f"--read={path}" for path in config.replay.paths]
+        return [*(f"{name}={value}" for name, value in options.items()), f"--speed={speed}", *reads]
+    options |= {
+        "--snaplen": config.snaplen_bytes,
+        "--buffer-bytes": config.buffer_bytes,
+        "--timeout-ms": config.timeout_ms,
+    }
+    if role.fanout_group is not None:
+        options["--fanout-group"] = role.fanout_group
+    if config.capture_filter is not None:
+        options["--filter"] = config.capture_filter
+    flags = [] if config.engine.decap else ["--no-decap"]
+    return [*(f"{name}={value}" for name, value in options.items()), *flags]

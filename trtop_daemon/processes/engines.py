@@ -1,0 +1,107 @@
+"""``Engines``: what messages become; one engine, or one for each part of a fanned-out capture.
+
+Takes messages and counters by the role of who sent them, gives snapshots. Knows no process.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from ipaddress import IPv4Network, IPv6Network
+
+from trtop_core.batch import CaptureCounters, PacketBatch
+from trtop_core.closeups import merge_details
+from trtop_core.config import EngineConfig
+from trtop_core.detail import Detail, DetailView
+from trtop_core.engine import SEED_BYTES, Engine
+from trtop_core.snapshot import Snapshot, merge
+from trtop_core.sources import IDLE
+from trtop_core.view import View
+from trtop_daemon.ipc.batch_message import Message
+from trtop_daemon.processes.child import Role
+from trtop_daemon.processes.reorder import Sequencer
+
+EngineMaker = Callable[[EngineConfig], Engine]
+
+
+def new_engine(config: EngineConfig) -> Engine:
+    """An engine with a seed of its own."""
+    return Engine(config, os.urandom(SEED_BYTES))
+
+
+class Engines:
+    """Some engines, each behind a sequencer.
+
+    Args:
+        config: of each engine.
+        n_engines: how many.
+        make_engine: makes one.
+
+    Attributes:
+        engines: in the order of their numbers.
+        local: the networks that count as local now.
+    """
+
+    def __init__(self, config: EngineConfig, n_engines: int, make_engine: EngineMaker) -> None:
+        self.engines = [make_engine(config) for _ in range(n_engines)]
+        self.local = config.local
+        self._sequencers = [Sequencer() for _ in range(n_engines)]
+        self._is_finished = False
+
+    def join(self, role: Role) -> None:
+        """Packets of this role are going to come."""
+        self._sequencers[role.engine].join(role.number)
+
+    def leave(self, role: Role) -> None:
+        """Nobody waits for this role's packets any more."""
+        for batch in self._sequencers[role.engine].leave(role.number):
+            self.engines[role.engine].feed(batch)
+
+    def deliver(self, role: Role, message: Message) -> None:
+        """Feed the packets that are due, and tell the engine the time."""
+        engine, sequencer = self.engines[role.engine], self._sequencers[role.engine]
+        for batch in sequencer.add(role.number, message.batch, message.until_ns):
+            engine.feed(batch)
+        if message.until_ns and engine.has_begun and not sequencer.is_holding:
+            engine.advance(sequencer.until_ns)
+
+    def count(self, role: Role, counters: CaptureCounters, n_untimed: int) -> None:
+        """Add what the capturing side counted."""
+        self.engines[role.engine].feed(PacketBatch(IDLE.data, IDLE.index, counters, n_untimed))
+
+    def set_local(self, local: tuple[IPv4Network | IPv6Network, ...]) -> None:
+        """Take other networks as local from now on."""
+        if local != self.local:
+            self.local = local
+            for engine in self.engines:
+                engine.set_local(local)
+
+    def finish(self) -> dict[int, int]:
+        """Everything was captured: judge what is open.
+
+        Returns:
+            LINKTYPE_ values that are not decoded, and how many packets had each.
+        """
+        unsupported: dict[int, int] = {}
+        if self._is_finished:
+            return unsupported
+        self._is_finished = True
+        for engine, sequencer in zip(self.engines, self._sequencers, strict=True):
+            for batch in sequencer.flush():
+                engine.feed(batch)
+            engine.finish()
+            for link_type, n_packets in engine.unsupported_link_types.items():
+                unsupported[link_type] = unsupported.get(link_type, 0) + n_packets
+        return unsupported
+
+    def snapshot(self, view: View) -> Snapshot:
+        """What all engines know, as one."""
+        if len(self.engines) == 1:
+            return self.engines[0].snapshot(view)
+        whole = View(window=view.window, group_by=view.group_by)
+        return merge([engine.snapshot(whole) for engine in self.engines], view)
+
+    def detail(self, view: DetailView) -> Detail:
+        """What all engines know of one destination, as one; see ``merge_details``."""
+        parts = [engine.detail(view) for engine in self.engines]
+        return parts[0] if len(parts) == 1 else merge_details(parts, view)

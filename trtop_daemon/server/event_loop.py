@@ -1,0 +1,211 @@
+"""The one event loop: packets, clients, timers, signals, on one thread.
+
+Takes a feed (packets in, snapshots out), a server and its listeners; turns until a signal, the end
+of the lifeline, or the feed says so. Nothing in it waits but the poll, and each turn does a bounded
+amount of work for everybody, so that neither clients nor packets starve the other.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+import zmq
+
+from trtop_core import wire
+from trtop_core.errors import TrtopError
+from trtop_core.wire import MAX_NOTICES, Notice, cut
+from trtop_daemon.ipc.feed import Feed, Severity
+from trtop_daemon.server.listener import Listener
+from trtop_daemon.server.server import Announcement, Server
+from trtop_daemon.server.zap import Gate
+from trtop_daemon.system.signals import Signals
+from trtop_daemon.system.systemd import Notifier
+
+LOG = logging.getLogger(__name__)
+
+HOUSEKEEPING_S = 1.0
+"""How often a removed socket file and refused clients are noticed."""
+
+GOODBYE_S = 2.0
+"""How long last answers may take altogether."""
+
+SEVERITIES = {
+    Severity.INFO: wire.Severity.INFO,
+    Severity.WARNING: wire.Severity.WARNING,
+    Severity.ERROR: wire.Severity.ERROR,
+}
+
+LIFELINE_READY = b"ready\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Doors:
+    """How clients come in.
+
+    Attributes:
+        listeners: one per endpoint.
+        gate: checks keys, where there are any.
+    """
+
+    listeners: Sequence[Listener]
+    gate: Gate | None = None
+
+
+class Loop:
+    """Turns until it is told to stop.
+
+    Args:
+        feed: where numbers come from.
+        server: answers clients.
+        doors: how they come in.
+        host: the name of this machine.
+        reload: called after SIGHUP.
+
+    Attributes:
+        lifeline_fd: readable when the daemon is no longer wanted; None where nobody says so.
+    """
+
+    def __init__(
+        self,
+        feed: Feed,
+        server: Server,
+        doors: Doors,
+        host: str,
+        reload: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.lifeline_fd: int | None = None
+        self._feed = feed
+        self._server = server
+        self._doors = doors
+        self._host = host
+        self._reload = reload
+        self._was_finished = False
+        self._n_refused = 0
+        self._troubled: set[Listener] = set()
+        self._poller = zmq.Poller()
+        self._watched: tuple[object, ...] | None = None
+        self._feed_items: set[object] = set()
+
+    def run(self, signals: Signals, notifier: Notifier) -> None:
+        """Turn.
+
+        Raises:
+            TrtopError: the feed cannot go on.
+            KeyboardInterrupt: a second signal came while stopping.
+        """
+        next_housekeeping_s = 0.0
+        while signals.stopping is None:
+            now_s = time.monotonic()
+            if now_s >= next_housekeeping_s:
+                next_housekeeping_s = now_s + (notifier.watchdog_s or HOUSEKEEPING_S)
+                next_housekeeping_s = min(next_housekeeping_s, now_s + HOUSEKEEPING_S)
+                self._keep_house(notifier)
+            until_s = self._feed.tick(now_s)
+            until_s = min(until_s, max(0.0, next_housekeeping_s - now_s))
+            if not self._turn(signals, 0.0 if self._server.has_work else until_s):
+                LOG.info("stopping: whoever wanted this daemon is gone")
+                break
+            if signals.take_reload():
+                notifier.reloading()
+                self._reload()
+        notifier.stopping()
+        if signals.stopping is not None:
+            LOG.info("stopping after %s", signals.stopping.name)
+        self._stop()
+
+    def _turn(self, signals: Signals, wait_s: float) -> bool:
+        """Wait, then do what there is to do; False when the lifeline has ended."""
+        self._watch(signals)
+        ready = dict(self._poller.poll(math.ceil(wait_s * 1000)))
+        if signals.wakeup_fd in ready:
+            signals.clear_wakeup()
+        if self.lifeline_fd in ready and self._is_abandoned():
+            return False
+        if not self._feed_items.isdisjoint(ready):
+            self._feed.on_ready()
+        gate = self._doors.gate
+        if gate is not None and gate.socket in ready:
+            gate.on_ready()
+        self._answer(ready)
+        return True
+
+    def _watch(self, signals: Signals) -> None:
+        """Poll what there is now: captures come and go."""
+        watched = *self._feed.sockets, *self._feed.filenos().items()
+        if watched == self._watched:
+            return
+        self._watched = watched
+        self._poller = poller = zmq.Poller()
+        for socket in self._feed.sockets:
+            poller.register(socket, zmq.POLLIN)
+        for fd, flags in self._feed.filenos().items():
+            poller.register(fd, flags)
+        self._feed_items = {*self._feed.sockets, *self._feed.filenos()}
+        for listener in self._doors.listeners:
+            poller.register(listener.socket, zmq.POLLIN)
+        if self._doors.gate is not None:
+            poller.register(self._doors.gate.socket, zmq.POLLIN)
+        poller.register(signals.wakeup_fd, zmq.POLLIN)
+        if self.lifeline_fd is not None:
+            poller.register(self.lifeline_fd, zmq.POLLIN)
+
+    def _answer(self, ready: dict[object, int]) -> None:
+        if self._feed.is_finished and not self._was_finished:
+            self._was_finished = True
+            self._server.forget_pictures()
+        now_s = time.monotonic()
+        for listener in self._doors.listeners:
+            if listener.socket in ready:
+                self._server.take(listener.socket, now_s)
+        self._server.serve(now_s, self._announcement())
+
+    def _is_abandoned(self) -> bool:
+        assert self.lifeline_fd is not None
+        with suppress(BlockingIOError):
+            return not os.read(self.lifeline_fd, 1)
+        return False
+
+    def _announcement(self) -> Announcement:
+        return Announcement(self._host, self._notices(), self._feed.is_finished)
+
+    def _notices(self) -> tuple[Notice, ...]:
+        return tuple(
+            Notice(item.time_ns, SEVERITIES[item.severity], cut(item.text))
+            for item in self._feed.notices[:MAX_NOTICES]
+        )
+
+    def _keep_house(self, notifier: Notifier) -> None:
+        notifier.alive()
+        for listener in self._doors.listeners:
+            self._restore(listener)
+        gate = self._doors.gate
+        if gate is not None and gate.n_refused > self._n_refused:
+            n_new, self._n_refused = gate.n_refused - self._n_refused, gate.n_refused
+            LOG.warning(
+                "%d connection(s) without an authorized key refused, the last from %s",
+                n_new,
+                gate.last_refused,
+            )
+
+    def _restore(self, listener: Listener) -> None:
+        try:
+            if listener.restore():
+                LOG.warning("%s had been removed; made again", listener.endpoint)
+            self._troubled.discard(listener)
+        except TrtopError as error:
+            if listener not in self._troubled:
+                LOG.error("the socket was removed and cannot be made again: %s", error)
+            self._troubled.add(listener)
+
+    def _stop(self) -> None:
+        self._feed.stop()
+        now_s = time.monotonic()
+        for listener in self._doors.listeners:
+            self._server.take(listener.socket, now_s)
+        self._server.say_goodbye(time.monotonic, self._announcement(), now_s + GOODBYE_S)
