@@ -17,7 +17,7 @@ from trtop_core._sketch import SketchStore
 from trtop_core.batch import CaptureCounters
 from trtop_core.decode import decode
 from trtop_core.records import Window
-from trtop_core.sketch import MAX_VALUE, MIDDLE, MIN_VALUE, bin_of
+from trtop_core.sketch import FIRST_BIN, MAX_VALUE, MIDDLE, MIN_VALUE, bin_of
 from trtop_core.snapshot import Health
 
 MS, S = NS_PER_MS, NS_PER_S
@@ -113,7 +113,7 @@ def test_latencies_of_a_window_are_those_sampled_in_it() -> None:
         "max_ns": 7 * MS,
         "p50_ns": 7 * MS,
     }
-    assert record["bins"] == [[int(bin_of([7 * MS])[0]), 1]]
+    assert record["bins"] == [[int(bin_of([7 * MS])[0]) + FIRST_BIN, 1]]
     everything = next(iter(_seen([Story().handshake(), late], 25_000, Window.ALL).rows()))
     assert everything.sketch_record("syn_rtt")["sum_ns"] == 13 * MS
 

@@ -290,7 +290,7 @@ class Row:
             value = int(column.quantiles(percentile)[0])
             record[f"p{percentile}{unit}"] = None if value < 0 else value
         if with_bins:
-            record["bins"] = np.stack([column.bins, column.counts], axis=1).tolist()
+            record["bins"] = column.bin_counts(0)
         return record
 
     def record(self, with_bins: bool = False) -> dict[str, Any]:

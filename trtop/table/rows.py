@@ -57,9 +57,7 @@ class Figures:
 
     def bins(self, sketch: str, idx: int) -> list[list[int]]:
         """The bins of one row as [bin number, samples]."""
-        column = self._table.sketches[sketch]
-        at = slice(column.indptr[idx], column.indptr[idx + 1])
-        return np.stack([column.bins[at], column.counts[at]], axis=1).tolist()  # type: ignore[no-any-return]
+        return self._table.sketches[sketch].bin_counts(idx)
 
 
 @dataclass(frozen=True, slots=True)
