@@ -10,8 +10,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from trtop_core.snapshot import (
     DETAIL_PERCENTILES,
     TOTALS_NAME,
