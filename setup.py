@@ -11,8 +11,6 @@ from setuptools import Extension, setup
 KERNELS = (
     "_records",
     "_index",
-    "_links",
-    "_tunnels",
     "_decode",
     "_name_hints",
     "_window",
@@ -22,16 +20,12 @@ KERNELS = (
     "_destinations",
     "_holes",
     "_table",
-    "_direction",
-    "_turns",
-    "_handshake",
     "_state",
-    "_ends",
-    "_timers",
-    "_opening",
-    "_segment",
     "_flows",
 )
+
+SHARED = "trtop_core._cyutility"
+"""The module that holds the code of typed memoryviews, which all kernels would repeat otherwise."""
 
 # TRTOP_CHECKED=1 builds the same kernels with bounds checks on; TRTOP_SANITIZE=1
 # with AddressSanitizer and UndefinedBehaviorSanitizer (see CONTRIBUTING.md).
@@ -62,8 +56,8 @@ def extensions() -> list[Extension]:
 
     # Builds that look for mistakes need not be fast, but are built often.
     level = "-O1" if CHECKED or SANITIZE else "-O3"
-    compile_args = [level, "-fno-strict-aliasing", "-Wno-unused-function"]
-    link_args = []
+    compile_args = [level, "-g0", "-fno-strict-aliasing", "-Wno-unused-function"]
+    link_args = ["-s"]
     if SANITIZE:
         sanitizers = [
             "-fsanitize=address,undefined",
@@ -83,11 +77,20 @@ def extensions() -> list[Extension]:
         )
         for name in KERNELS
     ]
+    kernels.append(
+        Extension(
+            SHARED,
+            ["ext/trtop_core/_cyutility.c"],
+            extra_compile_args=compile_args,
+            extra_link_args=link_args,
+        )
+    )
     return cythonize(
         kernels,
         include_path=["ext"],
         nthreads=N_JOBS,
-        build_dir="build/checked" if CHECKED else "build/cython",
+        shared_utility_qualified_name=SHARED,
+        build_dir="build/checked" if CHECKED else "build/kernels",
         compiler_directives={
             "language_level": 3,
             "boundscheck": CHECKED,

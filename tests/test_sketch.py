@@ -155,7 +155,7 @@ def test_small_counts_of_reuse_come_back_exactly(n_responses: int) -> None:
 
 @given(
     samples=st.lists(
-        st.tuples(st.integers(0, N_DESTINATIONS - 1), st.integers(0, 7), values_ns), max_size=200
+        st.tuples(st.integers(0, N_DESTINATIONS - 1), st.integers(0, len(SKETCHES) - 1), values_ns), max_size=200
     ),
     labels=st.lists(st.integers(0, 2), min_size=N_DESTINATIONS, max_size=N_DESTINATIONS),
 )

@@ -37,5 +37,6 @@ check_layouts(
             records.SKETCH_STATS,
             records.DESTINATION_KEY,
         )
-    )
+    ),
+    ts_limit_ns=records.TS_LIMIT_NS,
 )

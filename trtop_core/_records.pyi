@@ -10,4 +10,5 @@ def check_layouts(
     counters: npt.NDArray[Any],
     stats: npt.NDArray[Any],
     keys: npt.NDArray[Any],
+    ts_limit_ns: int,
 ) -> None: ...

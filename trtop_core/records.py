@@ -91,6 +91,8 @@ COUNTERS: tuple[str, ...] = (
     "acked_bytes",
     "requests",
     "responses",
+    "segments_out",
+    "segments_in",
     "keepalives",
     "retrans_out",
     "retrans_in",
@@ -121,11 +123,27 @@ COUNTERS: tuple[str, ...] = (
     "capture_gaps",
     "gap_bytes",
     "one_sided",
+    "unanswered",
+    "withheld",
+    "multiplexed",
+    "multiplexed_unfollowed",
+    "tls_hellos",
+    "tls_failed",
+    "tls_failed_in",
+    "fin_retrans",
+    "zero_window_connections_out",
+    "zero_window_connections_in",
 )
 """Monotonic counters of a destination, in the order of their storage (the busiest first)."""
 
-GAUGES: tuple[str, ...] = ("pending", "active")
-"""What is so now: attempts still waiting, connections open. No window applies to them."""
+GAUGES: tuple[str, ...] = (
+    "pending",
+    "active",
+    "waiting",
+    "waiting_long",
+    "pending_retrans",
+)
+"""What is so now: attempts and requests still waiting, connections open. No window applies."""
 
 COUNTER_ROW = np.dtype([(name, "<u8") for name in COUNTERS + GAUGES])
 """One destination's numbers."""
@@ -141,7 +159,9 @@ class Sketch(IntEnum):
     TLS_LATENCY = 4
     NET_RTT = 5
     SERVER_TIME = 6
-    REUSE = 7
+    PATH_RTT = 7
+    RESET_AGE = 8
+    REUSE = 9
 
 
 SKETCHES: tuple[str, ...] = tuple(sketch.name.lower() for sketch in Sketch)

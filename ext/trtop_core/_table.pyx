@@ -118,7 +118,6 @@ FIRST_ENTRIES = 1 << 12
 CANDIDATE_SHARE = 16
 """When the table is full, one connection of so many is lined up for eviction at a time."""
 
-cdef int64_t INT64_MIN = -0x7FFFFFFFFFFFFFFF - 1
 
 
 @cython.final
