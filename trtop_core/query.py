@@ -246,7 +246,7 @@ def write_out(
 
     ends = np.cumsum(n_bins.reshape(-1)).reshape(n_bins.shape)
     at = ends - n_bins
-    bounds = np.concatenate([at[:, :1], ends], axis=1) if len(rows) else np.zeros((8, 1), np.int64)
+    bounds = np.concatenate([at[:, :1], ends], axis=1) if len(rows) else np.zeros((len(SKETCHES), 1), np.int64)
     n_used = int(ends[-1, -1]) if len(rows) else 0
     bins, counts = np.zeros(n_used, np.uint16), np.zeros(n_used, np.int64)
     ordered = _pages_of(state.page_keys, ranks, len(rows))
