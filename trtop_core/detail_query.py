@@ -160,7 +160,8 @@ def _connections(connections: npt.NDArray[Any], clock_ns: int) -> npt.NDArray[An
     """Connections as a detail shows them."""
     shown = np.zeros(len(connections), CONNECTION)
     has = {name: (connections["state"] & bit) != 0 for name, bit in STATE_BITS.items()}
-    turn = {name: (connections["turn"] & bit) != 0 for name, bit in TURN_BITS.items()}
+    request = connections["turn"]
+    turn = {name: (request["flags"] & bit) != 0 for name, bit in TURN_BITS.items()}
     is_high = has["client_is_high"]
     for end, other, mine in (("client", "low", "high"), ("server", "high", "low")):
         shown[f"{end}_addr"] = np.where(
@@ -169,7 +170,7 @@ def _connections(connections: npt.NDArray[Any], clock_ns: int) -> npt.NDArray[An
         shown[f"{end}_port"] = np.where(
             is_high, connections[f"{mine}_port"], connections[f"{other}_port"]
         )
-    is_asked = turn["open"] & ~turn["handshake"] & (connections["turn"] != 0)
+    is_asked = turn["open"] & ~turn["handshake"] & turn["counted"]
     is_waiting = is_asked & ~turn["answered"] & ~has["closed"]
     shown["state"] = np.select(
         [
@@ -197,8 +198,8 @@ def _connections(connections: npt.NDArray[Any], clock_ns: int) -> npt.NDArray[An
     shown["is_midstream"] = ~has["attempt"]
     shown["opened_ns"] = np.where(has["attempt"], connections["syn_ns"], -1)
     shown["last_ns"] = connections["last_ns"]
-    answered_ns = connections["first_ns"] - connections["asked_ns"]
-    waited_ns = clock_ns - connections["asked_ns"]
+    answered_ns = request["first_ns"] - request["asked_ns"]
+    waited_ns = clock_ns - request["asked_ns"]
     response_ns = np.where(
         is_asked & turn["answered"], answered_ns, np.where(is_waiting, waited_ns, -1)
     )

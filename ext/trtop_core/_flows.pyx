@@ -284,8 +284,8 @@ cdef inline void prefetch_lines(
     __builtin_prefetch(&c.server, 1)
     __builtin_prefetch(recent_of(<connection_t*>c, from_high), 1)
     if has_payload:
-        __builtin_prefetch(&c.asked_ns, 1)
-        __builtin_prefetch(&c.client_from, 1)
+        __builtin_prefetch(&c.server_end, 1)
+        __builtin_prefetch(&c.turn.client_start, 1)
 
 
 cdef inline bint is_duplicate(

@@ -44,7 +44,7 @@ cdef class HolePool:
     ) noexcept nogil
     cdef filled_t fill(self, direction_t* d, int64_t start, int64_t end) noexcept nogil
     cdef int64_t count_open(
-        self, const direction_t* d, int64_t start, int64_t end
+        self, const direction_t* d, int64_t start, int64_t end, int64_t* last_end
     ) noexcept nogil
     cdef bint misses(self, const direction_t* d, int64_t start, int64_t end) noexcept nogil
     cdef bint is_open_below(self, const direction_t* d, int64_t position) noexcept nogil

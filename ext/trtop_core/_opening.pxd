@@ -112,7 +112,7 @@ cdef inline void turn_roles(State state, connection_t* c) noexcept nogil:
     c.client = c.server
     c.server = swapped
     c.state ^= S_CLIENT_IS_HIGH
-    forget_turns(c)
+    forget_turns(state, c, row)
     c.state &= ~<uint32_t>S_TIMED
     c.destination = state.row_of(c)
     row = touch(state, c.destination)

@@ -12,6 +12,7 @@ from trtop_core._connection cimport (
 from trtop_core._destinations cimport DestinationTable
 from trtop_core._holes cimport HolePool, gaps_t
 from trtop_core._records cimport N_VERDICTS, counter_row_t, segment_t
+from trtop_core._sides cimport SidePools
 from trtop_core._sketch cimport SketchStore
 from trtop_core._table cimport ConnectionTable
 from trtop_core._window cimport WindowLog
@@ -39,6 +40,7 @@ cdef class State:
     cdef readonly DestinationTable destinations
     cdef readonly SketchStore sketches
     cdef readonly HolePool holes
+    cdef SidePools sides
     cdef WindowLog health_log
     cdef health_t[::1] health
     cdef network_t[::1] local

@@ -13,10 +13,12 @@ from trtop_core._connection cimport S_CLIENT_IS_HIGH, connection_t
 from trtop_core._destinations cimport DestinationTable
 from trtop_core._holes cimport HolePool
 from trtop_core._records cimport TCP_ACK, TCP_RST, TCP_SYN, floor_div, segment_t
+from trtop_core._sides cimport SidePools
 from trtop_core._sketch cimport SketchStore
 from trtop_core._table cimport ConnectionTable
 from trtop_core._window cimport WindowLog
 
+from trtop_core._table import TURN
 from trtop_core.records import Direction, GroupBy
 
 HEALTH = np.dtype(
@@ -29,6 +31,12 @@ HEALTH = np.dtype(
 NETWORK = np.dtype([("address", "<u8", 2), ("mask", "<u8", 2)])
 
 HEALTH_LOG_BYTES = 1 << 20
+
+MIN_HTTP2 = 1 << 10
+HTTP2_SHARE = 16
+"""One connection of so many, at most, may be followed by its frames."""
+
+MIN_STREAMS = 1 << 14
 
 cdef int64_t LAST_EPOCH = 0xFFFF_FFF0  # of 32 bits: the year 2106
 
@@ -61,6 +69,13 @@ cdef class State:
         self.destinations = DestinationTable(max_rows, hash_words[1], windows)
         self.sketches = SketchStore(max_rows + 2, max_pages, int(hash_words[1][0]), windows)
         self.holes = HolePool(max_holes)
+        # Every connection may have a TLS handshake; HTTP/2 in clear is rare.
+        self.sides = SidePools(
+            config.max_connections,
+            max(MIN_HTTP2, config.max_connections // HTTP2_SHARE),
+            max(MIN_STREAMS, config.max_connections),
+            TURN,
+        )
         self.health = np.zeros(1, HEALTH)
         self.health_log = WindowLog(1, sizeof(health_t), HEALTH_LOG_BYTES, windows)
         self.has_windows = bool(windows)

@@ -24,8 +24,10 @@ from trtop_core._connection cimport (
     S_UNANSWERED,
     S_WAITING,
     T_ANSWERED,
+    T_COUNTED,
     T_HANDSHAKE,
     T_OPEN,
+    T_WAITING,
     connection_t,
 )
 from trtop_core._destinations cimport N_HASH_KEYS
@@ -50,6 +52,11 @@ RECENT = np.dtype(
         ("_pad", "u1", 7),
     ]
 )
+TURN = np.dtype(
+    [(name, "<i8") for name in ("asked_ns", "first_ns", "last_ns")]
+    + [("n_bytes", "<u8"), ("stream_ns", "<i8"), ("flags", "<u4"), ("n_stalls", "<u4")]
+    + [(name, "<i8") for name in ("client_start", "server_start", "asked_from", "waits_since_ns")]
+)
 CONNECTION = np.dtype(
     [
         ("low_addr", "u1", 16),
@@ -63,25 +70,14 @@ CONNECTION = np.dtype(
         ("due_ns", "<i8"),
         ("client", DIRECTION),
         ("server", DIRECTION),
-        ("asked_ns", "<i8"),
-        ("first_ns", "<i8"),
-        ("last_data_ns", "<i8"),
-        ("n_bytes", "<u8"),
-        ("stream_ns", "<i8"),
-        ("floor_ns", "<i8"),
-        ("timed_ns", "<i8"),
+        ("server_end", "<i8"),
+        ("protocol", "<u4"),
         ("n_responses", "<u4"),
-        ("turn", "<u2"),
-        ("n_stalls", "<u2"),
-    ]
-    + [(name, "<i8") for name in (
-        "client_from", "server_from", "asked_from", "timed_start", "timed_end", "hello_ns",
-        "handshake_ns",
-    )]
-    + [
-        ("n_handshakes", "u1"),
-        ("n_synacks", "u1"),
-        ("_pad", "u1", 6),
+        ("turn", TURN),
+        ("timed_start", "<i8"),
+        ("timed_end", "<i8"),
+        ("timed_ns", "<i8"),
+        ("floor_ns", "<i8"),
         ("recent_of_low", RECENT),
         ("recent_of_high", RECENT),
         ("syn_ns", "<i8"),
@@ -92,7 +88,9 @@ CONNECTION = np.dtype(
         ("synack_acks", "<u4", 2),
         ("wheel_next", "<u4"),
         ("wheel_prev", "<u4"),
-        ("_pad_wheel", "<u4", 3),
+        ("side", "<u4"),
+        ("n_synacks", "u1"),
+        ("_pad", "u1", 7),
     ]
 )
 STATE_BITS = {
@@ -108,8 +106,14 @@ STATE_BITS = {
 }
 """Bits of ``state``, for those who read copies of connections."""
 
-TURN_BITS = {"open": T_OPEN, "handshake": T_HANDSHAKE, "answered": T_ANSWERED}
-"""Bits of ``turn``, likewise."""
+TURN_BITS = {
+    "open": T_OPEN,
+    "handshake": T_HANDSHAKE,
+    "answered": T_ANSWERED,
+    "counted": T_COUNTED,
+    "waiting": T_WAITING,
+}
+"""Bits of a turn's ``flags``, likewise."""
 
 ENTRY = np.dtype([("hash", "<u4"), ("connection", "<u4")])
 

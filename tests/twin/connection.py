@@ -8,7 +8,7 @@ nor which row is its.
 from __future__ import annotations
 
 from .clock import NS_PER_S, Moment
-from .data import Ledger, NewData, Sides
+from .data import Ledger, NewData, Sides, Turn
 from .decode import Segment
 from .direction import MAX_ACK_AHEAD, SEQUENCE_MODULUS, Direction, Start, Taken
 from .ending import Ending
@@ -22,6 +22,7 @@ from .turns import Turns
 
 CLOSED_MEMORY_NS = 60 * NS_PER_S
 TIMED_OUT_MEMORY_NS = 300 * NS_PER_S
+WAITING_LONG_NS = 10 * NS_PER_S
 FOREVER_NS = 1 << 62
 
 Endpoint = tuple[bytes, int]
@@ -128,7 +129,7 @@ class Connection:
         if not self.ending.has_rst:
             if is_client and segment.payload_len:
                 self.floor.sent_again(taken.start, taken.data_end)
-            data = self._new_data(is_client, segment, taken, moment, own_start, floor_ns)
+            data = self._new_data(is_client, segment, taken, (moment, now_ns), own_start, floor_ns)
             self._follow(is_client, segment, taken, data)
         if is_fin:
             self._fin(is_client)
@@ -202,14 +203,16 @@ class Connection:
         is_client: bool,
         segment: Segment,
         taken: Taken,
-        moment: Moment,
+        time: tuple[Moment, int],
         own_start: Start | None,
         floor_ns: int | None,
     ) -> NewData:
+        moment, now_ns = time
         peer = self.sides.server if is_client else self.sides.client
         peer_start = peer.turn_start()
         return NewData(
             moment=moment,
+            now_ns=now_ns,
             payload=segment.payload,
             payload_len=segment.payload_len,
             head=segment.payload[taken.new_start - taken.start :],
@@ -249,14 +252,14 @@ class Connection:
             if not is_client and self.opening.is_attempt and not self.opening.is_answered:
                 self.ledger.add("refused")
         self.opening.is_waiting = False
-        self.turns.handshake.fail_unfinished()
+        self.turns.handshake.fail_unfinished(is_client)
         self.close()
         self.ending.has_rst = True
         self.floor.stop_timing()
 
     def _fin(self, is_client: bool) -> None:
         if not self.ending.has_rst:
-            self.turns.handshake.fail_unfinished()
+            self.turns.handshake.fail_unfinished(is_client)
             if not self.ending.has_fin:
                 self.ledger.add("fin_out" if is_client else "fin_in")
             if not is_client:
@@ -280,7 +283,7 @@ class Connection:
         if not self.sides.client.has_fin:
             self.ledger.add("unanswered", len(self._waiting_turns()))
 
-    def _waiting_turns(self) -> list[object]:
+    def _waiting_turns(self) -> list[Turn]:
         """Requests that wait for an answer which the capture cannot have missed."""
         if self.is_one_sided:
             return []
@@ -293,6 +296,13 @@ class Connection:
         if self.ending.requests_ended or self.ending.is_closed:
             return 0
         return len(self._waiting_turns())
+
+    def n_waiting_long(self, now_ns: int) -> int:
+        """Those of them that have waited too long by the clock."""
+        if self.ending.requests_ended or self.ending.is_closed:
+            return 0
+        since = [turn.waits_since_ns for turn in self._waiting_turns()]
+        return sum(now_ns >= since_ns + WAITING_LONG_NS for since_ns in since)
 
     def supersede(self) -> None:
         """A new opening took the 4-tuple."""
@@ -364,6 +374,7 @@ class Connection:
         """The clock stepped back, or a time was stray: what lies in the future counts as now."""
         self.last_ns = min(self.last_ns, now_ns)
         self.opening.clamp(now_ns)
+        self.turns.clamp(now_ns)
         self.floor.clamp(now_ns)
         for direction in self.directions.values():
             direction.clamp(now_ns)

@@ -43,6 +43,7 @@ class NewData:
     """
 
     moment: Moment
+    now_ns: int
     payload: bytes
     payload_len: int
     head: bytes
@@ -75,6 +76,8 @@ class Turn:
     server_start: Start | None
     asked_from: int
     asked: Moment
+    # The clock when the last of them was sent.
+    waits_since_ns: int = 0
     asked_to: int | None = None
     is_counted: bool = True
     was_sent_again: bool = False

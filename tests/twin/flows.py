@@ -150,6 +150,7 @@ class Twin:
                 shown.add("active", connection.is_active)
                 shown.add("pending", connection.opening.is_waiting)
                 shown.add("waiting", connection.n_waiting)
+                shown.add("waiting_long", connection.n_waiting_long(self._clock.now_ns or 0))
         shapes = {name: row.as_dict() for name, row in sorted(rows.items())}
         report: dict[str, Any] = {
             "destinations": {name: shape for name, shape in shapes.items() if shape},

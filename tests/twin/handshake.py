@@ -91,7 +91,7 @@ class Handshake:
         self.client_records.restart()
         for record in self._walk_client(data):
             if record.kind == tls.APPLICATION_DATA or record.ends_connection:
-                self.fail_unfinished()
+                self.fail_unfinished(by_client=True)
 
     def _walk_client(self, data: NewData) -> list[Record]:
         return self.client_records.walk(data.new_start, data.head, data.end)
@@ -101,10 +101,11 @@ class Handshake:
             self._may_finish = True
         elif record.kind == tls.ALERT:
             if record.ends_connection:
-                self.fail_unfinished()
+                self.fail_unfinished(by_client=True)
         elif record.kind == tls.HANDSHAKE:
             if record.starts_client_hello and not self._has_hello:
                 self._has_hello = True
+                self._ledger.add("tls_hellos")
                 self._hello = moment
                 self.offers_h2 = offers_h2(record)
             elif self._may_finish and not record.is_client_hello:
@@ -114,7 +115,7 @@ class Handshake:
         elif self._may_finish and record.length in tls.TLS13_FINISHED_BYTES:
             self._finish(record, is_13=True)
         elif self._may_finish and record.length == tls.TLS13_ALERT_BYTES:
-            self.fail_unfinished()
+            self.fail_unfinished(by_client=True)
         elif record.length != tls.TLS13_END_OF_EARLY_DATA_BYTES:
             self._others_stood_before = True
 
@@ -132,11 +133,12 @@ class Handshake:
 
     # --- the server ---------------------------------------------------------------------------
 
-    def server_data(self, data: NewData) -> list[Record]:
-        """Follow the server's records; return those of this segment."""
+    def server_data(self, data: NewData, is_shape_known: bool) -> list[Record]:
+        """Follow the server's records as long as they tell something; return those of `data`."""
         if starts_record(data.head, tls.CHANGE_CIPHER_SPEC, tls.HANDSHAKE):
             self._last = data.moment
-        if not self._has_hello:
+        if not self._has_hello or (self._is_over and is_shape_known):
+            self.server_records.restart()
             return []
         records = self.server_records.walk(data.new_start, data.head, data.end)
         for record in records:
@@ -149,23 +151,24 @@ class Handshake:
             self._refuse()
         if record.kind != tls.ALERT or not record.ends_connection:
             return
-        self.fail_unfinished()
+        self.fail_unfinished(by_client=False)
         # In TLS 1.2 the server refuses before its own ChangeCipherSpec, in clear.
         if record.length == tls.PLAIN_ALERT_BYTES:
             self._refuse()
 
     def _refuse(self) -> None:
         if self.has_finished and self._others_stood_before and not self._is_over:
-            self._fail()
+            self._fail(by_client=False)
 
     # --- ending -------------------------------------------------------------------------------
 
-    def fail_unfinished(self) -> None:
+    def fail_unfinished(self, by_client: bool) -> None:
         """The connection ends: that fails a handshake without a Finished."""
         if self._has_hello and not self.has_finished and not self._is_over:
-            self._fail()
+            self._fail(by_client)
 
-    def _fail(self) -> None:
+    def _fail(self, by_client: bool) -> None:
         if not self._has_failed:
             self._has_failed = True
             self._ledger.add("tls_failed")
+            self._ledger.add("tls_failed_in", not by_client)

@@ -13,7 +13,7 @@ from .responses import Responses
 from .walk import HeaderWalk
 
 FRAME_HEADER_BYTES = 9
-DATA, HEADERS, RST_STREAM, CONTINUATION = 0, 1, 3, 9
+DATA, HEADERS, RST_STREAM, SETTINGS, CONTINUATION = 0, 1, 3, 4, 9
 CARRIERS = (DATA, HEADERS, CONTINUATION)
 END_STREAM, END_HEADERS = 0x1, 0x4
 # Streams open at once; with one more the connection is not followed any longer.
@@ -70,6 +70,12 @@ class _Side:
         return found
 
 
+def _starts_settings(head: bytes) -> bool:
+    """Whether bytes start with SETTINGS, as a server's must (RFC 9113 §3.4)."""
+    stream_id = int.from_bytes(head[5:9], "big") & 0x7FFFFFFF
+    return len(head) >= FRAME_HEADER_BYTES and head[3] == SETTINGS and not stream_id
+
+
 def _frame_len(head: bytes) -> int:
     return FRAME_HEADER_BYTES + int.from_bytes(head[:3], "big")
 
@@ -84,19 +90,27 @@ class Http2:
         self._server = _Side()
         self._has_server_start = False
         self._last_id = 0
+        self._has_too_many = False
         self.streams: dict[int, Turn] = {}
 
     @property
     def is_followed(self) -> bool:
-        """Whether every frame header of both sides was captured so far."""
+        """Whether every frame header of both sides was captured, and no stream found no room."""
         places = (self._client.walk.at, self._server.walk.at)
-        return None not in places and len(self.streams) <= MAX_STREAMS
+        return None not in places and not self._has_too_many
 
     def start_server(self, at: int) -> None:
         """Note where the server's first frame starts."""
         if not self._has_server_start:
             self._has_server_start = True
             self._server.walk.restart(at)
+
+    def start_server_unasked(self, data: NewData) -> None:
+        """Note where the server's first frame starts, if it is the SETTINGS that it must be."""
+        if not self._has_server_start and not _starts_settings(data.head):
+            self._has_server_start = True
+            self._server.walk.restart(None)
+        self.start_server(data.new_start)
 
     def start_client(self, at: int) -> None:
         """Note where the preface starts."""
@@ -108,6 +122,8 @@ class Http2:
                 self._reset(frame.stream_id)
             elif frame.kind in CARRIERS:
                 self._ask(frame, data)
+            if self._has_too_many:
+                break
 
     def server_data(self, data: NewData) -> None:
         for frame, n_bytes, is_whole in self._server.pieces(data):
@@ -125,17 +141,21 @@ class Http2:
 
     def _ask(self, frame: _Frame, data: NewData) -> None:
         is_new = frame.kind == HEADERS and frame.stream_id % 2 and frame.stream_id > self._last_id
+        if is_new and len(self.streams) == MAX_STREAMS:
+            self._has_too_many = True
+            return
         if is_new:
             self._last_id = frame.stream_id
             self._ledger.add("requests")
             began = frame.began
             self.streams[frame.stream_id] = Turn(
-                Kind.REQUEST, began.client_start, began.server_start, frame.start, data.moment
+                Kind.REQUEST, began.client_start, began.server_start, frame.start, data.moment,
+                waits_since_ns=data.now_ns,
             )
         turn = self.streams.get(frame.stream_id)
         if turn is None or turn.is_answered:
             return
-        turn.asked = data.moment
+        turn.asked, turn.waits_since_ns = data.moment, data.now_ns
         turn.asked_to = min(frame.end, data.end)
 
     def _answer(self, frame: _Frame, n_bytes: int, is_whole: bool, data: NewData) -> None:

@@ -81,12 +81,19 @@ class Responses:
         if answer.floor_ns is not None:
             self._ledger.latency("server_time", turn.asked, answer.moment, answer.floor_ns)
 
-    def grow(self, turn: Turn, moment: Moment, n_bytes: int) -> None:
+    def was_closed_since(self, moment: Moment) -> bool:
+        """Whether the client's window was closed at any time after a packet."""
+        return self._closed_until > moment.serial
+
+    def grow(
+        self, turn: Turn, moment: Moment, n_bytes: int, is_excused: bool | None = None
+    ) -> None:
         """New data of a response that has begun."""
         assert turn.last is not None
         if turn.is_counted:
             self._grow_bytes(turn, n_bytes)
-            is_excused = self._closed_until > turn.last.serial
+            if is_excused is None:
+                is_excused = self.was_closed_since(turn.last)
             self._ledger.measurements.add(
                 _StreamTime(self._ledger, turn, turn.last, moment, is_excused)
             )

@@ -47,8 +47,8 @@ class Held:
     length: int
     answer: Answer
     end: int
-    # Every held segment as (when, bytes).
-    segments: list[tuple[Moment, int]]
+    # Every held segment as (when, bytes, whether the window was closed since the one before).
+    segments: list[tuple[Moment, int, bool]]
 
     def may_be_ticket(self, length: int, moment: Moment, floor_ns: int | None) -> bool:
         """Whether a further ticket-like segment may be one more ticket."""

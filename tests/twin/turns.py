@@ -87,10 +87,10 @@ class Turns:
 
     def _go_on(self, current: Turn, data: NewData, is_server_seen: bool) -> None:
         if current.kind is Kind.HANDSHAKE:
-            current.asked = data.moment
+            current.asked, current.waits_since_ns = data.moment, data.now_ns
             self._follow_handshake(data, is_server_seen)
             return
-        current.asked = data.moment
+        current.asked, current.waits_since_ns = data.moment, data.now_ns
         if self._shape is not None and self._shape.needs_client:
             self._judge_client_shape(data)
 
@@ -118,6 +118,7 @@ class Turns:
         self._held = None
         self._current = Turn(kind, data.client_start, data.server_start, asked_from, data.moment)
         self._current.is_counted = not self._is_multiplexed
+        self._current.waits_since_ns = data.now_ns
         return self._current
 
     def client_sent_again(self, start: int, end: int) -> None:
@@ -133,7 +134,8 @@ class Turns:
     def server_data(self, data: NewData) -> None:
         """New data of the server."""
         if self._http2 is not None:
-            self._http2.start_server(data.new_start)
+            if not self._has_client_data:
+                self._http2.start_server_unasked(data)
             self._http2.server_data(data)
             if self._has_client_data:
                 self._stop_following_if_lost()
@@ -166,7 +168,7 @@ class Turns:
 
     def _follow_server_records(self, data: NewData) -> bool:
         """Look at the records of a segment; return whether it may belong to a turn."""
-        records = self.handshake.server_data(data)
+        records = self.handshake.server_data(data, self._shape is None)
         is_alert = is_lone_alert(data.payload, data.payload_len)
         if self.handshake.has_finished and self._shape is not None and not is_alert:
             self._shape.server_segment(records, self.handshake.is_13)
@@ -211,12 +213,13 @@ class Turns:
         held = self._held
         if held is None:
             answer = self.responses.answer(current, data)
-            self._held = Held(length, answer, data.end, [(data.moment, data.n_bytes)])
+            self._held = Held(length, answer, data.end, [(data.moment, data.n_bytes, False)])
             return True
         if not held.may_be_ticket(length, data.moment, data.floor_ns):
             return False
         held.end = max(held.end, data.end)
-        held.segments.append((data.moment, data.n_bytes))
+        is_excused = self.responses.was_closed_since(held.segments[-1][0])
+        held.segments.append((data.moment, data.n_bytes, is_excused))
         return True
 
     # --- multiplexing -------------------------------------------------------------------------
@@ -236,6 +239,7 @@ class Turns:
     def _stop_following_if_lost(self) -> None:
         if self._http2 is not None and not self._http2.is_followed:
             self._http2 = None
+            self._ledger.add("multiplexed_unfollowed")
 
     def _count_crossed(self, data: NewData) -> None:
         """A run that does not acknowledge all that the server had sent was not its answer."""
@@ -279,6 +283,7 @@ class Turns:
             return
         self._is_multiplexed = True
         self._ledger.add("multiplexed")
+        self._ledger.add("multiplexed_unfollowed", self._http2 is None)
         if self._current is not None:
             self._current.is_counted = False
 
@@ -292,8 +297,8 @@ class Turns:
         if held is None or current is None or current.is_answered:
             return
         self.responses.begin(current, held.answer)
-        for moment, n_bytes in held.segments:
-            self.responses.grow(current, moment, n_bytes)
+        for moment, n_bytes, is_excused in held.segments:
+            self.responses.grow(current, moment, n_bytes, is_excused)
         self._note_sent(held.end)
 
     def end_response(self) -> None:
@@ -309,6 +314,15 @@ class Turns:
         """Responses of the connection, if they tell how it was reused."""
         is_blind = self._is_multiplexed and self._http2 is None
         return 0 if is_blind else self.responses.n_responses
+
+    def clamp(self, now_ns: int) -> None:
+        """Bring times of the future back to now."""
+        for turn in self._open_turns():
+            turn.waits_since_ns = min(turn.waits_since_ns, now_ns)
+
+    def _open_turns(self) -> list[Turn]:
+        turns = [self._current] if self._current is not None else []
+        return turns + list(self._http2.streams.values() if self._http2 is not None else ())
 
     def waiting(self) -> list[Turn]:
         """The requests without an answer, those apart of which nothing is decided."""
