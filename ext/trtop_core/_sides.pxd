@@ -55,9 +55,9 @@ cdef packed struct began_t:
 
 # One direction of HTTP/2: where its frames are, and the one that is being sent.
 cdef packed struct http2_side_t:
-    walk_t walk
     int64_t frame_start
     int64_t frame_end
+    walk_t walk
     uint32_t stream_id
     uint8_t kind
     uint8_t has_frame
@@ -70,14 +70,14 @@ cdef packed struct http2_side_t:
     began_t cut                  # of a frame whose header is not complete
 
 cdef packed struct http2_t:
-    http2_side_t client
-    http2_side_t server
     uint32_t streams         # the first, plus one
     uint32_t n_streams
     uint32_t last_id
     uint32_t has_server_start
     uint32_t is_overflowed
     uint32_t next_free
+    http2_side_t client
+    http2_side_t server
 
 # One open stream: a request and what answers it.
 cdef packed struct stream_t:

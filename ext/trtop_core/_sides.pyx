@@ -29,17 +29,17 @@ BEGAN = np.dtype(
     + [(name, "<u2") for name in ("knows_peer", "is_peer_raw", "has_floor", "window_was_zero")]
 )
 HTTP2_SIDE = np.dtype(
-    [("walk", WALK), ("frame_start", "<i8"), ("frame_end", "<i8"), ("stream_id", "<u4")]
+    [("frame_start", "<i8"), ("frame_end", "<i8"), ("walk", WALK), ("stream_id", "<u4")]
     + [(name, "u1") for name in (
         "kind", "has_frame", "ends_stream", "ends_headers", "ends_with_headers", "has_cut"
     )]
     + [("_pad", "u1", 6), ("began", BEGAN), ("cut", BEGAN)]
 )
 HTTP2 = np.dtype(
-    [("client", HTTP2_SIDE), ("server", HTTP2_SIDE)]
-    + [(name, "<u4") for name in (
+    [(name, "<u4") for name in (
         "streams", "n_streams", "last_id", "has_server_start", "is_overflowed", "next_free"
     )]
+    + [("client", HTTP2_SIDE), ("server", HTTP2_SIDE)]
 )
 
 

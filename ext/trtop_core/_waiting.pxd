@@ -57,7 +57,7 @@ cdef inline void set_waiting(
         if not turn.flags & T_WAITING:
             turn.flags |= T_WAITING
             row.waiting += 1
-            due_ns = turn.waits_since_ns + WAITING_LONG_S * SECOND_NS
+            due_ns = turn.waits_since_ns + <int64_t>WAITING_LONG_S * SECOND_NS
             if due_ns < c.due_ns:
                 state.table.watch(<uint32_t>(c - &state.table.connections[0]), due_ns)
         return
@@ -127,7 +127,7 @@ cdef inline void note_long_waits(
 
 cdef inline void note_long_wait(turn_t* turn, int64_t now_ns, counter_row_t* row) noexcept nogil:
     if turn.flags & (T_WAITING | T_WAITING_LONG) == T_WAITING:
-        if now_ns >= turn.waits_since_ns + WAITING_LONG_S * SECOND_NS:
+        if now_ns >= turn.waits_since_ns + <int64_t>WAITING_LONG_S * SECOND_NS:
             turn.flags |= T_WAITING_LONG
             row.waiting_long += 1
 
@@ -145,7 +145,7 @@ cdef inline int64_t long_wait_due_ns(State state, const connection_t* c) noexcep
 cdef inline int64_t long_wait_due_of(const turn_t* turn) noexcept nogil:
     if turn.flags & (T_WAITING | T_WAITING_LONG) != T_WAITING:
         return FOREVER_NS
-    return turn.waits_since_ns + WAITING_LONG_S * SECOND_NS
+    return turn.waits_since_ns + <int64_t>WAITING_LONG_S * SECOND_NS
 
 cdef inline void clamp_turns(
     State state, connection_t* c, int64_t now_ns, counter_row_t* row
