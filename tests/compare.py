@@ -121,6 +121,9 @@ def differences(snapshot: Snapshot, report: dict[str, Any], samples: Any) -> lis
         ("duplicates", health.duplicates),
         ("undecoded", health.undecoded),
         ("evicted", health.evicted),
+        ("clock_steps", health.clock_steps),
+        ("stray_times", health.stray_times),
+        ("span_ns", snapshot.span_ns),
     ):
         expected = report.get(key, 0)
         if value != expected:
