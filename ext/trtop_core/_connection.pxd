@@ -4,6 +4,8 @@
 
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
+from trtop_core._clock cimport NO_TIME_NS
+
 cdef enum:
     MAX_SYNACKS = 2          # the first, and the latest that differs: the client chooses
 
@@ -69,6 +71,7 @@ cdef enum turn_flag_t:
     T_WINDOW_WAS_ZERO = 1 << 10  # since its last data
     T_WAITING = 1 << 11      # counts in `waiting`
     T_WAITING_LONG = 1 << 12
+    T_PAST = 1 << 13         # its times lie on the other side of a step of the clock
 
 cdef enum direction_flag_t:
     D_SEEN = 1 << 0
@@ -157,6 +160,12 @@ cdef packed struct connection_t:
     uint32_t isns[2]         # of the SYN and the SYN/ACK that they began with
     uint8_t n_synacks
     uint8_t _pad[47]
+
+cdef inline void leave_past(turn_t* turn) noexcept nogil:
+    """A turn goes on behind a step of the clock: nothing is measured across it."""
+    if turn.flags & T_PAST:
+        turn.flags &= ~<uint32_t>T_PAST
+        turn.asked_ns = turn.first_ns = turn.last_ns = NO_TIME_NS
 
 cdef inline direction_t* direction_of(connection_t* c, bint is_server) noexcept nogil:
     return &c.client + (1 if is_server else 0)

@@ -22,6 +22,7 @@ from trtop_core._connection cimport (
     T_WAITING,
     T_WINDOW_WAS_ZERO,
     connection_t,
+    leave_past,
     turn_t,
 )
 from trtop_core._context cimport new_bytes, segment_context_t
@@ -256,6 +257,7 @@ cdef inline void answer_stream(
     if not turn.flags & T_ANSWERED:
         if side.kind != FRAME_HEADERS:
             return
+        leave_past(turn)
         answer.ts_ns = side.began.ts_ns
         answer.floor_ns = side.began.floor_ns
         answer.has_floor = side.began.has_floor

@@ -6,7 +6,7 @@
 from libc.stdint cimport int64_t, uint32_t
 from libc.stdlib cimport realloc
 
-from trtop_core._clock cimport BEFORE_ALL_NS, TS_LIMIT_NS
+from trtop_core._clock cimport TS_LIMIT_NS
 from trtop_core._connection cimport (
     S_HAS_FLOOR,
     S_HAS_SYN_RTT,
@@ -22,20 +22,13 @@ from trtop_core._state cimport (
     deferred_t,
 )
 
-cdef extern from *:
-    """
-    /* The time of a packet of which none is known: earlier than all, so that it starts no sample. */
-    #define TRTOP_NO_TIME_NS TRTOP_BEFORE_ALL_NS
-    """
-    const int64_t NO_TIME_NS "TRTOP_NO_TIME_NS"
-
 cdef enum:
     FIRST_DEFERRED = 64
 
 # Time from one packet to another, or -1 if it measures nothing: it would be negative, or a time is
 # not known (clamped ones are not).
 cdef inline int64_t time_between(int64_t start_ns, int64_t end_ns) noexcept nogil:
-    if start_ns > BEFORE_ALL_NS + 1 and start_ns <= end_ns and end_ns < TS_LIMIT_NS:
+    if -TS_LIMIT_NS < start_ns and start_ns <= end_ns and end_ns < TS_LIMIT_NS:
         return end_ns - start_ns
     return -1
 

@@ -19,6 +19,7 @@ from trtop_core._connection cimport (
     T_WINDOW_WAS_ZERO,
     T_WITHHELD,
     connection_t,
+    leave_past,
     turn_t,
 )
 from trtop_core._direction cimport unwrap
@@ -102,6 +103,7 @@ cdef inline void grow_response(
     State state, connection_t* c, turn_t* turn, int64_t ts_ns, int64_t n_bytes, counter_row_t* row
 ) noexcept nogil:
     """New data of a response that has begun."""
+    leave_past(turn)
     if turn.flags & T_COUNTED:
         add_bytes(turn, n_bytes, row)
         add_time(state, c, turn, ts_ns, row)
@@ -117,6 +119,8 @@ cdef inline void fill_response(
     counter_row_t* row,
 ) noexcept nogil:
     """Late data of a response; it lengthens the response if it is of its own turn."""
+    if is_of_turn:
+        leave_past(turn)
     if turn.flags & T_COUNTED:
         add_bytes(turn, n_bytes, row)
     if is_of_turn:

@@ -18,6 +18,7 @@ cdef enum tls_flag_t:
     TLS_HELD_WITHHELD = 1 << 4
     TLS_HELD_SENT_AGAIN = 1 << 5
     TLS_HELD_FLOOR = 1 << 6
+    TLS_PAST = 1 << 11           # its times lie on the other side of a step of the clock
     SHAPE_PREFACE = 1 << 7       # the client's first application record may hold it
     SHAPE_SETTINGS = 1 << 8
     SHAPE_SERVER = 1 << 9        # `shape_server_len` is set

@@ -7,19 +7,23 @@
 
 from libc.stdint cimport int64_t, uint32_t
 
+from trtop_core._clock cimport NO_TIME_NS
 from trtop_core._connection cimport (
+    P_HELD,
     P_HTTP2,
     P_SIDE,
     S_ALIVE,
     S_HAS_FLOOR,
     S_IN_WHEEL,
+    T_ANSWERED,
+    T_PAST,
     connection_t,
     turn_t,
 )
-from trtop_core._latency cimport NO_TIME_NS, lower_floor, time_between
+from trtop_core._latency cimport lower_floor, time_between
 from trtop_core._records cimport PATH_RTT
 from trtop_core._responses cimport grow_time
-from trtop_core._sides cimport http2_t, tls_t
+from trtop_core._sides cimport TLS_PAST, http2_t, tls_t
 from trtop_core._state cimport (
     DEFER_FLOOR,
     DEFER_LATENCY,
@@ -94,13 +98,19 @@ cdef inline bint settle_by(State state, int64_t ts_ns) noexcept nogil:
     if ts_ns < waiting_ns - MAX_BEHIND_NS:
         state.health[0].stray_times += 1
         settle_deferred(state, waiting_ns, False)
-        forget_stray(state, waiting_ns)
+        forget_time(state, waiting_ns)
+        if state.waiting_number != NONE:
+            clamp(state, state.waiting_number)
         return False
     jumps_before = waiting_ns - state.clock_ns > MAX_JUMP_NS
     jumps_behind = ts_ns - waiting_ns > MAX_JUMP_NS
     # Of two jumps at once the later is the edge; what lies between them is on neither side.
     is_edge = jumps_before and not jumps_behind
-    settle_deferred(state, waiting_ns if jumps_before and jumps_behind else NO_TIME_NS, is_edge)
+    if jumps_before and jumps_behind:
+        settle_deferred(state, waiting_ns, False)
+        forget_time(state, waiting_ns)
+    else:
+        settle_deferred(state, NO_TIME_NS, is_edge)
     move_clock(state, max(waiting_ns, ts_ns), waiting_ns if is_edge else NO_TIME_NS)
     return True
 
@@ -186,7 +196,10 @@ cdef inline void settle_deferred(State state, int64_t unknown_ns, bint is_edge) 
             deferred.first_ns = NO_TIME_NS
         count_deferred(state, deferred)
     state.n_deferred = 0
-    state.has_deferred_round_trip = False
+    if state.has_deferred_round_trip:
+        state.has_deferred_round_trip = False
+        # A floor may be new, and to be sampled when a slot ends.
+        watch(state, state.waiting_number)
 
 cdef inline void count_deferred(State state, deferred_t* deferred) noexcept nogil:
     cdef connection_t* c = deferred.c
@@ -213,17 +226,14 @@ cdef inline void count_deferred(State state, deferred_t* deferred) noexcept nogi
 
 # --- walks over connections -----------------------------------------------------------------------
 
-cdef inline void forget_stray(State state, int64_t stray_ns) noexcept nogil:
-    """A packet's time was stray: its connection goes on from now, and its time starts nothing."""
+cdef inline void forget_time(State state, int64_t ts_ns) noexcept nogil:
+    """The time of the packet that waited measures nothing."""
     cdef times_t times
-    cdef uint32_t number = state.waiting_number
-    if number == NONE:
-        return
     times.are_kept = False
-    times.ns[0] = stray_ns
+    times.ns[0] = ts_ns
     times.n = 1
-    filter_times(state, &state.table.connections[number], &times)
-    clamp(state, number)
+    if state.waiting_number != NONE:
+        filter_times(state, &state.table.connections[state.waiting_number], &times)
 
 cdef inline void forget_times(State state, const times_t* times, uint32_t number) noexcept nogil:
     """The clock stepped forward: nothing spans that but what one connection began behind it."""
@@ -277,13 +287,16 @@ cdef inline void filter_times(State state, connection_t* c, const times_t* times
     cdef uint32_t number
     filter_time(&c.began_ns, times)
     filter_time(&c.timed_ns, times)
-    filter_turn(&c.turn, times)
+    filter_turn(&c.turn, (c.protocol & P_HELD) != 0, times)
     if not c.protocol & P_SIDE:
         return
     if not c.protocol & P_HTTP2:
         tls = &state.sides.tls[c.side - 1]
-        filter_time(&tls.hello_ns, times)
-        filter_time(&tls.last_ns, times)
+        if times.are_kept and not are_any(tls.hello_ns, tls.last_ns, times):
+            tls.flags |= TLS_PAST
+        else:
+            filter_time(&tls.hello_ns, times)
+            filter_time(&tls.last_ns, times)
         return
     http2 = &state.sides.http2[c.side - 1]
     filter_time(&http2.client.began.ts_ns, times)
@@ -292,13 +305,27 @@ cdef inline void filter_times(State state, connection_t* c, const times_t* times
     filter_time(&http2.server.cut.ts_ns, times)
     number = http2.streams
     while number:
-        filter_turn(&state.sides.streams[number - 1].turn, times)
+        filter_turn(&state.sides.streams[number - 1].turn, False, times)
         number = state.sides.streams[number - 1].next
 
-cdef inline void filter_turn(turn_t* turn, const times_t* times) noexcept nogil:
+cdef inline void filter_turn(turn_t* turn, bint is_held, const times_t* times) noexcept nogil:
+    """Forget times of a turn; those of one that was answered before a step measure it still."""
+    if turn.flags & T_PAST:
+        return
+    if times.are_kept and (turn.flags & T_ANSWERED or is_held):
+        if not are_any(turn.asked_ns, turn.last_ns, times):
+            turn.flags |= T_PAST
+            return
     filter_time(&turn.asked_ns, times)
     filter_time(&turn.first_ns, times)
     filter_time(&turn.last_ns, times)
+
+cdef inline bint are_any(int64_t a_ns, int64_t b_ns, const times_t* times) noexcept nogil:
+    cdef int i
+    for i in range(times.n):
+        if a_ns == times.ns[i] or b_ns == times.ns[i]:
+            return True
+    return False
 
 cdef inline void filter_time(int64_t* ts_ns, const times_t* times) noexcept nogil:
     cdef int i

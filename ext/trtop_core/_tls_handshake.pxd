@@ -6,7 +6,7 @@
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t
 
-from trtop_core._clock cimport FOREVER_NS
+from trtop_core._clock cimport FOREVER_NS, NO_TIME_NS
 from trtop_core._connection cimport (
     D_SEEN,
     P_FINISHED,
@@ -24,6 +24,7 @@ from trtop_core._sides cimport (
     TLS_HELLO_OPEN,
     TLS_MAY_FINISH,
     TLS_OTHERS_STOOD,
+    TLS_PAST,
     tls_t,
 )
 from trtop_core._state cimport State
@@ -88,6 +89,13 @@ cdef inline void begin_handshake_turn(tls_t* tls, const piece_t* head) noexcept 
     if record_type(head.bytes, head.caplen) == TLS_APPLICATION_DATA:
         tls.flags |= TLS_MAY_FINISH
 
+cdef inline void note_handshake(tls_t* tls, int64_t ts_ns) noexcept nogil:
+    """A segment is of the handshake, the last one so far."""
+    if tls.flags & TLS_PAST:
+        tls.flags &= ~<uint32_t>TLS_PAST
+        tls.hello_ns = NO_TIME_NS
+    tls.last_ns = ts_ns
+
 cdef inline int64_t follow_client_handshake(
     segment_context_t* at, tls_t* tls, opening_records_t* behind
 ) noexcept nogil:
@@ -100,7 +108,7 @@ cdef inline int64_t follow_client_handshake(
     cdef header_t header
     cdef record_t record
     if not tls.flags & TLS_HAS_END or piece.start < tls.finished_end:
-        tls.last_ns = at.segment.ts_ns
+        note_handshake(tls, at.segment.ts_ns)
     behind.n = -1
     if not tls.flags & TLS_HAS_END:
         behind.n = 0

@@ -66,6 +66,7 @@ from trtop_core._tls_handshake cimport (
     begin_application_data,
     begin_handshake_turn,
     follow_client_handshake,
+    note_handshake,
     opening_records_t,
     read_openings,
     starts_handshake,
@@ -323,7 +324,7 @@ cdef inline void follow_server_records(segment_context_t* at, tls_t* tls) noexce
     cdef header_t header
     cdef record_t record
     if kind == TLS_CHANGE_CIPHER_SPEC or kind == TLS_HANDSHAKE:
-        tls.last_ns = at.segment.ts_ns
+        note_handshake(tls, at.segment.ts_ns)
     if not c.protocol & P_HELLO or c.protocol & (P_TLS_OVER | P_SHAPE) == P_TLS_OVER:
         lose(&tls.server)
         return
@@ -393,6 +394,7 @@ cdef inline void answer(State state, segment_context_t* at) noexcept nogil:
         forget_held(c)
     if c.protocol & P_SUSPENDED:
         settle_shape(c, tls_of(state, c), at.row)
+    leave_past(turn)
     answer_now(state, at, &first)
     begin_response(state, c, turn, &first, at.row)
     grow_response(state, c, turn, at.segment.ts_ns, at.taken.n_bytes, at.row)
@@ -446,6 +448,7 @@ cdef inline bint hold(State state, segment_context_t* at) noexcept nogil:
             return False
         tls.held_end = max(tls.held_end, at.taken.data_end)
     # As if the response had begun; nothing is counted yet.
+    leave_past(turn)
     turn.n_bytes += <uint64_t>at.taken.n_bytes
     add_time(state, c, turn, at.segment.ts_ns, at.row)
     turn.last_ns = at.segment.ts_ns
@@ -473,6 +476,7 @@ cdef inline void decide(State state, connection_t* c, counter_row_t* row) noexce
     c.protocol &= ~<uint32_t>P_HELD
     if turn.flags & (T_OPEN | T_ANSWERED) != T_OPEN:
         return
+    # The held one's, unless that measures nothing.
     first.ts_ns = turn.first_ns
     first.floor_ns = tls.held_floor_ns
     first.has_floor = (tls.flags & TLS_HELD_FLOOR) != 0

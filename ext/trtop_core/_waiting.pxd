@@ -20,6 +20,7 @@ from trtop_core._connection cimport (
     T_WAITING,
     T_WAITING_LONG,
     connection_t,
+    leave_past,
     turn_t,
 )
 from trtop_core._records cimport counter_row_t
@@ -87,6 +88,7 @@ cdef inline void update_waiting(State state, connection_t* c, counter_row_t* row
 
 cdef inline void ask_again(turn_t* turn, int64_t ts_ns, int64_t now_ns, counter_row_t* row) noexcept nogil:
     """A request goes on: it waits from here on."""
+    leave_past(turn)
     turn.asked_ns = ts_ns
     turn.waits_since_ns = now_ns
     if turn.flags & T_WAITING_LONG:
