@@ -67,7 +67,6 @@ cdef enum turn_flag_t:
     T_COUNTED = 1 << 9       # not of a multiplexed connection, nor of one that may be
     T_WINDOW_WAS_ZERO = 1 << 10  # since its last data
     T_WAITING = 1 << 11      # counts in `waiting`
-    T_WAITING_LONG = 1 << 12
 
 cdef enum direction_flag_t:
     D_SEEN = 1 << 0

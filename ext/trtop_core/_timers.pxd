@@ -19,7 +19,6 @@ from trtop_core._ends cimport close, end_requests_if_due, forget, time_out
 from trtop_core._records cimport counter_row_t, floor_div
 from trtop_core._state cimport State, adjust_gauges, count_gaps, touch
 from trtop_core._table cimport NONE, N_TICKS, TICKS_PER_S
-from trtop_core._waiting cimport long_wait_due_ns, note_long_waits, update_waiting
 
 cdef enum:
     TICK_NS = SECOND_NS // TICKS_PER_S
@@ -75,8 +74,6 @@ cdef inline void run_timers(State state, uint32_t number, int64_t now_ns) noexce
         if d.holes:
             count_gaps(c, row, state.holes.judge(d, now_ns - JUDGE_AFTER_NS))
     end_requests_if_due(state, c, row)
-    update_waiting(state, c, row)
-    note_long_waits(state, c, now_ns, row)
     if not c.state & S_CLOSED and now_ns >= c.last_ns + state.idle_timeout_ns:
         close(state, c, row)
         c.state |= S_IDLE
@@ -98,7 +95,6 @@ cdef inline void watch(State state, uint32_t number) noexcept nogil:
         due_ns = min(due_ns, c.syn_clock_ns + seconds(ANSWER_TIMEOUT_S))
     if not c.state & S_CLOSED:
         due_ns = min(due_ns, c.last_ns + state.idle_timeout_ns)
-    due_ns = min(due_ns, long_wait_due_ns(state, c))
     for side in range(2):
         if direction_of(c, side).holes:
             due_ns = min(
