@@ -39,7 +39,7 @@ NOTES = """\
 - **Completeness below 100 %, Err above 0**: the capture has missed data that arrived. Counters of rows
   marked `?` are lower bounds. Latencies that depend on missing data are left out rather than guessed.
 - A latency's JSON object has `count`, `sum_ns`, `min_ns`, `max_ns` (exact) and `p50_ns`, `p90_ns`,
-  `p95_ns`, `p99_ns`, `p99.9_ns` (relative error at most 1 %), and `bins` with `--bins`.
+  `p95_ns`, `p99_ns`, `p99.9_ns` (relative error at most 0.55 %), and `bins` with `--bins`.
 
 ## The capture's health
 

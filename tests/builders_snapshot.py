@@ -17,7 +17,7 @@ from trtop_core.records import (
     SKETCHES,
     DestinationKind,
 )
-from trtop_core.sketch import REUSE_SCALE, SketchColumn, bin_of
+from trtop_core.sketch import MIN_VALUE, SketchColumn, bin_of, least_of
 from trtop_core.snapshot import Health, Snapshot, Table, arrange
 from trtop_core.view import View
 
@@ -51,7 +51,7 @@ def other(**numbers: Any) -> Destination:
     return made
 
 
-def sketch_column(samples: Sequence[Sequence[int]], scale: int = 1) -> SketchColumn:
+def sketch_column(samples: Sequence[Sequence[int]], least: int = MIN_VALUE) -> SketchColumn:
     """One sketch per row from its samples."""
     stats = np.zeros(len(samples), SKETCH_STATS)
     indptr, bins, counts = [0], [], []
@@ -59,7 +59,7 @@ def sketch_column(samples: Sequence[Sequence[int]], scale: int = 1) -> SketchCol
         if values:
             total = sum(values)
             stats[i] = (len(values), total & (2**64 - 1), total >> 64, min(values), max(values))
-        row_bins, row_counts = np.unique(bin_of([v * scale for v in values]), return_counts=True)
+        row_bins, row_counts = np.unique(bin_of(values, least), return_counts=True)
         bins += row_bins.tolist()
         counts += row_counts.tolist()
         indptr.append(len(bins))
@@ -68,7 +68,6 @@ def sketch_column(samples: Sequence[Sequence[int]], scale: int = 1) -> SketchCol
         np.array(indptr, np.int64),
         np.array(bins, np.int64),
         np.array(counts, np.int64),
-        scale,
     )
 
 
@@ -88,9 +87,7 @@ def table(rows: Sequence[Destination]) -> Table:
         for name, value in row.counters.items():
             counters[name][i] = value
     columns = {
-        name: sketch_column(
-            [row.samples.get(name, ()) for row in rows], REUSE_SCALE if name == "reuse" else 1
-        )
+        name: sketch_column([row.samples.get(name, ()) for row in rows], least_of(name))
         for name in SKETCHES
     }
     return Table(keys, counters, columns)

@@ -11,7 +11,7 @@ from twin import Packet
 
 from trtop_core import Engine, EngineConfig, PacketBatch, Snapshot, View
 from trtop_core.records import COUNTERS, GAUGES, PACKET_INDEX, SKETCHES, Direction, GroupBy
-from trtop_core.sketch import REUSE_SCALE, bin_of
+from trtop_core.sketch import FIRST_BIN, bin_of, least_of
 from trtop_core.snapshot import Row
 
 SEED = bytes(range(16))
@@ -89,15 +89,14 @@ def twin_rows(report: dict[str, Any], samples: dict[str, dict[str, list[int]]]) 
         for sketch, values in samples.get(name, {}).items():
             if not values:
                 continue
-            scaled = np.array(values) * (REUSE_SCALE if sketch == "reuse" else 1)
-            bins, counts = np.unique(bin_of(scaled), return_counts=True)
+            bins, counts = np.unique(bin_of(values, least_of(sketch)), return_counts=True)
             unit = "" if sketch == "reuse" else "_ns"
             row[sketch] = {
                 "count": len(values),
                 f"sum{unit}": sum(values),
                 f"min{unit}": min(values),
                 f"max{unit}": max(values),
-                "bins": [[int(b), int(n)] for b, n in zip(bins, counts, strict=True)],
+                "bins": [[int(b) + FIRST_BIN, int(n)] for b, n in zip(bins, counts, strict=True)],
             }
         rows[name] = row
     return rows
@@ -122,6 +121,9 @@ def differences(snapshot: Snapshot, report: dict[str, Any], samples: Any) -> lis
         ("duplicates", health.duplicates),
         ("undecoded", health.undecoded),
         ("evicted", health.evicted),
+        ("clock_steps", health.clock_steps),
+        ("stray_times", health.stray_times),
+        ("span_ns", snapshot.span_ns),
     ):
         expected = report.get(key, 0)
         if value != expected:

@@ -21,7 +21,7 @@ from twin import Packet, Twin
 
 from trtop_core import Engine, EngineConfig, View
 from trtop_core.records import SKETCHES
-from trtop_core.sketch import REUSE_SCALE, bin_of
+from trtop_core.sketch import FIRST_BIN, bin_of, least_of
 
 CLIENT = "192.0.2.1"
 SERVER = "198.51.100.7"
@@ -335,14 +335,14 @@ def _filled(row: Expected) -> Expected:
         if name not in SKETCHES:
             filled[name] = value
         elif value:
-            unit, scale = ("", REUSE_SCALE) if name == "reuse" else ("_ns", 1)
-            bins, counts = np.unique(bin_of(np.array(value) * scale), return_counts=True)
+            unit = "" if name == "reuse" else "_ns"
+            bins, counts = np.unique(bin_of(value, least_of(name)), return_counts=True)
             filled[name] = {
                 "count": len(value),
                 f"sum{unit}": sum(value),
                 f"min{unit}": min(value),
                 f"max{unit}": max(value),
-                "bins": np.stack([bins, counts], axis=1).tolist(),
+                "bins": np.stack([bins + FIRST_BIN, counts], axis=1).tolist(),
             }
     return {name: value for name, value in filled.items() if value}
 

@@ -17,7 +17,7 @@ from trtop_core._sketch import SketchStore
 from trtop_core.batch import CaptureCounters
 from trtop_core.decode import decode
 from trtop_core.records import Window
-from trtop_core.sketch import MAX_VALUE, MIDDLE, MIN_VALUE, bin_of
+from trtop_core.sketch import FIRST_BIN, MAX_VALUE, MIDDLE, MIN_VALUE, bin_of
 from trtop_core.snapshot import Health
 
 MS, S = NS_PER_MS, NS_PER_S
@@ -113,7 +113,7 @@ def test_latencies_of_a_window_are_those_sampled_in_it() -> None:
         "max_ns": 7 * MS,
         "p50_ns": 7 * MS,
     }
-    assert record["bins"] == [[int(bin_of([7 * MS])[0]), 1]]
+    assert record["bins"] == [[int(bin_of([7 * MS])[0]) + FIRST_BIN, 1]]
     everything = next(iter(_seen([Story().handshake(), late], 25_000, Window.ALL).rows()))
     assert everything.sketch_record("syn_rtt")["sum_ns"] == 13 * MS
 
@@ -147,7 +147,7 @@ def _quantile(values: list[int], percentile: float, sketch: int = 0) -> tuple[in
     for value in values:
         store.record(0, sketch, value)
     row = next(iter(engine.snapshot(View()).rows()))
-    name = "reuse" if sketch == 7 else "connect_latency"
+    name = "reuse" if sketch == 9 else "connect_latency"
     return row.quantile(name, percentile), row.sketch_record(name)
 
 
@@ -183,9 +183,9 @@ def test_below_1_us_and_above_1000_s_only_the_percentiles_are_clamped() -> None:
 
 
 def test_reuse_counts_from_1() -> None:
-    found, record = _quantile([1, 1, 2, 5, 1_000, 1_000_000], 50, sketch=7)
+    found, record = _quantile([1, 1, 2, 5, 1_000, 1_000_000], 50, sketch=9)
     assert (found, record["min"], record["max"], record["sum"]) == (2, 1, 1_000_000, 1_001_009)
-    assert [_quantile([1, 1, 2, 5, 1_000, 1_000_000], p, sketch=7)[0] for p in (20, 60)] == [1, 5]
+    assert [_quantile([1, 1, 2, 5, 1_000, 1_000_000], p, sketch=9)[0] for p in (20, 60)] == [1, 5]
 
 
 def test_a_sum_may_exceed_64_bits() -> None:

@@ -21,7 +21,7 @@ from trtop_core.records import (
     DestinationKind,
     Sketch,
 )
-from trtop_core.sketch import HALF, LOW_32, REUSE_SCALE, SketchColumn, merge_stats
+from trtop_core.sketch import HALF, LOW_32, SketchColumn, merge_stats
 from trtop_core.snapshot import Table, counter_column, order_of, sorting_counters
 from trtop_core.view import View
 
@@ -137,7 +137,6 @@ def _sketch_column(
         indptr,
         bins,
         counts,
-        REUSE_SCALE if sketch is Sketch.REUSE else 1,
     )
 
 
@@ -246,7 +245,11 @@ def write_out(
 
     ends = np.cumsum(n_bins.reshape(-1)).reshape(n_bins.shape)
     at = ends - n_bins
-    bounds = np.concatenate([at[:, :1], ends], axis=1) if len(rows) else np.zeros((len(SKETCHES), 1), np.int64)
+    bounds = (
+        np.concatenate([at[:, :1], ends], axis=1)
+        if len(rows)
+        else np.zeros((len(SKETCHES), 1), np.int64)
+    )
     n_used = int(ends[-1, -1]) if len(rows) else 0
     bins, counts = np.zeros(n_used, np.uint16), np.zeros(n_used, np.int64)
     ordered = _pages_of(state.page_keys, ranks, len(rows))
@@ -254,12 +257,11 @@ def write_out(
 
     columns, total_columns = {}, {}
     for sketch, name in zip(Sketch, SKETCHES, strict=True):
-        scale = REUSE_SCALE if sketch is Sketch.REUSE else 1
         all_stats = take_records(state.stats, visible * len(SKETCHES) + sketch)
         stats = take_records(state.stats, rows * len(SKETCHES) + sketch)
         start, end = int(bounds[sketch, 0]), int(bounds[sketch, -1])
         columns[name] = SketchColumn(
-            stats, bounds[sketch] - start, bins[start:end], counts[start:end], scale
+            stats, bounds[sketch] - start, bins[start:end], counts[start:end]
         )
         used = np.flatnonzero(totals[sketch])
         total_columns[name] = SketchColumn(
@@ -267,7 +269,6 @@ def write_out(
             np.array([0, len(used)]),
             used.astype(np.uint16),
             totals[sketch][used],
-            scale,
         )
     fields = counters.view(np.uint64).reshape(len(counters), N_FIELDS)
     total = fields[visible].sum(axis=0, dtype=np.uint64).view(COUNTER_ROW)

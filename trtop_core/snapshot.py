@@ -69,6 +69,8 @@ class Health:
         interruptions: times that capturing stopped by itself: a capture process died.
         interrupted_ns: time in which nothing was captured for that reason; of several interfaces
             or engines together, the sum.
+        clock_steps: times that capture time jumped back, or forward by more than a day.
+        stray_times: packets whose time was no time, which never moved the clock.
     """
 
     packets: int = 0
@@ -85,6 +87,8 @@ class Health:
     read_lost: int = 0
     interruptions: int = 0
     interrupted_ns: int = 0
+    clock_steps: int = 0
+    stray_times: int = 0
 
     @property
     def loss(self) -> float | None:
@@ -290,7 +294,7 @@ class Row:
             value = int(column.quantiles(percentile)[0])
             record[f"p{percentile}{unit}"] = None if value < 0 else value
         if with_bins:
-            record["bins"] = np.stack([column.bins, column.counts], axis=1).tolist()
+            record["bins"] = column.bin_counts(0)
         return record
 
     def record(self, with_bins: bool = False) -> dict[str, Any]:

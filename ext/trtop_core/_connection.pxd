@@ -1,12 +1,11 @@
-# One connection's state: eight cache lines, of which an in-order packet touches four (without
-# payload) to six.
+# One connection's state: seven cache lines, of which an in-order packet touches three (without
+# payload) to five.
 # Positions are sequence numbers unwrapped to 64 bits, so that they compare as integers.
 
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 cdef enum:
     MAX_SYNACKS = 2          # the first, and the latest that differs: the client chooses
-    N_RECENT = 4             # segments that a duplicate is looked for among
 
 cdef enum state_t:
     S_ALIVE = 1 << 0         # the record is in use
@@ -34,7 +33,9 @@ cdef enum state_t:
     S_ENDS_REQUESTS = 1 << 22    # the server's FIN: nothing answers behind it
     S_REQUESTS_ENDED = 1 << 23   # what was not answered by then has been counted
     S_WINDOW_IS_ZERO = 1 << 24
+    S_SLOT_OPEN = 1 << 25    # its floor is to be sampled when the slot of its last segment ends
     S_ONE_SYN = 1 << 26
+    S_WAS_CLOSED = 1 << 27
 
 cdef enum protocol_t:
     P_CLIENT_DATA = 1 << 0   # the client has sent some
@@ -77,8 +78,9 @@ cdef enum direction_flag_t:
     D_ACKED = 1 << 5         # `acked` is set
     D_HIGHEST_ACK = 1 << 6
     D_HAS_SENT = 1 << 7      # payload or FIN
-    D_HAS_FIRST = 1 << 8     # `first_seq` is set
+    D_HAS_FIRST = 1 << 8     # its number in `first_seqs` is set
     D_EARLY_ACK = 1 << 9     # acknowledged before it was seen
+    D_ZERO_WINDOW = 1 << 10  # this side advertised window 0
 
 # What one side has sent, and what the other acknowledged of it.
 cdef packed struct direction_t:
@@ -90,18 +92,11 @@ cdef packed struct direction_t:
                              # at first: where it began
     int64_t gap_end          # where the last counted capture gap ends
     uint32_t holes           # first node of its list plus one
-    uint32_t first_seq
+    uint32_t source          # tells it from all other directions
     uint16_t flags
     uint16_t n_nodes
-    uint32_t isn             # of the SYN or SYN/ACK that it began with
-
-# The segments of one end that a duplicate is looked for among: one cache line.
-cdef packed struct recent_t:
-    int64_t ts_ns[N_RECENT]
-    uint32_t prints_low[N_RECENT]    # of fingerprints of 48 bits
-    uint16_t prints_high[N_RECENT]
-    uint8_t next                     # which is overwritten next
-    uint8_t _pad[7]
+    uint16_t n_counted       # its segments, modulo 2^16
+    uint16_t _pad
 
 # One run of client data and the run of server data that answers it.
 cdef packed struct turn_t:
@@ -146,13 +141,10 @@ cdef packed struct connection_t:
     int64_t timed_ns
     int64_t floor_ns         # the least round trip
 
-    # Lines 5 and 6, side by side: see `recent_of`.
-    recent_t recent_of_low
-    recent_t recent_of_high
-
-    # Line 7: how it began, and its place in the timer wheel.
-    int64_t syn_ns
-    int64_t syn_clock_ns
+    # Lines 5 and 6: how it began, and its place in the timer wheel.
+    int64_t began_ns         # its first segment
+    int64_t began_clock_ns
+    int64_t synack_ns        # the latest SYN/ACK
     int64_t syn_rtt_ns
     uint32_t syn_end         # payload of the SYN
     uint32_t synack_isns[MAX_SYNACKS]
@@ -160,11 +152,10 @@ cdef packed struct connection_t:
     uint32_t wheel_next
     uint32_t wheel_prev
     uint32_t side            # its record in a side pool, plus one
+    uint32_t first_seqs[2]   # of the client's segments, and of the server's
+    uint32_t isns[2]         # of the SYN and the SYN/ACK that they began with
     uint8_t n_synacks
-    uint8_t _pad[7]
+    uint8_t _pad[47]
 
 cdef inline direction_t* direction_of(connection_t* c, bint is_server) noexcept nogil:
     return &c.client + (1 if is_server else 0)
-
-cdef inline recent_t* recent_of(connection_t* c, bint is_high) noexcept nogil:
-    return &c.recent_of_low + (1 if is_high else 0)

@@ -1,6 +1,6 @@
 # How a connection ends: reset, both FINs, time-out, eviction; and what is decided then.
 
-from libc.stdint cimport uint32_t
+from libc.stdint cimport int64_t, uint32_t
 
 from trtop_core._clock cimport FOREVER_NS
 from trtop_core._connection cimport (
@@ -16,18 +16,23 @@ from trtop_core._connection cimport (
     S_REQUESTS_ENDED,
     S_REUSE_SAMPLED,
     S_RST,
+    S_SLOT_OPEN,
     S_TIMED,
     S_UNANSWERED,
     S_WAITING,
+    S_WAS_CLOSED,
     connection_t,
 )
-from trtop_core._records cimport REUSE, counter_row_t
+from trtop_core._latency cimport sample_closing_floor, sample_latency
+from trtop_core._records cimport RESET_AGE, REUSE, counter_row_t
 from trtop_core._state cimport State, adjust_gauges, count_gaps, touch
 from trtop_core._tls_handshake cimport fail_unfinished
 from trtop_core._turns cimport decide, drop_side, end_response
 from trtop_core._waiting cimport count_unanswered, is_one_sided, update_waiting
 
-cdef inline void reset(State state, connection_t* c, bint from_client, counter_row_t* row) noexcept nogil:
+cdef inline void reset(
+    State state, connection_t* c, int64_t ts_ns, bint from_client, counter_row_t* row
+) noexcept nogil:
     if c.state & S_RST:
         return
     if c.state & S_FIN:
@@ -40,6 +45,8 @@ cdef inline void reset(State state, connection_t* c, bint from_client, counter_r
             row.rst_in += 1
             if c.state & S_ATTEMPT and not c.n_synacks and not c.state & S_EST:
                 row.refused += 1
+            else:
+                sample_latency(state, c, RESET_AGE, c.began_ns, ts_ns, 0)
     c.state &= ~<uint32_t>S_WAITING
     fail_unfinished(c, from_client, row)
     close(state, c, row)
@@ -88,6 +95,10 @@ cdef inline void close(State state, connection_t* c, counter_row_t* row) noexcep
         end_response(state, c)
     judge_acked(state, c, row)
     decide_one_sided(state, c, row)
+    c.state &= ~<uint32_t>S_SLOT_OPEN
+    if not c.state & S_WAS_CLOSED:
+        c.state |= S_WAS_CLOSED
+        sample_closing_floor(state, c)
     if c.n_responses and not is_blind and not c.state & S_REUSE_SAMPLED:
         c.state |= S_REUSE_SAMPLED
         state.sketches.add(c.destination, REUSE, c.n_responses)

@@ -51,6 +51,7 @@ cdef class HolePool:
     cdef void acknowledge(self, direction_t* d, int64_t position, int64_t now_ns) noexcept nogil
     cdef void drop_below(self, direction_t* d, int64_t position) noexcept nogil
     cdef int64_t first_acked_ns(self, const direction_t* d) noexcept nogil
+    cdef void clamp(self, direction_t* d, int64_t now_ns) noexcept nogil
     cdef gaps_t judge(self, direction_t* d, int64_t acked_until_ns) noexcept nogil
     cdef gaps_t judge_surplus(self, direction_t* d) noexcept nogil
     cdef void prune(self, direction_t* d, int64_t keep_from) noexcept nogil

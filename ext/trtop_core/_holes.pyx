@@ -212,6 +212,15 @@ cdef class HolePool:
             number = node.next
         return first
 
+    cdef void clamp(self, direction_t* d, int64_t now_ns) noexcept nogil:
+        """What was acknowledged in the future was acknowledged now."""
+        cdef uint32_t number = d.holes
+        cdef node_t* node
+        while number:
+            node = &self.nodes[number - 1]
+            node.acked_ns = min(node.acked_ns, now_ns)
+            number = node.next
+
     cdef gaps_t judge(self, direction_t* d, int64_t acked_until_ns) noexcept nogil:
         """Judge the holes that were acknowledged by a clock."""
         cdef uint32_t number = d.holes

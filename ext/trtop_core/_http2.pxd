@@ -266,7 +266,7 @@ cdef inline void answer_stream(
         turn.flags &= ~<uint32_t>T_WINDOW_WAS_ZERO
         if side.began.window_was_zero:
             turn.flags |= T_WINDOW_WAS_ZERO
-    grow_response(c, turn, at.segment.ts_ns, n_bytes, at.row)
+    grow_response(state, c, turn, at.segment.ts_ns, n_bytes, at.row)
     if is_whole and ends_stream(side):
         end_of_response(state, c, turn)
         close_stream(state, c, http2, number, at.row)

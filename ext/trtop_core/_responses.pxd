@@ -22,14 +22,14 @@ from trtop_core._connection cimport (
     turn_t,
 )
 from trtop_core._direction cimport unwrap
-from trtop_core._latency cimport sample_latency, time_between
+from trtop_core._latency cimport defer, sample_latency, time_between
 from trtop_core._records cimport (
     RESPONSE_DURATION,
     RESPONSE_TIME,
     SERVER_TIME,
     counter_row_t,
 )
-from trtop_core._state cimport State
+from trtop_core._state cimport DEFER_GROWTH, State, deferred_t
 
 cdef enum:
     STREAM_BYTES = 1 << 20
@@ -99,12 +99,12 @@ cdef inline void begin_response(
         sample_latency(state, c, SERVER_TIME, turn.asked_ns, answer.ts_ns, answer.floor_ns)
 
 cdef inline void grow_response(
-    connection_t* c, turn_t* turn, int64_t ts_ns, int64_t n_bytes, counter_row_t* row
+    State state, connection_t* c, turn_t* turn, int64_t ts_ns, int64_t n_bytes, counter_row_t* row
 ) noexcept nogil:
     """New data of a response that has begun."""
     if turn.flags & T_COUNTED:
         add_bytes(turn, n_bytes, row)
-        add_time(turn, ts_ns, row)
+        add_time(state, c, turn, ts_ns, row)
     turn.last_ns = ts_ns
     note_window_of(c, turn)
 
@@ -134,14 +134,33 @@ cdef inline void add_bytes(turn_t* turn, int64_t n_bytes, counter_row_t* row) no
         row.stream_ns += <uint64_t>turn.stream_ns
         row.stalls += turn.n_stalls
 
-cdef inline void add_time(turn_t* turn, int64_t ts_ns, counter_row_t* row) noexcept nogil:
+cdef inline void add_time(
+    State state, connection_t* c, turn_t* turn, int64_t ts_ns, counter_row_t* row
+) noexcept nogil:
+    """A segment makes its response longer: now, or when its time is believed."""
+    cdef bint is_excused = (turn.flags & T_WINDOW_WAS_ZERO) != 0
+    cdef deferred_t* deferred
+    if not state.is_waiting:
+        grow_time(
+            turn,
+            time_between(turn.last_ns, ts_ns),
+            time_between(turn.first_ns, ts_ns),
+            is_excused,
+            row,
+        )
+        return
+    deferred = defer(state, c, DEFER_GROWTH, turn.last_ns, ts_ns)
+    if deferred != NULL:
+        deferred.first_ns = turn.first_ns
+        deferred.turn = turn
+        deferred.is_excused = is_excused
+
+cdef inline void grow_time(
+    turn_t* turn, int64_t pause_ns, int64_t since_first_ns, bint is_excused, counter_row_t* row
+) noexcept nogil:
     """The time by which a segment makes its response longer, and whether it ended a stall."""
-    cdef bint is_stall = (
-        time_between(turn.last_ns, ts_ns) > STALL_NS and not turn.flags & T_WINDOW_WAS_ZERO
-    )
-    cdef int64_t grown_ns = max(
-        <int64_t>0, time_between(turn.first_ns, ts_ns) - turn.stream_ns
-    )
+    cdef bint is_stall = pause_ns > STALL_NS and not is_excused
+    cdef int64_t grown_ns = max(<int64_t>0, since_first_ns - turn.stream_ns)
     turn.stream_ns += grown_ns
     turn.n_stalls += is_stall
     if turn.flags & T_STREAM:

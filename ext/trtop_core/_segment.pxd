@@ -18,6 +18,7 @@ from trtop_core._direction cimport (
 from trtop_core._context cimport segment_context_t
 from trtop_core._ends cimport end_requests_if_due, fin, reset
 from trtop_core._handshake cimport prove, take_syn
+from trtop_core._latency cimport sample_round_trip
 from trtop_core._records cimport (
     NET_RTT,
     TCP_ACK,
@@ -41,7 +42,11 @@ from trtop_core._turns cimport (
 from trtop_core._waiting cimport is_asking, update_waiting
 
 cdef enum:
-    REORDER_NS = 3_000_000
+    # What fills a hole sooner was reordered: a retransmission takes a round trip. The floor less so
+    # large a part of it; at least, and without a floor (Wireshark's default), in ns.
+    REORDER_MARGIN = 10
+    MIN_REORDER_NS = 1_000_000
+    UNKNOWN_REORDER_NS = 3_000_000
 
 cdef inline void take(
     State state, const uint8_t* data, const segment_t* segment, connection_t* c, bint from_client
@@ -86,6 +91,7 @@ cdef inline bint take_steady(
         return False
     row = touch(state, c.destination)
     c.last_ns = state.clock_ns
+    c.state |= S_SLOT_OPEN
     if from_client:
         c.state &= ~<uint32_t>S_WINDOW_IS_ZERO
     if position > peer.acked:
@@ -103,6 +109,7 @@ cdef inline bint take_steady(
     own.reached = own.frontier = start + segment.payload_len
     own.flags |= D_HAS_SENT
     row_bytes(row, from_client)[0] += segment.payload_len
+    row_segments(row, from_client)[0] += 1
     at.segment = segment
     at.payload = data + segment.payload_offset
     at.c = c
@@ -139,7 +146,7 @@ cdef inline void take_any(
     cdef taken_t* taken = &at.taken
     if c.state & S_ANY_SEGMENT:
         c.state |= S_MANY_SEGMENTS
-    c.state |= S_ANY_SEGMENT
+    c.state |= S_ANY_SEGMENT | S_SLOT_OPEN
     c.last_ns = state.clock_ns
     if c.state & S_IDLE:
         c.state &= ~<uint32_t>(S_IDLE | S_CLOSED)
@@ -147,28 +154,26 @@ cdef inline void take_any(
     if segment.is_fragment:
         c.state |= S_FRAGMENTED
     if segment.flags & TCP_RST:
-        reset(state, c, from_client, row)
+        reset(state, c, segment.ts_ns, from_client, row)
         return
     if segment.flags & TCP_ACK:
         own.flags |= D_HAS_ACKNOWLEDGED
     start_turn(own, &at.own_start, &at.knows_peer, &at.is_peer_raw)
     if not own.flags & D_HAS_FIRST:
         own.flags |= D_HAS_FIRST
-        own.first_seq = segment.seq
+        c.first_seqs[0 if from_client else 1] = segment.seq
     if is_syn:
-        if not take_syn(c, segment, from_client, row, state.sketches):
+        if not take_syn(state, c, segment, from_client, row):
             return
         if not own.flags & D_KNOWS_START:
-            own.isn = segment.seq
+            c.isns[0 if from_client else 1] = segment.seq
             row.acked_bytes += start_at(own, state.holes, seq, segment.ts_ns, state.clock_ns)
     elif not is_fin:
         note_window(state, c, segment, from_client, row)
     if not own.flags & D_REACHED:
         row.acked_bytes += begin(own, state.holes, seq, segment.ts_ns, state.clock_ns)
     if not is_syn and segment.flags & TCP_ACK and c.state & (S_ATTEMPT | S_EST) == S_ATTEMPT:
-        row.acked_bytes += prove(
-            c, segment, from_client, state.clock_ns, row, state.sketches, state.holes
-        )
+        row.acked_bytes += prove(state, c, segment, from_client, row)
     if not at.knows_peer:
         at.own_start = own.frontier
     elif at.is_peer_raw:
@@ -177,6 +182,7 @@ cdef inline void take_any(
     if is_fin or not take_in_order(own, seq, segment.payload_len, taken):
         take_segment(own, state.holes, seq, segment.payload_len, is_fin, segment.ts_ns, taken)
     row_bytes(row, from_client)[0] += <uint64_t>taken.n_bytes
+    row_segments(row, from_client)[0] += segment.payload_len > 0
     if is_keepalive:
         row.keepalives += 1
     elif not (is_syn or taken.has_new_data or taken.is_first_fin) and taken.end > taken.start:
@@ -233,13 +239,12 @@ cdef inline void name_repeat(
     counter_row_t* row,
 ) noexcept nogil:
     """A segment that brings nothing new: reordered on its way, or sent again."""
-    cdef int64_t young_ns = REORDER_NS
-    if taken.filled_hole:
-        if c.state & S_HAS_SYN_RTT:
-            young_ns = max(young_ns, c.syn_rtt_ns)
-        if segment.ts_ns - taken.youngest_ns <= young_ns:
-            row.out_of_order += 1
-            return
+    if segment.payload_len == 0:
+        row.fin_retrans += taken.end <= taken.reached_before
+        return
+    if taken.filled_hole and is_young(c, segment.ts_ns - taken.youngest_ns):
+        row.out_of_order += 1
+        return
     if taken.end > taken.reached_before:
         return
     if not from_client:
@@ -248,20 +253,19 @@ cdef inline void name_repeat(
     row.retrans_out += 1
     client_sent_again(state, c, taken.start, taken.end)
 
+cdef inline bint is_young(const connection_t* c, int64_t age_ns) noexcept nogil:
+    """Whether a hole of this age was filled too soon for a retransmission."""
+    if not c.state & S_HAS_FLOOR:
+        return age_ns < UNKNOWN_REORDER_NS
+    return age_ns < MIN_REORDER_NS or age_ns < c.floor_ns - c.floor_ns // REORDER_MARGIN
+
 cdef inline void answer_timed(State state, connection_t* c, const segment_t* segment) noexcept nogil:
     """Sample the round trip of the timed segment when an ACK covers it."""
     cdef int64_t ack = unwrap(&c.client, segment.ack)
-    cdef int64_t rtt_ns
     if c.state & S_RST or ack < c.timed_end or ack > c.client.reached + MAX_ACK_AHEAD:
         return
     c.state &= ~<uint32_t>S_TIMED
-    rtt_ns = segment.ts_ns - c.timed_ns
-    if rtt_ns < 0:
-        return
-    state.sketches.add(c.destination, NET_RTT, rtt_ns)
-    if not c.state & S_HAS_FLOOR or rtt_ns < c.floor_ns:
-        c.state |= S_HAS_FLOOR
-        c.floor_ns = rtt_ns
+    sample_round_trip(state, c, NET_RTT, c.timed_ns, segment.ts_ns)
 
 cdef inline void take_turn(State state, segment_context_t* at) noexcept nogil:
     """Tell the alternation of requests and responses what a segment brought."""
@@ -329,6 +333,9 @@ cdef inline void keep_stream_starts(
         keep_starts(c, &state.sides.streams[number - 1].turn, client_from, server_from)
         number = state.sides.streams[number - 1].next
 
+cdef inline uint64_t* row_segments(counter_row_t* row, bint from_client) noexcept nogil:
+    return &row.segments_out if from_client else &row.segments_in
+
 cdef inline uint64_t* row_bytes(counter_row_t* row, bint from_client) noexcept nogil:
     return &row.bytes_out if from_client else &row.bytes_in
 
@@ -336,12 +343,17 @@ cdef inline void note_window(
     State state, connection_t* c, const segment_t* segment, bint from_client, counter_row_t* row
 ) noexcept nogil:
     """Note the window that a side advertises; a pause behind a closed one is no stall."""
+    cdef direction_t* own = &c.client if from_client else &c.server
+    cdef bint is_first = not own.flags & D_ZERO_WINDOW
     if segment.window == 0:
+        own.flags |= D_ZERO_WINDOW
         if from_client:
             row.zero_window_out += 1
+            row.zero_window_connections_out += is_first
             note_closed_window(state, c)
         else:
             row.zero_window_in += 1
+            row.zero_window_connections_in += is_first
     elif from_client:
         c.state &= ~<uint32_t>S_WINDOW_IS_ZERO
 

@@ -4,6 +4,7 @@
 cimport cython
 
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdlib cimport free
 from libc.string cimport memcpy
 
 import numpy as np
@@ -25,7 +26,7 @@ HEALTH = np.dtype(
     [("verdicts", "<u8", N_VERDICTS)]
     + [(name, "<u8") for name in (
         "duplicates", "evicted", "untimed", "received", "kernel_dropped", "interface_dropped",
-        "read_lost", "interruptions", "interrupted_ns",
+        "read_lost", "interruptions", "interrupted_ns", "clock_steps", "stray_times",
     )]
 )
 NETWORK = np.dtype([("address", "<u8", 2), ("mask", "<u8", 2)])
@@ -38,7 +39,21 @@ HTTP2_SHARE = 16
 
 MIN_STREAMS = 1 << 14
 
-cdef int64_t LAST_EPOCH = 0xFFFF_FFF0  # of 32 bits: the year 2106
+SEEN = np.dtype(
+    [
+        ("ts_ns", "<i8"),
+        ("print_low", "<u4"),
+        ("source", "<u4"),
+        ("number", "<u2"),
+        ("back", "<u2"),
+        ("_pad", "<u4"),
+    ]
+)
+
+cdef int64_t LAST_EPOCH = 0xFFFF_FFF0  # of 32 bits
+cdef int64_t LONGEST_SLOT_NS = 30 * <int64_t>SECOND_NS
+cdef int64_t FIRST_WINDOW_NS = (1 << 26) * LONGEST_SLOT_NS
+"""The windows' clock begins here, far from both ends of an epoch's 32 bits."""
 
 cdef int OUT = Direction.OUT
 cdef int IN = Direction.IN
@@ -83,8 +98,13 @@ cdef class State:
         self.direction = config.direction
         self.by_port = config.group_by is GroupBy.ADDR_PORT
         self.idle_timeout_ns = config.idle_timeout_ns
-        self.has_clock = False
+        self.has_clock = self.has_first = self.is_usual = self.is_waiting = False
+        self.seen = np.zeros(N_SEEN, SEEN)
+        self.seen_heads = np.zeros(N_SEEN_HEADS, np.uint32)
         self.clock_ns = self.first_ns = self.next_tick_ns = BEFORE_ALL_NS
+
+    def __dealloc__(self):
+        free(self.deferred)
 
     def set_local(self, local):
         """Other local networks, shape (n_networks,), dtype ``NETWORK``, for what comes from now on.
@@ -105,10 +125,23 @@ cdef class State:
         cdef int64_t epoch
         if not self.has_windows:
             return
-        # Captures that begin before 1970 have all of that in epoch 0.
-        epoch = min(max(<int64_t>0, floor_div(now_ns, SECOND_NS)), LAST_EPOCH)
+        epoch = min(max(<int64_t>0, floor_div(now_ns - self.window_shift_ns, SECOND_NS)), LAST_EPOCH)
         with gil:
             self.start_epoch(epoch)
+
+    cdef void start_windows(self, int64_t now_ns) noexcept nogil:
+        """Start the windows' clock; slots are cut where capture time would cut them."""
+        self.window_shift_ns = floor_div(now_ns, LONGEST_SLOT_NS) * LONGEST_SLOT_NS
+        self.window_shift_ns -= FIRST_WINDOW_NS
+        self.window_first_ns = now_ns - self.window_shift_ns
+        self.roll_epoch(now_ns)
+
+    cdef void jump_windows(self, int64_t to_ns, int64_t by_ns) noexcept nogil:
+        """The clock steps; that of the windows goes on, at most a second late, and further by so much.
+        """
+        cdef int64_t shift_ns = to_ns - (self.clock_ns - self.window_shift_ns) - by_ns
+        # Whole seconds, as timers count in the second in which they ran out.
+        self.window_shift_ns = floor_div(shift_ns, SECOND_NS) * SECOND_NS
 
     cdef bint sender_is_client(self, const segment_t* segment) noexcept nogil:
         cdef bint sender_local, receiver_local

@@ -47,4 +47,5 @@ cdef class ConnectionTable:
     cdef uint32_t longest_idle(self) noexcept nogil
     cdef void watch(self, uint32_t number, int64_t due_ns) noexcept nogil
     cdef void unwatch(self, uint32_t number) noexcept nogil
+    cdef void clear_wheel(self, int64_t tick) noexcept nogil
     cdef void grow_entries(self) noexcept nogil

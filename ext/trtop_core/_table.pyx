@@ -41,16 +41,8 @@ DIRECTION = np.dtype(
     [(name, "<i8") for name in (
         "reached", "frontier", "acked", "highest_ack", "lost_below", "gap_end"
     )]
-    + [("holes", "<u4"), ("first_seq", "<u4"), ("flags", "<u2"), ("n_nodes", "<u2"), ("isn", "<u4")]
-)
-RECENT = np.dtype(
-    [
-        ("ts_ns", "<i8", 4),
-        ("prints_low", "<u4", 4),
-        ("prints_high", "<u2", 4),
-        ("next", "u1"),
-        ("_pad", "u1", 7),
-    ]
+    + [("holes", "<u4"), ("source", "<u4")]
+    + [(name, "<u2") for name in ("flags", "n_nodes", "n_counted", "_pad")]
 )
 TURN = np.dtype(
     [(name, "<i8") for name in ("asked_ns", "first_ns", "last_ns")]
@@ -78,10 +70,9 @@ CONNECTION = np.dtype(
         ("timed_end", "<i8"),
         ("timed_ns", "<i8"),
         ("floor_ns", "<i8"),
-        ("recent_of_low", RECENT),
-        ("recent_of_high", RECENT),
-        ("syn_ns", "<i8"),
-        ("syn_clock_ns", "<i8"),
+        ("began_ns", "<i8"),
+        ("began_clock_ns", "<i8"),
+        ("synack_ns", "<i8"),
         ("syn_rtt_ns", "<i8"),
         ("syn_end", "<u4"),
         ("synack_isns", "<u4", 2),
@@ -89,8 +80,10 @@ CONNECTION = np.dtype(
         ("wheel_next", "<u4"),
         ("wheel_prev", "<u4"),
         ("side", "<u4"),
+        ("first_seqs", "<u4", 2),
+        ("isns", "<u4", 2),
         ("n_synacks", "u1"),
-        ("_pad", "u1", 7),
+        ("_pad", "u1", 47),
     ]
 )
 STATE_BITS = {
@@ -291,6 +284,14 @@ cdef class ConnectionTable:
             self.connections[c.wheel_next].wheel_prev = c.wheel_prev
         c.state &= ~<uint32_t>S_IN_WHEEL
         self.n_in_wheel -= 1
+
+    cdef void clear_wheel(self, int64_t tick) noexcept nogil:
+        """Empty the wheel, without telling its connections, and go to a tick."""
+        cdef int i
+        for i in range(N_TICKS):
+            self.wheel[i] = NONE
+        self.n_in_wheel = 0
+        self.tick = tick
 
     cdef void grow_entries(self) noexcept nogil:
         """Double the hash table."""

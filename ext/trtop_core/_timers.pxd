@@ -1,4 +1,4 @@
-# Capture time, and what happens when it runs out for a connection.
+# What happens when capture time runs out for a connection.
 #
 # Timers run out at or after their clock, before the packet at hand counts. Ticks of the wheel end on
 # the seconds that windows are cut at, so that a timer counts in the slot in which it ran out.
@@ -8,7 +8,9 @@ from libc.stdint cimport int64_t, uint32_t
 from trtop_core._clock cimport FOREVER_NS, SECOND_NS
 from trtop_core._connection cimport (
     S_CLOSED,
+    S_HAS_FLOOR,
     S_IDLE,
+    S_SLOT_OPEN,
     S_UNANSWERED,
     S_WAITING,
     connection_t,
@@ -16,7 +18,7 @@ from trtop_core._connection cimport (
     direction_t,
 )
 from trtop_core._ends cimport close, end_requests_if_due, forget, time_out
-from trtop_core._records cimport counter_row_t, floor_div
+from trtop_core._records cimport PATH_RTT, counter_row_t, floor_div
 from trtop_core._state cimport State, adjust_gauges, count_gaps, touch
 from trtop_core._table cimport NONE, N_TICKS, TICKS_PER_S
 
@@ -26,18 +28,15 @@ cdef enum:
     ANSWER_TIMEOUT_S = 20
     CLOSED_MEMORY_S = 60
     TIMED_OUT_MEMORY_S = 300
+    SLOT_S = 10                  # how often a connection's floor is sampled while it is open
 
-cdef inline void move_clock(State state, int64_t now_ns) noexcept nogil:
-    if not state.has_clock:
-        state.has_clock = True
-        state.first_ns = now_ns
-        state.clock_ns = now_ns
-        state.table.tick = floor_div(now_ns, TICK_NS)
-        state.next_tick_ns = (state.table.tick + 1) * TICK_NS
-        state.roll_epoch(now_ns)
-        return
-    if now_ns <= state.clock_ns:
-        return
+cdef inline void start_ticks(State state, int64_t now_ns) noexcept nogil:
+    """Begin at a clock with an empty wheel."""
+    state.table.clear_wheel(floor_div(now_ns, TICK_NS))
+    state.next_tick_ns = (state.table.tick + 1) * TICK_NS
+
+cdef inline void run_ticks(State state, int64_t now_ns) noexcept nogil:
+    """Move the clock on, and run what is due in the ticks that end by that."""
     while state.next_tick_ns <= now_ns and state.table.n_in_wheel:
         end_tick(state)
     state.table.tick = floor_div(now_ns, TICK_NS)
@@ -67,13 +66,14 @@ cdef inline void run_timers(State state, uint32_t number, int64_t now_ns) noexce
     cdef uint32_t before = c.state
     cdef int side
     cdef direction_t* d
-    if c.state & S_WAITING and now_ns >= c.syn_clock_ns + seconds(ANSWER_TIMEOUT_S):
+    if c.state & S_WAITING and now_ns >= c.began_clock_ns + seconds(ANSWER_TIMEOUT_S):
         time_out(c, row)
     for side in range(2):
         d = direction_of(c, side)
         if d.holes:
             count_gaps(c, row, state.holes.judge(d, now_ns - JUDGE_AFTER_NS))
     end_requests_if_due(state, c, row)
+    run_slot_timer(state, c, now_ns)
     if not c.state & S_CLOSED and now_ns >= c.last_ns + state.idle_timeout_ns:
         close(state, c, row)
         c.state |= S_IDLE
@@ -92,9 +92,11 @@ cdef inline void watch(State state, uint32_t number) noexcept nogil:
     cdef int64_t due_ns = c.last_ns + memory_ns(c)
     cdef int side
     if c.state & S_WAITING:
-        due_ns = min(due_ns, c.syn_clock_ns + seconds(ANSWER_TIMEOUT_S))
+        due_ns = min(due_ns, c.began_clock_ns + seconds(ANSWER_TIMEOUT_S))
     if not c.state & S_CLOSED:
         due_ns = min(due_ns, c.last_ns + state.idle_timeout_ns)
+        if c.state & FLOOR_SLOT == FLOOR_SLOT:
+            due_ns = min(due_ns, slot_end_ns(c))
     for side in range(2):
         if direction_of(c, side).holes:
             due_ns = min(
@@ -105,6 +107,25 @@ cdef inline void watch(State state, uint32_t number) noexcept nogil:
         c.due_ns = FOREVER_NS
     else:
         state.table.watch(number, due_ns)
+
+cdef enum:
+    FLOOR_SLOT = S_HAS_FLOOR | S_SLOT_OPEN
+
+# Where the slot of a connection's latest segment ends: slots count from its first segment.
+cdef inline int64_t slot_end_ns(const connection_t* c) noexcept nogil:
+    cdef int64_t n_slots = (c.last_ns - c.began_clock_ns) // (SLOT_S * <int64_t>SECOND_NS) + 1
+    return c.began_clock_ns + seconds(SLOT_S * n_slots)
+
+cdef inline void run_slot_timer(State state, connection_t* c, int64_t now_ns) noexcept nogil:
+    """Sample the floor of an open connection if the slot of its latest segment has ended."""
+    cdef int64_t end_ns
+    if c.state & (FLOOR_SLOT | S_CLOSED) != FLOOR_SLOT:
+        return
+    end_ns = slot_end_ns(c)
+    # Idling that closes it ends the slot before.
+    if now_ns >= end_ns and end_ns < c.last_ns + state.idle_timeout_ns:
+        c.state &= ~<uint32_t>S_SLOT_OPEN
+        state.sketches.add(c.destination, PATH_RTT, c.floor_ns)
 
 cdef inline int64_t later(int64_t clock_ns, int64_t by_ns) noexcept nogil:
     return clock_ns if clock_ns == FOREVER_NS else clock_ns + by_ns

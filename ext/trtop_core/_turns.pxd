@@ -354,7 +354,7 @@ cdef inline void take_response(State state, segment_context_t* at) noexcept nogi
     elif not c.turn.flags & T_ANSWERED:
         answer(state, at)
     elif not c.turn.flags & T_HANDSHAKE:
-        grow_response(c, &c.turn, at.segment.ts_ns, at.taken.n_bytes, at.row)
+        grow_response(state, c, &c.turn, at.segment.ts_ns, at.taken.n_bytes, at.row)
 
 cdef inline void server_filled(State state, segment_context_t* at) noexcept nogil:
     """Data of the server that fills a hole and holds nothing new."""
@@ -395,7 +395,7 @@ cdef inline void answer(State state, segment_context_t* at) noexcept nogil:
         settle_shape(c, tls_of(state, c), at.row)
     answer_now(state, at, &first)
     begin_response(state, c, turn, &first, at.row)
-    grow_response(c, turn, at.segment.ts_ns, at.taken.n_bytes, at.row)
+    grow_response(state, c, turn, at.segment.ts_ns, at.taken.n_bytes, at.row)
     note_sent(c, at.taken.data_end)
 
 cdef inline void answer_now(State state, const segment_context_t* at, answer_t* first) noexcept nogil:
@@ -447,7 +447,7 @@ cdef inline bint hold(State state, segment_context_t* at) noexcept nogil:
         tls.held_end = max(tls.held_end, at.taken.data_end)
     # As if the response had begun; nothing is counted yet.
     turn.n_bytes += <uint64_t>at.taken.n_bytes
-    add_time(turn, at.segment.ts_ns, at.row)
+    add_time(state, c, turn, at.segment.ts_ns, at.row)
     turn.last_ns = at.segment.ts_ns
     note_window_of(c, turn)
     return True
@@ -473,7 +473,7 @@ cdef inline void decide(State state, connection_t* c, counter_row_t* row) noexce
     c.protocol &= ~<uint32_t>P_HELD
     if turn.flags & (T_OPEN | T_ANSWERED) != T_OPEN:
         return
-    first.ts_ns = tls.held_ns
+    first.ts_ns = turn.first_ns
     first.floor_ns = tls.held_floor_ns
     first.has_floor = (tls.flags & TLS_HELD_FLOOR) != 0
     first.is_withheld = (tls.flags & TLS_HELD_WITHHELD) != 0

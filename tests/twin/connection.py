@@ -45,8 +45,8 @@ class Connection:
         self.floor = Floor(now_ns)
         self._measurements = measurements
         self._count_in(row, banner_possible=opening.is_attempt)
-        # Per sender, the last counted segments as (timestamp, what duplicates must equal).
-        self.recent: dict[Endpoint, list[tuple[int, tuple[int, ...]]]] = {client: [], server: []}
+        # Per sender, the last counted segments as (order, timestamp, what duplicates must equal).
+        self.recent: dict[Endpoint, list[tuple[int, int, tuple[int, ...]]]] = {client: [], server: []}
         self.last_ns = now_ns
         self.last_order = 0
         self.ending = Ending()
@@ -101,7 +101,7 @@ class Connection:
         own.n_segments += 1
         self.is_fragmented = self.is_fragmented or segment.is_fragment
         if segment.is_rst:
-            self._reset(is_client)
+            self._reset(is_client, moment)
             return
         own.has_acknowledged = own.has_acknowledged or segment.is_ack
         own_start = own.turn_start()
@@ -146,7 +146,12 @@ class Connection:
         return True
 
     def _window(self, is_client: bool, is_zero: bool, moment: Moment) -> None:
+        own = self.sides.client if is_client else self.sides.server
         if is_zero:
+            if not own.had_zero_window:
+                own.had_zero_window = True
+                side = "out" if is_client else "in"
+                self.ledger.add(f"zero_window_connections_{side}")
             self.ledger.add("zero_window_out" if is_client else "zero_window_in")
         if is_client:
             self.turns.responses.client_window(is_zero, moment)
@@ -241,7 +246,7 @@ class Connection:
 
     # --- ending -------------------------------------------------------------------------------
 
-    def _reset(self, is_client: bool) -> None:
+    def _reset(self, is_client: bool, moment: Moment) -> None:
         if self.ending.has_rst:
             return
         if self.ending.has_fin:
@@ -249,13 +254,19 @@ class Connection:
         else:
             self.ledger.add("rst")
             self.ledger.add("rst_out" if is_client else "rst_in")
-            if not is_client and self.opening.is_attempt and not self.opening.is_answered:
-                self.ledger.add("refused")
+            if not is_client:
+                self._reset_by_server(moment)
         self.opening.is_waiting = False
         self.turns.handshake.fail_unfinished(is_client)
         self.close()
         self.ending.has_rst = True
         self.floor.stop_timing()
+
+    def _reset_by_server(self, moment: Moment) -> None:
+        if self.opening.is_attempt and not self.opening.is_answered:
+            self.ledger.add("refused")
+        else:
+            self.ledger.latency("reset_age", self.opening.began, moment)
 
     def _fin(self, is_client: bool) -> None:
         if not self.ending.has_rst:
@@ -401,7 +412,7 @@ class Connection:
             self._count_gaps(direction.judge_due(now_ns))
         self._end_requests_if_due()
         if not self.ending.is_closed:
-            self.floor.run_timers(now_ns, self.ledger.row)
+            self.floor.run_timers(now_ns, self.last_ns + idle_timeout_ns, self.ledger.row)
         if not self.ending.is_closed and now_ns >= self.last_ns + idle_timeout_ns:
             self.close()
             self.ending.is_idle = True

@@ -56,6 +56,7 @@ class Direction:
         self.first_seq: int | None = None
         self.has_acknowledged = False
         self.has_fin = False
+        self.had_zero_window = False
         self.knows_start = False
         self.holes = Holes()
         # The highest position that payload, SYN or FIN reached; a first segment without sets it.

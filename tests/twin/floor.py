@@ -34,7 +34,7 @@ class Floor:
     def __init__(self, first_ns: int) -> None:
         self.least_ns: int | None = None
         self.syn_rtt_ns: int | None = None
-        self._first_ns = first_ns
+        self._first_ns = self._last_ns = first_ns
         # The end of the slot of the latest segment, until the floor has been sampled there.
         self._slot_end_ns: int | None = None
         # The one timed segment: start, end, when it was sent.
@@ -68,6 +68,7 @@ class Floor:
 
     def segment(self, now_ns: int) -> None:
         """A segment came: the slot that it lies in counts."""
+        self._last_ns = now_ns
         n_slots = (now_ns - self._first_ns) // SLOT_NS + 1
         self._slot_end_ns = self._first_ns + n_slots * SLOT_NS
 
@@ -79,9 +80,9 @@ class Floor:
     def due_ns(self) -> int | None:
         return self._slot_end_ns
 
-    def run_timers(self, now_ns: int, row: Row) -> None:
-        """Sample the floor if the slot of the latest segment has ended."""
-        if self._slot_end_ns is None or now_ns < self._slot_end_ns:
+    def run_timers(self, now_ns: int, idle_ns: int, row: Row) -> None:
+        """Sample the floor if the slot of the latest segment has ended before idling closes it."""
+        if self._slot_end_ns is None or now_ns < self._slot_end_ns or idle_ns <= self._slot_end_ns:
             return
         self._slot_end_ns = None
         if self.least_ns is not None:
@@ -96,5 +97,6 @@ class Floor:
     def clamp(self, now_ns: int) -> None:
         """Bring times of the future back to now."""
         self._first_ns = min(self._first_ns, now_ns)
+        self._last_ns = min(self._last_ns, now_ns)
         if self._slot_end_ns is not None:
-            self._slot_end_ns = min(self._slot_end_ns, now_ns + SLOT_NS)
+            self.segment(self._last_ns)

@@ -24,6 +24,8 @@ from .rows import Row, merged
 
 DUPLICATE_NS = 1_000_000
 N_RECENT = 16
+# Of the whole capture, the segments that a duplicate is looked for among.
+N_SEEN = 1 << 14
 # Services listen below; from here on ports are handed out to clients (Linux's default range).
 MAX_SYSTEM_PORT = 1023
 MIN_EPHEMERAL_PORT = 32_768
@@ -100,6 +102,7 @@ class Twin:
         if change is Change.WAS_STRAY and self._waiting is not None:
             assert self._clock.now_ns is not None
             self._waiting.clamp(self._clock.now_ns)
+            self._watch(self._waiting)
         self._settle()
         if change is not Change.WAS_BELIEVED:
             change = self._clock.take(moment)
@@ -149,6 +152,7 @@ class Twin:
             if shown is not None:
                 shown.add("active", connection.is_active)
                 shown.add("pending", connection.opening.is_waiting)
+                shown.add("pending_retrans", connection.opening.waits_again)
                 shown.add("waiting", connection.n_waiting)
                 shown.add("waiting_long", connection.n_waiting_long(self._clock.now_ns or 0))
         shapes = {name: row.as_dict() for name, row in sorted(rows.items())}
@@ -193,19 +197,20 @@ class Twin:
         self._n_segments += 1
         connection.last_order = self._n_segments
         recent = connection.recent[sender]
-        recent.append((segment.ts_ns, _fingerprint(segment)))
+        recent.append((self._n_segments, segment.ts_ns, _fingerprint(segment)))
         del recent[:-N_RECENT]
         connection.take(sender, segment, moment, now_ns)
         if self._clock.waiting is moment:
             self._waiting = connection
         self._watch(connection)
 
-    @staticmethod
-    def _is_duplicate(connection: Connection, sender: Endpoint, segment: Segment) -> bool:
+    def _is_duplicate(self, connection: Connection, sender: Endpoint, segment: Segment) -> bool:
         fingerprint = _fingerprint(segment)
         return any(
-            fingerprint == earlier and 0 <= segment.ts_ns - ts_ns <= DUPLICATE_NS
-            for ts_ns, earlier in connection.recent[sender]
+            fingerprint == earlier
+            and 0 <= segment.ts_ns - ts_ns <= DUPLICATE_NS
+            and self._n_segments - order < N_SEEN
+            for order, ts_ns, earlier in connection.recent[sender]
         )
 
     @staticmethod

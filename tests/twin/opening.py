@@ -24,7 +24,7 @@ class Opening:
     def __init__(self, segment: Segment, moment: Moment, now_ns: int) -> None:
         self.is_attempt = segment.is_syn and not (segment.is_ack or segment.is_rst)
         self.isn = segment.seq
-        self._syn = moment
+        self.began = moment
         self._latest_synack: Moment | None = None
         self._syn_clock_ns = now_ns
         self.n_syns = 0
@@ -38,6 +38,11 @@ class Opening:
     @property
     def is_answered(self) -> bool:
         return bool(self.synacks) or self.has_est
+
+    @property
+    def waits_again(self) -> bool:
+        """Whether it waits for an answer to a SYN that was sent again."""
+        return self.is_waiting and self.n_syns > 1
 
     def repeats_syn(self, segment: Segment) -> bool:
         """Whether a client's SYN is one more of this attempt, or the late one of a swapped pair."""
@@ -73,7 +78,7 @@ class Opening:
             return False
         if not self.synacks and self.n_syns == 1:
             # Karn: nobody can tell which of several SYNs is answered.
-            round_trip = RoundTrip(ledger.row, "syn_rtt", self._syn, moment, floor)
+            round_trip = RoundTrip(ledger.row, "syn_rtt", self.began, moment, floor)
             ledger.measurements.add(round_trip)
         self._latest_synack = moment
         return self._count_synack(segment, ledger)
@@ -128,7 +133,7 @@ class Opening:
         isn, ack = chosen
         is_third = segment.ack == _next(isn) and segment.seq == ack
         if is_third and not self._shows_idleness(segment, floor):
-            ledger.latency("connect_latency", self._syn, moment)
+            ledger.latency("connect_latency", self.began, moment)
         return isn if isn != self.synacks[0][0] else None
 
     def _shows_idleness(self, segment: Segment, floor: Floor) -> bool:

@@ -34,6 +34,7 @@ COUNTERS = (
     "unanswered",
     "waiting",
     "waiting_long",
+    "pending_retrans",
     "withheld",
     "multiplexed",
     "multiplexed_unfollowed",
@@ -54,6 +55,8 @@ COUNTERS = (
     "out_of_order",
     "zero_window_out",
     "zero_window_in",
+    "zero_window_connections_out",
+    "zero_window_connections_in",
     "streams",
     "stream_bytes",
     "stream_ns",
@@ -72,6 +75,7 @@ LATENCIES = (
     "net_rtt",
     "server_time",
     "path_rtt",
+    "reset_age",
 )
 REUSE = "reuse"
 # Percentiles in tenths of a percent, so that ranks are whole-number arithmetic.

@@ -10,8 +10,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from trtop_core.snapshot import (
     DETAIL_PERCENTILES,
     TOTALS_NAME,
@@ -57,9 +55,7 @@ class Figures:
 
     def bins(self, sketch: str, idx: int) -> list[list[int]]:
         """The bins of one row as [bin number, samples]."""
-        column = self._table.sketches[sketch]
-        at = slice(column.indptr[idx], column.indptr[idx + 1])
-        return np.stack([column.bins[at], column.counts[at]], axis=1).tolist()  # type: ignore[no-any-return]
+        return self._table.sketches[sketch].bin_counts(idx)
 
 
 @dataclass(frozen=True, slots=True)

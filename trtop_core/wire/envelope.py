@@ -10,7 +10,7 @@ from trtop_core.wire.errors import WireError, WireVersionError
 
 MAGIC = b"trtop"
 
-VERSION = 1
+VERSION = 2
 """Rises whenever a message changes its form or its meaning; a message that is new is no change: who
 does not know it refuses it as malformed."""
 

@@ -19,7 +19,7 @@ from trtop_core.records import (
     SKETCHES,
     DestinationKind,
 )
-from trtop_core.sketch import N_BINS, REUSE_SCALE, SketchColumn
+from trtop_core.sketch import N_BINS, SketchColumn
 from trtop_core.snapshot import Table
 from trtop_core.wire.errors import WireError
 from trtop_core.wire.packed import Packed, pack, unpack
@@ -75,7 +75,7 @@ def table_in(sent: SentTable) -> Table:
     for name, column in zip(COUNTER_ROW.names or (), sent.counters, strict=True):
         counters[name] = unpack(column, np.uint64, len(keys))
     sketches = {
-        name: _sketch_in(sketch, len(keys), REUSE_SCALE if name == "reuse" else 1)
+        name: _sketch_in(sketch, len(keys))
         for name, sketch in zip(SKETCHES, sent.sketches, strict=True)
     }
     return Table(keys, counters, sketches)
@@ -90,7 +90,7 @@ def _sketch_out(column: SketchColumn) -> _Sketch:
     )
 
 
-def _sketch_in(sent: _Sketch, n_rows: int, scale: int) -> SketchColumn:
+def _sketch_in(sent: _Sketch, n_rows: int) -> SketchColumn:
     stats = np.zeros(n_rows, SKETCH_STATS)
     for name, column in zip(SKETCH_STATS.names or (), sent.stats, strict=True):
         stats[name] = unpack(column, SKETCH_STATS[name], n_rows)
@@ -103,7 +103,7 @@ def _sketch_in(sent: _Sketch, n_rows: int, scale: int) -> SketchColumn:
     _check_bins(indptr, bins, counts)
     if len(stats) and int(stats["sum_hi"].max()) > MAX_SUM_HI:
         raise WireError("a sum is out of range")
-    return SketchColumn(stats, indptr, bins, counts, scale)
+    return SketchColumn(stats, indptr, bins, counts)
 
 
 def _check_bins(
