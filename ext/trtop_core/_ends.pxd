@@ -53,7 +53,9 @@ cdef inline void reset(
     c.state |= S_RST
     c.state &= ~<uint32_t>S_TIMED
 
-cdef inline void fin(State state, connection_t* c, bint from_client, counter_row_t* row) noexcept nogil:
+cdef inline void fin(
+    State state, connection_t* c, bint from_client, counter_row_t* row
+) noexcept nogil:
     if not c.state & S_RST:
         fail_unfinished(c, from_client, row)
         if not c.state & S_FIN:

@@ -1,7 +1,7 @@
 # What happens when capture time runs out for a connection.
 #
-# Timers run out at or after their clock, before the packet at hand counts. Ticks of the wheel end on
-# the seconds that windows are cut at, so that a timer counts in the slot in which it ran out.
+# Timers run out at or after their clock, before the packet at hand counts. Ticks of the wheel end
+# on the seconds that windows are cut at, so that a timer counts in the slot in which it ran out.
 
 from libc.stdint cimport int64_t, uint32_t
 
@@ -20,10 +20,9 @@ from trtop_core._connection cimport (
 from trtop_core._ends cimport close, end_requests_if_due, forget, time_out
 from trtop_core._records cimport PATH_RTT, counter_row_t, floor_div
 from trtop_core._state cimport State, adjust_gauges, count_gaps, touch
-from trtop_core._table cimport NONE, N_TICKS, TICKS_PER_S
+from trtop_core._table cimport NONE, N_TICKS, TICK_NS
 
 cdef enum:
-    TICK_NS = SECOND_NS // TICKS_PER_S
     JUDGE_AFTER_NS = SECOND_NS   # an acknowledged hole may be filled for so long
     ANSWER_TIMEOUT_S = 20
     CLOSED_MEMORY_S = 60
