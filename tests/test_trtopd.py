@@ -462,7 +462,7 @@ def test_live_writes_reports_for_scripts() -> None:
 
 def test_the_commands_are_installed() -> None:
     project = (ROOT / "pyproject.toml").read_text()
-    assert 'trtopd = "trtop_daemon.cli:main"' in project
+    assert 'trtopd = "trtop_daemon.__main__:main"' in project
     done = subprocess.run(
         [sys.executable, "-m", "trtop_daemon", "--version"],
         capture_output=True,
