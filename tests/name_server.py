@@ -46,7 +46,7 @@ class NameServer:
         self._thread.start()
         return self
 
-    def __exit__(self, *details: object) -> None:
+    def __exit__(self, *exc: object) -> None:
         self._is_over.set()
         self._thread.join(10)
         self._socket.close()

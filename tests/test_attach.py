@@ -75,7 +75,7 @@ def test_a_report_is_byte_for_byte_that_of_the_file(daemon: Daemon, args: list[s
 
 SLOW = """
 import time
-from trtop.names.resolvers import BaseResolver
+from trtop.names.base import BaseResolver
 
 class Slow(BaseResolver):
     def resolve(self, addr, port):

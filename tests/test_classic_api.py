@@ -22,7 +22,8 @@ from trtop.classic.reporter import (
     CLICursesOutgoingTCPReporter,
     CLIEventAppendReporter,
 )
-from trtop.names.resolvers import BaseResolver, DefaultDNSResolver, NoResolver
+from trtop.names.base import BaseResolver
+from trtop.names.resolvers import DefaultDNSResolver, NoResolver
 from trtop.names.whitelist import DefaultWhitelist, StaticListWhitelist
 from trtop.runtime.environment import Surroundings
 from trtop_core.batch import CaptureCounters, PacketBatch

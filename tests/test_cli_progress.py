@@ -8,7 +8,7 @@ from builders_snapshot import MS, destination, incident, snapshot
 
 from trtop.options.report_options import parse
 from trtop.runtime.environment import Surroundings
-from trtop.runtime.progress import PATIENCE_S, REDRAW_S, Progress, line
+from trtop.runtime.live_output import PATIENCE_S, REDRAW_S, Progress, line
 from trtop.runtime.signals import Interrupt
 from trtop.table.redraw import ENTER, LEAVE, Screen
 from trtop.table.style import TableStyle

@@ -9,14 +9,13 @@ from builders import SYN, Talk
 from builders_snapshot import Destination, destination, other, snapshot
 from name_server import NameServer
 
+from trtop.names.base import Answer, BaseResolver
 from trtop.names.dns import RETRY_S, DNSResolver
 from trtop.names.engine import NamedEngine
 from trtop.names.engine_factory import final_snapshot
 from trtop.names.lookup_cache import Asker
 from trtop.names.namer import MAX_NAME, Namer, clean_name, named, wide
 from trtop.names.resolvers import (
-    Answer,
-    BaseResolver,
     ChainResolver,
     DefaultDNSResolver,
     HostsResolver,

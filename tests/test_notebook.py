@@ -13,7 +13,7 @@ from scripts import BY_ADDRESS, FIRST_NS, workload, write_workload
 
 import trtop
 from trtop import api as notebook
-from trtop.names.resolvers import BaseResolver
+from trtop.names.base import BaseResolver
 from trtop.names.whitelist import RuleWhitelist
 from trtop_core.batch import PacketBatch
 from trtop_core.errors import TrtopError

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 from scripts import BY_ADDRESS, environment, run_python, syns, write_workload
 
-from trtop.names.resolvers import BaseResolver, ChainResolver, HostsResolver
+from trtop.names.base import BaseResolver
+from trtop.names.resolvers import ChainResolver, HostsResolver
 from trtop.names.whitelist import BothWhitelist, RuleWhitelist
 from trtop.options.report_options import parse
 from trtop.plugins import BUILT_IN, DUTIES, Kind, Plugins, make_namer, make_resolver, names_of
@@ -156,7 +157,7 @@ def test_several_sources_of_names_are_a_chain_the_module_first(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "own_names_a.py").write_text(
-        "from trtop.names.resolvers import BaseResolver\ndef build(): return BaseResolver()\n"
+        "from trtop.names.base import BaseResolver\ndef build(): return BaseResolver()\n"
     )
     options = parse(["x.pcap", "--names", "capture,hosts", "--names", "dns:192.0.2.53,192.0.2.54",
                      "-tm", "own_names_a"])  # fmt: skip
@@ -186,7 +187,7 @@ def test_modules_are_cleaned_up_in_reverse_and_all_of_them(
     monkeypatch.chdir(tmp_path)
     for name, last in (("own_one", ""), ("own_two", "\n    raise OSError('stuck')")):
         Path(f"{name}.py").write_text(
-            "from trtop.names.resolvers import BaseResolver\n"
+            "from trtop.names.base import BaseResolver\n"
             "def build(): return BaseResolver()\n"
             f"def clean_up():\n    print('{name}'){last}\n"
         )
@@ -218,7 +219,7 @@ def test_names_and_rules_work_in_every_format(capture: Path, tmp_path: Path) -> 
 
 def test_a_resolver_that_raises_is_one_line_of_the_command(capture: Path, tmp_path: Path) -> None:
     (tmp_path / "failing.py").write_text(
-        "from trtop.names.resolvers import BaseResolver\n"
+        "from trtop.names.base import BaseResolver\n"
         "class R(BaseResolver):\n"
         "    def resolve(self, addr, port): raise OSError('no way\\nto\\x1b[2J there')\n"
         "def build(): return R()\n"

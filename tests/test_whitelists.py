@@ -1,8 +1,8 @@
 import pytest
 from builders_snapshot import destination, snapshot
 
+from trtop.names.base import BaseResolver
 from trtop.names.namer import Namer, named, wide
-from trtop.names.resolvers import BaseResolver
 from trtop.names.whitelist import (
     BaseWhitelist,
     BothWhitelist,
