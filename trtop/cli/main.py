@@ -56,9 +56,12 @@ def _main(argv: Sequence[str]) -> int:
             return int(command.main(argv[1:], Surroundings()))
         options, around = parse(argv), Surroundings()
         if options.wants_screen and around.can_redraw() and not options.parts.needs_session:
-            view = import_module("trtop.cli.view")  # which a report does without
-            if view.can_explore(options, around):
-                return int(view.explore(options, around))
+            # A report does without the screen, which takes a while to import.
+            from trtop.cli.view import explore  # noqa: PLC0415
+            from trtop.runtime.screen_setup import can_explore  # noqa: PLC0415
+
+            if can_explore(options, around):
+                return explore(options, around)
         return run(options, around)
     except TrtopError as error:
         return _fail(str(error), error.exit_status)
