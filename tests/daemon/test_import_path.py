@@ -15,7 +15,8 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from daemons import EXAMPLE, ROOT, TIMEOUT_S, environment
+from support.daemons import TIMEOUT_S, environment
+from support.paths import EXAMPLE, ROOT
 
 from trtop.plugins import Kind, Plugins
 from trtop_core import TrtopError
