@@ -15,7 +15,7 @@ from test_wire import assert_equal_tables, fields_of, rows, with_fields
 from trtop_core import wire
 from trtop_core.detail import CONNECTION, HISTORY, ConnectionState, Detail, DetailView
 from trtop_core.records import TS_LIMIT_NS, DestinationKind, GroupBy, Window
-from trtop_core.snapshot import Table
+from trtop_core.table import Table
 from trtop_core.wire.envelope import frame
 
 views = st.builds(
