@@ -10,8 +10,9 @@ from trtop.metrics.columns import COLUMNS, Side, Threshold
 from trtop.table.redraw import fit_lines
 from trtop.table.render import render
 from trtop.table.style import TableStyle
+from trtop_core.health import Health
 from trtop_core.records import NS_PER_S, GroupBy, Window
-from trtop_core.snapshot import Health, Snapshot
+from trtop_core.snapshot import Snapshot
 from trtop_core.view import View
 
 SGR = re.compile(r"\x1b\[[0-9;]*m")

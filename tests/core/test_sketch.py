@@ -25,7 +25,7 @@ from trtop_core.sketch import (
     bin_of,
     nearest_rank,
 )
-from trtop_core.snapshot import Table
+from trtop_core.table import Table
 
 N_DESTINATIONS = 4
 

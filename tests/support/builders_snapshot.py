@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from trtop_core.health import Health
 from trtop_core.records import (
     COUNTER_ROW,
     DESTINATION_KEY,
@@ -18,7 +19,9 @@ from trtop_core.records import (
     DestinationKind,
 )
 from trtop_core.sketch import REUSE_SCALE, SketchColumn, bin_of
-from trtop_core.snapshot import Health, Snapshot, Table, arrange
+from trtop_core.snapshot import Snapshot
+from trtop_core.sorting import arrange
+from trtop_core.table import Table
 from trtop_core.view import View
 
 FIRST_NS = 1_714_565_000 * NS_PER_S

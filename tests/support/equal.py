@@ -8,7 +8,8 @@ import numpy as np
 
 from trtop_core.detail import Detail
 from trtop_core.records import SKETCHES
-from trtop_core.snapshot import Snapshot, Table
+from trtop_core.snapshot import Snapshot
+from trtop_core.table import Table
 
 
 def assert_equal_tables(ours: Table, theirs: Table) -> None:

@@ -21,8 +21,8 @@ from trtop.tui.scene import Scene
 from trtop.tui.source import Status
 from trtop.tui.state import State
 from trtop.tui.update import PAUSED
+from trtop_core.health import Health
 from trtop_core.records import COUNTERS, GAUGES, SKETCHES, Window
-from trtop_core.snapshot import Health
 from trtop_core.view import DERIVED
 
 MONO = Look(color=False)

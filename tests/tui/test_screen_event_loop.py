@@ -22,8 +22,9 @@ from trtop_core.config import EngineConfig
 from trtop_core.detail import Detail, DetailView
 from trtop_core.engine import Engine
 from trtop_core.errors import DamagedCaptureError, NotACaptureError, TrtopError
+from trtop_core.health import Health
 from trtop_core.records import GroupBy, Window
-from trtop_core.snapshot import Health, Snapshot
+from trtop_core.snapshot import Snapshot
 from trtop_core.sources import IDLE
 from trtop_core.view import View
 

@@ -5,7 +5,7 @@ from support.builders_snapshot import MS, destination, other, table
 
 from trtop.tui.filters import MAX_FILTER_CHARS, Rows, parse_filter
 from trtop_core.records import NS_PER_S
-from trtop_core.snapshot import destination_names
+from trtop_core.table import destination_names
 
 ROWS = [
     destination("10.0.0.1", 443, syn=100, est=89, synack=90, rst=10, midstream=10,

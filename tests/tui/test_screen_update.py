@@ -10,8 +10,8 @@ from trtop.tui.frame import Size
 from trtop.tui.keys import LETTER_OF
 from trtop.tui.state import Grouping, Mode, Purpose, State
 from trtop.tui.update import click, react, selecting, wheel
+from trtop_core.health import Health
 from trtop_core.records import Window
-from trtop_core.snapshot import Health
 
 
 def names(stage: Stage) -> list[str]:

@@ -9,8 +9,10 @@ from trtop_core.batch import CaptureCounters, PacketBatch
 from trtop_core.config import EngineConfig
 from trtop_core.delta import since
 from trtop_core.engine import Engine
+from trtop_core.health import Health
 from trtop_core.records import COUNTERS, GAUGES, NS_PER_S, SKETCHES, GroupBy, Window
-from trtop_core.snapshot import Health, Snapshot, destination_names
+from trtop_core.snapshot import Snapshot
+from trtop_core.table import destination_names
 from trtop_core.view import View
 
 ROWS = [destination(f"10.0.0.{i}", syn=100 - i, response_time=[i * MS]) for i in range(1, 21)]

@@ -16,10 +16,11 @@ from trtop.metrics import format as units
 from trtop.names.namer import Namer, named, wide
 from trtop.remote.client import Client
 from trtop.tui.source import Status, named_status
-from trtop_core.closeups import merge_details
 from trtop_core.detail import Detail, DetailView
-from trtop_core.hosts import merge_by_host
-from trtop_core.snapshot import SUSPECT_LOSS, Snapshot, merge
+from trtop_core.health import SUSPECT_LOSS
+from trtop_core.merge import merge, merge_by_host
+from trtop_core.merge_details import merge_details
+from trtop_core.snapshot import Snapshot
 from trtop_core.view import View
 
 MAX_NAMED = 3

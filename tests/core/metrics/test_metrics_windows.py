@@ -16,9 +16,9 @@ from trtop_core import Engine, EngineConfig, PacketBatch, Snapshot, View, merge
 from trtop_core._sketch import SketchStore
 from trtop_core.batch import CaptureCounters
 from trtop_core.decode import decode
+from trtop_core.health import Health
 from trtop_core.records import Window
 from trtop_core.sketch import MAX_VALUE, MIDDLE, MIN_VALUE, bin_of
-from trtop_core.snapshot import Health
 
 MS, S = NS_PER_MS, NS_PER_S
 WINDOWS = (Window.LAST_10_S, Window.LAST_60_S, Window.LAST_300_S)

@@ -16,8 +16,9 @@ from support.equal import assert_equal
 from trtop.table.render import render
 from trtop.table.style import TableStyle
 from trtop_core import View, merge, wire
+from trtop_core.health import Health
 from trtop_core.records import COUNTERS, GAUGES, SKETCHES, UNDECODED, GroupBy, Window
-from trtop_core.snapshot import Health, Snapshot
+from trtop_core.snapshot import Snapshot
 from trtop_core.view import SORTABLE
 from trtop_core.wire.envelope import MAGIC, frame
 

@@ -15,7 +15,7 @@ from trtop_core._window import EPOCH_NS, LEVELS
 from trtop_core.detail import HISTORY, Detail, DetailView
 from trtop_core.detail_query import MINUTE_S, MINUTES_S, SERIES, longest_open, slowest
 from trtop_core.records import Window
-from trtop_core.snapshot import Table
+from trtop_core.table import Table
 
 
 def merge_details(parts: Sequence[Detail], view: DetailView) -> Detail:
