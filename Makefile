@@ -57,7 +57,7 @@ build: $(VENV)/.built ## make .venv and build the kernels
 test: test-normal ## run the tests
 
 test-long: $(VENV)/.dev ## the command on every cut and on many damaged captures: half an hour
-	TRTOP_LONG=1 $(BIN)/pytest --timeout 3600 tests/test_robust_command.py
+	TRTOP_LONG=1 $(BIN)/pytest --timeout 3600 tests/cli/test_robust_command.py
 
 check: lint test-normal test-checked ## all that CI runs: formatting, linters, types, tests on both builds
 

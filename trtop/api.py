@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from trtop.names.base import BaseResolver
 from trtop.names.engine_factory import final_snapshot, make_engine
 from trtop.names.namer import Namer
-from trtop.names.resolvers import BaseResolver
 from trtop.names.whitelist import BaseWhitelist
 from trtop.options import values
 from trtop.options.parser import GROUPINGS

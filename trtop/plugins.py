@@ -15,15 +15,15 @@ import os
 import sys
 from collections.abc import Callable
 from enum import Enum
-from types import ModuleType, TracebackType
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Protocol
 
 from trtop_core.errors import TrtopError
 from trtop_daemon.system.import_path import ROOT_ALONE, ROOT_UID, weakness
 
 if TYPE_CHECKING:
+    from trtop.names.base import BaseResolver
     from trtop.names.namer import Namer
-    from trtop.names.resolvers import BaseResolver
     from trtop.names.whitelist import BaseWhitelist
 
 
@@ -52,7 +52,7 @@ BUILT_IN: dict[Kind, dict[str, str]] = {
     Kind.RESOLVER: {
         "none": "trtop.names.resolvers:NoResolver",
         "dns": "trtop.plugins:_dns",
-        "capture": "trtop.names.resolvers:CaptureResolver",
+        "capture": "trtop.names.capture:CaptureResolver",
         "hosts": "trtop.names.resolvers:HostsResolver",
     },
     Kind.WHITELIST: {"all": "trtop.names.whitelist:DefaultWhitelist"},
@@ -104,12 +104,7 @@ class Plugins:
     def __enter__(self) -> Plugins:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exc: object) -> None:
         self.clean_up()
 
     def make(self, kind: Kind, name: str, *args: Any) -> Any:

@@ -16,7 +16,6 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
-from types import TracebackType
 from typing import IO
 
 from trtop.cli.attach import attach
@@ -126,12 +125,7 @@ class _Daemon:
     def __enter__(self) -> _Daemon:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exc: object) -> None:
         """End the daemon; after a while with force."""
         self._lifeline.close()
         try:

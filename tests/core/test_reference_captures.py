@@ -1,0 +1,38 @@
+"""The twin gives what the reference says of every shared capture."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from reference import Twin, link_type_error, read_capture
+from support.paths import CAPTURES
+
+EXPECTED = sorted((CAPTURES / "expected").glob("*.json")) if CAPTURES.is_dir() else []
+
+# Captures whose reference contradicts the definitions: name, and the packets that prove it.
+EXCEPTIONS: dict[str, str] = {}
+
+
+def _report(capture: Path) -> dict[str, Any]:
+    packets, error = read_capture(capture)
+    if error is not None and not packets and error != "file cut off or damaged after packet 0":
+        return {"error": error}
+    twin = Twin()
+    for packet in packets:
+        twin.feed(packet)
+    report = twin.report(final=True)
+    error = error or link_type_error(packets)
+    return report if error is None else {**report, "error": error}
+
+
+@pytest.mark.skipif(not EXPECTED, reason=f"no shared captures in {CAPTURES}")
+@pytest.mark.parametrize("expected_path", EXPECTED, ids=lambda path: path.stem)
+def test_twin_equals_the_reference(expected_path: Path) -> None:
+    if expected_path.stem in EXCEPTIONS:
+        pytest.skip(EXCEPTIONS[expected_path.stem])
+    expected = json.loads(expected_path.read_text())
+    expected.pop("options", None)
+    assert _report(CAPTURES / expected_path.stem) == expected
