@@ -1,24 +1,28 @@
 """One TCP connection: what its segments and timers count.
 
-Takes segments that the flow table found to belong here, with the clock of capture time; counts
-into the row of its destination. Never decides to which connection a segment belongs, nor which
-row is its.
+Takes segments that the flow table found to belong here, with their moment and the clock of capture
+time; counts into the row of its destination. Never decides to which connection a segment belongs,
+nor which row is its.
 """
 
 from __future__ import annotations
 
+from .clock import NS_PER_S, Moment
+from .data import Ledger, NewData, Sides
 from .decode import Segment
-from .direction import MAX_ACK_AHEAD, SEQUENCE_MODULUS, Direction, Taken
+from .direction import MAX_ACK_AHEAD, SEQUENCE_MODULUS, Direction, Start, Taken
+from .ending import Ending
+from .floor import Floor
 from .holes import Verdict
-from .opening import NS_PER_S, Opening
-from .rows import REUSE, Row
-from .turns import NewData, Turns
+from .measure import Measurements
+from .naming import is_keepalive, is_young
+from .opening import Opening
+from .rows import Row
+from .turns import Turns
 
 CLOSED_MEMORY_NS = 60 * NS_PER_S
 TIMED_OUT_MEMORY_NS = 300 * NS_PER_S
 FOREVER_NS = 1 << 62
-# What the network reorders within; later it was most likely sent again (Wireshark's default).
-REORDER_NS = 3_000_000
 
 Endpoint = tuple[bytes, int]
 
@@ -27,38 +31,39 @@ class Connection:
     """A 4-tuple and one opening. `client` and `server` are endpoints, `row` their destination's."""
 
     def __init__(
-        self, client: Endpoint, server: Endpoint, opening: Opening, row: Row, now_ns: int
+        self,
+        ends: tuple[Endpoint, Endpoint],
+        opening: Opening,
+        row: Row,
+        measurements: Measurements,
+        now_ns: int,
     ) -> None:
-        self.client = client
-        self.server = server
-        self.row = row
+        self.client, self.server = client, server = ends
         self.opening = opening
         self.directions = {client: Direction(), server: Direction()}
-        self.turns = Turns(banner_possible=opening.is_attempt)
+        self.floor = Floor(now_ns)
+        self._measurements = measurements
+        self._count_in(row, banner_possible=opening.is_attempt)
         # Per sender, the last counted segments as (timestamp, what duplicates must equal).
         self.recent: dict[Endpoint, list[tuple[int, tuple[int, ...]]]] = {client: [], server: []}
-        self.n_segments = 0
         self.last_ns = now_ns
         self.last_order = 0
-
-        self.has_rst = False
-        self.has_fin = False
-        self.is_closed = False
-        self.is_idle = False
+        self.ending = Ending()
         self.is_fragmented = False
-        self.one_sided_decided = False
-        self.reuse_sampled = False
+        self.ledger.add("syn" if opening.is_attempt else "midstream")
 
-        # The least round trip so far, and the one timed segment as (start, end, timestamp).
-        self.floor_ns: int | None = None
-        self.timed: tuple[int, int, int] | None = None
-        row.add("syn" if opening.is_attempt else "midstream")
+    def _count_in(self, row: Row, banner_possible: bool) -> None:
+        self.ledger = Ledger(row, self._measurements)
+        sides = Sides(self.directions[self.client], self.directions[self.server])
+        self.turns = Turns(self.ledger, sides, banner_possible)
+        self.sides = sides
 
     # --- identity -----------------------------------------------------------------------------
 
     def repeats_syn(self, sender: Endpoint, segment: Segment) -> bool:
         """Whether a SYN belongs here instead of starting a new connection."""
-        return not self.has_rst and sender == self.client and self.opening.repeats_syn(segment)
+        is_client = sender == self.client
+        return not self.ending.has_rst and is_client and self.opening.repeats_syn(segment)
 
     def accepts_synack(self, sender: Endpoint, segment: Segment) -> bool:
         """Whether a SYN/ACK belongs here instead of starting a new connection."""
@@ -77,197 +82,228 @@ class Connection:
     def swap_roles(self, row: Row) -> None:
         """What follows counts in the row of the true server."""
         self.client, self.server = self.server, self.client
-        self.row = row
         # What were taken for requests and responses were none of this server's.
-        self.turns = Turns(banner_possible=False)
-        self.timed = None
+        self._count_in(row, banner_possible=False)
+        self.floor.stop_timing()
 
     # --- segments -----------------------------------------------------------------------------
 
-    def take(self, sender: Endpoint, segment: Segment, now_ns: int) -> None:
-        """Count a segment of this connection."""
+    def take(self, sender: Endpoint, segment: Segment, moment: Moment, now_ns: int) -> None:
+        """Count a segment of this connection; `now_ns` is the clock that its timers see."""
         is_client = sender == self.client
-        own = self.directions[sender]
-        peer = self.directions[self.server if is_client else self.client]
-        self.n_segments += 1
+        own = self.sides.client if is_client else self.sides.server
+        peer = self.sides.server if is_client else self.sides.client
         self.last_ns = now_ns
-        if self.is_idle:
-            self.is_idle = self.is_closed = False
+        self.ending.resume()
+        self.floor.segment(now_ns)
         own.is_seen = True
+        own.n_segments += 1
         self.is_fragmented = self.is_fragmented or segment.is_fragment
         if segment.is_rst:
             self._reset(is_client)
             return
         own.has_acknowledged = own.has_acknowledged or segment.is_ack
+        own_start = own.turn_start()
         if own.first_seq is None:
             own.first_seq = segment.seq
-        if segment.is_syn and not self._syn(is_client, own, segment, now_ns):
+        if segment.is_syn and not self._syn(is_client, own, segment, moment, now_ns):
             return
         if not segment.is_syn and not segment.is_fin:
-            self._window(is_client, segment.window == 0)
+            self._window(is_client, segment.window == 0, moment)
         seq = (segment.seq + 1) % SEQUENCE_MODULUS if segment.is_syn else segment.seq
-        self.row.add("acked_bytes", own.begin(seq, segment.ts_ns, now_ns))
+        self.ledger.add("acked_bytes", own.begin(seq, segment.ts_ns, now_ns))
+        own_start = own_start or own.turn_start()
         if segment.is_ack and not segment.is_syn and self.opening.is_attempt:
-            self._prove(is_client, peer, segment, now_ns)
+            self._prove(is_client, peer, segment, moment, now_ns)
 
-        peer_reached = peer.reached
-        floor_ns = self.floor_ns
-        is_keepalive = _is_keepalive(own, segment)
+        floor_ns = self.floor.least_ns
+        was_keepalive = is_keepalive(own, segment)
         is_fin = segment.is_fin and not segment.is_syn
         taken = own.take(seq, segment.payload_len, is_fin, segment.ts_ns)
-        self._name(is_client, segment, taken, is_keepalive)
+        self._name(is_client, segment, taken, was_keepalive)
         if segment.is_ack:
-            self._acknowledge(is_client, peer, segment, now_ns)
+            self._acknowledge(is_client, peer, segment, moment, now_ns)
         self._count_gaps(own.judge_surplus())
         self._count_gaps(peer.judge_surplus())
-        if not self.has_rst:
-            self._end_timing_if_sent_again(is_client, segment, taken)
-            if taken.has_new_data:
-                self._new_data(is_client, segment, taken, peer_reached, floor_ns)
-            elif not is_client:
-                self.turns.server_filled(taken.n_bytes, self.row)
+        if not self.ending.has_rst:
+            if is_client and segment.payload_len:
+                self.floor.sent_again(taken.start, taken.data_end)
+            data = self._new_data(is_client, segment, taken, moment, own_start, floor_ns)
+            self._follow(is_client, segment, taken, data)
         if is_fin:
             self._fin(is_client)
+        self._end_requests_if_due()
 
-    def _syn(self, is_client: bool, own: Direction, segment: Segment, now_ns: int) -> bool:
-        if not self.opening.take(is_client, segment, self.row):
+    def _syn(
+        self, is_client: bool, own: Direction, segment: Segment, moment: Moment, now_ns: int
+    ) -> bool:
+        if not self.opening.take(is_client, segment, moment, self.ledger, self.floor):
             return False
         if not own.knows_start:
             start = (segment.seq + 1) % SEQUENCE_MODULUS
-            self.row.add("acked_bytes", own.start_at(start, segment.ts_ns, now_ns))
-        if self.opening.syn_rtt_ns is not None:
-            self._lower_floor(self.opening.syn_rtt_ns)
+            self.ledger.add("acked_bytes", own.start_at(start, segment.ts_ns, now_ns))
         return True
 
-    def _window(self, is_client: bool, is_zero: bool) -> None:
+    def _window(self, is_client: bool, is_zero: bool, moment: Moment) -> None:
         if is_zero:
-            self.row.add("zero_window_out" if is_client else "zero_window_in")
+            self.ledger.add("zero_window_out" if is_client else "zero_window_in")
         if is_client:
-            self.turns.client_window(is_zero)
+            self.turns.responses.client_window(is_zero, moment)
 
-    def _lower_floor(self, rtt_ns: int) -> None:
-        self.floor_ns = rtt_ns if self.floor_ns is None else min(self.floor_ns, rtt_ns)
-
-    def _prove(self, is_client: bool, peer: Direction, segment: Segment, now_ns: int) -> None:
+    def _prove(
+        self, is_client: bool, peer: Direction, segment: Segment, moment: Moment, now_ns: int
+    ) -> None:
         if not is_client:
-            self.opening.prove_by_server(segment.ack, peer, self.row)
+            self.opening.prove_by_server(segment.ack, peer, self.ledger)
             return
-        isn = self.opening.prove_by_client(segment, self.row)
+        isn = self.opening.prove_by_client(segment, moment, self.ledger, self.floor)
         if isn is not None:
             start = (isn + 1) % SEQUENCE_MODULUS
-            self.row.add("acked_bytes", peer.start_at(start, segment.ts_ns, now_ns))
+            self.ledger.add("acked_bytes", peer.start_at(start, segment.ts_ns, now_ns))
 
-    def _name(self, is_client: bool, segment: Segment, taken: Taken, is_keepalive: bool) -> None:
+    def _name(self, is_client: bool, segment: Segment, taken: Taken, was_keepalive: bool) -> None:
         """Count bytes, and what a segment without new data is called."""
-        self.row.add("bytes_out" if is_client else "bytes_in", taken.n_bytes)
-        if is_keepalive:
-            self.row.add("keepalives")
+        self.ledger.add("bytes_out" if is_client else "bytes_in", taken.n_bytes)
+        if segment.payload_len:
+            self.ledger.add("segments_out" if is_client else "segments_in")
+        if was_keepalive:
+            self.ledger.add("keepalives")
             return
         if segment.is_syn or taken.is_new or taken.end == taken.start:
             return
+        if not segment.payload_len:
+            if taken.end <= taken.reached_before:
+                self.ledger.add("fin_retrans")
+            return
         if taken.filled_since_ns is not None:
             age_ns = segment.ts_ns - taken.filled_since_ns
-            if age_ns <= max(REORDER_NS, self.opening.syn_rtt_ns or 0):
-                self.row.add("out_of_order")
+            if is_young(age_ns, self.floor.least_ns):
+                self.ledger.add("out_of_order")
                 return
         if taken.end <= taken.reached_before:
-            self.row.add("retrans_out" if is_client else "retrans_in")
+            self.ledger.add("retrans_out" if is_client else "retrans_in")
             if is_client:
-                self.turns.client_sent_again(taken.end)
+                self.turns.client_sent_again(taken.start, taken.end)
 
-    def _acknowledge(self, is_client: bool, peer: Direction, segment: Segment, now_ns: int) -> None:
+    def _acknowledge(
+        self, is_client: bool, peer: Direction, segment: Segment, moment: Moment, now_ns: int
+    ) -> None:
         if not is_client and not self.opening.believes_ack(segment.ack, peer):
             return
-        self.row.add("acked_bytes", peer.acknowledge(segment.ack, segment.ts_ns, now_ns))
-        if is_client or self.timed is None or self.has_rst or peer.reached is None:
+        self.ledger.add("acked_bytes", peer.acknowledge(segment.ack, segment.ts_ns, now_ns))
+        if is_client or self.ending.has_rst or peer.reached is None:
             return
-        _, end, sent_ns = self.timed
-        if end <= peer.unwrap(segment.ack) <= peer.reached + MAX_ACK_AHEAD:
-            self.timed = None
-            rtt_ns = segment.ts_ns - sent_ns
-            self.row.sample("net_rtt", rtt_ns)
-            if rtt_ns >= 0:
-                self._lower_floor(rtt_ns)
-
-    def _end_timing_if_sent_again(self, is_client: bool, segment: Segment, taken: Taken) -> None:
-        """Karn: nobody can tell which of two transmissions an ACK answers (RFC 6298 §3)."""
-        if not is_client or self.timed is None or not segment.payload_len:
-            return
-        start, end, _ = self.timed
-        if taken.start < end and taken.data_end > start:
-            self.timed = None
+        position = peer.unwrap(segment.ack)
+        if position <= peer.reached + MAX_ACK_AHEAD:
+            self.floor.acknowledged(position, moment, self.ledger.row, self._measurements)
 
     def _new_data(
         self,
         is_client: bool,
         segment: Segment,
         taken: Taken,
-        peer_reached: int | None,
+        moment: Moment,
+        own_start: Start | None,
         floor_ns: int | None,
-    ) -> None:
-        data = NewData(
-            ts_ns=segment.ts_ns,
+    ) -> NewData:
+        peer = self.sides.server if is_client else self.sides.client
+        peer_start = peer.turn_start()
+        return NewData(
+            moment=moment,
             payload=segment.payload,
             payload_len=segment.payload_len,
             head=segment.payload[taken.new_start - taken.start :],
             n_bytes=taken.n_bytes,
+            start=taken.start,
             new_start=taken.new_start,
-            own_reached=taken.reached_before,
-            peer_reached=peer_reached,
+            end=taken.data_end,
+            client_start=own_start if is_client else peer_start,
+            server_start=peer_start if is_client else own_start,
+            acked=peer.unwrap(segment.ack) if segment.is_ack else None,
+            floor_ns=floor_ns,
         )
-        if not is_client:
-            self.turns.server_data(data, self.row, self._is_withheld(taken), floor_ns)
-            return
-        self.turns.client_data(data, self.row)
-        holes = self.directions[self.client].holes
-        if self.timed is None and not segment.is_syn and not holes.is_open_below(taken.start):
-            self.timed = (taken.start, taken.data_end, segment.ts_ns)
 
-    def _is_withheld(self, taken: Taken) -> bool:
-        """Whether the capture missed part of what a response time would be taken from."""
-        turn = self.turns.current
-        if turn is None:
-            return False
-        client, server = self.directions[self.client], self.directions[self.server]
-        return client.holes.misses(turn.client_from, None) or (
-            turn.server_from is not None and server.holes.misses(turn.server_from, taken.start)
-        )
+    def _follow(self, is_client: bool, segment: Segment, taken: Taken, data: NewData) -> None:
+        """Tell the turns of a segment's data."""
+        if not taken.has_new_data:
+            if not is_client and taken.filled_to is not None:
+                self.turns.server_filled(data, taken.filled_to)
+            return
+        if not is_client:
+            self.turns.server_data(data)
+            return
+        self.turns.client_data(data, self.sides.server.is_seen)
+        if not segment.is_syn and not self.sides.client.holes.is_open_below(taken.start):
+            self.floor.time(taken.start, taken.data_end, data.moment)
 
     # --- ending -------------------------------------------------------------------------------
 
     def _reset(self, is_client: bool) -> None:
-        if self.has_rst:
+        if self.ending.has_rst:
             return
-        if self.has_fin:
-            self.row.add("rst_after_fin")
+        if self.ending.has_fin:
+            self.ledger.add("rst_after_fin")
         else:
-            self.row.add("rst")
-            self.row.add("rst_out" if is_client else "rst_in")
+            self.ledger.add("rst")
+            self.ledger.add("rst_out" if is_client else "rst_in")
             if not is_client and self.opening.is_attempt and not self.opening.is_answered:
-                self.row.add("refused")
+                self.ledger.add("refused")
         self.opening.is_waiting = False
+        self.turns.handshake.fail_unfinished()
         self.close()
-        self.has_rst = True
-        self.timed = None
+        self.ending.has_rst = True
+        self.floor.stop_timing()
 
     def _fin(self, is_client: bool) -> None:
-        if not self.has_rst:
-            if not self.has_fin:
-                self.row.add("fin_out" if is_client else "fin_in")
+        if not self.ending.has_rst:
+            self.turns.handshake.fail_unfinished()
+            if not self.ending.has_fin:
+                self.ledger.add("fin_out" if is_client else "fin_in")
             if not is_client:
-                self.turns.end_response(self.row)
-        self.has_fin = True
+                self.turns.end_response()
+                self.ending.ends_requests = True
+        self.ending.has_fin = True
         if all(direction.has_fin for direction in self.directions.values()):
             self.close()
 
+    def _end_requests_if_due(self) -> None:
+        """Behind the server's FIN nothing answers, once no hole before it is open."""
+        if self.ending.ends_requests and not self.sides.server.holes.open:
+            self._end_requests()
+
+    def _end_requests(self) -> None:
+        """The first closing: what is not answered now is unanswered."""
+        if self.ending.requests_ended or self.ending.has_rst:
+            return
+        self.ending.requests_ended = True
+        self.turns.decide()
+        if not self.sides.client.has_fin:
+            self.ledger.add("unanswered", len(self._waiting_turns()))
+
+    def _waiting_turns(self) -> list[object]:
+        """Requests that wait for an answer which the capture cannot have missed."""
+        if self.is_one_sided:
+            return []
+        server = self.sides.server
+        return [turn for turn in self.turns.waiting() if not server.misses(turn.server_start)]
+
+    @property
+    def n_waiting(self) -> int:
+        """The requests that wait for their answer now."""
+        if self.ending.requests_ended or self.ending.is_closed:
+            return 0
+        return len(self._waiting_turns())
+
     def supersede(self) -> None:
         """A new opening took the 4-tuple."""
-        self.opening.time_out(self.row)
+        self.opening.time_out(self.ledger)
         self.leave()
 
     def evict(self) -> None:
-        """The table needs the room: an attempt that still waits counts in nothing any more."""
+        """The table needs the room: what still waits counts in nothing any more."""
         self.opening.is_waiting = False
+        self.turns.decide()
+        self.ending.requests_ended = True
         self.leave()
 
     def leave(self) -> None:
@@ -277,29 +313,37 @@ class Connection:
 
     def close(self) -> None:
         """Do what closing does, unless it is closed already."""
-        if self.is_closed:
+        if self.ending.is_closed:
             return
-        self.is_closed = True
-        if not self.has_rst:
-            self.turns.end_response(self.row)
+        is_first = not self.ending.was_closed
+        self.ending.is_closed = self.ending.was_closed = True
+        self._end_requests()
+        if not self.ending.has_rst:
+            self.turns.decide()
+            self.turns.end_response()
         self._judge_acked()
         self._decide_one_sided()
-        if self.turns.n_responses and not self.reuse_sampled:
-            self.reuse_sampled = True
-            self.row.sample(REUSE, self.turns.n_responses)
+        self.floor.close(is_first, self.ledger.row, self._measurements)
+        n_responses = self.turns.n_responses_to_sample
+        if n_responses and not self.ending.reuse_sampled:
+            self.ending.reuse_sampled = True
+            self.ledger.row.sample("reuse", n_responses)
 
     def finish(self) -> None:
         """The capture ends."""
         self._judge_acked()
         self._decide_one_sided()
 
-    def _decide_one_sided(self) -> None:
-        if self.one_sided_decided:
-            return
-        self.one_sided_decided = True
+    @property
+    def is_one_sided(self) -> bool:
+        """Whether one direction was never seen although the other acknowledged something."""
         seen = [direction for direction in self.directions.values() if direction.is_seen]
-        if self.n_segments >= 2 and len(seen) == 1 and seen[0].has_acknowledged:
-            self.row.add("one_sided")
+        return len(seen) == 1 and seen[0].n_segments >= 2 and seen[0].has_acknowledged
+
+    def _decide_one_sided(self) -> None:
+        if not self.ending.one_sided_decided:
+            self.ending.one_sided_decided = True
+            self.ledger.add("one_sided", self.is_one_sided)
 
     def _judge_acked(self) -> None:
         for direction in self.directions.values():
@@ -307,24 +351,33 @@ class Connection:
 
     def _count_gaps(self, verdict: Verdict) -> None:
         if not self.is_fragmented:
-            self.row.add("capture_gaps", verdict.n_gaps)
-            self.row.add("gap_bytes", verdict.n_bytes)
+            self.ledger.add("capture_gaps", verdict.n_gaps)
+            self.ledger.add("gap_bytes", verdict.n_bytes)
 
     # --- time ---------------------------------------------------------------------------------
 
     @property
     def is_active(self) -> bool:
-        return not self.is_closed and not self.opening.is_unanswered
+        return not self.ending.is_closed and not self.opening.is_unanswered
+
+    def clamp(self, now_ns: int) -> None:
+        """The clock stepped back, or a time was stray: what lies in the future counts as now."""
+        self.last_ns = min(self.last_ns, now_ns)
+        self.opening.clamp(now_ns)
+        self.floor.clamp(now_ns)
+        for direction in self.directions.values():
+            direction.clamp(now_ns)
 
     def due_ns(self, idle_timeout_ns: int) -> int:
         """The earliest clock at which a timer of this connection runs out."""
         holes = [direction.holes.due_ns() for direction in self.directions.values()]
-        idle_ns = None if self.is_closed else self.last_ns + idle_timeout_ns
-        due = [self._forget_ns(), idle_ns, self.opening.due_ns(), *holes]
+        idle_ns = None if self.ending.is_closed else self.last_ns + idle_timeout_ns
+        floor_ns = None if self.ending.is_closed else self.floor.due_ns()
+        due = [self._forget_ns(), idle_ns, floor_ns, self.opening.due_ns(), *holes]
         return min(due_ns for due_ns in due if due_ns is not None)
 
     def _forget_ns(self) -> int:
-        if self.is_closed and not self.is_idle:
+        if self.ending.is_closed and not self.ending.is_idle:
             return self.last_ns + CLOSED_MEMORY_NS
         return self.last_ns + (TIMED_OUT_MEMORY_NS if self.opening.is_unanswered else FOREVER_NS)
 
@@ -332,21 +385,16 @@ class Connection:
         """Do what is due; return whether the connection is to be forgotten."""
         answer_due_ns = self.opening.due_ns()
         if answer_due_ns is not None and now_ns >= answer_due_ns:
-            self.opening.time_out(self.row)
+            self.opening.time_out(self.ledger)
         for direction in self.directions.values():
             self._count_gaps(direction.judge_due(now_ns))
-        if not self.is_closed and now_ns >= self.last_ns + idle_timeout_ns:
+        self._end_requests_if_due()
+        if not self.ending.is_closed:
+            self.floor.run_timers(now_ns, self.ledger.row)
+        if not self.ending.is_closed and now_ns >= self.last_ns + idle_timeout_ns:
             self.close()
-            self.is_idle = True
+            self.ending.is_idle = True
         if now_ns < self._forget_ns():
             return False
         self.leave()
         return True
-
-
-def _is_keepalive(own: Direction, segment: Segment) -> bool:
-    if segment.is_syn or segment.is_fin or segment.payload_len > 1:
-        return False
-    if own.reached is None or own.highest_ack is None or own.highest_ack < own.reached:
-        return False
-    return own.unwrap(segment.seq) == own.reached - 1
