@@ -15,8 +15,9 @@ from dataclasses import replace
 from typing import Any
 
 from .clock import NS_PER_S, Change, Clock, Moment
-from .connection import Connection, Endpoint
+from .connection import Connection
 from .decode import Segment, Undecoded, Verdict, decode
+from .life import Endpoint
 from .measure import Measurements
 from .opening import Opening
 from .reader import Packet
