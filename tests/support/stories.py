@@ -12,7 +12,7 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from reference import Packet, Twin
@@ -36,7 +36,7 @@ LOW_SERVER = "10.0.0.7"
 START_NS = 1_700_000_000 * 10**9
 
 LINK_ETHERNET = 1
-SNAPLEN = 100
+SNAPLEN, WHOLE = 100, 70_000
 
 INCIDENTAL = ("segments_out", "segments_in", "waiting", "path_rtt")
 """What is compared with a number of the test only where that names it, else with the twin's."""
@@ -227,6 +227,7 @@ def check(
     *more: Expected,
     until_ms: float | None = None,
     finish: bool = True,
+    whole: bool = False,
     health: Expected | None = None,
     **options: Any,
 ) -> None:
@@ -238,12 +239,14 @@ def check(
             values are dicts, such rows by destination.
         more: further such expectations, added to the first: ``check(story, OPENED, {...})``.
         until_ms: capture time that passes after (or before) the last packet.
+        whole: whether the story only holds if packets are captured whole.
         finish: whether the capture ends; else it is looked at while it goes on.
         health: what the capture as a whole counts; ``packets`` follows from the stories.
         options: those of the twin.
     """
     by_name = any(isinstance(value, dict) for value in expected.values())
-    for telling in TELLINGS:
+    for told in TELLINGS:
+        telling = replace(told, caplen=WHOLE) if whole else told
         packets = tell(stories, telling)
         rows = expected if by_name else {telling.server: added(expected, *more)}
         rows = {name: row for name, row in rows.items() if row}
