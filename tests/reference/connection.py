@@ -237,8 +237,9 @@ class Connection(Life):
             if not self.ending.has_fin:
                 self.ledger.add("fin_out" if is_client else "fin_in")
             if not is_client:
-                self.turns.end_response()
                 self.ending.ends_requests = True
+                self.end_requests_if_due()
+                self.turns.end_response()
         self.ending.has_fin = True
         if all(direction.has_fin for direction in self.directions.values()):
             self.close()

@@ -3,8 +3,9 @@
 A test tells a ``Story`` in the words of a packet list: times in ms, sequence numbers relative to
 the ISNs (as Wireshark shows them: a SYN is 0, the first byte of data 1). ``check`` then compares
 everything that was counted with the numbers that the test worked out by hand: what is not named
-must be 0, but for what nearly every story counts (`INCIDENTAL`). Each story is run with several ISNs (wrap-around included), with either end's address
-the lower one, cut off like ``tcpdump -s 100``, in one batch and packet by packet.
+must be 0, but for what nearly every story counts (``INCIDENTAL``). Each story is run with several
+ISNs (wrap-around included), with either end's address the lower one, cut off like
+``tcpdump -s 100``, in one batch and packet by packet.
 """
 
 from __future__ import annotations
