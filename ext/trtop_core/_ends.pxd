@@ -64,8 +64,9 @@ cdef inline void fin(
             else:
                 row.fin_in += 1
         if not from_client:
-            end_response(state, c)
             c.state |= S_ENDS_REQUESTS
+            end_requests_if_due(state, c, row)
+            end_response(state, c)
     c.state |= S_FIN
     if c.client.flags & c.server.flags & D_FIN:
         close(state, c, row)

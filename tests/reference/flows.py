@@ -15,8 +15,9 @@ from dataclasses import replace
 from typing import Any
 
 from .clock import NS_PER_S, Change, Clock, Moment
-from .connection import Connection, Endpoint
+from .connection import Connection
 from .decode import Segment, Undecoded, Verdict, decode
+from .life import Endpoint
 from .measure import Measurements
 from .opening import Opening
 from .reader import Packet
@@ -140,12 +141,16 @@ class Twin:
         for connection in self._table.values():
             connection.finish()
 
+    def ended(self) -> Twin:
+        """Return a copy for which the capture ends here."""
+        twin = copy.deepcopy(self)
+        twin._end()
+        return twin
+
     def report(self, final: bool = True) -> dict[str, Any]:
-        """Return the picture at the clock, or (`final`) as if the capture ended here."""
+        """Return what was counted up to the clock, or (`final`) as if the capture ended here."""
         if final:
-            ended = copy.deepcopy(self)
-            ended._end()
-            return ended.report(final=False)
+            return self.ended().report(final=False)
         rows = {name: merged([row]) for name, row in self._rows.items()}
         for connection in self._table.values():
             shown = rows.get(self._row_name(connection.client, connection.server) or "")

@@ -25,6 +25,24 @@ TLS13_OVERHEAD_BYTES = 17
 TLS12_OVERHEAD_BYTES = 24
 
 
+class Crossing:
+    """Client runs that do not acknowledge all that the server had sent, tickets apart."""
+
+    def __init__(self) -> None:
+        self._server_end: int | None = None
+        self._n_crossed = 0
+
+    def server_sent(self, end: int) -> None:
+        self._server_end = end if self._server_end is None else max(end, self._server_end)
+
+    def is_multiplexed_by(self, acked: int | None) -> bool:
+        """Whether a run whose first segment acknowledges that is the second crossed one."""
+        if self._server_end is None or (acked is not None and acked >= self._server_end):
+            return False
+        self._n_crossed += 1
+        return self._n_crossed == N_CROSSED_RUNS
+
+
 class Http2Shape:
     """Whether the first application records under TLS look like HTTP/2; `is_h2` is None until
     that is decided."""

@@ -13,7 +13,7 @@ from . import tls
 from .data import Kind, Ledger, NewData, Sides, Turn
 from .handshake import Handshake
 from .http2 import Http2
-from .multiplex import HTTP2_PREFACE, N_CROSSED_RUNS, Http2Shape
+from .multiplex import HTTP2_PREFACE, Crossing, Http2Shape
 from .responses import Responses
 from .tickets import Held, ticket_len
 from .tls import Record, is_lone_alert
@@ -34,10 +34,9 @@ class Turns:
         self._tickets_possible = False
         self._may_hold = False
         self._held: Held | None = None
-        # Multiplexing: what the server sent but for tickets, and the shape of the first records.
+        # Multiplexing: what crossed, and the shape of the first records.
         self._is_multiplexed = False
-        self._server_end: int | None = None
-        self._n_crossed = 0
+        self._crossing = Crossing()
         self._shape: Http2Shape | None = None
         self._had_finished = False
         # Whether the current request counts only once it is no HTTP/2.
@@ -73,8 +72,8 @@ class Turns:
             self.handshake.client_alert(data)
             return
         is_handshake = self.handshake.starts_turn(data)
-        if not is_handshake:
-            self._count_crossed(data)
+        if not is_handshake and self._crossing.is_multiplexed_by(data.acked):
+            self._multiplex()
         self.end_response()
         if is_handshake:
             self._begin(Kind.HANDSHAKE, data, data.new_start)
@@ -175,7 +174,7 @@ class Turns:
             self._act_on_shape()
         if self._is_ticket_before_request(data):
             return True
-        self._note_sent(data.end)
+        self._crossing.server_sent(data.end)
         return not is_alert
 
     def _is_ticket_before_request(self, data: NewData) -> bool:
@@ -200,10 +199,7 @@ class Turns:
         self._settle_shape()
         self.responses.begin(current, self.responses.answer(current, data))
         self.responses.grow(current, data.moment, data.n_bytes)
-        self._note_sent(data.end)
-
-    def _note_sent(self, end: int) -> None:
-        self._server_end = end if self._server_end is None else max(end, self._server_end)
+        self._crossing.server_sent(data.end)
 
     def _hold(self, current: Turn, data: NewData) -> bool:
         """Hold a segment that may be a ticket; return whether it is held."""
@@ -240,16 +236,6 @@ class Turns:
         if self._http2 is not None and not self._http2.is_followed:
             self._http2 = None
             self._ledger.add("multiplexed_unfollowed")
-
-    def _count_crossed(self, data: NewData) -> None:
-        """A run that does not acknowledge all that the server had sent was not its answer."""
-        if self._server_end is None:
-            return
-        if data.acked is not None and data.acked >= self._server_end:
-            return
-        self._n_crossed += 1
-        if self._n_crossed == N_CROSSED_RUNS:
-            self._multiplex()
 
     def _judge_client_shape(self, data: NewData) -> None:
         assert self._shape is not None
@@ -299,7 +285,7 @@ class Turns:
         self.responses.begin(current, held.answer)
         for moment, n_bytes, is_excused in held.segments:
             self.responses.grow(current, moment, n_bytes, is_excused)
-        self._note_sent(held.end)
+        self._crossing.server_sent(held.end)
 
     def end_response(self) -> None:
         """Sample time to last byte: at the client's next data, server's FIN, or closing."""
