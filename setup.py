@@ -51,43 +51,27 @@ def complain_about_missing_tools() -> None:
 
 
 def extensions() -> list[Extension]:
-    """One extension per kernel."""
-    import numpy as np
+    """One extension per kernel, and the shared one."""
     from Cython.Build import cythonize
 
     # Builds that look for mistakes need not be fast, but are built often.
     level = "-O1" if CHECKED or SANITIZE else "-O3"
-    compile_args = [level, "-g0", "-fno-strict-aliasing", "-Wno-unused-function"]
-    link_args = ["-s"]
+    compile_args = [level, "-fno-strict-aliasing", "-Wno-unused-function"]
     if SANITIZE:
-        sanitizers = [
-            "-fsanitize=address,undefined",
-            "-fno-sanitize-recover=undefined",
-            "-g",
-        ]
-        compile_args += sanitizers
-        link_args += ["-fsanitize=address,undefined"]
-    kernels = [
-        Extension(
-            f"trtop_core.{name}",
-            [f"ext/trtop_core/{name}.pyx"],
-            include_dirs=["ext", np.get_include()],
-            define_macros=[("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION")],
-            extra_compile_args=compile_args,
-            extra_link_args=link_args,
-        )
-        for name in KERNELS
-    ]
-    kernels.append(
-        Extension(
-            SHARED,
-            ["ext/trtop_core/_cyutility.c"],
-            extra_compile_args=compile_args,
-            extra_link_args=link_args,
-        )
-    )
+        link_args = ["-fsanitize=address,undefined"]
+        compile_args += [*link_args, "-fno-sanitize-recover=undefined", "-g"]
+    else:
+        # Python's own flags ask for debugging information, which is two thirds of the bytes.
+        link_args = ["-s"]
+        compile_args += ["-g0"]
+    # Cython writes the shared module's source.
+    sources = {f"trtop_core.{name}": f"ext/trtop_core/{name}.pyx" for name in KERNELS}
+    sources[SHARED] = "ext/trtop_core/_cyutility.c"
     return cythonize(
-        kernels,
+        [
+            Extension(name, [source], extra_compile_args=compile_args, extra_link_args=link_args)
+            for name, source in sources.items()
+        ],
         include_path=["ext"],
         nthreads=N_JOBS,
         shared_utility_qualified_name=SHARED,

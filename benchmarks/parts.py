@@ -19,10 +19,10 @@ import numpy as np
 
 from trtop.classic.analyzer import BaseAnalyser, OutgoingTCPAnalyzer
 from trtop.classic.packet import UnifiedPacket
+from trtop.names.base import BaseResolver
 from trtop.names.capture import CaptureResolver
 from trtop.names.engine import NamedEngine
 from trtop.names.namer import Namer, named, wide
-from trtop.names.resolvers import BaseResolver
 from trtop_core.batch import PacketBatch
 from trtop_core.config import EngineConfig
 from trtop_core.engine import SEED_BYTES, Engine

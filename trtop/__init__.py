@@ -13,6 +13,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from trtop._version import __version__
+
 if TYPE_CHECKING:
     from trtop.api import Result, analyze, stream
     from trtop.classic.analyzer import BaseAnalyser, BaseAnalyzer, OutgoingTCPAnalyzer
@@ -26,12 +28,12 @@ if TYPE_CHECKING:
         CLIEventAppendReporter,
     )
     from trtop.classic.session import main
+    from trtop.names.base import BaseResolver
+    from trtop.names.capture import CaptureResolver
+    from trtop.names.dns import DNSResolver
     from trtop.names.resolvers import (
-        BaseResolver,
-        CaptureResolver,
         ChainResolver,
         DefaultDNSResolver,
-        DNSResolver,
         HostsResolver,
         NoResolver,
     )
@@ -52,20 +54,18 @@ if TYPE_CHECKING:
     interface: str | None
     bpf_filter: str | None
 
-__version__ = "0.1.0"
-
 _HOMES = {
     "BaseAnalyser": "trtop.classic.analyzer",
     "BaseAnalyzer": "trtop.classic.analyzer",
     "BaseCollector": "trtop.classic.collector",
     "BaseReporter": "trtop.classic.reporter",
-    "BaseResolver": "trtop.names.resolvers",
+    "BaseResolver": "trtop.names.base",
     "BaseWhitelist": "trtop.names.whitelist",
     "CLICursesOutgoingTCPReporter": "trtop.classic.reporter",
     "CLIEventAppendReporter": "trtop.classic.reporter",
-    "CaptureResolver": "trtop.names.resolvers",
+    "CaptureResolver": "trtop.names.capture",
     "ChainResolver": "trtop.names.resolvers",
-    "DNSResolver": "trtop.names.resolvers",
+    "DNSResolver": "trtop.names.dns",
     "DefaultDNSResolver": "trtop.names.resolvers",
     "DefaultWhitelist": "trtop.names.whitelist",
     "HostsResolver": "trtop.names.resolvers",

@@ -1,10 +1,33 @@
-"""``python -m trtop``: the same as the ``trtop`` command."""
+"""The ``trtop`` command, and ``python -m trtop``: loads the command and runs it.
+
+Loading takes a while: Ctrl-C meanwhile ends it quietly. With privileges it is done only after the
+import path was closed.
+"""
 
 from __future__ import annotations
 
 import sys
 
-from trtop.start import main
+from trtop_daemon.system.import_path import UntrustedPathError, close_import_path
+
+EXIT_UNUSABLE = 1
+EXIT_INTERRUPTED = 130
+"""128 and the number of SIGINT: the shells' convention."""
+
+
+def main() -> int:
+    """Run the command of this process's arguments; gives the exit status."""
+    try:
+        close_import_path()
+        from trtop.cli.main import main as run  # noqa: PLC0415 - this is what takes the time
+
+        return run()
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    except (UntrustedPathError, ModuleNotFoundError) as error:
+        sys.stderr.write(f"trtop: {error}\n")
+        return EXIT_UNUSABLE
+
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from trtop.names.base import BaseResolver
 from trtop.names.engine_factory import final_snapshot, make_engine
 from trtop.names.namer import Namer
-from trtop.names.resolvers import BaseResolver
 from trtop.names.whitelist import BaseWhitelist
 from trtop.options import values
 from trtop.options.parser import GROUPINGS
@@ -27,6 +27,7 @@ from trtop_core.batch import PacketBatch
 from trtop_core.config import EngineConfig
 from trtop_core.engine import SEED_BYTES
 from trtop_core.errors import EXIT_UNUSABLE, TrtopError
+from trtop_core.health import Health
 from trtop_core.link_types import unsupported_lines
 from trtop_core.records import (
     COUNTERS,
@@ -36,8 +37,9 @@ from trtop_core.records import (
     TS_LIMIT_NS,
     Window,
 )
-from trtop_core.snapshot import DETAIL_PERCENTILES, Health, Row, Snapshot, Table
+from trtop_core.snapshot import DETAIL_PERCENTILES, Row, Snapshot
 from trtop_core.sources import IDLE, Source, open_capture
+from trtop_core.table import Table
 from trtop_core.view import DEFAULT_PERCENTILE, View
 
 if TYPE_CHECKING:

@@ -4,23 +4,26 @@ Takes a kind and a name, gives an object of that kind. A name is, first match: o
 in; an entry point (``trtop.resolvers``, ``trtop.whitelists``, ``trtop.reporters``,
 ``trtop.collectors``, ``trtop.analyzers``); a Python file; a module that can be imported, also from
 the working directory. A module has ``build()``, and ``clean_up()`` if it has something to clean.
+Root runs files and modules that are root's alone, and of others none.
 """
 
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import os
 import sys
 from collections.abc import Callable
 from enum import Enum
-from types import ModuleType, TracebackType
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Protocol
 
 from trtop_core.errors import TrtopError
+from trtop_daemon.system.import_path import ROOT_ALONE, ROOT_UID, weakness
 
 if TYPE_CHECKING:
+    from trtop.names.base import BaseResolver
     from trtop.names.namer import Namer
-    from trtop.names.resolvers import BaseResolver
     from trtop.names.whitelist import BaseWhitelist
 
 
@@ -49,7 +52,7 @@ BUILT_IN: dict[Kind, dict[str, str]] = {
     Kind.RESOLVER: {
         "none": "trtop.names.resolvers:NoResolver",
         "dns": "trtop.plugins:_dns",
-        "capture": "trtop.names.resolvers:CaptureResolver",
+        "capture": "trtop.names.capture:CaptureResolver",
         "hosts": "trtop.names.resolvers:HostsResolver",
     },
     Kind.WHITELIST: {"all": "trtop.names.whitelist:DefaultWhitelist"},
@@ -101,12 +104,7 @@ class Plugins:
     def __enter__(self) -> Plugins:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exc: object) -> None:
         self.clean_up()
 
     def make(self, kind: Kind, name: str, *args: Any) -> Any:
@@ -224,6 +222,7 @@ def _load_file(path: str) -> ModuleType:
 
     if not os.path.isfile(path):
         raise TrtopError(f"{path}: no such file")
+    _check_owner(path)
     stem = os.path.splitext(os.path.basename(path))[0]
     spec = importlib.util.spec_from_file_location(stem, path)
     if spec is None or spec.loader is None:
@@ -239,6 +238,7 @@ def _import(kind: Kind, name: str) -> Any:
     module_name, _, attribute = name.partition(":")
     sys.path.append(os.getcwd())
     try:
+        _check_owners(module_name)
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         if error.name is None or module_name.partition(".")[0] != error.name.partition(".")[0]:
@@ -250,6 +250,33 @@ def _import(kind: Kind, name: str) -> Any:
     finally:
         sys.path.remove(os.getcwd())
     return getattr(module, attribute) if attribute else module
+
+
+def _check_owners(module_name: str) -> None:
+    """Of a module, and of the packages that it is in."""
+    if os.geteuid() != ROOT_UID:
+        return
+    parts = module_name.split(".")
+    for n_parts in range(1, len(parts) + 1):
+        spec = importlib.util.find_spec(".".join(parts[:n_parts]))
+        if spec is None:
+            return
+        for path in (spec.origin, *(spec.submodule_search_locations or ())):
+            if path is not None and os.path.isabs(path):
+                _check_owner(path)
+
+
+def _check_owner(path: str) -> None:
+    """Root runs what is root's alone.
+
+    Raises:
+        TrtopError: somebody else may write to it.
+    """
+    if os.geteuid() == ROOT_UID and (problem := weakness(path, ROOT_ALONE)):
+        raise TrtopError(
+            f"{os.path.basename(path)} is not run as root: {problem}; "
+            "give it and its folders to root alone, or run without root"
+        )
 
 
 def _dns(server: str = "") -> BaseResolver:

@@ -1,18 +1,14 @@
-"""The import path that scripts of 2016 use for what ``trtop.names.resolvers`` holds."""
+"""The import path that scripts of 2016 use for what ``trtop.names`` holds of resolvers."""
 
 from __future__ import annotations
 
-from trtop.names.resolvers import (
-    BaseResolver,
-    CaptureResolver,
-    ChainResolver,
-    DefaultDNSResolver,
-    DNSResolver,
-    HostsResolver,
-    NoResolver,
-)
+from trtop.names.base import Answer, BaseResolver
+from trtop.names.capture import CaptureResolver
+from trtop.names.dns import DNSResolver
+from trtop.names.resolvers import ChainResolver, DefaultDNSResolver, HostsResolver, NoResolver
 
 __all__ = [
+    "Answer",
     "BaseResolver",
     "CaptureResolver",
     "ChainResolver",

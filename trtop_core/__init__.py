@@ -9,7 +9,8 @@ from trtop_core.config import EngineConfig
 from trtop_core.decode import Segments, decode
 from trtop_core.engine import Engine
 from trtop_core.errors import DamagedCaptureError, NotACaptureError, TrtopError
-from trtop_core.snapshot import Snapshot, merge
+from trtop_core.merge import merge
+from trtop_core.snapshot import Snapshot
 from trtop_core.view import View
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
 ]
 
 check_layouts(
+    records.TS_LIMIT_NS,
     *(
         np.zeros(1, dtype)
         for dtype in (
@@ -38,5 +40,4 @@ check_layouts(
             records.DESTINATION_KEY,
         )
     ),
-    ts_limit_ns=records.TS_LIMIT_NS,
 )

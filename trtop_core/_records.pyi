@@ -5,10 +5,10 @@ from typing import Any
 import numpy.typing as npt
 
 def check_layouts(
+    ts_limit_ns: int,
     index: npt.NDArray[Any],
     segments: npt.NDArray[Any],
     counters: npt.NDArray[Any],
     stats: npt.NDArray[Any],
     keys: npt.NDArray[Any],
-    ts_limit_ns: int,
 ) -> None: ...

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trtop_core.records import GroupBy, Window
-from trtop_core.snapshot import Table
+from trtop_core.table import Table
 
 DEFAULT_CONNECTIONS = 10
 

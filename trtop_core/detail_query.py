@@ -20,7 +20,7 @@ from trtop_core.detail import CONNECTION, HISTORY, ConnectionState, Detail, Deta
 from trtop_core.query import Exported, visible_rows, write_out
 from trtop_core.records import SKETCHES, DestinationKind, GroupBy, Sketch
 from trtop_core.sketch import MIDDLE, nearest_rank
-from trtop_core.snapshot import Table
+from trtop_core.table import Table
 
 HISTORY_PERCENTILE = 95
 

@@ -22,7 +22,8 @@ from trtop_core.records import (
     Sketch,
 )
 from trtop_core.sketch import HALF, LOW_32, SketchColumn, merge_stats
-from trtop_core.snapshot import Table, counter_column, order_of, sorting_counters
+from trtop_core.sorting import counter_column, order_of, sorting_counters
+from trtop_core.table import Table
 from trtop_core.view import View
 
 N_FIELDS = len(COUNTERS + GAUGES)

@@ -1,1 +1,0 @@
-"""Processes and sockets around the core; nothing is here yet."""

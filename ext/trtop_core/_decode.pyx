@@ -5,7 +5,7 @@ Walks from the outermost header inwards; the first check that fails names the ve
 remaining length before each read. Keeps nothing between packets.
 """
 
-from libc.stdint cimport int64_t, uint8_t, uint32_t
+from libc.stdint cimport uint8_t, uint32_t
 from libc.string cimport memcpy
 
 from trtop_core._clock cimport TS_LIMIT_NS

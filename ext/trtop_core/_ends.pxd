@@ -53,7 +53,9 @@ cdef inline void reset(
     c.state |= S_RST
     c.state &= ~<uint32_t>S_TIMED
 
-cdef inline void fin(State state, connection_t* c, bint from_client, counter_row_t* row) noexcept nogil:
+cdef inline void fin(
+    State state, connection_t* c, bint from_client, counter_row_t* row
+) noexcept nogil:
     if not c.state & S_RST:
         fail_unfinished(c, from_client, row)
         if not c.state & S_FIN:
@@ -62,8 +64,9 @@ cdef inline void fin(State state, connection_t* c, bint from_client, counter_row
             else:
                 row.fin_in += 1
         if not from_client:
-            end_response(state, c)
             c.state |= S_ENDS_REQUESTS
+            end_requests_if_due(state, c, row)
+            end_response(state, c)
     c.state |= S_FIN
     if c.client.flags & c.server.flags & D_FIN:
         close(state, c, row)

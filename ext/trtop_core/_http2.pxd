@@ -86,7 +86,7 @@ cdef inline void stop_http2(State state, connection_t* c, counter_row_t* row) no
     """Forget the frames and streams."""
     cdef uint32_t number = http2_of(state, c).streams
     while number:
-        set_waiting(state, c, &state.sides.streams[number - 1].turn, False, row)
+        set_waiting(&state.sides.streams[number - 1].turn, False, row)
         number = state.sides.streams[number - 1].next
     state.sides.give_http2(c.side)
     c.side = 0
@@ -206,7 +206,7 @@ cdef inline void ask_stream(
     stream = &state.sides.streams[number - 1]
     if stream.turn.flags & T_ANSWERED:
         return
-    ask_again(&stream.turn, at.segment.ts_ns, at.now_ns, at.row)
+    ask_again(&stream.turn, at.segment.ts_ns, at.now_ns)
     stream.asked_to = min(side.frame_end, piece.end)
 
 cdef inline bint open_stream(
@@ -264,7 +264,7 @@ cdef inline void answer_stream(
         answer.is_withheld = is_withheld(state, c, turn, side.began.start)
         answer.was_sent_again = (turn.flags & T_SENT_AGAIN) != 0
         begin_response(state, c, turn, &answer, at.row)
-        set_waiting(state, c, turn, False, at.row)
+        set_waiting(turn, False, at.row)
         turn.flags &= ~<uint32_t>T_WINDOW_WAS_ZERO
         if side.began.window_was_zero:
             turn.flags |= T_WINDOW_WAS_ZERO
@@ -287,7 +287,7 @@ cdef inline void close_stream(
 ) noexcept nogil:
     cdef uint32_t before = http2.streams
     cdef uint32_t following = state.sides.streams[number - 1].next
-    set_waiting(state, c, &state.sides.streams[number - 1].turn, False, row)
+    set_waiting(&state.sides.streams[number - 1].turn, False, row)
     if before == number:
         http2.streams = following
     else:

@@ -1,7 +1,7 @@
 # Link layers: from a packet's first byte to its IP header, over tags, labels and PPP.
 #
-# Each step moves the cursor behind one header and says what comes next by setting ``layer``. It gives
-# a verdict, or -1 to go on.
+# Each step moves the cursor behind one header and says what comes next by setting ``layer``. It
+# gives a verdict, or -1 to go on.
 
 from libc.stdint cimport uint8_t, uint32_t
 

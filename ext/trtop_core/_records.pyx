@@ -13,11 +13,11 @@ from trtop_core._records cimport (
 )
 
 
-def check_layouts(index, segments, counters, stats, keys, int64_t ts_limit_ns):
+def check_layouts(int64_t ts_limit_ns, index, segments, counters, stats, keys):
     """Assign an array of each dtype to a view of its struct, which compares them field by field.
 
     Raises:
-        ValueError: a dtype and its struct differ.
+        ValueError: a dtype and its struct differ, or the limit of times.
     """
     cdef packet_index_t[::1] index_view = index
     cdef segment_t[::1] segment_view = segments

@@ -259,7 +259,9 @@ cdef inline bint is_young(const connection_t* c, int64_t age_ns) noexcept nogil:
         return age_ns < UNKNOWN_REORDER_NS
     return age_ns < MIN_REORDER_NS or age_ns < c.floor_ns - c.floor_ns // REORDER_MARGIN
 
-cdef inline void answer_timed(State state, connection_t* c, const segment_t* segment) noexcept nogil:
+cdef inline void answer_timed(
+    State state, connection_t* c, const segment_t* segment
+) noexcept nogil:
     """Sample the round trip of the timed segment when an ACK covers it."""
     cdef int64_t ack = unwrap(&c.client, segment.ack)
     if c.state & S_RST or ack < c.timed_end or ack > c.client.reached + MAX_ACK_AHEAD:

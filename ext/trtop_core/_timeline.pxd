@@ -276,8 +276,7 @@ cdef inline void clamp(State state, uint32_t number) noexcept nogil:
         state.holes.clamp(&c.client, now_ns)
     if c.server.holes:
         state.holes.clamp(&c.server, now_ns)
-    # Gauges have no windows: no row to save first.
-    clamp_turns(state, c, now_ns, &state.destinations.rows[c.destination])
+    clamp_turns(state, c, now_ns)
     watch(state, number)
 
 cdef inline void filter_times(State state, connection_t* c, const times_t* times) noexcept nogil:

@@ -1,7 +1,7 @@
 # What happens when capture time runs out for a connection.
 #
-# Timers run out at or after their clock, before the packet at hand counts. Ticks of the wheel end on
-# the seconds that windows are cut at, so that a timer counts in the slot in which it ran out.
+# Timers run out at or after their clock, before the packet at hand counts. Ticks of the wheel end
+# on the seconds that windows are cut at, so that a timer counts in the slot in which it ran out.
 
 from libc.stdint cimport int64_t, uint32_t
 
@@ -20,11 +20,9 @@ from trtop_core._connection cimport (
 from trtop_core._ends cimport close, end_requests_if_due, forget, time_out
 from trtop_core._records cimport PATH_RTT, counter_row_t, floor_div
 from trtop_core._state cimport State, adjust_gauges, count_gaps, touch
-from trtop_core._table cimport NONE, N_TICKS, TICKS_PER_S
-from trtop_core._waiting cimport long_wait_due_ns, note_long_waits, update_waiting
+from trtop_core._table cimport NONE, N_TICKS, TICK_NS
 
 cdef enum:
-    TICK_NS = SECOND_NS // TICKS_PER_S
     JUDGE_AFTER_NS = SECOND_NS   # an acknowledged hole may be filled for so long
     ANSWER_TIMEOUT_S = 20
     CLOSED_MEMORY_S = 60
@@ -74,8 +72,6 @@ cdef inline void run_timers(State state, uint32_t number, int64_t now_ns) noexce
         if d.holes:
             count_gaps(c, row, state.holes.judge(d, now_ns - JUDGE_AFTER_NS))
     end_requests_if_due(state, c, row)
-    update_waiting(state, c, row)
-    note_long_waits(state, c, now_ns, row)
     run_slot_timer(state, c, now_ns)
     if not c.state & S_CLOSED and now_ns >= c.last_ns + state.idle_timeout_ns:
         close(state, c, row)
@@ -100,7 +96,6 @@ cdef inline void watch(State state, uint32_t number) noexcept nogil:
         due_ns = min(due_ns, c.last_ns + state.idle_timeout_ns)
         if c.state & FLOOR_SLOT == FLOOR_SLOT:
             due_ns = min(due_ns, slot_end_ns(c))
-    due_ns = min(due_ns, long_wait_due_ns(state, c))
     for side in range(2):
         if direction_of(c, side).holes:
             due_ns = min(

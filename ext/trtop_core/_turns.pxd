@@ -109,7 +109,7 @@ cdef inline void client_data(State state, segment_context_t* at) noexcept nogil:
     if usual != P_CLIENT_DATA:
         special_client_data(state, at)
     elif c.turn.flags & (T_OPEN | T_ANSWERED) == T_OPEN:
-        ask_again(&c.turn, at.segment.ts_ns, at.now_ns, at.row)
+        ask_again(&c.turn, at.segment.ts_ns, at.now_ns)
     else:
         client_run(state, at)
 
@@ -132,7 +132,7 @@ cdef inline void special_client_data(State state, segment_context_t* at) noexcep
     if c.turn.flags & (T_OPEN | T_ANSWERED) != T_OPEN:
         client_run(state, at)
         return
-    ask_again(&c.turn, at.segment.ts_ns, at.now_ns, at.row)
+    ask_again(&c.turn, at.segment.ts_ns, at.now_ns)
     if c.turn.flags & T_HANDSHAKE:
         follow_handshake(state, at)
     elif tls != NULL and needs_client(c, tls):
@@ -145,7 +145,7 @@ cdef inline void client_run(State state, segment_context_t* at) noexcept nogil:
     cdef tls_t* tls
     if is_alert(at):
         end_response(state, c)
-        set_waiting(state, c, &c.turn, False, at.row)
+        set_waiting(&c.turn, False, at.row)
         c.turn.flags = 0
         if c.protocol & P_HELLO:
             take_client_alert(at)
@@ -216,7 +216,7 @@ cdef inline void begin_turn(
     cdef connection_t* c = at.c
     cdef turn_t* turn = &c.turn
     if turn.flags & T_WAITING:
-        set_waiting(state, c, turn, False, at.row)
+        set_waiting(turn, False, at.row)
     c.protocol &= ~<uint32_t>P_HELD
     turn.flags = T_OPEN | kind
     if at.knows_peer:
@@ -512,7 +512,7 @@ cdef inline void tend_side(State state, connection_t* c) noexcept nogil:
 
 cdef inline void drop_side(State state, connection_t* c, counter_row_t* row) noexcept nogil:
     """Forget what is kept of a connection in the side pools, and that it waits."""
-    set_waiting(state, c, &c.turn, False, row)
+    set_waiting(&c.turn, False, row)
     if c.protocol & P_HTTP2:
         stop_http2(state, c, row)
     elif c.protocol & P_SIDE:

@@ -11,6 +11,7 @@ from trtop_core._connection cimport (
     D_SEEN,
     P_HELD,
     P_HTTP2,
+    S_ALIVE,
     S_MANY_SEGMENTS,
     S_REQUESTS_ENDED,
     T_ANSWERED,
@@ -18,7 +19,6 @@ from trtop_core._connection cimport (
     T_HANDSHAKE,
     T_OPEN,
     T_WAITING,
-    T_WAITING_LONG,
     connection_t,
     leave_past,
     turn_t,
@@ -49,23 +49,14 @@ cdef inline bint waits(State state, const connection_t* c, const turn_t* turn) n
     """Whether a request waits for an answer that the capture cannot have missed."""
     return is_asking(turn) and not misses_server(state, c, turn, FOREVER_NS)
 
-cdef inline void set_waiting(
-    State state, connection_t* c, turn_t* turn, bint is_waiting, counter_row_t* row
-) noexcept nogil:
-    """Keep the gauges in step with one request."""
-    cdef int64_t due_ns
+cdef inline void set_waiting(turn_t* turn, bint is_waiting, counter_row_t* row) noexcept nogil:
+    """Keep the gauge in step with one request."""
     if is_waiting:
-        if not turn.flags & T_WAITING:
-            turn.flags |= T_WAITING
-            row.waiting += 1
-            due_ns = turn.waits_since_ns + <int64_t>WAITING_LONG_S * SECOND_NS
-            if due_ns < c.due_ns:
-                state.table.watch(<uint32_t>(c - &state.table.connections[0]), due_ns)
-        return
-    if turn.flags & T_WAITING:
+        row.waiting += not turn.flags & T_WAITING
+        turn.flags |= T_WAITING
+    elif turn.flags & T_WAITING:
         row.waiting -= 1
-        row.waiting_long -= (turn.flags & T_WAITING_LONG) != 0
-        turn.flags &= ~<uint32_t>(T_WAITING | T_WAITING_LONG)
+        turn.flags &= ~<uint32_t>T_WAITING
 
 cdef inline void update_waiting(State state, connection_t* c, counter_row_t* row) noexcept nogil:
     """Decide anew which requests of a connection wait."""
@@ -74,26 +65,19 @@ cdef inline void update_waiting(State state, connection_t* c, counter_row_t* row
     cdef uint32_t number
     cdef stream_t* stream
     if c.turn.flags:
-        set_waiting(
-            state, c, &c.turn, not is_over and not is_held and waits(state, c, &c.turn), row
-        )
+        set_waiting(&c.turn, not is_over and not is_held and waits(state, c, &c.turn), row)
     if c.protocol & P_HTTP2:
         number = state.sides.http2[c.side - 1].streams
         while number:
             stream = &state.sides.streams[number - 1]
-            set_waiting(
-                state, c, &stream.turn, not is_over and waits(state, c, &stream.turn), row
-            )
+            set_waiting(&stream.turn, not is_over and waits(state, c, &stream.turn), row)
             number = stream.next
 
-cdef inline void ask_again(turn_t* turn, int64_t ts_ns, int64_t now_ns, counter_row_t* row) noexcept nogil:
+cdef inline void ask_again(turn_t* turn, int64_t ts_ns, int64_t now_ns) noexcept nogil:
     """A request goes on: it waits from here on."""
     leave_past(turn)
     turn.asked_ns = ts_ns
     turn.waits_since_ns = now_ns
-    if turn.flags & T_WAITING_LONG:
-        turn.flags &= ~<uint32_t>T_WAITING_LONG
-        row.waiting_long -= 1
 
 cdef inline uint64_t count_unanswered(State state, const connection_t* c) noexcept nogil:
     """The requests that nothing will answer, when the connection first closes."""
@@ -113,59 +97,44 @@ cdef inline uint64_t count_unanswered(State state, const connection_t* c) noexce
             number = stream.next
     return n
 
-cdef inline void note_long_waits(
-    State state, connection_t* c, int64_t now_ns, counter_row_t* row
-) noexcept nogil:
-    """Count the requests that by now wait too long."""
-    cdef uint32_t number
-    cdef stream_t* stream
-    note_long_wait(&c.turn, now_ns, row)
-    if c.protocol & P_HTTP2:
-        number = state.sides.http2[c.side - 1].streams
-        while number:
-            stream = &state.sides.streams[number - 1]
-            note_long_wait(&stream.turn, now_ns, row)
-            number = stream.next
+cdef inline void count_long_waits(State state) noexcept nogil:
+    """Set the gauge ``waiting_long`` of every row, for a snapshot.
 
-cdef inline void note_long_wait(turn_t* turn, int64_t now_ns, counter_row_t* row) noexcept nogil:
-    if turn.flags & (T_WAITING | T_WAITING_LONG) == T_WAITING:
-        if now_ns >= turn.waits_since_ns + <int64_t>WAITING_LONG_S * SECOND_NS:
-            turn.flags |= T_WAITING_LONG
-            row.waiting_long += 1
+    It takes a look at every connection, so that a request which is answered in time, as nearly all
+    are, costs no timer.
+    """
+    cdef int64_t since_ns = state.clock_ns - <int64_t>WAITING_LONG_S * SECOND_NS
+    cdef uint32_t number, stream
+    cdef connection_t* c
+    cdef counter_row_t* rows = &state.destinations.rows[0]
+    for number in range(state.destinations.n_rows):
+        rows[number].waiting_long = 0
+    rows[state.hidden_row].waiting_long = 0
+    for number in range(state.table.n_used):
+        c = &state.table.connections[number]
+        if not c.state & S_ALIVE:
+            continue
+        if waits_long(&c.turn, since_ns):
+            rows[c.destination].waiting_long += 1
+        if c.protocol & P_HTTP2:
+            stream = state.sides.http2[c.side - 1].streams
+            while stream:
+                rows[c.destination].waiting_long += waits_long(
+                    &state.sides.streams[stream - 1].turn, since_ns
+                )
+                stream = state.sides.streams[stream - 1].next
 
-cdef inline int64_t long_wait_due_ns(State state, const connection_t* c) noexcept nogil:
-    """The clock at which the next request waits too long, or the end of time."""
-    cdef int64_t due_ns = long_wait_due_of(&c.turn)
-    cdef uint32_t number
-    if c.protocol & P_HTTP2:
-        number = state.sides.http2[c.side - 1].streams
-        while number:
-            due_ns = min(due_ns, long_wait_due_of(&state.sides.streams[number - 1].turn))
-            number = state.sides.streams[number - 1].next
-    return due_ns
+cdef inline bint waits_long(const turn_t* turn, int64_t since_ns) noexcept nogil:
+    return turn.flags & T_WAITING and turn.waits_since_ns <= since_ns
 
-cdef inline int64_t long_wait_due_of(const turn_t* turn) noexcept nogil:
-    if turn.flags & (T_WAITING | T_WAITING_LONG) != T_WAITING:
-        return FOREVER_NS
-    return turn.waits_since_ns + <int64_t>WAITING_LONG_S * SECOND_NS
-
-cdef inline void clamp_turns(
-    State state, connection_t* c, int64_t now_ns, counter_row_t* row
-) noexcept nogil:
+cdef inline void clamp_turns(State state, connection_t* c, int64_t now_ns) noexcept nogil:
     """The clock stepped back: what lies in the future counts as now."""
     cdef uint32_t number
     cdef stream_t* stream
-    clamp_turn(&c.turn, now_ns, row)
+    c.turn.waits_since_ns = min(c.turn.waits_since_ns, now_ns)
     if c.protocol & P_HTTP2:
         number = state.sides.http2[c.side - 1].streams
         while number:
             stream = &state.sides.streams[number - 1]
-            clamp_turn(&stream.turn, now_ns, row)
+            stream.turn.waits_since_ns = min(stream.turn.waits_since_ns, now_ns)
             number = stream.next
-
-cdef inline void clamp_turn(turn_t* turn, int64_t now_ns, counter_row_t* row) noexcept nogil:
-    if turn.waits_since_ns > now_ns:
-        turn.waits_since_ns = now_ns
-        if turn.flags & T_WAITING_LONG:
-            turn.flags &= ~<uint32_t>T_WAITING_LONG
-            row.waiting_long -= 1

@@ -18,10 +18,10 @@ import numpy as np
 
 from trtop.classic.packet import UnifiedPacket, frame_of, unified_packets
 from trtop.classic.remote_state import TcpRemoteState
+from trtop.names.base import BaseResolver
 from trtop.names.engine import settled
 from trtop.names.engine_factory import make_engine
 from trtop.names.namer import Namer
-from trtop.names.resolvers import BaseResolver
 from trtop.names.whitelist import BaseWhitelist
 from trtop.table.rows import quick_rows
 from trtop_core.batch import PacketBatch

@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import os
 import threading
-from types import TracebackType
 
 from trtop.classic.analyzer import OutgoingTCPAnalyzer
 from trtop.classic.collector import BaseCollector
-from trtop.tui.named_source import named_status
-from trtop.tui.source import Status
+from trtop.tui.source import Status, named_status
 from trtop_core.detail import Detail, DetailView
 from trtop_core.snapshot import Snapshot
 from trtop_core.view import View
@@ -47,12 +45,7 @@ class Collecting:
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exc: object) -> None:
         if not self.is_over:
             self.collector.stop()
         self.wait(STOP_PATIENCE_S)

@@ -10,6 +10,7 @@ import os
 import threading
 from collections.abc import Sequence
 
+from trtop.classic import command_line
 from trtop.classic.analyzer import BaseAnalyser
 from trtop_core.errors import EXIT_OK, EXIT_UNUSABLE, TrtopError
 from trtop_core.sources import open_capture
@@ -101,9 +102,7 @@ class TCPDumpFileCollector(BaseCollector):
     def _paths(self) -> list[str]:
         given = self.input_file_name
         if not given:
-            from trtop.classic.session import session  # noqa: PLC0415 - it knows all collectors
-
-            return list(session().options.inputs)
+            return list(command_line.options().inputs)
         if isinstance(given, (str, os.PathLike)):
             return [os.fspath(given)]
         return [os.fspath(path) for path in given]

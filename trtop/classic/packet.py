@@ -17,7 +17,7 @@ import numpy.typing as npt
 from trtop_core.batch import PacketBatch
 from trtop_core.decode import decode
 from trtop_core.records import NS_PER_S, Verdict
-from trtop_core.snapshot import address_name
+from trtop_core.table import address_name
 
 FLAGS = ("F", "S", "R", "P", ".", "U", "E", "W")
 """Bit by bit, as tcpdump writes them: ``S.`` is a SYN with ACK, ``FP.`` a FIN with data."""

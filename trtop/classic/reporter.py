@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from typing import TextIO
 
 from trtop.classic.analyzer import BaseAnalyser, OutgoingTCPAnalyzer
@@ -16,14 +15,14 @@ from trtop.classic.background import AnalyzerSource, Collecting
 from trtop.classic.collector import BaseCollector, TCPDumpFileCollector
 from trtop.classic.interface_collector import InterfaceCollector
 from trtop.classic.remote_state import TcpRemoteState
-from trtop.cli.report import copy_report
-from trtop.cli.view import HEAD_START_S, can_explore, make_setup, make_stage
-from trtop.names.resolvers import BaseResolver, DefaultDNSResolver
+from trtop.names.base import BaseResolver
+from trtop.names.resolvers import DefaultDNSResolver
 from trtop.names.whitelist import BaseWhitelist, DefaultWhitelist
 from trtop.options.report_options import STDIN, Options
-from trtop.reporters.files import check_prefix
+from trtop.reporters.files import check_prefix, copy_report
 from trtop.reporters.text_table import TableReporter
 from trtop.runtime.environment import Surroundings, is_live
+from trtop.runtime.screen_setup import HEAD_START_S, can_explore, make_setup, make_stage
 from trtop.table.redraw import Screen
 from trtop.tui.app import show
 from trtop.tui.terminal import keyboard_on_stdin
@@ -193,7 +192,7 @@ class CLICursesOutgoingTCPReporter(BaseReporter):
         self.abandon()
         snapshot = self.analyzer.snapshot(self.analyzer.view)
         if self._prefix is not None:
-            copy_report(snapshot, replace(self._options, out_prefix=self._prefix))
+            copy_report(snapshot, self._prefix, self._options.thresholds, self._options.with_bins)
         around = self._around
         style = around.table_style(self._options)
         TableReporter(around.stdout, lambda: style).report(snapshot)
@@ -205,7 +204,7 @@ class CLICursesOutgoingTCPReporter(BaseReporter):
         try:
             show(
                 AnalyzerSource(self.analyzer, collecting, live),
-                make_setup(self._options, live, namer),
+                make_setup(self._options, live, namer, self._options.out_prefix),
                 make_stage(self._options, self._around),
                 lambda: is_due() or collecting.error is not None,
             )

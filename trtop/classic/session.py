@@ -8,29 +8,26 @@ from __future__ import annotations
 
 import logging
 import signal
-import sys
 import time
 from collections.abc import Callable
 from functools import cached_property
-from types import FrameType
-from typing import Any
 
+from trtop.classic import command_line
 from trtop.classic.analyzer import BaseAnalyser, OutgoingTCPAnalyzer
 from trtop.classic.collector import BaseCollector, TCPDumpFileCollector
 from trtop.classic.interface_collector import InterfaceCollector
 from trtop.classic.reporter import BaseReporter, CLICursesOutgoingTCPReporter
-from trtop.escape import escape
-from trtop.names.resolvers import BaseResolver, DefaultDNSResolver
+from trtop.names.base import BaseResolver
+from trtop.names.resolvers import DefaultDNSResolver
 from trtop.names.whitelist import BaseWhitelist, DefaultWhitelist
 from trtop.options.plugin_arguments import Mode
-from trtop.options.report_options import Options, parse
+from trtop.options.report_options import Options
 from trtop.plugins import Kind, Plugins, make_resolver, make_whitelist
+from trtop.runtime.signals import Stopped, StopSignals
 from trtop_core.errors import EXIT_INCOMPLETE, EXIT_OK, EXIT_UNUSABLE, TrtopError
 from trtop_core.link_types import unsupported_lines
 
 log = logging.getLogger(__name__)
-
-EXIT_SIGNALLED = 128
 
 SECONDS_PER_MINUTE = 60.0
 
@@ -129,11 +126,7 @@ def session() -> Session:
         SystemExit: the command line makes no sense, which was said in one line.
     """
     if not _sessions:
-        try:
-            _sessions.append(Session(parse(sys.argv[1:], needs_input=False)))
-        except TrtopError as error:
-            _complain(str(error))
-            raise SystemExit(error.exit_status) from None
+        _sessions.append(Session(command_line.options()))
     return _sessions[0]
 
 
@@ -153,7 +146,7 @@ def main(collector: BaseCollector, analyzer: BaseAnalyser, reporter: BaseReporte
     try:
         status = run_session(own, lambda: (collector, analyzer, reporter))
     except TrtopError as error:
-        _complain(str(error))
+        command_line.complain(str(error))
         status = error.exit_status
     if status != EXIT_OK:
         raise SystemExit(status)
@@ -165,6 +158,7 @@ def run_options(options: Options) -> int:
     Raises:
         TrtopError: nothing could be measured.
     """
+    command_line.set_options(options)
     own = Session(options)
     _sessions[:] = [own]
     return run_session(own, lambda: (own.collector, own.analyzer, own.reporter))
@@ -186,10 +180,16 @@ def run_session(own: Session, parts: Callable[[], Parts]) -> int:
         collector, analyzer, reporter = parts()
         log.info("session with %s, %s, %s", collector, analyzer, reporter)
         _configure(own.options, analyzer, reporter)
-        ending = _Ending(collector)
+
+        def stop(number: signal.Signals) -> None:
+            log.info("ended by %s", number.name)
+            collector.stop()
+
+        is_ours = isinstance(collector, OUR_COLLECTORS)
+        ending = StopSignals(stop, not is_ours, _seconds(own.options))
         is_started = False
         try:
-            with ending.watched(own.options):
+            with ending:
                 reporter.start()
                 is_started = True
                 _introduce(analyzer, reporter)
@@ -198,7 +198,7 @@ def run_session(own: Session, parts: Callable[[], Parts]) -> int:
                     reporter.explore(collector, ending.is_due)
                 else:
                     collector.start()
-        except _Ended:
+        except Stopped:
             pass
         except TrtopError as error:
             if is_started and error.exit_status != EXIT_UNUSABLE:
@@ -216,61 +216,7 @@ def run_session(own: Session, parts: Callable[[], Parts]) -> int:
         if isinstance(analyzer, OutgoingTCPAnalyzer):
             analyzer.namer.close()
         log.info("session finished")
-        return _status(collector, analyzer, ending)
-
-
-class _Ended(Exception):  # noqa: N818 - no error
-    """A signal, or the time that a snapshot lasts, ended a collector that is not ours."""
-
-
-class _Ending:
-    """Signals and the end of a snapshot, as a wish to stop.
-
-    Attributes:
-        signal: what arrived; None so far.
-        raises: a collector that is not ours is left by an exception.
-    """
-
-    def __init__(self, collector: BaseCollector) -> None:
-        self.signal: int | None = None
-        self.raises = not isinstance(collector, OUR_COLLECTORS)
-        self._is_due = False
-        self._collector = collector
-        self._before: dict[int, Any] = {}
-
-    def watched(self, options: Options) -> _Ending:
-        """The context in which a signal is a wish."""
-        self._seconds = 0.0
-        if options.parts.mode is Mode.SNAPSHOT:
-            self._seconds = options.parts.minutes * SECONDS_PER_MINUTE
-        return self
-
-    def is_due(self) -> bool:
-        """Whether it has been wished."""
-        return self._is_due
-
-    def __enter__(self) -> _Ending:
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM):
-            self._before[number] = signal.signal(number, self._note)
-        if self._seconds:
-            signal.setitimer(signal.ITIMER_REAL, self._seconds)
-        return self
-
-    def __exit__(self, *details: object) -> None:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def _note(self, number: int, frame: FrameType | None) -> None:
-        if self.signal is not None:
-            raise KeyboardInterrupt
-        if number != signal.SIGALRM:
-            self.signal = number
-        log.info("ended by %s", signal.Signals(number).name)
-        self._is_due = True
-        self._collector.stop()
-        if self.raises:
-            raise _Ended
+        return _status(collector, analyzer)
 
 
 def _configure(options: Options, analyzer: BaseAnalyser, reporter: BaseReporter) -> None:
@@ -301,18 +247,21 @@ def _abandon(reporter: BaseReporter) -> None:
         log.exception("the reporter failed to stop")
 
 
-def _status(collector: BaseCollector, analyzer: BaseAnalyser, ending: _Ending) -> int:
+def _seconds(options: Options) -> float:
+    """How long a snapshot lasts; 0: until it is ended."""
+    if options.parts.mode is Mode.SNAPSHOT:
+        return options.parts.minutes * SECONDS_PER_MINUTE
+    return 0.0
+
+
+def _status(collector: BaseCollector, analyzer: BaseAnalyser) -> int:
     """Say what could not be read; gives the exit status."""
     lines = [str(error) for error in getattr(collector, "errors", ())]
     lines += getattr(collector, "notices", ())
     if isinstance(analyzer, OutgoingTCPAnalyzer):
         lines += unsupported_lines(analyzer.engine.unsupported_link_types)
         for failure in analyzer.namer.failures:
-            _complain(failure)
+            command_line.complain(failure)
     for line in lines:
-        _complain(line)
+        command_line.complain(line)
     return EXIT_INCOMPLETE if lines else EXIT_OK
-
-
-def _complain(message: str) -> None:
-    sys.stderr.write(f"trtop: {escape(message)}\n")

@@ -26,17 +26,14 @@ from trtop.options.attach_options import (
 from trtop.plugins import Plugins, make_namer
 from trtop.remote.client import Client, Context, Keys
 from trtop.remote.diagnosis import diagnose
-from trtop.remote.named import NamedDaemonSource
+from trtop.remote.source import DaemonSource
 from trtop.reporters import Format, Reporter, make_reporter
-from trtop.runtime.environment import DRAWN, Surroundings, can_print
+from trtop.runtime.environment import Surroundings
+from trtop.runtime.screen_setup import has_screen, make_setup, make_stage
 from trtop.runtime.signals import Interrupt
 from trtop.table.redraw import Screen
-from trtop.tui.app import Stage, show
-from trtop.tui.event_loop import Setup
-from trtop.tui.state import Grouping, State
-from trtop.tui.terminal import has_keyboard
+from trtop.tui.app import show
 from trtop_core.errors import EXIT_INCOMPLETE, EXIT_OK, TrtopError
-from trtop_core.records import GroupBy
 from trtop_core.snapshot import Snapshot
 from trtop_core.view import View
 from trtop_core.wire.endpoint import default_connect
@@ -82,7 +79,7 @@ def attach(
         plugins = stack.enter_context(Plugins())
         namer = stack.enter_context(closing(make_namer(options, plugins) or Namer()))
         clients = _clients(context, options)
-        source = NamedDaemonSource(namer, clients, options.by_host, around.monotonic_s)
+        source = DaemonSource(clients, options.by_host, around.monotonic_s, namer)
         stack.enter_context(closing(source))
         interrupt = stack.enter_context(Interrupt(around.monotonic_s, 0))
         session = _Session(
@@ -101,7 +98,7 @@ class _Session:
         self,
         options: AttachOptions,
         around: Surroundings,
-        source: NamedDaemonSource,
+        source: DaemonSource,
         namer: Namer,
         is_over: Callable[[], bool],
     ) -> None:
@@ -134,8 +131,8 @@ class _Session:
         if not is_redrawn:
             self._write(first, view)
             return EXIT_OK
-        if not self._options.by_host and self._has_keyboard():
-            self._explore(view)
+        if not self._options.by_host and has_screen(self._around):
+            self._explore()
             return EXIT_OK
         last = self._draw(first, view)
         self._reporter().report(last)
@@ -177,32 +174,11 @@ class _Session:
             if snapshot is not None:
                 reporter.report(snapshot)
 
-    def _has_keyboard(self) -> bool:
-        try:
-            return has_keyboard(self._around.stdout.fileno())
-        except (OSError, ValueError):
-            return False
-
-    def _explore(self, view: View) -> None:
+    def _explore(self) -> None:
         """The interactive screen, until the user quits or a signal comes."""
-        options, around, namer = self._options, self._around, self._namer
-        namer.is_enabled = False  # the screen names rows itself
-        grouping = Grouping.ADDR_PORT
-        if view.group_by is GroupBy.ADDR:
-            grouping = Grouping.NAME if namer.has_names else Grouping.ADDR
-        state = State(
-            window=view.window,
-            grouping=grouping,
-            sort=view.sort,
-            is_descending=view.descending,
-            percentile=view.percentile,
-            names_by_port=namer.names_by_port,
-        )
-        names = namer.name if namer.has_names else None
-        setup = Setup(state, options.thresholds, names=names, refresh_s=options.interval_s)
-        ascii_only = not can_print(around.stdout, DRAWN)
-        stage = Stage(around.has_color(options.color), ascii_only, around.monotonic_s)
-        show(self._source, setup, stage, self._is_over)
+        self._namer.is_enabled = False  # the screen names rows itself
+        setup = make_setup(self._options, True, self._namer)
+        show(self._source, setup, make_stage(self._options, self._around), self._is_over)
 
     def _draw(self, first: Snapshot, view: View) -> Snapshot:
         """Redraw until a signal; gives the last picture that there was."""

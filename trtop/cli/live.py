@@ -11,13 +11,11 @@ import os
 import shutil
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
-from types import TracebackType
 from typing import IO
 
 from trtop.cli.attach import attach
@@ -28,6 +26,7 @@ from trtop.runtime.signals import Interrupt
 from trtop_core.errors import EXIT_OK, TrtopError
 from trtop_core.wire.endpoint import SOCKET_NAME, Endpoint
 from trtop_daemon.config.arguments import CAPTURING, MEASURING, add_settings, arguments_for
+from trtop_daemon.system.import_path import isolated
 from trtop_daemon.system.privileges import choose_identity, drop_to
 
 USAGE = "trtop live [OPTION...]"
@@ -112,7 +111,7 @@ class _Daemon:
     def __init__(self, arguments: Sequence[str]) -> None:
         self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed with this object
         self._lifeline, theirs = socket.socketpair()
-        command = [sys.executable, "-m", "trtop_daemon", *arguments]
+        command = isolated("trtop_daemon", *arguments)
         with theirs:
             self._process = subprocess.Popen(
                 [*command, f"--lifeline={theirs.fileno()}"],
@@ -126,12 +125,7 @@ class _Daemon:
     def __enter__(self) -> _Daemon:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exc: object) -> None:
         """End the daemon; after a while with force."""
         self._lifeline.close()
         try:

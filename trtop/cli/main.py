@@ -12,9 +12,10 @@ from importlib import import_module
 # numpy starts a thread for each core as it is imported, for linear algebra that nobody here does.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-from trtop.cli.report import EXIT_SIGNALLED, run
+from trtop.cli.report import run
 from trtop.escape import escape
 from trtop.options.report_options import parse
+from trtop.runtime.diagnostics import EXIT_SIGNALLED
 from trtop.runtime.environment import Surroundings
 from trtop_core.errors import EXIT_OK, EXIT_UNUSABLE, TrtopError
 
@@ -55,9 +56,12 @@ def _main(argv: Sequence[str]) -> int:
             return int(command.main(argv[1:], Surroundings()))
         options, around = parse(argv), Surroundings()
         if options.wants_screen and around.can_redraw() and not options.parts.needs_session:
-            screen = import_module("trtop.cli.view")  # which a report does without
-            if screen.can_explore(options, around):
-                return int(screen.explore(options, around))
+            # A report does without the screen, which takes a while to import.
+            from trtop.cli.view import explore  # noqa: PLC0415
+            from trtop.runtime.screen_setup import can_explore  # noqa: PLC0415
+
+            if can_explore(options, around):
+                return explore(options, around)
         return run(options, around)
     except TrtopError as error:
         return _fail(str(error), error.exit_status)

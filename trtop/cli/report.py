@@ -7,39 +7,36 @@ the reports. Gives the exit status. Errors of the surroundings are raised, not p
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
-from typing import TextIO
 
-from trtop.escape import escape
-from trtop.names.engine_factory import final_snapshot, make_engine, name_failures
-from trtop.options.report_options import STDIN, Options
+from trtop.names.engine_factory import final_snapshot, make_engine
+from trtop.options.report_options import Options
 from trtop.plugins import Plugins, make_namer
-from trtop.reporters import Format, Reporter, make_reporter
-from trtop.reporters.files import JSON_SUFFIX, TABLE_SUFFIX, check_prefix, write_copies
+from trtop.reporters import Reporter, make_reporter
+from trtop.reporters.files import check_prefix, copy_report
+from trtop.runtime.diagnostics import (
+    EXIT_SIGNALLED,
+    complain,
+    complain_of_names,
+    complain_of_nobody,
+    complain_of_order,
+    tell_of_waiting,
+    worth_telling,
+)
 from trtop.runtime.environment import Surroundings, is_live
 from trtop.runtime.live_output import Display, make_display
 from trtop.runtime.signals import Interrupt
-from trtop.table.style import TableStyle
-from trtop_core.engine import Engine
+from trtop_core.engine import SEED_BYTES, Engine
 from trtop_core.errors import (
     EXIT_INCOMPLETE,
     EXIT_OK,
     EXIT_UNUSABLE,
-    DamagedCaptureError,
     TrtopError,
 )
-from trtop_core.link_types import unsupported_lines
-from trtop_core.records import Direction, Window
 from trtop_core.snapshot import Snapshot
 from trtop_core.sources import IDLE, Source, open_capture
 
-EXIT_SIGNALLED = 128
-"""Plus the number of the signal: the shells' convention."""
-
 DRAIN_S = 0.5
 """After Ctrl-C in ``tcpdump -w - | trtop -`` tcpdump still hands over what it holds."""
-
-SEED_BYTES = 16
 
 
 def run(options: Options, around: Surroundings) -> int:
@@ -87,7 +84,7 @@ def _run(engine: Engine, options: Options, around: Surroundings) -> int:
         if is_read:
             snapshot = final_snapshot(engine, options.view)
             if options.out_prefix is not None:
-                copy_report(snapshot, options)
+                copy_report(snapshot, options.out_prefix, options.thresholds, options.with_bins)
             if is_listening:
                 _report(reporter, snapshot)
             complain_of_nobody(snapshot, options, around)
@@ -111,85 +108,8 @@ def _measure(engine: Engine, source: Source, display: Display, interrupt: Interr
         display.tick(engine, source)
 
 
-def worth_telling(errors: Sequence[TrtopError], is_ended_by_user: bool) -> Sequence[TrtopError]:
-    """Ctrl-C ends the other side of a pipe too, maybe inside a packet: that is no error."""
-    is_cut = bool(errors) and isinstance(errors[-1], DamagedCaptureError)
-    return errors[:-1] if is_ended_by_user and is_cut else errors
-
-
 def _report(reporter: Reporter, snapshot: Snapshot) -> None:
     try:
         reporter.report(snapshot)
     except BrokenPipeError:
         return  # `trtop | head`: the reader has seen enough
-
-
-def complain_of_names(engine: Engine, around: Surroundings) -> None:
-    """One line on stderr for each resolver or whitelist that raised."""
-    for failure in name_failures(engine):
-        around.stderr.write(f"trtop: {escape(failure)}\n")
-
-
-def complain(
-    errors: Sequence[TrtopError],
-    link_types: dict[int, int],
-    options: Options,
-    around: Surroundings,
-) -> None:
-    """One line on stderr for each thing that could not be read."""
-    for error in errors:
-        around.stderr.write(f"trtop: {escape(str(error))}\n")
-    where = f"{escape(options.inputs[0])}: " if len(options.inputs) == 1 else ""
-    for line in unsupported_lines(link_types):
-        around.stderr.write(f"trtop: {where}{line}\n")
-
-
-def complain_of_nobody(snapshot: Snapshot, options: Options, around: Surroundings) -> None:
-    """One line on stderr if TCP is there, but none that the local networks take part in."""
-    config, health = options.engine, snapshot.health
-    is_tcp = health.packets > health.not_tcp + sum(health.undecoded.values())
-    is_all = options.view.window is Window.ALL and not (
-        options.allow or options.deny or options.whitelist
-    )
-    if config.local and is_tcp and is_all and not snapshot.n_destinations:
-        word = {Direction.OUT: "opened by", Direction.IN: "opened to", Direction.BOTH: "of"}
-        around.stderr.write(
-            f"trtop: no connection {word[config.direction]} the networks of --local; "
-            "without --local every connection counts\n"
-        )
-
-
-def complain_of_order(source: Source, around: Surroundings) -> None:
-    """One line on stderr if files seem to stand in the wrong order: connections fall apart then."""
-    if source.early:
-        around.stderr.write(
-            f"trtop: {escape(source.early[0])}: begins before the file in front of it ended; "
-            "numbers are right only for files in the order of their packets\n"
-        )
-
-
-def tell_of_waiting(options: Options, around: Surroundings) -> None:
-    """One line on stderr if the file to follow is not there yet."""
-    last = options.inputs[-1]
-    if options.follow and last != STDIN and not os.path.exists(last):
-        around.stderr.write(f"trtop: waiting for {escape(last)}, which is not there yet\n")
-        around.stderr.flush()
-
-
-def copy_report(snapshot: Snapshot, options: Options) -> None:
-    """The final report as files, each complete or absent.
-
-    Raises:
-        TrtopError: one of them cannot be written.
-    """
-    style = TableStyle(thresholds=options.thresholds)
-
-    def write_as(report_format: Format) -> Callable[[TextIO], None]:
-        return lambda stream: make_reporter(
-            report_format, stream, lambda: style, options.with_bins
-        ).report(snapshot)
-
-    write_copies(
-        options.out_prefix or "",
-        {TABLE_SUFFIX: write_as(Format.TABLE), JSON_SUFFIX: write_as(Format.JSON)},
-    )

@@ -10,50 +10,33 @@ import os
 from contextlib import closing
 from dataclasses import replace
 
-from trtop.cli.report import (
-    EXIT_SIGNALLED,
-    SEED_BYTES,
-    complain,
-    complain_of_names,
-    complain_of_order,
-    copy_report,
-    worth_telling,
-)
 from trtop.names.engine_factory import make_engine
 from trtop.names.namer import Namer
 from trtop.options.report_options import STDIN, Options
 from trtop.plugins import Plugins, make_namer
-from trtop.reporters.files import check_prefix
-from trtop.runtime.environment import DRAWN, Surroundings, can_print, is_live
+from trtop.reporters.files import check_prefix, copy_report
+from trtop.runtime.diagnostics import (
+    EXIT_SIGNALLED,
+    complain,
+    complain_of_names,
+    complain_of_order,
+    worth_telling,
+)
+from trtop.runtime.environment import Surroundings, is_live
+from trtop.runtime.screen_setup import HEAD_START_S, make_setup, make_stage
 from trtop.runtime.signals import Interrupt
-from trtop.tui.app import Stage, show
+from trtop.tui.app import show
 from trtop.tui.effects import WINDOWS
 from trtop.tui.engine_source import EngineSource
-from trtop.tui.event_loop import REFRESH_S, Setup
-from trtop.tui.named_source import NamedSource
-from trtop.tui.state import Grouping, State
-from trtop.tui.terminal import has_keyboard, keyboard_on_stdin
-from trtop_core.engine import Engine
+from trtop.tui.terminal import keyboard_on_stdin
+from trtop_core.engine import SEED_BYTES, Engine
 from trtop_core.errors import EXIT_INCOMPLETE, EXIT_OK, EXIT_UNUSABLE
-from trtop_core.records import GroupBy, Window
+from trtop_core.records import GroupBy
 from trtop_core.sources import Source, open_capture
 from trtop_core.sources.files import STDIN_NAME
 
-HEAD_START_S = 0.25
-"""How long is read before the screen opens: what is no capture is told without opening it."""
-
 POLL_S = 0.001
 """A capture that has nothing says so at once: keys are waited for instead."""
-
-
-def can_explore(options: Options, around: Surroundings) -> bool:
-    """Whether there is a terminal to draw on and a keyboard, and the screen is wanted."""
-    if not (options.wants_screen and around.can_redraw()):
-        return False
-    try:
-        return has_keyboard(around.stdout.fileno())
-    except (OSError, ValueError):
-        return False
 
 
 def explore(options: Options, around: Surroundings) -> int:
@@ -85,9 +68,7 @@ def explore(options: Options, around: Surroundings) -> int:
     ):
         engine = make_engine(config, os.urandom(SEED_BYTES), namer)
         namer.is_enabled = False  # the screen names rows itself
-        source = NamedSource(
-            namer, engine, capture, _name(options), is_live=live, monotonic_s=around.monotonic_s
-        )
+        source = EngineSource(engine, capture, _name(options), live, around.monotonic_s, namer)
         is_over = _show(source, options, around, interrupt, live)
         source.finish()
         _tell(source, capture, engine, options, around)
@@ -95,7 +76,8 @@ def explore(options: Options, around: Surroundings) -> int:
             return EXIT_UNUSABLE
         if options.out_prefix is not None:
             namer.is_enabled = True
-            copy_report(engine.snapshot(options.view), options)
+            snapshot = engine.snapshot(options.view)
+            copy_report(snapshot, options.out_prefix, options.thresholds, options.with_bins)
     if interrupt.signal is not None and not live and not is_over:
         return EXIT_SIGNALLED + interrupt.signal
     is_incomplete = source.error is not None or engine.unsupported_link_types
@@ -103,7 +85,7 @@ def explore(options: Options, around: Surroundings) -> int:
 
 
 def _show(
-    source: NamedSource,
+    source: EngineSource,
     options: Options,
     around: Surroundings,
     interrupt: Interrupt,
@@ -118,47 +100,9 @@ def _show(
     def is_due() -> bool:
         return interrupt.signal is not None or source.is_unusable
 
-    show(source, make_setup(options, live, source.namer), stage, is_due)
+    setup = make_setup(options, live, source.namer, options.out_prefix)
+    show(source, setup, stage, is_due)
     return source.status().is_over
-
-
-def make_stage(options: Options, around: Surroundings) -> Stage:
-    """What is known of the terminal."""
-    color = around.has_color(options.color)
-    ascii_only = not can_print(around.stdout, DRAWN)
-    return Stage(color, ascii_only, around.monotonic_s)
-
-
-def make_setup(options: Options, live: bool, namer: Namer) -> Setup:
-    """What the screen is told.
-
-    Args:
-        options: what the user asked for.
-        live: packets arrive as time goes by.
-        namer: who knows names.
-    """
-    view = options.view
-    window = view.window
-    if live and not options.is_window_given:
-        window = Window.LAST_10_S
-    grouping = Grouping.ADDR_PORT
-    if view.group_by is GroupBy.ADDR:
-        grouping = Grouping.NAME if namer.has_names else Grouping.ADDR
-    state = State(
-        window=window,
-        grouping=grouping,
-        sort=view.sort,
-        is_descending=view.descending,
-        percentile=view.percentile,
-        names_by_port=namer.names_by_port,
-    )
-    return Setup(
-        state=state,
-        names=namer.name if namer.has_names else None,
-        thresholds=options.thresholds,
-        prefix=options.out_prefix,
-        refresh_s=options.interval_s or REFRESH_S,
-    )
 
 
 def _tell(

@@ -23,11 +23,11 @@ import dns.exception
 import dns.message
 import dns.rdatatype
 
-from trtop.names.resolvers import BaseResolver
+from trtop.names.base import BaseResolver
 from trtop_core.batch import PacketBatch
 from trtop_core.name_hints import SEED_BYTES, Hint, Tap
 from trtop_core.records import HintKind
-from trtop_core.snapshot import address_name
+from trtop_core.table import address_name
 
 K = TypeVar("K")
 V = TypeVar("V")

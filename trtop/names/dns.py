@@ -15,7 +15,7 @@ import dns.name
 import dns.resolver
 import dns.reversename
 
-from trtop.names.resolvers import Answer, BaseResolver
+from trtop.names.base import Answer, BaseResolver
 from trtop_core.errors import TrtopError
 
 TIMEOUT_S = 2.0

@@ -13,11 +13,14 @@ from typing import Any
 
 import numpy as np
 
+from trtop.names.base import BaseResolver
 from trtop.names.lookup_cache import Asker
-from trtop.names.resolvers import BaseResolver, NoResolver
+from trtop.names.resolvers import NoResolver
 from trtop.names.whitelist import BaseWhitelist, BothWhitelist, DefaultWhitelist, RuleWhitelist
 from trtop_core.records import DestinationKind, GroupBy
-from trtop_core.snapshot import Snapshot, Table, address_name, arrange
+from trtop_core.snapshot import Snapshot
+from trtop_core.sorting import arrange
+from trtop_core.table import Table, address_name
 from trtop_core.view import View
 
 MAX_NAME = 255

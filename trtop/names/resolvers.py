@@ -1,94 +1,22 @@
-"""Resolvers: what a destination is called.
+"""Resolvers that need nobody: none, several one after the other, and a hosts file.
 
-A resolver takes an address and a port, gives a name or None. trtop asks it once per destination,
-on a thread of its own, so it may take its time; until it has answered the address is shown. Rows
-whose names are equal become one row.
+``NoResolver`` and ``DefaultDNSResolver`` leave addresses as they are, ``ChainResolver`` takes the
+first name that one of several gives, ``HostsResolver`` reads a file. None makes any traffic.
 """
 
 from __future__ import annotations
 
 import ipaddress
 import os
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Sequence
 
+from trtop.names.base import BaseResolver
 from trtop_core.errors import TrtopError
-
-if TYPE_CHECKING:
-    from trtop.names.capture import CaptureResolver
-    from trtop.names.dns import DNSResolver
-
-__all__ = [
-    "Answer",
-    "BaseResolver",
-    "CaptureResolver",
-    "ChainResolver",
-    "DNSResolver",
-    "DefaultDNSResolver",
-    "HostsResolver",
-    "NoResolver",
-]
 
 HOSTS_FILE = "/etc/hosts"
 
 MAX_HOSTS_BYTES = 64 * 1024 * 1024
 """Of a hosts file: the largest block lists have some MiB."""
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What a resolver said.
-
-    Attributes:
-        name: the name; None: there is none, the address is shown.
-        max_age_s: after so many seconds it is worth asking again; None: never.
-    """
-
-    name: str | None
-    max_age_s: float | None = None
-
-
-class BaseResolver:
-    """Subclass this and write ``resolve``.
-
-    Attributes:
-        concurrency: how many threads may ask at the same time. One, unless you say otherwise: a
-            resolver need not be thread-safe.
-        is_instant: ``resolve`` looks something up in memory. It is then asked for every picture,
-            by the thread that makes it, and may change its mind.
-        needs_port: names depend on the port; else a destination is an address, and port is 0.
-    """
-
-    concurrency = 1
-    is_instant = False
-    needs_port = True
-
-    def resolve(self, addr: str, port: int) -> str | None:
-        """The name of a destination.
-
-        Args:
-            addr: IPv4 or IPv6 address.
-            port: the server's port; 0 where destinations are addresses.
-
-        Returns:
-            A name, or None for the address itself. Whatever it raises is logged once.
-        """
-        raise NotImplementedError(f"{type(self).__name__} has no resolve(addr, port)")
-
-    def resolve_async(
-        self, addr: str, port: int, callback: Callable[[str, str | None], Any]
-    ) -> None:
-        """Call ``callback(addr, name)`` with what ``resolve`` gives."""
-        callback(addr, self.resolve(addr, port))
-
-    def answer(self, addr: str, port: int) -> Answer:
-        """What ``resolve`` gives, and how long it is good for; as a rule, for ever."""
-        return Answer(self.resolve(addr, port))
-
-    def links(self) -> Sequence[BaseResolver]:
-        """The resolvers to ask one after the other; those of a chain, else this one."""
-        return (self,)
 
 
 class NoResolver(BaseResolver):
@@ -174,16 +102,3 @@ class HostsResolver(BaseResolver):
             return  # as the system's own resolver does
         mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
         self._names.setdefault(str(mapped or address), words[1])
-
-
-def __getattr__(name: str) -> Any:
-    """Resolvers with rooms of their own are imported when they are used."""
-    if name == "DNSResolver":
-        from trtop.names.dns import DNSResolver  # noqa: PLC0415 - dnspython takes a while
-
-        return DNSResolver
-    if name == "CaptureResolver":
-        from trtop.names.capture import CaptureResolver  # noqa: PLC0415 - as above
-
-        return CaptureResolver
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 
-from trtop import __version__
+from trtop._version import __version__
 from trtop.options import values
 from trtop.options.parser import add_grouping, add_look, add_showing, argument, new_parser, one_of
 from trtop.options.plugin_arguments import add_names, add_parts

@@ -1,1 +1,0 @@
-"""The client side of a daemon: connections, questions, answers, merged hosts. Draws nothing."""

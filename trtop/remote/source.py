@@ -1,7 +1,7 @@
 """``DaemonSource``: the snapshots of one daemon, or of several as one.
 
 Takes views, gives snapshots and what the user should know of where they come from. Several daemons
-are merged in the client: their sketches add up bin for bin.
+are merged in the client: their sketches add up bin for bin. Names are looked up here too.
 """
 
 from __future__ import annotations
@@ -13,12 +13,14 @@ from dataclasses import replace
 import zmq
 
 from trtop.metrics import format as units
+from trtop.names.namer import Namer, named, wide
 from trtop.remote.client import Client
-from trtop.tui.source import Status
-from trtop_core.closeups import merge_details
+from trtop.tui.source import Status, named_status
 from trtop_core.detail import Detail, DetailView
-from trtop_core.hosts import merge_by_host
-from trtop_core.snapshot import SUSPECT_LOSS, Snapshot, merge
+from trtop_core.health import SUSPECT_LOSS
+from trtop_core.merge import merge, merge_by_host
+from trtop_core.merge_details import merge_details
+from trtop_core.snapshot import Snapshot
 from trtop_core.view import View
 
 MAX_NAMED = 3
@@ -32,6 +34,7 @@ class DaemonSource:
         clients: one per daemon.
         by_host: keep the rows of different machines apart.
         monotonic_s: a clock in seconds.
+        namer: who knows names, and what is shown; None: addresses, and everything.
 
     Attributes:
         n_missing: daemons without a part in the last snapshot.
@@ -42,8 +45,12 @@ class DaemonSource:
         clients: Sequence[Client],
         by_host: bool = False,
         monotonic_s: Callable[[], float] = time.monotonic,
+        namer: Namer | None = None,
     ) -> None:
         self.n_missing = 0
+        self._namer = namer or Namer()
+        self._n_shown = 0
+        self._latest: Snapshot | None = None
         self._clients = clients
         self._by_host = by_host
         self._monotonic_s = monotonic_s
@@ -69,27 +76,23 @@ class DaemonSource:
     def poll(self, view: View) -> Snapshot | None:
         """A newer answer to a view, None while there is none; asks for it.
 
-        With several daemons: the answers of all that are there, once all of them have come.
+        With several daemons: the answers of all that are there, once all of them have come. With
+        the names that are known by now.
         """
-        self.step(0)
-        asked = view if self._is_single else replace(view, limit=None)
-        if self._round is None or self._round[0] != asked:
-            self._round = asked, [client.n_answers for client in self._clients]
-        now_s = self._monotonic_s()
-        answers: list[tuple[Client, Snapshot]] = []
-        is_waiting = False
-        for client, n_before in zip(self._clients, self._round[1], strict=True):
-            snapshot = _answer_to(client, asked)
-            if snapshot is not None and client.n_answers > n_before:
-                answers.append((client, snapshot))
-                continue
-            client.ask(asked, now_s)
-            is_waiting |= not client.trouble(now_s)
-        if not answers or is_waiting:
+        self._n_shown = self._namer.n_answers
+        if not self._namer.shapes_rows:
+            return self._poll(view)
+        answer = self._poll(wide(view, self._namer.needs_port))
+        if answer is None:
             return None
-        self._round = None
-        self.n_missing = len(self._clients) - len(answers)
-        return self._joined(answers, view)
+        self._latest = answer
+        return named(answer, view, self._namer)
+
+    def renamed(self, snapshot: Snapshot) -> Snapshot:
+        """The latest answer of ``poll`` again, with the names that have come since."""
+        if self._latest is None:
+            return snapshot
+        return named(self._latest, snapshot.view, self._namer)
 
     def detail(self, view: DetailView) -> Detail | None:
         """A newer answer about one destination, None while there is none; asks for it.
@@ -119,7 +122,7 @@ class DaemonSource:
         return parts[0] if len(parts) == 1 else merge_details(parts, view)
 
     def status(self) -> Status:
-        """Which machines are watched, and what is wrong with them now."""
+        """Which machines are watched, and what is wrong; not over while names are under way."""
         now_s = self._monotonic_s()
         notices = []
         for client in self._clients:
@@ -128,12 +131,35 @@ class DaemonSource:
             elif client.newest is not None:
                 notices += [self._told(client, item.text) for item in client.newest.head.notices]
                 notices += self._loss_notices(client, client.newest.snapshot)
-        return Status(source=self._title(), notices=tuple(notices), is_live=True)
+        status = Status(source=self._title(), notices=tuple(notices), is_live=True)
+        return named_status(status, self._namer, self._n_shown)
 
     def close(self) -> None:
         """Hang up on all of them."""
         for client in self._clients:
             client.close()
+
+    def _poll(self, view: View) -> Snapshot | None:
+        """A newer answer without names."""
+        self.step(0)
+        asked = view if self._is_single else replace(view, limit=None)
+        if self._round is None or self._round[0] != asked:
+            self._round = asked, [client.n_answers for client in self._clients]
+        now_s = self._monotonic_s()
+        answers: list[tuple[Client, Snapshot]] = []
+        is_waiting = False
+        for client, n_before in zip(self._clients, self._round[1], strict=True):
+            snapshot = _answer_to(client, asked)
+            if snapshot is not None and client.n_answers > n_before:
+                answers.append((client, snapshot))
+                continue
+            client.ask(asked, now_s)
+            is_waiting |= not client.trouble(now_s)
+        if not answers or is_waiting:
+            return None
+        self._round = None
+        self.n_missing = len(self._clients) - len(answers)
+        return self._joined(answers, view)
 
     @property
     def _is_single(self) -> bool:

@@ -1,12 +1,19 @@
-"""Reports as files: PREFIX.trtop (text) and PREFIX.json, each complete or absent."""
+"""Reports as files: PREFIX.trtop (text) and PREFIX.json, each complete or absent.
+
+Takes a snapshot and a prefix, writes the table and the JSON document. Never writes on a terminal.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TextIO
 
+from trtop.metrics.columns import Threshold
+from trtop.reporters import Format, make_reporter
+from trtop.table.style import TableStyle
 from trtop_core.errors import TrtopError
+from trtop_core.snapshot import Snapshot
 
 TABLE_SUFFIX = ".trtop"
 JSON_SUFFIX = ".json"
@@ -44,3 +51,27 @@ def write_copies(prefix: str, writers: dict[str, Callable[[TextIO], None]]) -> N
             os.replace(part, path)
         except OSError as error:
             raise TrtopError(f"{path}: cannot be written: {error.strerror}") from error
+
+
+def copy_report(
+    snapshot: Snapshot, prefix: str, thresholds: Mapping[str, Threshold], with_bins: bool
+) -> None:
+    """The final report as files, each complete or absent.
+
+    Args:
+        snapshot: what is reported.
+        prefix: what paths begin with.
+        thresholds: by column key, instead of the columns' own.
+        with_bins: JSON holds the sketches' bins.
+
+    Raises:
+        TrtopError: one of them cannot be written.
+    """
+    style = TableStyle(thresholds=thresholds)
+
+    def write_as(report_format: Format) -> Callable[[TextIO], None]:
+        return lambda stream: make_reporter(report_format, stream, lambda: style, with_bins).report(
+            snapshot
+        )
+
+    write_copies(prefix, {TABLE_SUFFIX: write_as(Format.TABLE), JSON_SUFFIX: write_as(Format.JSON)})

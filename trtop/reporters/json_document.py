@@ -17,16 +17,11 @@ import numpy.typing as npt
 
 from trtop.table.rows import quick_rows, table_blocks
 from trtop_core._text import UNKNOWN, format_rows
+from trtop_core.health import is_suspect
 from trtop_core.records import COUNTERS, GAUGES, SKETCHES
 from trtop_core.sketch import SketchColumn
-from trtop_core.snapshot import (
-    DETAIL_PERCENTILES,
-    Snapshot,
-    Table,
-    completeness_of,
-    is_suspect,
-    rate_per_s,
-)
+from trtop_core.snapshot import DETAIL_PERCENTILES, Snapshot, completeness_of, rate_per_s
+from trtop_core.table import Table
 
 DESTINATIONS = "destinations"
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager
 from dataclasses import replace
-from types import TracebackType
+from typing import TextIO
 
+from trtop.metrics import format as units
 from trtop.options.report_options import Options
 from trtop.reporters import Format, Reporter
 from trtop.runtime.environment import Surroundings
@@ -18,16 +19,20 @@ from trtop_core.sources import Source
 
 DEFAULT_INTERVAL_S = 1.0
 
+PATIENCE_S = 0.5
+"""Nothing is shown before: a short read needs no bar."""
+
+REDRAW_S = 0.1
+
+BAR_WIDTH = 20
+
+CLEAR_LINE = "\r\x1b[K"
+
 
 class Display(AbstractContextManager["Display"]):
     """Is told of every batch; this one shows nothing."""
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exc: object) -> None:
         return
 
     def tick(self, engine: Engine, source: Source) -> None:
@@ -65,13 +70,8 @@ class _Redrawn(_Reports):
 
         self._screen = Screen(around.stdout)
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._screen.__exit__(kind, error, traceback)
+    def __exit__(self, *exc: object) -> None:
+        self._screen.__exit__(*exc)
 
     def _show(self, engine: Engine) -> None:
         n_lines = self._around.screen_size().lines
@@ -85,24 +85,84 @@ class _ProgressLine(Display):
 
     def __init__(self, around: Surroundings) -> None:
         self._around = around
-        from trtop.runtime.progress import Progress  # noqa: PLC0415 - only for a terminal
-
         size = around.size_of(around.stderr)
         columns = size.columns if size and size.columns else 80
         self._progress = Progress(around.stderr, around.monotonic_s(), columns)
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exc: object) -> None:
         self._progress.clear()
 
     def tick(self, engine: Engine, source: Source) -> None:
         """Draw the line, if it is time."""
         now_s = self._around.monotonic_s()
         self._progress.update(now_s, source.bytes_read, source.bytes_total, source.n_packets)
+
+
+class Progress:
+    """Draws how far reading has come.
+
+    Args:
+        stream: a terminal.
+        started_s: when reading began, of the clock that ``update`` is given.
+        columns: of the terminal; longer lines are cut.
+    """
+
+    def __init__(self, stream: TextIO, started_s: float, columns: int) -> None:
+        self._stream = stream
+        self._started_s = started_s
+        self._columns = columns
+        self._next_s = started_s + PATIENCE_S
+        self._is_shown = False
+
+    def update(
+        self, now_s: float, bytes_read: int, bytes_total: int | None, n_packets: int
+    ) -> None:
+        """Draw, unless it was drawn a moment ago.
+
+        Args:
+            now_s: the time now.
+            bytes_read: of the files, as they are stored.
+            bytes_total: of all files, None where it is unknown.
+            n_packets: read so far.
+        """
+        if now_s < self._next_s:
+            return
+        self._next_s = now_s + REDRAW_S
+        elapsed_s = now_s - self._started_s
+        text = line(elapsed_s, bytes_read, bytes_total, n_packets)
+        self._stream.write(CLEAR_LINE + text[: max(1, self._columns - 1)])
+        self._stream.flush()
+        self._is_shown = True
+
+    def clear(self) -> None:
+        """Take the line away."""
+        if self._is_shown:
+            self._stream.write(CLEAR_LINE)
+            self._stream.flush()
+            self._is_shown = False
+
+
+def line(elapsed_s: float, bytes_read: int, bytes_total: int | None, n_packets: int) -> str:
+    """The line: bar, bytes, packets per second, time left; in ASCII."""
+    read = units.bytes_forms(bytes_read)[0] + "B"
+    speed = units.count_forms(round(n_packets / elapsed_s))[-1] if elapsed_s > 0 else "0"
+    pace = f"{speed} packets/s"
+    if not bytes_total:
+        return f"{read}  {units.count_forms(n_packets)[0]} packets  {pace}"
+    share = min(1.0, bytes_read / bytes_total)
+    n_full = int(BAR_WIDTH * share)
+    bar = "#" * n_full + "." * (BAR_WIDTH - n_full)
+    text = f"[{bar}] {int(100 * share):3}%  {read} of {units.bytes_forms(bytes_total)[0]}B  {pace}"
+    if share > 0:
+        left_s = elapsed_s * (1 - share) / share
+        text += f"  {_clock(left_s)} left"
+    return text
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 def make_display(options: Options, around: Surroundings, reporter: Reporter, live: bool) -> Display:

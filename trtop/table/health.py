@@ -10,8 +10,9 @@ from collections.abc import Iterator
 
 from trtop.metrics import format as units
 from trtop.table.rows import quick_totals
+from trtop_core.health import SUSPECT_COMPLETENESS, SUSPECT_LOSS, Health
 from trtop_core.records import Window
-from trtop_core.snapshot import SUSPECT_COMPLETENESS, SUSPECT_LOSS, Health, Snapshot
+from trtop_core.snapshot import Snapshot
 
 ONE_SIDED_SHARE = 0.1
 """Above this share of connections seen from one side only, the capture point is the suspect."""

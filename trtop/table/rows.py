@@ -10,13 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from trtop_core.snapshot import (
-    DETAIL_PERCENTILES,
-    TOTALS_NAME,
-    Row,
-    Snapshot,
-    Table,
-)
+from trtop_core.snapshot import DETAIL_PERCENTILES, TOTALS_NAME, Row, Snapshot
+from trtop_core.table import Table
 
 ROWS_PER_BLOCK = 2048
 """Rows whose columns are worked out together: bounds the memory of a report."""

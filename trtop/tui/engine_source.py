@@ -1,14 +1,16 @@
 """``EngineSource``: packets read here, in steps between key presses, through an engine of our own.
 
 Takes a capture and an engine; gives the screen its snapshots, also while the capture is still
-being read. Errors are kept until the screen is closed, and told on it meanwhile.
+being read, and while names are still under way. Errors are kept until the screen is closed, and
+told on it meanwhile.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from trtop.tui.source import Status
+from trtop.names.namer import Namer
+from trtop.tui.source import Status, named_status
 from trtop_core.detail import Detail, DetailView
 from trtop_core.engine import Engine
 from trtop_core.errors import EXIT_UNUSABLE, TrtopError
@@ -26,9 +28,11 @@ class EngineSource:
         name: what is read.
         is_live: packets arrive as time goes by.
         monotonic_s: a clock in seconds.
+        namer: who knows names; None: nobody.
 
     Attributes:
         error: what ended the reading early, None for nothing.
+        namer: who knows names.
     """
 
     def __init__(
@@ -38,14 +42,17 @@ class EngineSource:
         name: str,
         is_live: bool,
         monotonic_s: Callable[[], float],
+        namer: Namer | None = None,
     ) -> None:
         self.error: TrtopError | None = None
+        self.namer = namer or Namer()
         self._engine = engine
         self._capture = capture
         self._name = name
         self._is_live = is_live
         self._monotonic_s = monotonic_s
         self._is_over = False
+        self._n_shown = 0
 
     @property
     def is_unusable(self) -> bool:
@@ -81,6 +88,7 @@ class EngineSource:
 
     def poll(self, view: View) -> Snapshot | None:
         """What is known by now."""
+        self._n_shown = self.namer.n_answers
         return self._engine.snapshot(view)
 
     def detail(self, view: DetailView) -> Detail | None:
@@ -88,7 +96,7 @@ class EngineSource:
         return self._engine.detail(view)
 
     def status(self) -> Status:
-        """How far reading is."""
+        """How far reading is; not over while names are under way."""
         name = self._name
         total = self._capture.bytes_total
         if not self._is_over and total:
@@ -96,4 +104,5 @@ class EngineSource:
         elif self._is_live:
             name = f"{name} (ended)" if self._is_over else f"{name} (live)"
         errors = tuple(str(error) for error in self._capture.errors)
-        return Status(name, errors, is_live=self._is_live, is_over=self._is_over)
+        status = Status(name, errors, is_live=self._is_live, is_over=self._is_over)
+        return named_status(status, self.namer, self._n_shown)

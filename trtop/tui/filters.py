@@ -26,7 +26,7 @@ import numpy.typing as npt
 from trtop.options import values
 from trtop.options.values import Network
 from trtop_core.records import COUNTERS, GAUGES, NS_PER_S, SKETCHES, DestinationKind
-from trtop_core.snapshot import Table
+from trtop_core.table import Table
 
 MAX_FILTER_CHARS = 200
 

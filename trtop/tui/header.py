@@ -16,8 +16,9 @@ from trtop.tui.frame import Look, wrapped
 from trtop.tui.scene import Scene
 from trtop.tui.state import State
 from trtop.tui.view_model import Picture
+from trtop_core.health import SUSPECT_COMPLETENESS, SUSPECT_LOSS, Health
 from trtop_core.records import NS_PER_S, Window
-from trtop_core.snapshot import SUSPECT_COMPLETENESS, SUSPECT_LOSS, Health, Snapshot
+from trtop_core.snapshot import Snapshot
 
 WINDOW_NAMES = {
     Window.ALL: "all",

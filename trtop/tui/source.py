@@ -6,9 +6,10 @@ about the source, as text. A source never draws, and never waits longer than it 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
+from trtop.names.namer import Namer
 from trtop_core.detail import Detail, DetailView
 from trtop_core.snapshot import Snapshot
 from trtop_core.view import View
@@ -61,3 +62,15 @@ class SnapshotSource(Protocol):
 
     def status(self) -> Status:
         """What the source says of itself now; cheap."""
+
+
+def named_status(status: Status, namer: Namer, n_shown: int) -> Status:
+    """A source's status; while names are under way, or not yet shown, it is not over.
+
+    Args:
+        status: of the packets alone.
+        namer: who knows names.
+        n_shown: answers that had come when the last picture was asked for.
+    """
+    is_late = namer.is_waiting or namer.n_answers > n_shown
+    return replace(status, is_over=False) if is_late else status

@@ -14,7 +14,6 @@ import os
 import select
 from collections.abc import Iterator
 from dataclasses import dataclass
-from types import TracebackType
 
 from trtop.table.text import Role
 from trtop.tui.frame import Frame, Look, Size
@@ -126,12 +125,7 @@ class Terminal:
             raise
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exc: object) -> None:
         self._give_back()
 
     @property

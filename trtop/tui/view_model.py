@@ -18,7 +18,9 @@ from trtop.tui.filters import Rows
 from trtop.tui.state import Grouping, RowKey, State
 from trtop_core.delta import since
 from trtop_core.records import DestinationKind, Window
-from trtop_core.snapshot import Snapshot, Table, arrange, destination_names
+from trtop_core.snapshot import Snapshot
+from trtop_core.sorting import arrange
+from trtop_core.table import Table, destination_names
 from trtop_core.view import View
 
 Names = Callable[[str, int], str | None]

@@ -14,7 +14,6 @@ import select
 import stat
 import sys
 from collections.abc import Callable
-from types import TracebackType
 
 import numpy as np
 
@@ -133,12 +132,7 @@ class RawFile:
     def __enter__(self) -> RawFile:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exc: object) -> None:
         self.close()
 
     def close(self) -> None:

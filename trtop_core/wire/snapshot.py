@@ -13,8 +13,9 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
+from trtop_core.health import Health
 from trtop_core.records import TS_LIMIT_NS, UNDECODED
-from trtop_core.snapshot import Health, Snapshot
+from trtop_core.snapshot import Snapshot
 from trtop_core.view import View
 from trtop_core.wire.envelope import MAX_SNAPSHOT_BYTES, frame, unframe
 from trtop_core.wire.errors import WireError

@@ -20,7 +20,7 @@ from trtop_core.records import (
     DestinationKind,
 )
 from trtop_core.sketch import N_BINS, SketchColumn
-from trtop_core.snapshot import Table
+from trtop_core.table import Table
 from trtop_core.wire.errors import WireError
 from trtop_core.wire.packed import Packed, pack, unpack
 

@@ -13,7 +13,6 @@ import select
 import signal
 import socket
 import subprocess
-import sys
 from dataclasses import dataclass
 
 from trtop_core.errors import TrtopError
@@ -21,6 +20,7 @@ from trtop_core.sources.files import STDIN
 from trtop_daemon.capture.process import STOP
 from trtop_daemon.ipc.feed import CaptureConfig
 from trtop_daemon.processes.launcher import MESSAGE_BYTES
+from trtop_daemon.system.import_path import UntrustedPathError, isolated
 from trtop_daemon.system.privileges import Identity
 
 LAST_WORDS_BYTES = 4_096
@@ -104,7 +104,7 @@ class Workers:
         """
         try:
             return self._start(orders)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, UntrustedPathError) as error:
             self.close()
             raise TrtopError(f"cannot start a capture process: {error}") from error
 
@@ -162,8 +162,7 @@ class Workers:
         with theirs:
             try:
                 self._process = subprocess.Popen(
-                    # -P: nothing is imported from the folder we happen to be in.
-                    [sys.executable, "-P", "-m", "trtop_daemon.processes.launcher", *options],
+                    isolated("trtop_daemon.processes.launcher", *options),
                     stdin=None if STDIN in self._replay_paths else subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
                     pass_fds=(theirs.fileno(),),

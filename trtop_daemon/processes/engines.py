@@ -10,11 +10,12 @@ from collections.abc import Callable
 from ipaddress import IPv4Network, IPv6Network
 
 from trtop_core.batch import CaptureCounters, PacketBatch
-from trtop_core.closeups import merge_details
 from trtop_core.config import EngineConfig
 from trtop_core.detail import Detail, DetailView
 from trtop_core.engine import SEED_BYTES, Engine
-from trtop_core.snapshot import Snapshot, merge
+from trtop_core.merge import merge
+from trtop_core.merge_details import merge_details
+from trtop_core.snapshot import Snapshot
 from trtop_core.sources import IDLE
 from trtop_core.view import View
 from trtop_daemon.ipc.batch_message import Message

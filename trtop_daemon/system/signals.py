@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import signal
 from contextlib import suppress
-from types import FrameType, TracebackType
+from types import FrameType
 from typing import Any
 
 WAKEUP_BYTES = 1024
@@ -37,12 +37,7 @@ class Signals:
         self._before[signal.SIGHUP] = signal.signal(signal.SIGHUP, self._reload)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exc: object) -> None:
         for number, handler in self._before.items():
             # A process that is ending is not to be ended once more, half way through its exit.
             is_default = handler in (signal.SIG_DFL, signal.default_int_handler)

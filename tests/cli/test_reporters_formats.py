@@ -1,0 +1,144 @@
+import csv
+import io
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from support.builders_snapshot import destination, incident, snapshot
+
+from trtop.reporters import Format, Reporter, make_reporter
+from trtop.table import rows
+from trtop.table.rows import quick_rows, quick_totals
+from trtop.table.style import TableStyle
+from trtop_core.records import COUNTERS, GAUGES, SKETCHES
+from trtop_core.snapshot import Snapshot
+
+
+def written(kind: Format, *pictures: Snapshot, with_bins: bool = False) -> str:
+    stream = io.StringIO()
+    reporter: Reporter = make_reporter(kind, stream, lambda: TableStyle(width=80), with_bins)
+    for picture in pictures:
+        reporter.report(picture)
+    return stream.getvalue()
+
+
+def named(name: str) -> Snapshot:
+    plain = snapshot([destination("10.0.0.1", syn=1)])
+    return replace(plain, table=replace(plain.table, names=(name,)))
+
+
+@pytest.mark.parametrize("with_bins", [False, True])
+def test_the_json_document_is_the_record_of_the_snapshot(with_bins: bool) -> None:
+    text = written(Format.JSON, incident(), with_bins=with_bins)
+    record = incident().record(with_bins)
+    assert json.loads(text) == json.loads(json.dumps(record))
+    assert list(json.loads(text)) == list(record)
+
+
+@pytest.mark.parametrize("rows_per_block", [1, 2, 5, 6, 7])
+def test_rows_are_the_same_however_they_are_cut_into_blocks(
+    rows_per_block: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rows, "ROWS_PER_BLOCK", rows_per_block)
+    picture = incident()
+    assert [row.record(True) for row in quick_rows(picture)] == [
+        row.record(True) for row in picture.rows()
+    ]
+    assert quick_totals(picture).record(True) == picture.totals.record(True)
+
+
+def test_random_rows_answer_as_the_cores_rows_do() -> None:
+    rng = np.random.default_rng(7)
+    made = []
+    for i in range(50):
+        counters = {name: int(rng.integers(0, 2**40)) for name in COUNTERS + GAUGES}
+        samples = {
+            name: rng.integers(1, 10**10, int(rng.integers(0, 30))).tolist() for name in SKETCHES
+        }
+        made.append(destination(f"10.0.0.{i}", **counters, **samples))
+    picture = snapshot(made)
+    for quick, plain in zip(quick_rows(picture), picture.rows(), strict=True):
+        assert quick.record(True) == plain.record(True)
+        assert quick.samples("net_rtt") == plain.samples("net_rtt")
+        assert quick.quantile("reuse", 37.5) == plain.quantile("reuse", 37.5)
+
+
+def test_a_document_without_destinations_is_a_document() -> None:
+    document = json.loads(written(Format.JSON, snapshot([])))
+    assert document["destinations"] == []
+    assert document["clock_ns"] is None
+    assert document["totals"]["syn"] == 0
+
+
+def test_successive_json_reports_are_successive_documents() -> None:
+    text = written(Format.JSON, snapshot([]), incident())
+    decoder = json.JSONDecoder()
+    first, end = decoder.raw_decode(text)
+    second, _ = decoder.raw_decode(text, end + 1)
+    assert (first["n_destinations"], second["n_destinations"]) == (0, 6)
+
+
+def test_json_holds_one_destination_per_line() -> None:
+    lines = written(Format.JSON, incident()).splitlines()
+    assert sum(line.startswith('{"destination":') for line in lines) == 6
+
+
+def test_ndjson_has_a_line_for_the_capture_and_one_per_destination() -> None:
+    lines = [json.loads(line) for line in written(Format.NDJSON, incident()).splitlines()]
+    head, *destinations = lines
+    record = json.loads(json.dumps(incident().record()))
+    assert head.pop("type") == "capture"
+    assert [line.pop("type") for line in destinations] == ["destination"] * 6
+    assert {line.pop("clock_ns") for line in destinations} == {record["clock_ns"]}
+    assert destinations == record.pop("destinations")
+    assert head == record
+
+
+def test_csv_has_one_header_and_one_line_per_destination_and_no_totals() -> None:
+    text = written(Format.CSV, incident())
+    lines = list(csv.DictReader(io.StringIO(text)))
+    assert [line["destination"] for line in lines] == [row.name for row in incident().rows()]
+    for line, row in zip(lines, incident().rows(), strict=True):
+        assert int(line["syn"]) == row.count("syn")
+        assert int(line["suspect"]) == row.suspect
+        latency = row.quantile("connect_latency", 99.9)
+        assert line["connect_latency_p99.9_ns"] == ("" if latency is None else str(latency))
+        assert line["reuse_count"] == str(row.samples("reuse"))
+        assert line["clock_ns"] == str(incident().clock_ns)
+
+
+def test_csv_says_everything_that_json_says_of_a_destination() -> None:
+    header = written(Format.CSV, snapshot([])).splitlines()[0].split(",")
+    expected = ["clock_ns"]
+    for name, value in snapshot([]).totals.record().items():
+        expected += [f"{name}_{inner}" for inner in value] if isinstance(value, dict) else [name]
+    assert header == expected
+
+
+def test_successive_csv_reports_share_one_header() -> None:
+    lines = written(Format.CSV, incident(), incident()).splitlines()
+    assert len(lines) == 1 + 6 + 6
+    assert sum(line.startswith("clock_ns,") for line in lines) == 1
+
+
+def test_successive_tables_have_a_blank_line_between_them() -> None:
+    one = written(Format.TABLE, incident())
+    assert written(Format.TABLE, incident(), incident()) == f"{one}\n{one}"
+
+
+@pytest.mark.parametrize("kind", list(Format))
+def test_no_format_lets_a_name_through_to_the_terminal(kind: Format) -> None:
+    hostile = 'a,"b"\x1b[2J\r\n\u202e;'
+    text = written(kind, named(hostile))
+    assert set(text).isdisjoint("\x1b\r\u202e")
+
+
+@pytest.mark.parametrize("kind", [Format.JSON, Format.NDJSON])
+def test_json_names_survive_unchanged(kind: Format) -> None:
+    hostile = 'a,"b"\x1b[2J\r\n\u202e;é'
+    text = written(kind, named(hostile))
+    last = json.loads(text.splitlines()[-1] if kind is Format.NDJSON else text)
+    row = last if kind is Format.NDJSON else last["destinations"][0]
+    assert row["destination"] == hostile
+    assert text.isascii()

@@ -1,0 +1,133 @@
+"""The screen without a terminal: scenes from hand-made snapshots, frames as pyte shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyte
+
+from support.builders_snapshot import FIRST_NS, MS, incident
+from trtop.metrics.columns import Threshold
+from trtop.table.text import painted
+from trtop.tui.draw import draw
+from trtop.tui.effects import Context, Effect
+from trtop.tui.frame import Frame, Look, Size
+from trtop.tui.scene import Scene
+from trtop.tui.source import Status
+from trtop.tui.state import RowKey, State
+from trtop.tui.update import react, selecting
+from trtop.tui.view_model import Names, Picture, picture
+from trtop_core.detail import CONNECTION, HISTORY, ConnectionState, Detail, DetailView
+from trtop_core.records import NS_PER_S
+from trtop_core.snapshot import Snapshot
+
+SIZES = ((60, 15), (80, 24), (132, 30), (220, 50))
+
+
+def pictured(snapshot: Snapshot, state: State, names: Names | None = None) -> Picture:
+    """All rows of a snapshot, as the state wants them."""
+    return picture(snapshot, state, 10_000, None, names)
+
+
+def key_of(picture_: Picture, name: str) -> RowKey:
+    key = picture_.key(picture_.names.index(name))
+    assert key is not None
+    return key
+
+
+@dataclass
+class Stage:
+    """A screen that is driven by keys."""
+
+    snapshot: Snapshot = field(default_factory=incident)
+    state: State = field(default_factory=State)
+    size: Size = field(default_factory=lambda: Size(80, 24))
+    look: Look = field(default_factory=Look)
+    status: Status = field(default_factory=lambda: Status("busy.pcap", is_over=True))
+    detail: Detail | None = None
+    names: Names | None = None
+    thresholds: Mapping[str, Threshold] = field(default_factory=dict)
+    prefix: str | None = None
+    effects: list[Effect] = field(default_factory=list)
+
+    @property
+    def picture(self) -> Picture:
+        return pictured(self.snapshot, self.state, self.names)
+
+    def press(self, *keys: str) -> Stage:
+        for key in keys:
+            shown = self.picture
+            self.state = selecting(self.state, shown)
+            context = Context(
+                shown,
+                page=self.frame().page,
+                has_names=self.names is not None,
+                prefix=self.prefix,
+            )
+            outcome = react(self.state, key, context)
+            self.state = outcome.state
+            self.state = selecting(self.state, self.picture)
+            self.effects.append(outcome.effect)
+        return self
+
+    def frame(self) -> Frame:
+        scene = Scene(self.state, self.picture, self.status, self.detail, self.thresholds)
+        return draw(scene, self.size, self.look)
+
+    def shown(self) -> pyte.Screen:
+        """The frame on a terminal of its size."""
+        screen = pyte.Screen(self.size.width, self.size.height)
+        stream = pyte.Stream(screen)
+        for y, line in enumerate(self.frame().lines):
+            stream.feed(f"\x1b[{y + 1};1H" + painted(line, color=True))
+        return screen
+
+    def text(self) -> str:
+        return "\n".join(line.rstrip() for line in self.shown().display) + "\n"
+
+
+def history(n_slots: int, slot_s: int) -> np.ndarray:
+    """Busy, then quiet, then resets."""
+    made = np.zeros(n_slots, HISTORY)
+    made["start_ns"] = FIRST_NS + np.arange(n_slots) * slot_s * NS_PER_S
+    made["span_ns"] = slot_s * NS_PER_S
+    made["syn"] = [(i * 7) % 11 for i in range(n_slots)]
+    made["requests"] = [100 * ((i * 5) % 7) for i in range(n_slots)]
+    made["rst"] = [0] * (n_slots - 2) + [3, 1]
+    made["response_time_ns"] = [MS * (10 + 3 * i) if i % 4 else -1 for i in range(n_slots)]
+    return made
+
+
+def connections(n: int) -> np.ndarray:
+    """Some connections, each in another state."""
+    made = np.zeros(n, CONNECTION)
+    for i in range(n):
+        one = made[i]
+        one["client_addr"] = np.frombuffer(bytes(10) + b"\xff\xff" + bytes([10, 0, 0, i]), np.uint8)
+        one["client_port"], one["server_port"] = 40_000 + i, 443
+        one["state"] = list(ConnectionState)[i % len(ConnectionState)]
+        one["is_midstream"] = i % 3 == 2
+        one["opened_ns"] = -1 if i % 3 == 2 else FIRST_NS + i * NS_PER_S
+        one["last_ns"] = FIRST_NS + (20 + i) * NS_PER_S
+        one["response_ns"] = -1 if i % 4 == 3 else (1 + i) * 17 * MS
+        one["responses"] = 1000 * i
+    return made
+
+
+def detailed(picture_: Picture, name: str, n_connections: int = 5) -> Detail:
+    """A detail of one row of a picture."""
+    key = key_of(picture_, name)
+    place = picture_.names.index(name)
+    return Detail(
+        view=DetailView(key.addr, key.port, key.kind),
+        clock_ns=picture_.snapshot.clock_ns,
+        span_ns=picture_.snapshot.span_ns,
+        table=picture_.snapshot.table.take(np.array([place])),
+        minutes=history(10, 30),
+        minute=history(12, 5),
+        longest_open=connections(n_connections),
+        slowest=connections(n_connections),
+        n_connections=23,
+    )

@@ -1,0 +1,73 @@
+"""A daemon whose packets come from a file, read in its own process: for tests of what is around it.
+
+``python tests/support/file_feed.py [OPTION...]`` is ``trtopd`` without a capture subprocess.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+
+import zmq
+
+from trtop_core import Engine, Snapshot, TrtopError, View
+from trtop_core.detail import Detail, DetailView
+from trtop_core.sources import open_capture
+from trtop_daemon.ipc.feed import CaptureConfig, Notice, Severity
+
+BATCHES_PER_TURN = 4
+
+
+class FileFeed:
+    """Reads the captures of ``-r`` a few batches at a time."""
+
+    def __init__(self, config: CaptureConfig, context: zmq.Context[zmq.Socket[bytes]]) -> None:
+        self.sockets: list[zmq.Socket[bytes]] = []
+        self.notices: tuple[Notice, ...] = ()
+        self.exit_status = 0
+        self.is_finished = not config.replay
+        self.reloaded: list[CaptureConfig] = []
+        self._engine = Engine(config.engine, os.urandom(16))
+        self._batches = iter(open_capture(config.replay.paths)) if config.replay else iter(())
+
+    def filenos(self) -> dict[int, int]:
+        return {}
+
+    def on_ready(self) -> None:
+        raise AssertionError("there is nothing to be ready")
+
+    def tick(self, now_s: float) -> float:
+        for _ in range(BATCHES_PER_TURN):
+            if self.is_finished:
+                return 60.0
+            try:
+                self._engine.feed(next(self._batches))
+            except StopIteration:
+                self._finish()
+            except TrtopError as error:
+                self._finish()
+                self.notices = (Notice(time.time_ns(), Severity.ERROR, str(error)),)
+        return 0.0
+
+    def _finish(self) -> None:
+        self._engine.finish()
+        self.is_finished = True
+
+    def snapshot(self, view: View) -> Snapshot:
+        return self._engine.snapshot(view)
+
+    def detail(self, view: DetailView) -> Detail:
+        return self._engine.detail(view)
+
+    def reload(self, config: CaptureConfig) -> None:
+        self.reloaded.append(config)
+
+    def stop(self) -> None:
+        return
+
+
+if __name__ == "__main__":
+    from trtop_daemon import cli
+
+    sys.exit(cli.main(make_feed=FileFeed))

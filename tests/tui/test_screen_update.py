@@ -1,0 +1,336 @@
+from dataclasses import replace
+
+import pytest
+from support.builders_screen import Stage
+from support.builders_snapshot import destination, snapshot
+
+from trtop.metrics.columns import COLUMNS
+from trtop.tui.effects import Context, Effect
+from trtop.tui.frame import Size
+from trtop.tui.keys import LETTER_OF
+from trtop.tui.state import Grouping, Mode, Purpose, State
+from trtop.tui.update import click, react, selecting, wheel
+from trtop_core.health import Health
+from trtop_core.records import Window
+
+
+def names(stage: Stage) -> list[str]:
+    return list(stage.picture.names)
+
+
+def selected(stage: Stage) -> str:
+    return stage.picture.names[stage.state.selected]
+
+
+@pytest.mark.parametrize("column", ["destination", *(column.key for column in COLUMNS)])
+def test_a_letter_sorts_by_its_column_and_again_reverses(column: str) -> None:
+    stage = Stage(state=State(sort="pending" if column != "pending" else "syn"))
+    stage.press(LETTER_OF[column])
+    assert stage.state.sort == column
+    first = names(stage)
+    is_descending = stage.state.is_descending
+    assert is_descending is (column not in ("destination", "completeness"))
+    stage.press(LETTER_OF[column])
+    assert stage.state.is_descending is not is_descending
+    if column in ("destination", "syn", "rst"):
+        assert names(stage) != first
+
+
+def test_rows_come_in_the_order_of_the_column() -> None:
+    assert names(Stage().press("S", "S"))[:2] == ["10.20.0.37", "10.20.0.99"]
+    assert names(Stage().press("R"))[0] == "10.20.0.99"
+    assert names(Stage().press("T"))[0] == "192.0.2.7"
+    assert names(Stage().press("H"))[-1].startswith("2001:db8")
+    assert names(Stage().press("v"))[0] == "192.0.2.7"
+
+
+def test_less_and_greater_walk_through_the_shown_columns() -> None:
+    stage = Stage().press("<")
+    assert stage.state.sort == "destination"
+    stage.press(">", ">")
+    assert stage.state.sort == COLUMNS[1].key
+    stage.state = replace(stage.state, hidden=frozenset({COLUMNS[2].key}))
+    assert stage.press(">").state.sort == COLUMNS[3].key
+    stage.press("<", "<", "<", "<")
+    assert stage.state.sort == COLUMNS[-1].key
+
+
+def test_arrows_pages_home_and_end_move_the_selection() -> None:
+    rows = [destination(f"10.0.0.{i}", syn=200 - i) for i in range(100)]
+    stage = Stage(snapshot=snapshot(rows, health=Health(packets=1)), size=Size(80, 20))
+    page = stage.frame().page
+    for keys, place in (
+        (["down"], 1),
+        (["down", "j", "k"], 2),
+        (["up", "up", "up"], 0),
+        (["pgdn"], page),
+        (["pgup"], 0),
+        (["end"], 99),
+        (["down"], 99),
+        (["pgup"], 99 - page),
+        (["home"], 0),
+        (["up"], 0),
+    ):
+        stage.press(*keys)
+        assert stage.state.selected == place, keys
+        assert stage.state.selected in stage.frame().rows.values()
+
+
+def test_a_selected_destination_stays_selected_when_the_order_changes() -> None:
+    stage = Stage().press("down")
+    assert selected(stage) == "10.20.0.99"
+    for key in ("R", "v", "T", "H", "S"):
+        assert selected(stage.press(key)) == "10.20.0.99", key
+
+
+def test_until_the_user_moves_the_first_row_is_selected() -> None:
+    stage = Stage()
+    assert selected(stage) == "10.20.0.37"
+    assert selected(stage.press("R")) == "10.20.0.99"
+    assert selected(stage.press("down", "home", "T")) == "192.0.2.7"
+
+
+def test_a_destination_that_is_gone_leaves_its_place_to_another() -> None:
+    stage = Stage().press("down", "down")
+    gone = selected(stage)
+    rows = [destination("10.20.0.37", syn=9), destination("10.20.0.99", syn=5)]
+    stage.snapshot = snapshot(rows, health=Health(packets=1))
+    stage.state = selecting(stage.state, stage.picture)
+    assert gone not in names(stage)
+    assert selected(stage) == "10.20.0.99"
+    stage.snapshot = snapshot([], health=Health(packets=1))
+    stage.state = selecting(stage.state, stage.picture)
+    assert stage.state.selected == 0
+    assert stage.press("down", "d").state.mode is Mode.LIST
+    assert "no row" in stage.state.message
+
+
+def test_a_filter_is_typed_taken_and_taken_back() -> None:
+    stage = Stage().press("/", *"rst>0x", "backspace", "enter")
+    assert stage.state.prompt is None
+    assert stage.state.filter is not None
+    assert stage.state.filter.text == "rst>0"
+    assert set(names(stage)) == {"10.20.0.11", "10.20.0.37", "10.20.0.99"}
+    assert "filter rst>0 (3 of 6)" in stage.text()
+    stage.press("/")
+    assert stage.state.prompt is not None
+    assert stage.state.prompt.text == "rst>0"
+    stage.press("esc")
+    assert stage.state.filter is not None
+    stage.press("/", "clear", "enter")
+    assert stage.state.filter is None
+    assert len(names(stage)) == 6
+    assert stage.press("/", *"10.20.0.11", "enter", "esc").state.filter is None
+
+
+def test_a_bad_filter_says_why_and_stays_to_be_mended() -> None:
+    stage = Stage(size=Size(120, 24)).press("/", *"rtt>100", "enter")
+    assert stage.state.prompt is not None
+    assert "of what" in stage.text().splitlines()[-1]
+    stage.press("m", "s", "enter")
+    assert stage.state.prompt is None
+    assert set(names(stage)) == {"10.20.0.37", "192.0.2.7"}
+
+
+def test_keys_are_text_while_something_is_typed() -> None:
+    stage = Stage().press("/", "q", "?", "S", "up", "pgdn", "f1")
+    assert stage.state.prompt is not None
+    assert stage.state.prompt.text == "q?S"
+    assert stage.state.sort == "syn"
+    assert Effect.QUIT not in stage.effects
+    stage.press("home", "delete", "right", "x", "end", "left", "y")
+    assert stage.state.prompt.text == "?xyS"
+    screen = stage.shown()
+    cursor = stage.frame().cursor
+    assert cursor == (len("filter: ") + 3, 23)
+    assert screen.display[23].startswith("filter: ?xyS")
+
+
+def test_a_long_text_scrolls_with_the_cursor() -> None:
+    stage = Stage(size=Size(40, 12)).press("/", *("abcdefghij" * 6))
+    cursor = stage.frame().cursor
+    assert cursor is not None
+    assert cursor[0] < 40
+    assert stage.text().splitlines()[-1].endswith("hij")
+    assert stage.press("home").frame().cursor == (len("filter: "), 11)
+
+
+def test_a_filter_for_a_port_groups_by_port() -> None:
+    stage = Stage().press("/", *":443", "enter")
+    assert stage.state.grouping is Grouping.ADDR_PORT
+    assert "since the filter asks for a port" in stage.text()
+
+
+def test_the_window_cycles_through_those_that_are_kept() -> None:
+    state = State()
+    seen = []
+    for _ in range(5):
+        state = react(state, "w", Context()).state
+        seen.append(state.window)
+    assert seen == [
+        Window.LAST_10_S,
+        Window.LAST_60_S,
+        Window.LAST_300_S,
+        Window.ALL,
+        Window.LAST_10_S,
+    ]
+    only = Context(windows=(Window.ALL,))
+    assert react(State(), "w", only).state.window is Window.ALL
+    assert "no other window" in react(State(), "w", only).state.message
+
+
+def test_the_percentile_cycles_and_goes_on_from_any() -> None:
+    state, seen = State(), []
+    for _ in range(6):
+        state = react(state, "p", Context()).state
+        seen.append(state.percentile)
+    assert seen == [99, 99.9, 50, 90, 95, 99]
+    assert react(State(percentile=75), "p", Context()).state.percentile == 90
+
+
+def test_grouping_has_a_third_stop_where_names_are_known() -> None:
+    def stops(context: Context) -> list[Grouping]:
+        state, seen = State(), []
+        for _ in range(3):
+            state = react(state, "g", context).state
+            seen.append(state.grouping)
+        return seen
+
+    port, addr, name = Grouping.ADDR_PORT, Grouping.ADDR, Grouping.NAME
+    assert stops(Context()) == [port, addr, port]
+    assert stops(Context(has_names=True)) == [port, name, addr]
+    kept = Context(groupings=(Grouping.ADDR,))
+    assert stops(kept) == [addr, addr, addr]
+    assert "by address only" in react(State(), "g", kept).state.message
+
+
+def test_n_without_names_says_that_there_are_none() -> None:
+    outcome = react(State(), "n", Context())
+    assert outcome.state.with_names
+    assert "nobody looks up names" in outcome.state.message
+    assert not react(State(), "n", Context(has_names=True)).state.with_names
+
+
+def test_space_pauses_and_goes_on() -> None:
+    paused = react(State(), " ", Context()).state
+    assert paused.is_paused
+    assert not react(paused, " ", Context()).state.is_paused
+    for key in ("w", "g"):
+        held = react(paused, key, Context()).state
+        assert (held.window, held.grouping) == (paused.window, paused.grouping)
+        assert "held" in held.message
+
+
+def test_reset_counts_all_from_now_on_unless_the_capture_is_over() -> None:
+    outcome = react(State(window=Window.LAST_10_S), "r", Context())
+    assert outcome.effect is Effect.RESET
+    assert outcome.state.window is Window.ALL
+    refused = react(State(), "r", Context(is_over=True))
+    assert refused.effect is Effect.NONE
+    assert "over" in refused.state.message
+    assert react(State(), "u", Context()).effect is Effect.FORGET_RESET
+
+
+def test_saving_uses_the_prefix_or_asks_for_one() -> None:
+    stage = Stage(prefix="/tmp/x")
+    outcome = react(State(), "s", Context(stage.picture, prefix="/tmp/x"))
+    assert (outcome.effect, outcome.prefix) == (Effect.SAVE, "/tmp/x")
+    stage = Stage().press("s")
+    assert stage.state.prompt is not None
+    assert stage.state.prompt.purpose is Purpose.SAVE
+    outcome = react(stage.press(*"a/b c").state, "enter", Context(stage.picture))
+    assert (outcome.effect, outcome.prefix) == (Effect.SAVE, "a/b c")
+    assert Stage().press("s", "enter").effects == [Effect.NONE, Effect.NONE]
+    assert "nothing to save" in react(State(), "s", Context()).state.message
+
+
+@pytest.mark.parametrize("keys", [[], ["d"], ["c"], ["?"]])
+@pytest.mark.parametrize("key", ["q", "f10"])
+def test_q_quits_everywhere(keys: list[str], key: str) -> None:
+    assert Stage().press(*keys, key).effects[-1] is Effect.QUIT
+
+
+@pytest.mark.parametrize(
+    ("key", "mode"), [("d", Mode.DETAIL), ("enter", Mode.DETAIL), ("c", Mode.COLUMNS),
+                      ("?", Mode.HELP), ("f1", Mode.HELP)]
+)  # fmt: skip
+@pytest.mark.parametrize("back", ["esc", "backspace", "left", "same"])
+def test_every_mode_is_entered_and_left(key: str, mode: Mode, back: str) -> None:
+    stage = Stage().press("down", key)
+    assert stage.state.mode is mode
+    if back == "same" and mode is Mode.COLUMNS and key == "enter":
+        return
+    stage.press(key if back == "same" else back)
+    assert stage.state.mode is Mode.LIST
+    assert stage.state.selected == 1
+
+
+def test_help_is_at_hand_everywhere_but_letters_sort_only_rows() -> None:
+    assert Stage().press("d", "?").state.mode is Mode.HELP
+    assert Stage().press("c", "?").state.mode is Mode.HELP
+    assert Stage().press("d", "R").state.sort == "syn"
+
+
+def test_the_column_chooser_hides_and_shows() -> None:
+    stage = Stage().press("c", "down", "down", " ")
+    assert stage.state.hidden == {COLUMNS[2].key}
+    assert "[ ] E" in stage.text()
+    stage.press("enter")
+    assert not stage.state.hidden
+    stage.press("end", " ")
+    assert stage.state.hidden == {COLUMNS[-1].key}
+    assert stage.press("pgup", "home", "up").state.chosen == 0
+
+
+def test_texts_scroll_and_stop_at_their_ends() -> None:
+    stage = Stage(size=Size(80, 15)).press("?")
+    assert stage.frame().first == 0
+    stage.press("down", "pgdn")
+    assert stage.frame().first == 1 + stage.frame().page
+    stage.press("end")
+    last = stage.frame().first
+    stage.state = replace(stage.state, scroll=last)
+    assert stage.press("down").frame().first == last
+    assert stage.press("home").frame().first == 0
+
+
+def test_the_mouse_selects_sorts_and_scrolls() -> None:
+    stage = Stage()
+    frame = stage.frame()
+    y = next(y for y, row in frame.rows.items() if row == 3)
+    stage.state = click(stage.state, frame.rows[y], None)
+    stage.state = selecting(stage.state, stage.picture)
+    assert stage.state.selected == 3
+    assert stage.state.selected_key == stage.picture.key(3)
+    ((heading_y, places),) = frame.headings.items()
+    text = "".join(span.text for span in frame.lines[heading_y])
+    for first, end, key in places:
+        assert click(stage.state, None, key).sort == key
+        heading = text[first:end].strip()
+        assert heading == "Host" if key == "destination" else heading
+    rst = next(place for place in places if place[2] == "rst")
+    assert "Rst" in text[rst[0] : rst[1]]
+    assert click(click(State(), None, "rst"), None, "rst").is_descending is False
+    down = wheel(State(), True, Context(stage.picture, page=5))
+    assert down.selected == 3
+    assert wheel(down, False, Context(stage.picture, page=5)).selected == 0
+    assert click(State(), None, None) == State()
+    chosen = click(State(mode=Mode.COLUMNS), 4, None)
+    assert chosen.hidden == {COLUMNS[4].key}
+
+
+def test_a_click_while_something_is_typed_changes_nothing() -> None:
+    typing = Stage().press("/").state
+    assert click(typing, 2, None) == typing
+    assert wheel(typing, True, Context()) == typing
+
+
+def test_a_message_goes_with_the_next_key() -> None:
+    stage = Stage().press("n")
+    assert "nobody looks up names" in stage.text()
+    assert "nobody looks up names" not in stage.press("down").text()
+
+
+def test_a_key_without_a_meaning_changes_nothing() -> None:
+    for key in ("x", "resize", "redraw", "é", "f5"):
+        assert react(State(), key, Context()).state == State()

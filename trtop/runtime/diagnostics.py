@@ -1,0 +1,82 @@
+"""What a run says on standard error: what could not be read, and what the user should know.
+
+Takes errors, an engine, options and the environment; writes one line each, escaped. Never raises
+and never ends the program.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from trtop.escape import escape
+from trtop.names.engine_factory import name_failures
+from trtop.options.report_options import STDIN, Options
+from trtop.runtime.environment import Surroundings
+from trtop_core.engine import Engine
+from trtop_core.errors import DamagedCaptureError, TrtopError
+from trtop_core.link_types import unsupported_lines
+from trtop_core.records import Direction, Window
+from trtop_core.snapshot import Snapshot
+from trtop_core.sources import Source
+
+EXIT_SIGNALLED = 128
+"""Plus the number of the signal: the shells' convention."""
+
+
+def worth_telling(errors: Sequence[TrtopError], is_ended_by_user: bool) -> Sequence[TrtopError]:
+    """Ctrl-C ends the other side of a pipe too, maybe inside a packet: that is no error."""
+    is_cut = bool(errors) and isinstance(errors[-1], DamagedCaptureError)
+    return errors[:-1] if is_ended_by_user and is_cut else errors
+
+
+def complain_of_names(engine: Engine, around: Surroundings) -> None:
+    """One line on stderr for each resolver or whitelist that raised."""
+    for failure in name_failures(engine):
+        around.stderr.write(f"trtop: {escape(failure)}\n")
+
+
+def complain(
+    errors: Sequence[TrtopError],
+    link_types: dict[int, int],
+    options: Options,
+    around: Surroundings,
+) -> None:
+    """One line on stderr for each thing that could not be read."""
+    for error in errors:
+        around.stderr.write(f"trtop: {escape(str(error))}\n")
+    where = f"{escape(options.inputs[0])}: " if len(options.inputs) == 1 else ""
+    for line in unsupported_lines(link_types):
+        around.stderr.write(f"trtop: {where}{line}\n")
+
+
+def complain_of_nobody(snapshot: Snapshot, options: Options, around: Surroundings) -> None:
+    """One line on stderr if TCP is there, but none that the local networks take part in."""
+    config, health = options.engine, snapshot.health
+    is_tcp = health.packets > health.not_tcp + sum(health.undecoded.values())
+    is_all = options.view.window is Window.ALL and not (
+        options.allow or options.deny or options.whitelist
+    )
+    if config.local and is_tcp and is_all and not snapshot.n_destinations:
+        word = {Direction.OUT: "opened by", Direction.IN: "opened to", Direction.BOTH: "of"}
+        around.stderr.write(
+            f"trtop: no connection {word[config.direction]} the networks of --local; "
+            "without --local every connection counts\n"
+        )
+
+
+def complain_of_order(source: Source, around: Surroundings) -> None:
+    """One line on stderr if files seem to stand in the wrong order: connections fall apart then."""
+    if source.early:
+        around.stderr.write(
+            f"trtop: {escape(source.early[0])}: begins before the file in front of it ended; "
+            "numbers are right only for files in the order of their packets\n"
+        )
+
+
+def tell_of_waiting(options: Options, around: Surroundings) -> None:
+    """One line on stderr if the file to follow is not there yet."""
+    last = options.inputs[-1]
+    if options.follow and last != STDIN and not os.path.exists(last):
+        around.stderr.write(f"trtop: waiting for {escape(last)}, which is not there yet\n")
+        around.stderr.flush()

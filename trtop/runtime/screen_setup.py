@@ -1,0 +1,106 @@
+"""What the screen is told before it opens: the terminal, what is looked at first, who knows names.
+
+Takes options and the environment; gives what ``trtop.tui.app.show`` takes. One way for files, for
+daemons and for scripts. Never draws.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from trtop.metrics.columns import Threshold
+from trtop.names.namer import Namer
+from trtop.options.parser import Color
+from trtop.options.report_options import Options
+from trtop.runtime.environment import DRAWN, Surroundings, can_print
+from trtop.tui.app import Stage
+from trtop.tui.event_loop import REFRESH_S, Setup
+from trtop.tui.state import Grouping, State
+from trtop.tui.terminal import has_keyboard
+from trtop_core.records import GroupBy, Window
+from trtop_core.view import View
+
+HEAD_START_S = 0.25
+"""How long is read before the screen opens: what is no capture is told without opening it."""
+
+
+class ScreenOptions(Protocol):
+    """Options that say what the screen shows first, and how."""
+
+    @property
+    def view(self) -> View:
+        """Window, grouping, order and percentile."""
+
+    @property
+    def is_window_given(self) -> bool:
+        """The window is the user's choice."""
+
+    @property
+    def thresholds(self) -> Mapping[str, Threshold]:
+        """By column key, instead of the columns' own."""
+
+    @property
+    def interval_s(self) -> float | None:
+        """Seconds between refreshes; None: the default."""
+
+    @property
+    def color(self) -> Color:
+        """When to use colour."""
+
+
+def has_screen(around: Surroundings) -> bool:
+    """Whether there is a terminal to draw on, and a keyboard."""
+    if not around.can_redraw():
+        return False
+    try:
+        return has_keyboard(around.stdout.fileno())
+    except (OSError, ValueError):
+        return False
+
+
+def can_explore(options: Options, around: Surroundings) -> bool:
+    """Whether the screen is wanted, and can be opened."""
+    return options.wants_screen and has_screen(around)
+
+
+def make_stage(options: ScreenOptions, around: Surroundings) -> Stage:
+    """What is known of the terminal."""
+    color = around.has_color(options.color)
+    ascii_only = not can_print(around.stdout, DRAWN)
+    return Stage(color, ascii_only, around.monotonic_s)
+
+
+def make_setup(
+    options: ScreenOptions, live: bool, namer: Namer, prefix: str | None = None
+) -> Setup:
+    """What the screen is told.
+
+    Args:
+        options: what the user asked for.
+        live: packets arrive as time goes by.
+        namer: who knows names.
+        prefix: what the names of saved reports begin with.
+    """
+    view = options.view
+    window = view.window
+    if live and not options.is_window_given:
+        window = Window.LAST_10_S
+    grouping = Grouping.ADDR_PORT
+    if view.group_by is GroupBy.ADDR:
+        grouping = Grouping.NAME if namer.has_names else Grouping.ADDR
+    state = State(
+        window=window,
+        grouping=grouping,
+        sort=view.sort,
+        is_descending=view.descending,
+        percentile=view.percentile,
+        names_by_port=namer.names_by_port,
+    )
+    return Setup(
+        state=state,
+        names=namer.name if namer.has_names else None,
+        thresholds=options.thresholds,
+        prefix=prefix,
+        refresh_s=options.interval_s or REFRESH_S,
+    )

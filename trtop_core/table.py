@@ -1,0 +1,135 @@
+"""``Table``: n destinations as arrays, row by row, and what destinations are called.
+
+Takes arrays, gives arrays. Rows can be picked, cut, grouped and merged; a table never changes.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from trtop_core.memory import take_records
+from trtop_core.records import (
+    COUNTER_ROW,
+    COUNTERS,
+    DESTINATION_KEY,
+    GAUGES,
+    SKETCHES,
+    DestinationKind,
+    GroupBy,
+)
+from trtop_core.sketch import SketchColumn, concatenate
+
+OTHER_NAME = "(other)"
+
+_MAPPED = bytes(10) + b"\xff\xff"
+_OTHER, _ADDR = int(DestinationKind.OTHER), int(DestinationKind.ADDR)
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """n destinations: keys, counters and sketches, row by row.
+
+    Attributes:
+        keys: shape (n,), dtype ``records.DESTINATION_KEY``.
+        counters: shape (n,), dtype ``records.COUNTER_ROW``.
+        sketches: one column per name of ``records.SKETCHES``.
+        names: what the rows are called, n of them; None: what their keys say.
+        hosts: shape (n,), str: which machine saw each row; None unless rows are kept apart by it.
+    """
+
+    keys: npt.NDArray[Any]
+    counters: npt.NDArray[Any]
+    sketches: dict[str, SketchColumn]
+    names: tuple[str, ...] | None = None
+    hosts: npt.NDArray[np.str_] | None = None
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def take(self, rows: npt.NDArray[np.intp]) -> Table:
+        """Some rows, in the order given."""
+        columns = {name: column.take(rows) for name, column in self.sketches.items()}
+        names = None if self.names is None else tuple(self.names[row] for row in rows)
+        hosts = None if self.hosts is None else self.hosts[rows]
+        keys, counters = take_records(self.keys, rows), take_records(self.counters, rows)
+        return Table(keys, counters, columns, names, hosts)
+
+    def row_names(self) -> list[str]:
+        """What each row is called, not escaped."""
+        return destination_names(self.keys) if self.names is None else list(self.names)
+
+    def cut(self, start: int, end: int) -> Table:
+        """Consecutive rows, as views."""
+        columns = {name: column.cut(start, end) for name, column in self.sketches.items()}
+        names = None if self.names is None else self.names[start:end]
+        hosts = None if self.hosts is None else self.hosts[start:end]
+        return Table(self.keys[start:end], self.counters[start:end], columns, names, hosts)
+
+    def grouped(self, group_by: GroupBy) -> Table:
+        """Rows with equal keys merged, after dropping what ``group_by`` does not look at."""
+        keys = self.keys.copy()
+        if group_by is GroupBy.ADDR:
+            keys["port"] = 0
+            keys["kind"][keys["kind"] == DestinationKind.ADDR_PORT] = DestinationKind.ADDR
+        unique, labels = np.unique(keys, return_inverse=True)
+        return self.merged(unique, labels.reshape(-1))
+
+    def total(self) -> Table:
+        """One row that is the union of all."""
+        return self.merged(np.zeros(1, DESTINATION_KEY), np.zeros(len(self), np.intp))
+
+    def merged(self, keys: npt.NDArray[Any], labels: npt.NDArray[np.intp]) -> Table:
+        """Rows with equal labels merged into one.
+
+        Args:
+            keys: shape (n_groups,): what the rows of the result stand for.
+            labels: shape (n,), each within 0 … n_groups - 1.
+        """
+        counters = np.zeros(len(keys), COUNTER_ROW)
+        for name in COUNTERS + GAUGES:
+            np.add.at(counters[name], labels, self.counters[name])
+        columns = {name: column.group(labels, len(keys)) for name, column in self.sketches.items()}
+        return Table(keys, counters, columns)
+
+    @staticmethod
+    def concatenated(tables: Sequence[Table]) -> Table:
+        """The rows of several tables, one after the other; equal keys stay apart."""
+        return Table(
+            np.concatenate([table.keys for table in tables]),
+            np.concatenate([table.counters for table in tables]),
+            {name: concatenate([table.sketches[name] for table in tables]) for name in SKETCHES},
+        )
+
+
+def destination_names(keys: npt.NDArray[Any]) -> list[str]:
+    """What destinations are called: ``192.0.2.7``, ``2001:db8::1``, ``192.0.2.7:443``, ``[…]:443``.
+
+    Args:
+        keys: shape (n,), dtype ``records.DESTINATION_KEY``.
+    """
+    kinds, ports = keys["kind"].tolist(), keys["port"].tolist()
+    raw = keys["addr"].tobytes()
+    names = []
+    for idx, (kind, port) in enumerate(zip(kinds, ports, strict=True)):
+        if kind == _OTHER:
+            names.append(OTHER_NAME)
+            continue
+        name = address_name(raw[16 * idx : 16 * idx + 16])
+        if kind == _ADDR:
+            names.append(name)
+        else:
+            names.append(f"[{name}]:{port}" if ":" in name else f"{name}:{port}")
+    return names
+
+
+def address_name(addr: bytes) -> str:
+    """An address of 16 bytes, IPv4 mapped, as text: ``192.0.2.7``, ``2001:db8::1``."""
+    if addr.startswith(_MAPPED):
+        return f"{addr[12]}.{addr[13]}.{addr[14]}.{addr[15]}"
+    return str(ipaddress.IPv6Address(addr))
