@@ -39,7 +39,18 @@ START_NS = 1_700_000_000 * 10**9
 LINK_ETHERNET = 1
 SNAPLEN, WHOLE = 100, 70_000
 
-INCIDENTAL = ("segments_out", "segments_in", "waiting", "path_rtt")
+INCIDENTAL = (
+    "segments_out",
+    "segments_in",
+    "waiting",
+    "path_rtt",
+    "tls_hellos",
+    "multiplexed_unfollowed",
+    "zero_window_connections_out",
+    "zero_window_connections_in",
+    "pending_retrans",
+    "reset_age",
+)
 """What is compared with a number of the test only where that names it, else with the twin's."""
 
 TOTAL = "total"
