@@ -287,8 +287,8 @@ SENTENCE_OF: list[tuple[dict[str, Any], float | None, str]] = [
     (
         {"stalls": 12, "zero_window_connections_out": 7, "zero_window_connections_in": 1},
         None,
-        "7 of 100 connections had to wait for the reader here; 1 of 100 connections had to wait for "
-        "the reader there; 12 pauses above 1 s in 100 streams while the reader here was ready",
+        "7 of 100 connections had to wait for the reader here; 1 of 100 connections had to wait "
+        "for the reader there; 12 pauses above 1 s in 100 streams while the reader here was ready",
     ),
     (
         {"path_rtt": [120 * MS] * 9, "response_time": [180 * MS] * 10},
