@@ -258,8 +258,8 @@ def _no_reuse(e: Evidence) -> Mask:
     once = (e.samples("reuse") >= e.limits.reuse_closed) & (e.percentile("reuse", 50) == 1)
     connecting = e.total("connect_latency", "tls_latency")
     spent = connecting + e.total("response_duration")
-    costly: Mask = (spent > 0) & (connecting >= e.limits.connecting * spent)
-    return once & costly
+    costly = (spent > 0) & (connecting >= e.limits.connecting * spent)
+    return np.asarray(once & costly)
 
 
 def _mixed(e: Evidence) -> Mask:
