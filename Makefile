@@ -95,10 +95,14 @@ clean: ## remove what was built
 distclean: clean ## remove .venv and the benchmarks' captures as well
 	rm -rf $(VENV) benchmarks/data
 
+# Stubs say what Python calls; what they leave out is for kernels among themselves.
+KERNEL_STUBS := $(patsubst %.pyi,%,$(subst /,.,$(wildcard trtop_core/_*.pyi)))
+
 lint: $(VENV)/.dev
 	$(BIN)/ruff format --check $(CODE)
 	$(BIN)/ruff check $(CODE)
 	$(BIN)/mypy
+	$(BIN)/python -m mypy.stubtest --concise --ignore-missing-stub $(KERNEL_STUBS)
 	$(BIN)/cython-lint ext
 	$(BIN)/lint-imports
 	$(BIN)/python lint/circles.py
@@ -127,7 +131,7 @@ $(VENV)/.requirements: $(BIN)/python pyproject.toml
 # Editable, and with all kernels: pip always builds every one. "compat" is a line in a .pth file;
 # what setuptools does by default runs at every start of Python.
 $(VENV)/.installed: $(VENV)/.requirements pyproject.toml
-	$(stop_if_lacking)@echo 'trtop: building the kernels, some minutes on a small machine'
+	$(stop_if_lacking)@echo 'trtop: building the kernels, a minute or two on a small machine'
 	@$(PIP) install --no-build-isolation --no-deps --config-settings editable_mode=compat --editable .
 	@touch $@
 

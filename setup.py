@@ -11,8 +11,6 @@ from setuptools import Extension, setup
 KERNELS = (
     "_records",
     "_index",
-    "_links",
-    "_tunnels",
     "_decode",
     "_name_hints",
     "_window",
@@ -22,16 +20,12 @@ KERNELS = (
     "_destinations",
     "_holes",
     "_table",
-    "_direction",
-    "_turns",
-    "_handshake",
     "_state",
-    "_ends",
-    "_timers",
-    "_opening",
-    "_segment",
     "_flows",
 )
+
+SHARED = "trtop_core._cyutility"
+"""The module that holds the code of typed memoryviews, which all kernels would repeat otherwise."""
 
 # TRTOP_CHECKED=1 builds the same kernels with bounds checks on; TRTOP_SANITIZE=1
 # with AddressSanitizer and UndefinedBehaviorSanitizer (see CONTRIBUTING.md).
@@ -56,38 +50,31 @@ def complain_about_missing_tools() -> None:
 
 
 def extensions() -> list[Extension]:
-    """One extension per kernel."""
-    import numpy as np
+    """One extension per kernel, and the shared one."""
     from Cython.Build import cythonize
 
     # Builds that look for mistakes need not be fast, but are built often.
     level = "-O1" if CHECKED or SANITIZE else "-O3"
     compile_args = [level, "-fno-strict-aliasing", "-Wno-unused-function"]
-    link_args = []
     if SANITIZE:
-        sanitizers = [
-            "-fsanitize=address,undefined",
-            "-fno-sanitize-recover=undefined",
-            "-g",
-        ]
-        compile_args += sanitizers
-        link_args += ["-fsanitize=address,undefined"]
-    kernels = [
-        Extension(
-            f"trtop_core.{name}",
-            [f"ext/trtop_core/{name}.pyx"],
-            include_dirs=["ext", np.get_include()],
-            define_macros=[("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION")],
-            extra_compile_args=compile_args,
-            extra_link_args=link_args,
-        )
-        for name in KERNELS
-    ]
+        link_args = ["-fsanitize=address,undefined"]
+        compile_args += [*link_args, "-fno-sanitize-recover=undefined", "-g"]
+    else:
+        # Python's own flags ask for debugging information, which is two thirds of the bytes.
+        link_args = ["-s"]
+        compile_args += ["-g0"]
+    # Cython writes the shared module's source.
+    sources = {f"trtop_core.{name}": f"ext/trtop_core/{name}.pyx" for name in KERNELS}
+    sources[SHARED] = "ext/trtop_core/_cyutility.c"
     return cythonize(
-        kernels,
+        [
+            Extension(name, [source], extra_compile_args=compile_args, extra_link_args=link_args)
+            for name, source in sources.items()
+        ],
         include_path=["ext"],
         nthreads=N_JOBS,
-        build_dir="build/checked" if CHECKED else "build/cython",
+        shared_utility_qualified_name=SHARED,
+        build_dir="build/checked" if CHECKED else "build/kernels",
         compiler_directives={
             "language_level": 3,
             "boundscheck": CHECKED,

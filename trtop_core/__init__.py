@@ -29,6 +29,7 @@ __all__ = [
 ]
 
 check_layouts(
+    records.TS_LIMIT_NS,
     *(
         np.zeros(1, dtype)
         for dtype in (
@@ -38,5 +39,5 @@ check_layouts(
             records.SKETCH_STATS,
             records.DESTINATION_KEY,
         )
-    )
+    ),
 )

@@ -1,12 +1,13 @@
 """See ext/trtop_core/_flows.pyx."""
 
-from typing import Any
+from typing import Any, final
 
 import numpy as np
 import numpy.typing as npt
 
 from trtop_core._state import State
 
+@final
 class Flows:
     def __init__(self, state: State, decap: bool) -> None: ...
     @property

@@ -1,6 +1,6 @@
 """Types of the kernels that walk the records of a capture (``ext/trtop_core/_index.pyx``)."""
 
-from typing import Any
+from typing import Any, final
 
 import numpy as np
 import numpy.typing as npt
@@ -8,6 +8,7 @@ import numpy.typing as npt
 MAX_CAPLEN: int
 MAX_BLOCK: int
 
+@final
 class PcapLayout:
     def __init__(
         self, is_swapped: bool, ns_per_tick: int, header_len: int, link_type: int

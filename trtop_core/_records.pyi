@@ -5,6 +5,7 @@ from typing import Any
 import numpy.typing as npt
 
 def check_layouts(
+    ts_limit_ns: int,
     index: npt.NDArray[Any],
     segments: npt.NDArray[Any],
     counters: npt.NDArray[Any],

@@ -1,6 +1,6 @@
 """See ext/trtop_core/_sketch.pyx."""
 
-from typing import Any
+from typing import Any, final
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +11,7 @@ BINS_IN_PAGE: int
 
 _Arrays = tuple[npt.NDArray[Any], npt.NDArray[np.uint32], npt.NDArray[np.uint64]]
 
+@final
 class SketchStore:
     n_unbinned: int
     def __init__(

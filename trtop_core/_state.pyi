@@ -1,10 +1,12 @@
 """See ext/trtop_core/_state.pyx."""
 
-from typing import Any
+from typing import Any, final
 
 import numpy as np
 import numpy.typing as npt
 
+from trtop_core._destinations import DestinationTable
+from trtop_core._holes import HolePool
 from trtop_core._sketch import SketchStore
 from trtop_core._table import ConnectionTable
 from trtop_core.config import EngineConfig
@@ -12,19 +14,7 @@ from trtop_core.config import EngineConfig
 HEALTH: np.dtype[np.void]
 NETWORK: np.dtype[np.void]
 
-class DestinationTable:
-    def export(self) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]: ...
-    def export_window(
-        self, level: int, first_slot: int, first_epoch: int
-    ) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]: ...
-    def saved(
-        self, level: int, first_slot: int, rows: npt.NDArray[np.intp]
-    ) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32], npt.NDArray[Any]]: ...
-    def first_slot(self, level: int) -> int: ...
-
-class HolePool:
-    n_unkept: int
-
+@final
 class State:
     table: ConnectionTable
     destinations: DestinationTable

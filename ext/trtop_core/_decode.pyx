@@ -5,9 +5,10 @@ Walks from the outermost header inwards; the first check that fails names the ve
 remaining length before each read. Keeps nothing between packets.
 """
 
-from libc.stdint cimport int64_t, uint8_t, uint32_t
+from libc.stdint cimport uint8_t, uint32_t
 from libc.string cimport memcpy
 
+from trtop_core._clock cimport TS_LIMIT_NS
 from trtop_core._cursor cimport *
 from trtop_core._links cimport enter_link, step_ethernet, step_ethertype, step_ppp
 from trtop_core._records cimport (
@@ -26,8 +27,6 @@ from trtop_core._tunnels cimport enter_gre, enter_udp
 
 import sys
 
-from trtop_core.records import TS_LIMIT_NS
-
 cdef enum:
     PROTO_HOP_BY_HOP = 0
     PROTO_IPV4 = 4
@@ -43,8 +42,6 @@ cdef enum:
 cdef enum:
     MAX_IP_HEADERS = 8
     MAX_OFFLOAD_BYTES = 1 << 20   # what a length of 0 may stand for, as the largest GSO segments
-
-cdef int64_t TS_LIMIT = TS_LIMIT_NS
 
 cdef uint32_t MAPPED_PREFIX = int.from_bytes(b"\x00\x00\xff\xff", sys.byteorder)
 
@@ -100,7 +97,7 @@ cdef void decode_block(
     cdef Py_ssize_t i
     cdef cursor_t at
     for i in range(n_packets):
-        out[i].ts_ns = min(max(index[i].ts_ns, -TS_LIMIT), TS_LIMIT)
+        out[i].ts_ns = min(max(index[i].ts_ns, -TS_LIMIT_NS), TS_LIMIT_NS)
         if not decode_plain(data, &index[i], &out[i]):
             out[i].verdict = <uint8_t>decode_packet(
                 data, &index[i], decap, &out[i], &at

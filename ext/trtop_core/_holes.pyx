@@ -6,10 +6,11 @@ packets or connections. Lists are ascending and hold at most ``MAX_NODES`` spans
 """
 
 cimport cython
-from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdint cimport INT64_MIN, int64_t, uint32_t, uint64_t
 
 import numpy as np
 
+from trtop_core._clock cimport FOREVER_NS
 from trtop_core._connection cimport direction_t
 
 NODE = np.dtype(
@@ -22,11 +23,6 @@ NODE = np.dtype(
         ("acked_ns", "<i8"),
     ]
 )
-
-cdef int64_t INT64_MIN = -0x7FFFFFFFFFFFFFFF - 1
-cdef int64_t INT64_MAX = 0x7FFFFFFFFFFFFFFF
-
-FOREVER_NS = INT64_MAX
 
 
 @cython.final
@@ -200,7 +196,7 @@ cdef class HolePool:
     cdef int64_t first_acked_ns(self, const direction_t* d) noexcept nogil:
         """The earliest clock at which an open hole was acknowledged, or the end of time."""
         cdef uint32_t number = d.holes
-        cdef int64_t first = INT64_MAX
+        cdef int64_t first = FOREVER_NS
         cdef const node_t* node
         while number:
             node = &self.nodes[number - 1]

@@ -10,6 +10,7 @@ cimport cython
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
+from trtop_core._clock cimport SECOND_NS, TS_LIMIT_NS
 from trtop_core._records cimport packet_index_t
 
 cdef extern from *:
@@ -59,8 +60,6 @@ cdef enum:
 cdef enum:
     LEN_RECORD = 16  # pcap: seconds, fraction, caplen, wire length
 
-cdef int64_t NS_PER_S = 1_000_000_000
-cdef int64_t TS_LIMIT_NS = (<int64_t>1 << 62) - 1  # as records.TS_LIMIT_NS
 
 MAX_CAPLEN = 262_144
 """Bytes of the longest packet that is believed: libpcap's MAXIMUM_SNAPLEN, Wireshark's as well."""
@@ -208,7 +207,7 @@ cdef walk_t _walk_pcap(
         packet = &index[n_packets]
         # 32 bits of seconds and of fraction stay below TS_LIMIT_NS.
         packet.ts_ns = (
-            <int64_t>load(record, is_swapped) * NS_PER_S
+            <int64_t>load(record, is_swapped) * SECOND_NS
             + <int64_t>load(record + 4, is_swapped) * ns_per_tick
         )
         packet.offset = <uint32_t>(pos + header_len)
@@ -351,7 +350,7 @@ cdef inline int64_t ticks_to_ns(uint64_t ticks, const interface_t *interface) no
     if interface.tick_div != 1:
         magnitude_ns = magnitude_ns / interface.tick_div
     magnitude_ns = magnitude_ns >> interface.tick_shift
-    ts_ns = <int128_t>magnitude_ns + <int128_t>interface.offset_s * NS_PER_S
+    ts_ns = <int128_t>magnitude_ns + <int128_t>interface.offset_s * SECOND_NS
     if ts_ns > TS_LIMIT_NS:
         return TS_LIMIT_NS
     if ts_ns < -TS_LIMIT_NS:

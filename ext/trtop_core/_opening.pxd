@@ -1,9 +1,27 @@
-from libc.stdint cimport uint32_t
+# How a connection begins: on a SYN, in mid-stream, in the place of an old one; and its roles.
 
-from trtop_core._connection cimport connection_t
-from trtop_core._records cimport segment_t
-from trtop_core._state cimport State
-from trtop_core._table cimport endpoints_t
+from libc.stdint cimport int64_t, uint32_t
+from libc.string cimport memcpy
+
+from trtop_core._clock cimport BEFORE_ALL_NS
+from trtop_core._connection cimport (
+    D_HAS_FIRST,
+    S_ATTEMPT,
+    S_BANNER_POSSIBLE,
+    S_CLIENT_IS_HIGH,
+    S_CLOSED,
+    S_RST,
+    S_TIMED,
+    S_WAITING,
+    connection_t,
+    direction_t,
+    recent_t,
+)
+from trtop_core._ends cimport close, evict, forget, time_out
+from trtop_core._records cimport TCP_ACK, TCP_RST, TCP_SYN, counter_row_t, segment_t
+from trtop_core._state cimport State, adjust_gauges, touch
+from trtop_core._table cimport NONE, endpoints_t
+from trtop_core._turns cimport forget_turns
 
 # The two ends of a segment, found or about to be found in the table.
 cdef struct lookup_t:
@@ -12,10 +30,90 @@ cdef struct lookup_t:
     uint32_t number          # a guess, before its turn comes
     bint from_high           # the sender is the high end
 
-cdef bint opens_anew(
+cdef inline bint opens_anew(
     const connection_t* c, const segment_t* segment, bint from_client
-) noexcept nogil
-cdef uint32_t open_connection(
+) noexcept nogil:
+    """Whether a segment of a known 4-tuple starts a new connection."""
+    cdef int i
+    cdef const direction_t* receiver
+    if not segment.flags & TCP_SYN or segment.flags & TCP_RST:
+        return False
+    if not segment.flags & TCP_ACK:
+        if c.state & S_RST or not from_client:
+            return True
+        if c.state & S_ATTEMPT:
+            return segment.seq != c.client.isn
+        # The capture swapped SYN and SYN/ACK: this is the SYN that the first one answered.
+        return not (c.n_synacks and c.synack_acks[0] == segment.seq + 1)
+    if c.state & S_ATTEMPT:
+        return False
+    if not from_client:
+        for i in range(c.n_synacks):
+            if c.synack_isns[i] == segment.seq and c.synack_acks[i] == segment.ack:
+                return False
+    receiver = &c.server if from_client else &c.client
+    return not (receiver.flags & D_HAS_FIRST and receiver.first_seq == segment.ack)
+
+cdef inline uint32_t open_connection(
     State state, const segment_t* segment, const lookup_t* lookup, uint32_t old
-) noexcept nogil
-cdef void turn_roles(State state, connection_t* c) noexcept nogil
+) noexcept nogil:
+    """Start a connection, in the place of an old one or in a free one."""
+    cdef uint32_t number = old
+    cdef connection_t* c
+    cdef counter_row_t* row
+    cdef uint32_t before
+    cdef recent_t[2] recent
+    cdef bint from_client = state.sender_is_client(segment)
+    if old != NONE:
+        c = &state.table.connections[old]
+        before = c.state
+        row = touch(state, c.destination)
+        if c.state & S_WAITING:
+            time_out(c, row)
+        close(state, c, row)
+        adjust_gauges(row, before, c.state)
+        # Duplicates are a matter of the 4-tuple: what was seen last stays known.
+        memcpy(recent, &c.recent_of_low, sizeof(recent))
+        forget(state, old, row)
+    elif state.table.is_full():
+        evict(state, state.table.longest_idle())
+    number = state.table.insert(&lookup.ends, lookup.hash)
+    c = &state.table.connections[number]
+    if old != NONE:
+        memcpy(&c.recent_of_low, recent, sizeof(recent))
+    else:
+        c.recent_of_low.ts_ns[:] = [BEFORE_ALL_NS, BEFORE_ALL_NS, BEFORE_ALL_NS, BEFORE_ALL_NS]
+        c.recent_of_high.ts_ns[:] = [BEFORE_ALL_NS, BEFORE_ALL_NS, BEFORE_ALL_NS, BEFORE_ALL_NS]
+    c.client.gap_end = c.client.lost_below = BEFORE_ALL_NS
+    c.server.gap_end = c.server.lost_below = BEFORE_ALL_NS
+    if from_client == lookup.from_high:
+        c.state |= S_CLIENT_IS_HIGH
+    c.last_ns = state.clock_ns
+    c.destination = state.row_of(c)
+    row = touch(state, c.destination)
+    if segment.flags & (TCP_SYN | TCP_ACK | TCP_RST) == TCP_SYN:
+        c.state |= S_ATTEMPT | S_WAITING | S_BANNER_POSSIBLE
+        c.client.isn = segment.seq
+        c.syn_ns = segment.ts_ns
+        c.syn_clock_ns = state.clock_ns
+        row.syn += 1
+        row.pending += 1
+    else:
+        row.midstream += 1
+    row.active += 1
+    return number
+
+cdef inline void turn_roles(State state, connection_t* c) noexcept nogil:
+    """A late SYN/ACK came from who was taken for the client: what follows counts there."""
+    cdef direction_t swapped = c.client
+    cdef counter_row_t* row = touch(state, c.destination)
+    cdef uint32_t shown = c.state
+    adjust_gauges(row, shown, shown | S_CLOSED)
+    c.client = c.server
+    c.server = swapped
+    c.state ^= S_CLIENT_IS_HIGH
+    forget_turns(c)
+    c.state &= ~<uint32_t>S_TIMED
+    c.destination = state.row_of(c)
+    row = touch(state, c.destination)
+    adjust_gauges(row, shown | S_CLOSED, shown)

@@ -1,6 +1,9 @@
 # cython: freethreading_compatible=False
 """Checks at import that each C struct has the layout of its numpy dtype."""
 
+from libc.stdint cimport int64_t
+
+from trtop_core._clock cimport TS_LIMIT_NS
 from trtop_core._records cimport (
     counter_row_t,
     destination_key_t,
@@ -10,11 +13,11 @@ from trtop_core._records cimport (
 )
 
 
-def check_layouts(index, segments, counters, stats, keys):
+def check_layouts(int64_t ts_limit_ns, index, segments, counters, stats, keys):
     """Assign an array of each dtype to a view of its struct, which compares them field by field.
 
     Raises:
-        ValueError: a dtype and its struct differ.
+        ValueError: a dtype and its struct differ, or the limit of times.
     """
     cdef packet_index_t[::1] index_view = index
     cdef segment_t[::1] segment_view = segments
@@ -31,3 +34,5 @@ def check_layouts(index, segments, counters, stats, keys):
     for dtype_size, struct_size in sizes:
         if dtype_size != struct_size:
             raise ValueError(f"a dtype of {dtype_size} bytes meets a struct of {struct_size}")
+    if ts_limit_ns != TS_LIMIT_NS:
+        raise ValueError("TS_LIMIT_NS differs between records and kernels")

@@ -6,7 +6,7 @@ table entries, pages and stats overlap. The order of samples does not matter to 
 """
 
 cimport cython
-from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdint cimport INT64_MAX, INT64_MIN, int64_t, uint32_t, uint64_t
 
 import numpy as np
 
@@ -40,8 +40,6 @@ cdef int64_t LOWEST = MIN_VALUE
 cdef int64_t HIGHEST = MAX_VALUE
 cdef int64_t SCALE = REUSE_SCALE
 cdef uint32_t N_PAGES_PER_SKETCH = PAGES_PER_SKETCH
-cdef int64_t INT64_MAX = 2**63 - 1
-cdef int64_t INT64_MIN = -2**63
 
 cdef extern from *:
     int __builtin_clzll(unsigned long long) noexcept nogil

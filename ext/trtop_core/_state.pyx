@@ -8,6 +8,7 @@ from libc.string cimport memcpy
 
 import numpy as np
 
+from trtop_core._clock cimport BEFORE_ALL_NS, SECOND_NS
 from trtop_core._connection cimport S_CLIENT_IS_HIGH, connection_t
 from trtop_core._destinations cimport DestinationTable
 from trtop_core._holes cimport HolePool
@@ -16,7 +17,7 @@ from trtop_core._sketch cimport SketchStore
 from trtop_core._table cimport ConnectionTable
 from trtop_core._window cimport WindowLog
 
-from trtop_core.records import TS_LIMIT_NS, Direction, GroupBy
+from trtop_core.records import Direction, GroupBy
 
 HEALTH = np.dtype(
     [("verdicts", "<u8", N_VERDICTS)]
@@ -29,9 +30,7 @@ NETWORK = np.dtype([("address", "<u8", 2), ("mask", "<u8", 2)])
 
 HEALTH_LOG_BYTES = 1 << 20
 
-cdef int64_t SECOND_NS = 1_000_000_000
 cdef int64_t LAST_EPOCH = 0xFFFF_FFF0  # of 32 bits: the year 2106
-cdef int64_t BEFORE_ALL = -TS_LIMIT_NS - 1
 
 cdef int OUT = Direction.OUT
 cdef int IN = Direction.IN
@@ -70,7 +69,7 @@ cdef class State:
         self.by_port = config.group_by is GroupBy.ADDR_PORT
         self.idle_timeout_ns = config.idle_timeout_ns
         self.has_clock = False
-        self.clock_ns = self.first_ns = self.next_tick_ns = BEFORE_ALL
+        self.clock_ns = self.first_ns = self.next_tick_ns = BEFORE_ALL_NS
 
     def set_local(self, local):
         """Other local networks, shape (n_networks,), dtype ``NETWORK``, for what comes from now on.

@@ -8,9 +8,7 @@ from trtop_core._destinations cimport hash_key_t
 cdef enum:
     NONE = 0x7FFFFFFF        # no connection, no link
     N_TICKS = 4096           # of the wheel
-    TICKS_PER_S = 8
-
-cdef int64_t TICK_NS
+    TICK_NS = 125_000_000    # divides a second: windows are cut at those
 
 # The two ends of a segment in a fixed order, so that both directions find the same connection.
 cdef packed struct endpoints_t:

@@ -33,8 +33,6 @@ from trtop_core._records cimport floor_div
 
 from trtop_core.memory import aligned_zeros
 
-cdef int64_t TICK_NS = 1_000_000_000 // TICKS_PER_S
-
 DIRECTION = np.dtype(
     [(name, "<i8") for name in (
         "reached", "frontier", "acked", "highest_ack", "lost_below", "gap_end"
@@ -117,8 +115,6 @@ FIRST_ENTRIES = 1 << 12
 
 CANDIDATE_SHARE = 16
 """When the table is full, one connection of so many is lined up for eviction at a time."""
-
-cdef int64_t INT64_MIN = -0x7FFFFFFFFFFFFFFF - 1
 
 
 @cython.final
