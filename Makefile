@@ -128,16 +128,16 @@ $(VENV)/.requirements: $(BIN)/python pyproject.toml
 	@$(PIP) install --requirement $@.txt
 	@touch $@
 
-# Editable, and with all kernels: pip always builds every one. "compat" is a line in a .pth file;
-# what setuptools does by default runs at every start of Python.
+# Editable, and without kernels: pip would build every one, every time. "compat" is a line in a .pth
+# file; what setuptools does by default runs at every start of Python.
 $(VENV)/.installed: $(VENV)/.requirements pyproject.toml
-	$(stop_if_lacking)@echo 'trtop: building the kernels, a minute or two on a small machine'
-	@$(PIP) install --no-build-isolation --no-deps --config-settings editable_mode=compat --editable .
+	$(stop_if_lacking)@TRTOP_WITHOUT_KERNELS=1 $(PIP) install --no-build-isolation --no-deps --config-settings editable_mode=compat --editable .
 	@touch $@
 
-# After that only what has changed.
+# Only what has changed.
 $(VENV)/.built: $(VENV)/.installed $(BUILD_SOURCES)
-	$(stop_if_lacking)@$(call quietly,$(BIN)/python setup.py build_ext --inplace)
+	$(stop_if_lacking)@echo 'trtop: building the kernels$(if $(wildcard trtop_core/*.so),,, a minute on a small machine)'
+	@$(call quietly,$(BIN)/python setup.py build_ext --inplace)
 	@$(call bytecode,trtop trtop_core trtop_daemon)
 	@touch $@
 
