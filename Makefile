@@ -20,7 +20,7 @@ bytecode = $(BIN)/python -m compileall -q $(1)
 KERNEL_SOURCES := $(shell find ext -name '*.pyx' -o -name '*.pxd')
 BUILD_SOURCES := $(KERNEL_SOURCES) setup.py pyproject.toml
 PACKAGE_SOURCES := $(shell find trtop trtop_core trtop_daemon -name '*.py' -o -name '*.pyi')
-CODE := trtop trtop_core trtop_daemon tests docs benchmarks examples fuzz setup.py
+CODE := trtop trtop_core trtop_daemon tests docs benchmarks examples fuzz lint setup.py
 
 # What a fresh machine lacks: the first lack as one line, nothing if there is none.
 lack = $(shell \
@@ -90,7 +90,7 @@ clean: ## remove what was built
 	rm -f $(VENV)/.installed $(VENV)/.built
 	find trtop trtop_core trtop_daemon -name '*.so' -delete
 	find ext -name '*.c' -delete
-	find trtop trtop_core trtop_daemon tests benchmarks examples fuzz -name __pycache__ -exec rm -rf {} +
+	find trtop trtop_core trtop_daemon tests benchmarks examples fuzz lint -name __pycache__ -exec rm -rf {} +
 
 distclean: clean ## remove .venv and the benchmarks' captures as well
 	rm -rf $(VENV) benchmarks/data
@@ -105,6 +105,8 @@ lint: $(VENV)/.dev
 	$(BIN)/python -m mypy.stubtest --concise --ignore-missing-stub $(KERNEL_STUBS)
 	$(BIN)/cython-lint ext
 	$(BIN)/lint-imports
+	$(BIN)/python lint/circles.py
+	$(BIN)/python lint/markdown.py
 	$(BIN)/codespell
 
 # Two at a time: most of the time a test waits for a process.

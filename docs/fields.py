@@ -17,8 +17,9 @@ screen have for it (the shorter ones on narrow terminals). Fields without a head
 the screen's drill-down only. `!` marks what is beyond its threshold; `--high COLUMN=VALUE` sets one for
 any column.
 
-Percentages are of `syn`; those of `rst`, `fin_out` and `fin_in` are of `syn + midstream`. Directions: *out* is what the client sends, *in* what the server sends. Times are in ns
-in JSON and CSV (`_ns` in the name); rates are per second of capture time.
+Percentages are of `syn`; those of `rst`, `fin_out` and `fin_in` are of `syn + midstream`. Directions: *out* is what the
+client sends, *in* what the server sends. Times are in ns in JSON and CSV (`_ns` in the name); rates are per second of
+capture time.
 """
 
 NOTES = """\

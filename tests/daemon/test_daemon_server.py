@@ -390,7 +390,7 @@ def test_goodbye_reaches_all_who_asked_lately_and_not_the_others(desk: Desk) -> 
     late.reply()
     waiting.ask(View(sort="est"))
     desk.turn(101.0)
-    desk.server.say_goodbye(lambda: 101.0, desk.announcement, 103.0)
+    desk.server.send_final_answers(lambda: 101.0, desk.announcement, 103.0)
     for client in (late, waiting):
         head, snapshot = client.reply()
         assert isinstance(head, wire.Answer)

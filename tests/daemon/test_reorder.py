@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 from trtop_core.batch import PacketBatch
-from trtop_daemon.processes.reorder import MAX_HELD_BYTES, Sequencer
+from trtop_daemon.processes.reorder import MAX_HELD_BYTES, ReorderBuffer
 
 
 def batch(*stamps: int) -> PacketBatch:
@@ -24,15 +24,15 @@ def stamps(batches: object) -> list[int]:
     return found
 
 
-def two() -> Sequencer:
-    made = Sequencer()
+def two() -> ReorderBuffer:
+    made = ReorderBuffer()
     made.join(0)
     made.join(1)
     return made
 
 
 def test_a_single_source_passes_in_its_own_order() -> None:
-    made = Sequencer()
+    made = ReorderBuffer()
     given = batch(5, 3, 9)
     assert list(made.add(0, given, 9)) == [given]
     assert not made.is_holding
@@ -70,7 +70,7 @@ def test_a_silent_source_holds_up_a_bounded_number_of_bytes() -> None:
 def test_every_packet_comes_out_once_and_in_order() -> None:
     chance = random.Random(29)
     for _ in range(50):
-        made = Sequencer()
+        made = ReorderBuffer()
         queues = []
         for source in range(3):
             made.join(source)

@@ -324,7 +324,7 @@ def test_fanned_out_engines_add_up(hosts: tuple[Host, Host]) -> None:
         with far.inside():
             stack.enter_context(http_service(there))
         feed = stack.enter_context(feeding(CaptureConfig((near.link,), fanout=3)))
-        assert len(feed.posts) == 3
+        assert len(feed.slots) == 3
         meanwhile(feed, lambda: use_http(there, connector(near)))
         drive(feed, lambda: is_settled(feed, N_CONNECTIONS))
         assert counted(rows_of(whole(feed))[there]) == HTTP_COUNTS

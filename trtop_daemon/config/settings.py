@@ -17,6 +17,7 @@ from trtop_core.config import DEFAULT_IDLE_TIMEOUT_NS, DEFAULT_MAX_CONNECTIONS, 
 from trtop_core.errors import TrtopError
 from trtop_core.records import NS_PER_S, Direction, GroupBy, Window
 from trtop_core.wire.endpoint import Endpoint, parse_endpoint
+from trtop_daemon.capture.replay import ReplayConfig
 from trtop_daemon.config import readers
 from trtop_daemon.config.readers import Network
 from trtop_daemon.ipc.feed import (
@@ -24,7 +25,6 @@ from trtop_daemon.ipc.feed import (
     DEFAULT_BUFFER_BYTES,
     DEFAULT_SNAPLEN_BYTES,
     CaptureConfig,
-    ReplayConfig,
 )
 
 DEFAULT_INTERVAL_S = 0.5
@@ -110,7 +110,7 @@ class Settings:
             buffer_bytes=self.buffer_size,
             fanout=self.fanout,
             user=self.user,
-            replay=ReplayConfig(self.read, speed) if self.read else None,
+            source=ReplayConfig(self.read, speed) if self.read else None,
             engine=self.engine_config(),
         )
 

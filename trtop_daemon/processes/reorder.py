@@ -1,4 +1,4 @@
-"""``Sequencer``: batches of several interfaces into one engine, in the order of their time.
+"""``ReorderBuffer``: batches of several interfaces into one engine, in the order of their time.
 
 A connection's two directions may use two interfaces, each with a subprocess of its own: packets
 are held until every other source has come as far. A single source passes straight through, in its
@@ -19,7 +19,7 @@ MAX_HELD_BYTES = 64 << 20
 NEVER_NS = -(1 << 63)
 
 
-class Sequencer:
+class ReorderBuffer:
     """Holds back what may still be overtaken. Whoever sends must ``join`` first."""
 
     def __init__(self) -> None:
