@@ -20,7 +20,7 @@ bytecode = $(BIN)/python -m compileall -q $(1)
 KERNEL_SOURCES := $(shell find ext -name '*.pyx' -o -name '*.pxd')
 BUILD_SOURCES := $(KERNEL_SOURCES) setup.py pyproject.toml
 PACKAGE_SOURCES := $(shell find trtop trtop_core trtop_daemon -name '*.py' -o -name '*.pyi')
-CODE := trtop trtop_core trtop_daemon tests docs benchmarks examples fuzz setup.py
+CODE := trtop trtop_core trtop_daemon tests docs benchmarks examples fuzz lint setup.py
 
 # What a fresh machine lacks: the first lack as one line, nothing if there is none.
 lack = $(shell \
@@ -90,7 +90,7 @@ clean: ## remove what was built
 	rm -f $(VENV)/.installed $(VENV)/.built
 	find trtop trtop_core trtop_daemon -name '*.so' -delete
 	find ext -name '*.c' -delete
-	find trtop trtop_core trtop_daemon tests benchmarks examples fuzz -name __pycache__ -exec rm -rf {} +
+	find trtop trtop_core trtop_daemon tests benchmarks examples fuzz lint -name __pycache__ -exec rm -rf {} +
 
 distclean: clean ## remove .venv and the benchmarks' captures as well
 	rm -rf $(VENV) benchmarks/data
@@ -105,6 +105,8 @@ lint: $(VENV)/.dev
 	$(BIN)/python -m mypy.stubtest --concise --ignore-missing-stub $(KERNEL_STUBS)
 	$(BIN)/cython-lint ext
 	$(BIN)/lint-imports
+	$(BIN)/python lint/circles.py
+	$(BIN)/python lint/markdown.py
 	$(BIN)/codespell
 
 # Two at a time: most of the time a test waits for a process.
@@ -126,16 +128,16 @@ $(VENV)/.requirements: $(BIN)/python pyproject.toml
 	@$(PIP) install --requirement $@.txt
 	@touch $@
 
-# Editable, and with all kernels: pip always builds every one. "compat" is a line in a .pth file;
-# what setuptools does by default runs at every start of Python.
+# Editable, and without kernels: pip would build every one, every time. "compat" is a line in a .pth
+# file; what setuptools does by default runs at every start of Python.
 $(VENV)/.installed: $(VENV)/.requirements pyproject.toml
-	$(stop_if_lacking)@echo 'trtop: building the kernels, a minute or two on a small machine'
-	@$(PIP) install --no-build-isolation --no-deps --config-settings editable_mode=compat --editable .
+	$(stop_if_lacking)@TRTOP_WITHOUT_KERNELS=1 $(PIP) install --no-build-isolation --no-deps --config-settings editable_mode=compat --editable .
 	@touch $@
 
-# After that only what has changed.
+# Only what has changed.
 $(VENV)/.built: $(VENV)/.installed $(BUILD_SOURCES)
-	$(stop_if_lacking)@$(call quietly,$(BIN)/python setup.py build_ext --inplace)
+	$(stop_if_lacking)@echo 'trtop: building the kernels$(if $(wildcard trtop_core/*.so),,, a minute on a small machine)'
+	@$(call quietly,$(BIN)/python setup.py build_ext --inplace)
 	@$(call bytecode,trtop trtop_core trtop_daemon)
 	@touch $@
 

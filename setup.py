@@ -33,6 +33,9 @@ SHARED = "trtop_core._cyutility"
 CHECKED = os.environ.get("TRTOP_CHECKED") == "1"
 SANITIZE = os.environ.get("TRTOP_SANITIZE") == "1"
 
+# `make` installs without kernels and builds them itself: pip would compile all of them, every time.
+WITHOUT_KERNELS = os.environ.get("TRTOP_WITHOUT_KERNELS") == "1"
+
 N_JOBS = os.cpu_count() or 1
 """Kernels compiled at a time."""
 
@@ -90,4 +93,7 @@ def extensions() -> list[Extension]:
 
 if __name__ == "__main__":
     complain_about_missing_tools()
-    setup(ext_modules=extensions(), options={"build_ext": {"parallel": N_JOBS}})
+    setup(
+        ext_modules=[] if WITHOUT_KERNELS else extensions(),
+        options={"build_ext": {"parallel": N_JOBS}},
+    )

@@ -20,7 +20,8 @@ import zmq
 
 from trtop_core.snapshot import Snapshot
 from trtop_core.view import View
-from trtop_daemon.ipc.feed import CaptureConfig, ReplayConfig
+from trtop_daemon.capture.replay import ReplayConfig
+from trtop_daemon.ipc.feed import CaptureConfig
 from trtop_daemon.processes.supervisor import Supervisor
 
 SNAPSHOT_S = 1.0
@@ -38,8 +39,8 @@ def run(config: CaptureConfig) -> None:
     """Capture or replay, and tell."""
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     feed = Supervisor(config, context)
-    workers = [post.worker.pid for post in feed.posts if post.worker is not None]
-    _tell({"pid": os.getpid(), "workers": workers})
+    children = [slot.child.pid for slot in feed.slots if slot.child is not None]
+    _tell({"pid": os.getpid(), "children": children})
     began_s, look_s = time.perf_counter(), time.monotonic() + SNAPSHOT_S
     before = feed.snapshot(View(limit=0)).health.packets
     is_asked = True
@@ -49,7 +50,7 @@ def run(config: CaptureConfig) -> None:
             poller.register(item, flags)
         for fd, flags in feed.filenos().items():
             poller.register(fd, flags)
-        if config.replay is None:
+        if config.source is None:
             poller.register(0, zmq.POLLIN)
         now_s = time.monotonic()
         wait_s = min(feed.tick(now_s), look_s - now_s)
@@ -61,7 +62,7 @@ def run(config: CaptureConfig) -> None:
             look_s = time.monotonic() + SNAPSHOT_S
             feed.snapshot(View(limit=50))
     took_s = time.perf_counter() - began_s
-    cpu = {"main": cpu_s(os.getpid()), "capture": sum(cpu_s(p) for p in workers if _is_there(p))}
+    cpu = {"main": cpu_s(os.getpid()), "capture": sum(cpu_s(p) for p in children if _is_there(p))}
     feed.stop()
     snapshot = feed.snapshot(View())
     _tell(_summary(snapshot, before) | {"took_s": took_s, "cpu_s": cpu})
@@ -87,7 +88,7 @@ def main() -> None:
     """Read the configuration, and run."""
     given = json.loads(sys.argv[1])
     if "replay" in given:
-        run(CaptureConfig(replay=ReplayConfig((given["replay"],), None)))
+        run(CaptureConfig(source=ReplayConfig((given["replay"],), None)))
     else:
         given["interfaces"] = tuple(given["interfaces"])
         run(CaptureConfig(**given))

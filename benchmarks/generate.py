@@ -18,8 +18,9 @@ from typing import Any
 
 import numpy as np
 from generator.frames import PCAP_HEADER, Endpoints, render
+from generator.profile import Profile
 from generator.segments import PLAN, SYN, Event, Truth
-from generator.traffic import Profile, Traffic
+from generator.traffic import Traffic
 
 DATA_DIR = Path(__file__).parent / "data"
 QUICK = 20

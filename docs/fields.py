@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-from trtop.metrics.columns import BY_KEY, COLUMNS, Side
 from trtop.metrics.format import duration
-from trtop.metrics.meanings import CONNECTIONS, LATENCIES, PCAP, TRANSPORT
-from trtop_core.records import SKETCHES
+from trtop_core.metric_types import Group, Kind, Metric
+from trtop_core.metrics import METRICS
 
 INTRODUCTION = """\
 # Columns and fields
 
 Every field of a row, under the name that JSON and CSV give it, with the headings that the table and the
 screen have for it (the shorter ones on narrow terminals). Fields without a heading are in JSON, CSV and
-the screen's drill-down only. `!` marks what is beyond its threshold; `--high COLUMN=VALUE` sets one for
-any column.
+the screen's drill-down only; `goodput` is a column only, for its parts are fields. `!` marks what is
+beyond its threshold; `--high COLUMN=VALUE` sets one for any column.
 
-Percentages are of `syn`; those of `rst`, `fin_out` and `fin_in` are of `syn + midstream`. Directions: *out* is what the client sends, *in* what the server sends. Times are in ns
-in JSON and CSV (`_ns` in the name); rates are per second of capture time.
+Percentages are of `syn`; those of `rst`, `fin_out` and `fin_in` are of `syn + midstream`. Directions: *out* is what the
+client sends, *in* what the server sends. Times are in ns in JSON and CSV (`_ns` in the name); rates are per second of
+capture time.
 """
 
 NOTES = """\
@@ -28,6 +26,15 @@ NOTES = """\
   of its response. `net_rtt` is the network's round trip (a client segment to the ACK that covers its
   end), `syn_rtt` that of SYN and SYN/ACK. A server that acknowledges a request together with its answer
   makes `net_rtt` as long as the answer takes: `syn_rtt` tells then what the network alone needs.
+- **`verdict`** is one word for what is wrong with a row, `because` a sentence with the numbers that it
+  rests on: `CAPTURE` (the capture missed too much to judge), `REFUSED`, `NO ANSWER`, `RESET`,
+  `TLS FAILS`, `SILENT` (accepts and does not answer), `SLOW CONNECT`, `LOSS`, `SLOW SERVER`, `STALLS`,
+  `FAR`, `NO REUSE`, `MIXED` (request times cannot be told); `ok` if none of these holds, `-` if nothing
+  happened. The first that holds is the verdict.
+- **`path_rtt`** is the least round trip that a connection has shown, sampled every 10 s while it has
+  segments and when it closes: what the path itself takes. `net_rtt` includes delayed acknowledgements.
+- **`retrans_out`, `retrans_in`** are shares of `segments_out`, `segments_in`. FINs alone count in
+  `fin_retrans`, what only overtook on its way in `out_of_order` (it came sooner than a round trip).
 - **`server_time`** is Rtt less the least round trip that the connection has shown so far, where it has
   shown one: fewer samples than Rtt, and other ones.
 - **QoS** is responses per connection, sampled when a connection closes. Like the latencies it shows one
@@ -49,6 +56,8 @@ NOTES = """\
 | `not_tcp` | of these, packets without TCP |
 | `undecoded` | of these, packets that should have held TCP but could not be read, by reason: `truncated` (cut off before the end of the TCP header), `fragment` (not the first of an IP datagram), `bad_header`, `bad_offset`, `bad_length`, `too_deep` (more than 8 nested headers), `link_type` |
 | `duplicates` | segments that the capture held twice (`-i any`, mirror ports); they count once |
+| `clock_steps` | times that capture time jumped: back (32 packets in a row lie more than 10 s behind), or forward by more than a day. No latency spans a step, and no rate counts it as time |
+| `stray_times` | packets whose time no later packet confirms, 20 s and more ahead of the others: they count, and move no clock |
 | `untimed` | packets without a time (pcapng simple packets), skipped |
 | `evicted` | connections that a full table forgot, the longest idle first |
 | `holes_unkept`, `samples_unbinned` | memory for missing data, or for percentiles, was full |
@@ -56,39 +65,34 @@ NOTES = """\
 | `loss`, `completeness` | share of packets lost; share of acknowledged bytes that were captured |
 """
 
-GROUPS = (
-    ("Connections", CONNECTIONS),
-    ("Transport", TRANSPORT),
-    ("Latencies, and responses per connection", LATENCIES),
-    ("Pcap: may the numbers be trusted?", PCAP),
-)
+SECTIONS = {
+    "Connections": Group.CONNECTIONS,
+    "Transport": Group.TRANSPORT,
+    "Latencies, and responses per connection": None,
+    "Pcap: may the numbers be trusted?": Group.PCAP,
+}
+"""Titles, and the group of metrics below each; None for all distributions."""
 
 
 def columns_page() -> str:
     """Markdown of ``docs/columns.md``."""
     parts = [INTRODUCTION]
-    for title, meanings in GROUPS:
-        rows = [_row(key, meaning) for key, meaning in meanings.items()]
+    for title, group in SECTIONS.items():
+        rows = [_row(metric) for metric in METRICS if _section(metric) is group]
         table = ["| field | heading | meaning | stands out |", "|---|---|---|---|", *rows]
         parts.append(f"## {title}\n\n" + "\n".join(table) + "\n")
     return "\n".join([*parts, NOTES])
 
 
-def _row(key: str, meaning: str) -> str:
-    column = BY_KEY.get(key)
-    headings = " / ".join(_headings(key))
+def _section(metric: Metric) -> Group | None:
+    return None if metric.kind is Kind.DISTRIBUTION else metric.group
+
+
+def _row(metric: Metric) -> str:
+    headings = " / ".join(metric.titles)
     stands_out = ""
-    if column is not None and column.threshold is not None:
-        side = "above" if column.threshold.side is Side.ABOVE else "below"
-        limit = column.threshold.limit
-        is_time = key in SKETCHES and key != "reuse"
-        is_share = "(%)" in column.headings[0]
-        text = duration(int(limit)) if is_time else f"{limit:g}{' %' if is_share else ''}"
-        stands_out = f"{side} {text}"
-    return f"| `{key}` | {headings} | {meaning} | {stands_out} |"
-
-
-def _headings(key: str) -> Iterator[str]:
-    for column in COLUMNS:
-        if column.key == key:
-            yield from column.headings
+    if metric.threshold is not None:
+        limit = metric.threshold.limit
+        text = duration(int(limit)) if metric.is_latency else f"{limit:g}"
+        stands_out = f"{metric.threshold.side.value} {text}{' %' if metric.as_share else ''}"
+    return f"| `{metric.name}` | {headings} | {metric.help} | {stands_out} |"

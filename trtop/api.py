@@ -15,31 +15,25 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from trtop.metrics import lookup
 from trtop.names.base import BaseResolver
 from trtop.names.engine_factory import final_snapshot, make_engine
 from trtop.names.namer import Namer
 from trtop.names.whitelist import BaseWhitelist
-from trtop.options import values
-from trtop.options.parser import GROUPINGS
-from trtop.options.report_arguments import DIRECTIONS
 from trtop.table.rows import quick_rows
+from trtop_core import parse
 from trtop_core.batch import PacketBatch
-from trtop_core.config import EngineConfig
+from trtop_core.config import EngineConfig, engine_config
 from trtop_core.engine import SEED_BYTES
 from trtop_core.errors import EXIT_UNUSABLE, TrtopError
 from trtop_core.health import Health
 from trtop_core.link_types import unsupported_lines
-from trtop_core.records import (
-    COUNTERS,
-    GAUGES,
-    NS_PER_S,
-    SKETCHES,
-    TS_LIMIT_NS,
-    Window,
-)
+from trtop_core.metrics import COUNTERS, DERIVED_FIELDS, GAUGES, METRIC_OF, SKETCHES
+from trtop_core.records import NS_PER_S, TS_LIMIT_NS
 from trtop_core.snapshot import DETAIL_PERCENTILES, Row, Snapshot
 from trtop_core.sources import IDLE, Source, open_capture
 from trtop_core.table import Table
+from trtop_core.verdicts import WORDS
 from trtop_core.view import DEFAULT_PERCENTILE, View
 
 if TYPE_CHECKING:
@@ -69,7 +63,7 @@ class Result:
 
         Fields, as in JSON and CSV reports: ``destination`` (str); every counter and gauge (uint64);
         ``syn_rate`` and ``est_rate`` (per second); ``completeness`` (0 … 1); ``suspect`` (bool);
-        and of each latency ``L`` ``L_count`` (samples), ``L_sum_ns``, ``L_min_ns``, ``L_max_ns``,
+        ``verdict`` and ``because`` (str; empty where nothing is wrong); and of each latency ``L`` ``L_count`` (samples), ``L_sum_ns``, ``L_min_ns``, ``L_max_ns``,
         ``L_p50_ns``, ``L_p90_ns``, ``L_p95_ns``, ``L_p99_ns``, ``L_p99.9_ns`` (float64,
         nanoseconds; NaN without samples; sums beyond 2**53 ns, 104 days, are rounded). ``reuse`` is
         responses per connection, without ``_ns``. Unknown numbers are NaN.
@@ -151,7 +145,7 @@ def analyze(  # noqa: PLR0913 - all but the first are options
         ValueError: an argument makes no sense.
     """
     config, view = _told(local, direction, group_by, window, decap)
-    view = replace(view, sort=values.column(sort), limit=limit)
+    view = replace(view, sort=lookup.column(sort), limit=limit)
     namer = Namer(resolver, whitelist)
     engine = make_engine(config, os.urandom(SEED_BYTES), namer)
     with closing(namer), open_capture(_listed(paths)) as source:
@@ -286,19 +280,19 @@ def _told(
 ) -> tuple[EngineConfig, View]:
     texts = [local] if isinstance(local, str) else list(local)
     try:
-        grouping, way = GROUPINGS[group_by.replace(" ", "")], DIRECTIONS[direction]
+        grouping, way = parse.GROUPINGS[group_by.replace(" ", "")], parse.DIRECTIONS[direction]
     except KeyError as error:
         raise ValueError(
-            f"no {error}; group_by is {' or '.join(GROUPINGS)}, "
-            f"direction is {', '.join(DIRECTIONS)}"
+            f"no {error}; group_by is {' or '.join(parse.GROUPINGS)}, "
+            f"direction is {', '.join(parse.DIRECTIONS)}"
         ) from None
-    shown = values.window(window)
-    config = EngineConfig(
-        local=tuple(network for text in texts for network in values.networks(text)),
+    shown = parse.window(window)
+    config = engine_config(
+        local=(network for text in texts for network in parse.networks(text)),
         direction=way,
         group_by=grouping,
         decap=decap,
-        windows=() if shown is Window.ALL else (shown,),
+        windows=(shown,),
     )
     return config, View(window=shown, group_by=grouping)
 
@@ -309,12 +303,13 @@ def _listed(paths: Paths) -> list[str]:
     return [os.fspath(path) for path in paths]
 
 
-def _dtype(n_chars: int) -> np.dtype[np.void]:
+def _dtype(n_chars: int, n_reason_chars: int) -> np.dtype[np.void]:
     fields: list[tuple[str, str]] = [("destination", f"U{max(1, n_chars)}")]
     fields += [(name, "<u8") for name in COUNTERS + GAUGES]
-    fields += [("syn_rate", "<f8"), ("est_rate", "<f8"), ("completeness", "<f8"), ("suspect", "?")]
+    fields += [*((name, "<f8") for name in DERIVED_FIELDS), ("suspect", "?")]
+    fields += [("verdict", f"U{max(map(len, WORDS))}"), ("because", f"U{max(1, n_reason_chars)}")]
     for sketch in SKETCHES:
-        unit = "" if sketch == "reuse" else "_ns"
+        unit = METRIC_OF[sketch].unit.suffix
         fields.append((f"{sketch}_count", "<u8"))
         names = ["sum", "min", "max", *(f"p{percentile}" for percentile in DETAIL_PERCENTILES)]
         fields += [(f"{sketch}_{name}{unit}", "<f8") for name in names]
@@ -323,18 +318,21 @@ def _dtype(n_chars: int) -> np.dtype[np.void]:
 
 def _array(table: Table, rows: Sequence[Row]) -> npt.NDArray[Any]:
     """The rows of a table as a structured array."""
-    array = np.zeros(len(rows), _dtype(max((len(row.name) for row in rows), default=1)))
+    judged = [row.judged() for row in rows]
+    n_chars = max((len(row.name) for row in rows), default=1)
+    n_reason_chars = max((len(reason or "") for _, reason in judged), default=1)
+    array = np.zeros(len(rows), _dtype(n_chars, n_reason_chars))
     array["destination"] = [row.name for row in rows]
     for name in COUNTERS + GAUGES:
         array[name] = table.counters[name]
-    for name in ("syn", "est"):
-        rates = [row.rate(name) for row in rows]
-        array[f"{name}_rate"] = [np.nan if rate is None else rate for rate in rates]
-    shares = [row.completeness for row in rows]
-    array["completeness"] = [np.nan if share is None else share for share in shares]
+    for name in DERIVED_FIELDS:
+        values = (row.derived(name) for row in rows)
+        array[name] = [np.nan if value is None else value for value in values]
     array["suspect"] = [row.suspect for row in rows]
+    array["verdict"] = [word for word, _ in judged]
+    array["because"] = [reason or "" for _, reason in judged]
     for sketch in SKETCHES:
-        column, unit = table.sketches[sketch], "" if sketch == "reuse" else "_ns"
+        column, unit = table.sketches[sketch], METRIC_OF[sketch].unit.suffix
         counts = column.stats["count"]
         array[f"{sketch}_count"] = counts
         array[f"{sketch}_sum{unit}"] = column.sums()

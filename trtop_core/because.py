@@ -6,41 +6,60 @@ Takes the evidence of one row, gives one line of plain text. Never decides what 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from trtop_core.records import NS_PER_MS, NS_PER_S
-from trtop_core.verdicts import Cause, Evidence
+from trtop_core.sketch import SketchColumn
+from trtop_core.verdicts import DEFAULT_LIMITS, WORDS, Cause, Counters, Evidence, causes_of
 
 
-def because(evidence: Evidence, cause: Cause) -> str | None:
+def judge(
+    counters: Counters, sketches: Mapping[str, SketchColumn], loss: float | None
+) -> tuple[list[str], list[str | None]]:
+    """The verdict of each of n rows as a word, and why as a sentence where something is wrong.
+
+    Args:
+        counters: by name, each of shape (n,).
+        sketches: by name, each of n rows.
+        loss: share of packets that the capture lost in the window; None where unknown.
+    """
+    evidence = Evidence(counters, sketches, loss, DEFAULT_LIMITS)
+    causes = [Cause(cause) for cause in causes_of(evidence).tolist()]
+    sentences = [because(evidence, cause, idx) for idx, cause in enumerate(causes)]
+    return [WORDS[cause] for cause in causes], sentences
+
+
+def because(evidence: Evidence, cause: Cause, idx: int = 0) -> str | None:
     """Why a row has its verdict, as a sentence without a full stop; None where nothing is wrong.
 
     Args:
-        evidence: of this row alone: n is 1.
-        cause: its verdict.
+        evidence: of some rows.
+        cause: the row's verdict.
+        idx: which row.
     """
     sentence = SENTENCES.get(cause)
-    return None if sentence is None else sentence(_Row(evidence))
+    return None if sentence is None else sentence(_Row(evidence, idx))
 
 
 class _Row:
     """The numbers of one row as Python's own."""
 
-    def __init__(self, evidence: Evidence) -> None:
+    def __init__(self, evidence: Evidence, idx: int) -> None:
         self.evidence = evidence
-        self.connections = int(evidence.connections[0])
+        self._idx = idx
+        self.connections = self["syn"] + self["midstream"]
 
     def __getitem__(self, counter: str) -> int:
-        return int(self.evidence.count(counter)[0])
+        return int(self.evidence.count(counter)[self._idx])
 
     def at(self, sketch: str, percentile: float) -> int:
-        return int(self.evidence.percentile(sketch, percentile)[0])
+        return int(self.evidence.percentile(sketch, percentile)[self._idx])
 
     def samples(self, sketch: str) -> int:
-        return int(self.evidence.samples(sketch)[0])
+        return int(self.evidence.samples(sketch)[self._idx])
 
     def sum(self, *sketches: str) -> float:
-        return float(self.evidence.total(*sketches)[0])
+        return float(self.evidence.total(*sketches)[self._idx])
 
 
 def _capture(row: _Row) -> str:

@@ -20,7 +20,9 @@ import numpy as np
 import numpy.typing as npt
 
 from trtop_core.memory import take_records
-from trtop_core.records import SKETCH_STATS, SKETCHES
+from trtop_core.metric_types import Unit
+from trtop_core.metrics import METRIC_OF, SKETCHES
+from trtop_core.records import SKETCH_STATS
 
 SCALE = 6
 """An octave has 2^6 bins."""
@@ -39,8 +41,8 @@ MIN_VALUE = 1_000
 MAX_VALUE = 1_000_000_000_000
 """1,000 s in ns; anything above counts as this."""
 
-LEAST = tuple(1 if name == "reuse" else MIN_VALUE for name in SKETCHES)
-"""What is below counts as this, per sketch: ``reuse`` has no unit and begins with 1."""
+LEAST = {name: 1 if METRIC_OF[name].unit is Unit.COUNT else MIN_VALUE for name in SKETCHES}
+"""By the name of a distribution, what values below count as: counts have no unit and begin with 1."""
 
 
 def _powers(n_bits: int) -> list[int]:
@@ -73,17 +75,12 @@ HALF = np.uint64(32)
 LOW_32 = np.uint64(0xFFFF_FFFF)
 
 
-def least_of(sketch: str) -> int:
-    """What samples below count as in the bins of a sketch."""
-    return LEAST[SKETCHES.index(sketch)]
-
-
 def bin_of(values: npt.ArrayLike, least: int = MIN_VALUE) -> npt.NDArray[np.intp]:
     """Bins of values (ns), each a bin's number less ``FIRST_BIN``.
 
     Args:
         values: integers.
-        least: what those below count as, see ``least_of``.
+        least: what those below count as, see ``LEAST``.
     """
     clamped = np.clip(np.asarray(values, np.int64), least, MAX_VALUE)
     return np.searchsorted(UPPER, clamped, side="left")
@@ -248,6 +245,13 @@ def _add_sums(
     high += low >> HALF
     merged["sum_lo"] = (high << HALF) | (low & LOW_32)
     merged["sum_hi"] += high >> HALF
+
+
+def no_samples(n_rows: int) -> SketchColumn:
+    """The sketches of so many rows that have none."""
+    no_bins, no_counts = np.zeros(0, np.uint16), np.zeros(0, np.int64)
+    indptr = np.zeros(n_rows + 1, np.int64)
+    return SketchColumn(np.zeros(n_rows, SKETCH_STATS), indptr, no_bins, no_counts)
 
 
 def concatenate(columns: Sequence[SketchColumn]) -> SketchColumn:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from trtop_core.health import SUSPECT_COMPLETENESS, SUSPECT_LOSS
 from trtop_core.records import NS_PER_MS
 from trtop_core.sketch import SketchColumn
 
@@ -85,8 +86,8 @@ class Limits:
         off: causes that are not looked for.
     """
 
-    completeness: float = 0.999
-    loss: float = 0.001
+    completeness: float = SUSPECT_COMPLETENESS
+    loss: float = SUSPECT_LOSS
     refused: float = 0.10
     no_answer: float = 0.10
     reset: float = 0.05
@@ -132,14 +133,21 @@ class Evidence:
         self._counters = counters
         self._sketches = sketches
         self._made: dict[tuple[str, float], npt.NDArray[np.int64]] = {}
+        self._counts: dict[str, npt.NDArray[np.int64]] = {}
+        self._totals: dict[tuple[str, ...], npt.NDArray[np.float64]] = {}
 
     def count(self, name: str) -> npt.NDArray[np.int64]:
         """A counter or gauge; shape (n,)."""
-        return np.asarray(self._counters[name], np.int64)
+        if name not in self._counts:
+            self._counts[name] = np.asarray(self._counters[name], np.int64)
+        return self._counts[name]
 
     def samples(self, name: str) -> npt.NDArray[np.int64]:
         """How many samples a distribution has; shape (n,)."""
-        return np.asarray(self._sketches[name].stats["count"], np.int64)
+        key = f"{name} samples"
+        if key not in self._counts:
+            self._counts[key] = np.asarray(self._sketches[name].stats["count"], np.int64)
+        return self._counts[key]
 
     def percentile(self, name: str, percentile: float) -> npt.NDArray[np.int64]:
         """A percentile of a distribution, -1 without samples; shape (n,)."""
@@ -150,8 +158,10 @@ class Evidence:
 
     def total(self, *names: str) -> npt.NDArray[np.float64]:
         """The sum of all samples of some distributions; shape (n,)."""
-        sums = [np.array(self._sketches[name].sums(), np.float64) for name in names]
-        return np.asarray(np.sum(sums, axis=0), np.float64)
+        if names not in self._totals:
+            sums = [np.array(self._sketches[name].sums(), np.float64) for name in names]
+            self._totals[names] = np.asarray(np.sum(sums, axis=0), np.float64)
+        return self._totals[names]
 
     @property
     def connections(self) -> npt.NDArray[np.int64]:
@@ -313,7 +323,12 @@ def verdicts(
     Returns:
         Shape (n,): numbers of ``Cause``.
     """
-    causes = np.full(len(counters["syn"]), Cause.NOTHING, np.int8)
-    for cause, holds in reversed(holding(Evidence(counters, sketches, loss, limits)).items()):
+    return causes_of(Evidence(counters, sketches, loss, limits))
+
+
+def causes_of(evidence: Evidence) -> npt.NDArray[np.int8]:
+    """The verdict of each row: the first cause that holds; shape (n,), numbers of ``Cause``."""
+    causes = np.full(len(evidence.count("syn")), Cause.NOTHING, np.int8)
+    for cause, holds in reversed(holding(evidence).items()):
         causes[holds] = cause
     return causes

@@ -22,10 +22,10 @@ from trtop_daemon.config.arguments import Command
 from trtop_daemon.config.settings import Settings, make_settings
 from trtop_daemon.ipc.feed import CaptureConfig, Feed
 from trtop_daemon.keys import KeyPair, read_authorized, read_key_pair
-from trtop_daemon.server.event_loop import LIFELINE_READY, Doors, Loop
+from trtop_daemon.server.event_loop import LIFELINE_READY, Listeners, Loop
 from trtop_daemon.server.listener import LINGER_MS, Listener
 from trtop_daemon.server.server import Server
-from trtop_daemon.server.zap import Gate
+from trtop_daemon.server.zap import KeyCheck
 from trtop_daemon.system.log import start_log
 from trtop_daemon.system.pidfile import PidFile
 from trtop_daemon.system.privileges import Identity, choose_identity, drop_to, name_of
@@ -68,17 +68,17 @@ def run(command: Command, make_feed: FeedMaker) -> int:
         notifier = stack.enter_context(closing(Notifier(os.environ)))
         context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         stack.callback(context.destroy, LINGER_MS)
-        doors = _open_doors(stack, context, settings, owner)
+        listeners = _open_listeners(stack, context, settings, owner)
         if settings.pidfile is not None:
             stack.enter_context(closing(PidFile(settings.pidfile)))
         feed = make_feed(settings.capture_config(), context)
         stack.callback(feed.stop)
         drop_to(identity)
         server = Server(feed.snapshot, feed.detail, settings.interval)
-        reloader = _Reloader(command, settings, _Running(server, doors, feed, notifier))
-        loop = Loop(feed, server, doors, socket.gethostname(), reloader.reload)
+        reloader = _Reloader(command, settings, _Running(server, listeners, feed, notifier))
+        loop = Loop(feed, server, listeners, socket.gethostname(), reloader.reload)
         loop.lifeline_fd = command.lifeline_fd
-        addresses = ", ".join(listener.address for listener in doors.listeners)
+        addresses = ", ".join(listener.address for listener in listeners.listeners)
         who = "" if identity is None else f" as {name_of(identity)}"
         LOG.info("%s%s, listening on %s", reloader.status, who, addresses)
         if command.lifeline_fd is not None:
@@ -91,7 +91,7 @@ def run(command: Command, make_feed: FeedMaker) -> int:
 @dataclass(frozen=True, slots=True)
 class _Running:
     server: Server
-    doors: Doors
+    listeners: Listeners
     feed: Feed
     notifier: Notifier
 
@@ -126,27 +126,27 @@ class _Reloader:
                     LOG.warning("%s has changed; that needs a restart", name)
             self._settings = settings
             self._running.server.interval_s = settings.interval
-            if self._running.doors.gate is not None:
-                self._running.doors.gate.authorized = keys
+            if self._running.listeners.key_check is not None:
+                self._running.listeners.key_check.authorized = keys
             LOG.info("reloaded")
         self._running.notifier.ready(self.status)
 
 
-def _open_doors(
+def _open_listeners(
     stack: ExitStack, context: zmq.Context[zmq.Socket[bytes]], settings: Settings, owner: Identity
-) -> Doors:
+) -> Listeners:
     keys: KeyPair | None = None
-    gate: Gate | None = None
+    key_check: KeyCheck | None = None
     if settings.server_key is not None:
         keys = read_key_pair(settings.server_key)
-        gate = stack.enter_context(closing(Gate(context, _authorized(settings))))
+        key_check = stack.enter_context(closing(KeyCheck(context, _authorized(settings))))
     listeners = []
     for endpoint in settings.listen or (_default_endpoint(owner),):
         listener = Listener(context, endpoint, owner, keys)
         listeners.append(stack.enter_context(closing(listener)))
         if keys is None and endpoint.path is None:
             LOG.warning("%s: every user of this machine may connect", listener.address)
-    return Doors(listeners, gate)
+    return Listeners(listeners, key_check)
 
 
 def _default_endpoint(owner: Identity) -> Endpoint:

@@ -8,17 +8,15 @@ retransmission fills it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from generator.exchanges import DELAYED_ACK_US, US_PER_S, Habits, Numbers, Turn, Which
 from generator.flows import MSS_BYTES, Phase, Slots
+from generator.profile import Profile
 from generator.segments import ACK, FIN, PLAN, PSH, RST, SYN, Event
-
-if TYPE_CHECKING:
-    from traffic import Profile
 
 SYN_RETRIES_US = (1 * US_PER_S, 3 * US_PER_S, 7 * US_PER_S, 15 * US_PER_S)
 GIVE_UP_US = 25 * US_PER_S

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from generator.flows import Slots
-
-if TYPE_CHECKING:
-    from traffic import Profile
+from generator.profile import Profile
 
 Which = npt.NDArray[np.intp]
 Numbers = npt.NDArray[np.int64]

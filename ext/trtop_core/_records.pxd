@@ -74,16 +74,6 @@ cdef packed struct counter_row_t:
     uint64_t banners
     uint64_t tls_turns
     uint64_t slow_by_loss
-    uint64_t out_of_order
-    uint64_t zero_window_out
-    uint64_t zero_window_in
-    uint64_t streams
-    uint64_t stream_bytes
-    uint64_t stream_ns
-    uint64_t stalls
-    uint64_t capture_gaps
-    uint64_t gap_bytes
-    uint64_t one_sided
     uint64_t unanswered
     uint64_t withheld
     uint64_t multiplexed
@@ -92,13 +82,23 @@ cdef packed struct counter_row_t:
     uint64_t tls_failed
     uint64_t tls_failed_in
     uint64_t fin_retrans
+    uint64_t out_of_order
+    uint64_t zero_window_out
+    uint64_t zero_window_in
     uint64_t zero_window_connections_out
     uint64_t zero_window_connections_in
+    uint64_t streams
+    uint64_t stream_bytes
+    uint64_t stream_ns
+    uint64_t stalls
+    uint64_t capture_gaps
+    uint64_t gap_bytes
+    uint64_t one_sided
     uint64_t pending
+    uint64_t pending_retrans
     uint64_t active
     uint64_t waiting
     uint64_t waiting_long
-    uint64_t pending_retrans
 
 cdef enum sketch_t:
     CONNECT_LATENCY = 0

@@ -62,7 +62,7 @@ def fill_tables():
     for bin_, bound in enumerate(OCTAVE):
         octave[bin_] = bound
     octave[OCTAVE_BINS] = 2**64 - 1
-    for sketch, value in enumerate(LEAST):
+    for sketch, value in enumerate(LEAST.values()):
         least[sketch] = value
 
 

@@ -13,7 +13,15 @@ from hypothesis import strategies as st
 from trtop_core.batch import PacketBatch
 from trtop_core.records import PACKET_INDEX
 from trtop_daemon.capture.device import index_of
-from trtop_daemon.ipc.batch_message import FrameError, Kind, Message, Totals, pack, unpack, unwrap
+from trtop_daemon.ipc.batch_message import (
+    Message,
+    MessageError,
+    MessageKind,
+    Totals,
+    pack,
+    unpack,
+    unwrap,
+)
 
 U64 = st.integers(0, 2**64 - 1)
 U32 = st.integers(0, 2**32 - 1)
@@ -25,7 +33,7 @@ def batch(packets: list[bytes]) -> PacketBatch:
 
 def message(packets: list[bytes]) -> Message:
     return Message(
-        Kind.PACKETS,
+        MessageKind.PACKETS,
         3,
         5,
         7,
@@ -52,7 +60,7 @@ def test_a_message_comes_out_as_it_went_in(
 ) -> None:
     worker, generation, sequence, link_type = numbers
     sent = Message(
-        Kind.PACKETS,
+        MessageKind.PACKETS,
         worker,
         generation,
         sequence,
@@ -81,12 +89,12 @@ def test_packet_bytes_are_not_copied() -> None:
 
 
 def test_the_last_message_has_a_status_and_a_text() -> None:
-    sent = Message(Kind.END, 1, 2, 3, "a.pcap", text="a.pcap: cut off – at byte 7", code=2)
+    sent = Message(MessageKind.END, 1, 2, 3, "a.pcap", text="a.pcap: cut off – at byte 7", code=2)
     assert unpack(raw(pack(sent))) == sent
 
 
 def test_a_message_without_packets_has_an_empty_batch() -> None:
-    got = unpack(raw(pack(Message(Kind.PACKETS))))
+    got = unpack(raw(pack(Message(MessageKind.PACKETS))))
     assert got.batch is not None
     assert len(got.batch) == 0
 
@@ -110,7 +118,7 @@ def test_a_message_without_packets_has_an_empty_batch() -> None:
 def test_what_contradicts_its_header_is_refused(damage: object, said: str) -> None:
     parts = raw(pack(message([b"abcd", b"efg"])))
     unpack(parts)
-    with pytest.raises(FrameError, match=said):
+    with pytest.raises(MessageError, match=said):
         unpack(damage(parts))  # type: ignore[operator]
 
 
@@ -129,7 +137,7 @@ def test_any_bytes_are_a_message_or_refused() -> None:
                 break
         try:
             got = unpack(parts)
-        except FrameError:
+        except MessageError:
             continue
         if got.batch is not None:
             ends = got.batch.index["offset"].astype(int) + got.batch.index["caplen"]

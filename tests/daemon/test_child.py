@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from trtop_daemon.processes.child import Worker, Workers
+from trtop_daemon.processes.child import Child, Children
 
 TIMEOUT_S = 20
 
@@ -21,11 +21,11 @@ def test_a_process_that_ended_before_it_was_watched_has_ended() -> None:
     said, saying = os.pipe()
     os.write(saying, b"out of order\n")
     os.close(saying)
-    worker = Worker(Workers(None), process.pid, control, said)
-    assert worker.has_ended
-    assert worker.how_it_ended() == "out of order"
-    worker.end(grace_s=0)
-    for fd in (control, said, worker.pidfd):
+    child = Child(Children(None), process.pid, control, said)
+    assert child.has_ended
+    assert child.how_it_ended() == "out of order"
+    child.end(grace_s=0)
+    for fd in (control, said, child.pidfd):
         with pytest.raises(OSError):
             os.fstat(fd)
     os.close(reading)

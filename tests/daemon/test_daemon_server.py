@@ -28,9 +28,9 @@ from support.desk import Desk
 from support.paths import EXAMPLE
 
 from trtop_core import Engine, EngineConfig, Snapshot, View, wire
+from trtop_core.metrics import SORTABLE
 from trtop_core.records import GroupBy, Window
 from trtop_core.sources import open_capture
-from trtop_core.view import SORTABLE
 from trtop_daemon.server.server import MAX_CACHED_VIEWS, MAX_CLIENTS
 
 N_CLIENTS = 100
@@ -390,7 +390,7 @@ def test_goodbye_reaches_all_who_asked_lately_and_not_the_others(desk: Desk) -> 
     late.reply()
     waiting.ask(View(sort="est"))
     desk.turn(101.0)
-    desk.server.say_goodbye(lambda: 101.0, desk.announcement, 103.0)
+    desk.server.send_final_answers(lambda: 101.0, desk.announcement, 103.0)
     for client in (late, waiting):
         head, snapshot = client.reply()
         assert isinstance(head, wire.Answer)

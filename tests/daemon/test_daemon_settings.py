@@ -96,7 +96,7 @@ def test_settings_become_what_the_capture_side_is_told() -> None:
     assert capture.interfaces == ("eth0", "eth1")
     assert (capture.capture_filter, capture.snaplen_bytes) == ("tcp port 443", 96)
     assert (capture.buffer_bytes, capture.fanout, capture.user) == (2 << 20, 2, "nobody")
-    assert capture.replay is None
+    assert capture.source is None
     engine = capture.engine
     assert (engine.direction, engine.group_by, engine.decap) == (
         Direction.BOTH, GroupBy.ADDR, False,
@@ -108,7 +108,7 @@ def test_settings_become_what_the_capture_side_is_told() -> None:
 def test_a_replay_has_a_pace() -> None:
     for text, speed in (("1", 1.0), ("max", None), ("2.5x", 2.5)):
         given = parse(["-r", "a.pcap", "-r", "b.pcap", "--speed", text]).given
-        replay = make_settings(given, None).capture_config().replay
+        replay = make_settings(given, None).capture_config().source
         assert replay is not None
         assert (replay.paths, replay.speed) == (("a.pcap", "b.pcap"), speed)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 from trtop_core.batch import PacketBatch
-from trtop_daemon.processes.reorder import MAX_HELD_BYTES, Sequencer
+from trtop_daemon.processes.reorder import MAX_HELD_BYTES, ReorderBuffer
 
 
 def batch(*stamps: int) -> PacketBatch:
@@ -24,15 +24,15 @@ def stamps(batches: object) -> list[int]:
     return found
 
 
-def two() -> Sequencer:
-    made = Sequencer()
+def two() -> ReorderBuffer:
+    made = ReorderBuffer()
     made.join(0)
     made.join(1)
     return made
 
 
 def test_a_single_source_passes_in_its_own_order() -> None:
-    made = Sequencer()
+    made = ReorderBuffer()
     given = batch(5, 3, 9)
     assert list(made.add(0, given, 9)) == [given]
     assert not made.is_holding
@@ -70,7 +70,7 @@ def test_a_silent_source_holds_up_a_bounded_number_of_bytes() -> None:
 def test_every_packet_comes_out_once_and_in_order() -> None:
     chance = random.Random(29)
     for _ in range(50):
-        made = Sequencer()
+        made = ReorderBuffer()
         queues = []
         for source in range(3):
             made.join(source)
@@ -87,3 +87,16 @@ def test_every_packet_comes_out_once_and_in_order() -> None:
                 out += stamps(made.leave(source))
         out += stamps(made.flush())
         assert out == expected
+
+
+def test_a_clock_that_was_set_back_holds_nobody_up() -> None:
+    hour = 3_600 * 10**9
+    made = two()
+    assert stamps(made.add(0, batch(2 * hour), 2 * hour)) == []
+    assert stamps(made.add(1, batch(2 * hour - 1), 2 * hour - 1)) == [2 * hour - 1]
+    # The first clock goes back: what waits is let go.
+    assert stamps(made.add(0, batch(hour), hour)) == [2 * hour, hour]
+    # So does the second, and both are in order again.
+    assert stamps(made.add(1, batch(hour - 5), hour - 5)) == [hour - 5]
+    assert stamps(made.add(0, batch(hour + 10), hour + 10)) == []
+    assert stamps(made.add(1, batch(hour + 5), hour + 20)) == [hour + 5, hour + 10]

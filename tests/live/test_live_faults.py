@@ -27,7 +27,7 @@ from test_live_traffic import connector, meanwhile, rows_of
 
 from trtop_core import TrtopError
 from trtop_core.records import NS_PER_S
-from trtop_daemon.ipc.batch_message import Kind, Message, pack
+from trtop_daemon.ipc.batch_message import Message, MessageKind, pack
 from trtop_daemon.ipc.feed import MIN_BUFFER_BYTES, CaptureConfig, Severity
 from trtop_daemon.processes.supervisor import Supervisor
 
@@ -82,10 +82,10 @@ def _statistics(host: Host) -> dict[str, Any]:
     return statistics
 
 
-def worker_pid(feed: Supervisor, number: int = 0) -> int:
-    worker = feed.posts[number].worker
-    assert worker is not None
-    return worker.pid
+def child_pid(feed: Supervisor, number: int = 0) -> int:
+    child = feed.slots[number].child
+    assert child is not None
+    return child.pid
 
 
 def texts(feed: Supervisor) -> list[str]:
@@ -155,7 +155,7 @@ CAPABILITIES = ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")
 
 def test_the_capture_subprocess_has_no_privileges_left() -> None:
     with feeding(CaptureConfig(("lo",), user="nobody")) as feed:
-        pid = worker_pid(feed)
+        pid = child_pid(feed)
         status = status_of(pid)
         for task in Path(f"/proc/{pid}/task").iterdir():
             of_thread = status_of(int(task.name))
@@ -195,7 +195,7 @@ def test_a_killed_subprocess_is_noticed_within_a_second_and_replaced(
     with near.inside(), feeding(CaptureConfig((near.link,))) as feed:
         send(far, 101)
         drive(feed, lambda: whole(feed).health.packets >= 101)
-        pid = worker_pid(feed)
+        pid = child_pid(feed)
         os.kill(pid, signal.SIGKILL)
         assert drive(feed, lambda: feed.notices) < NOTICED_S
         (notice,) = feed.notices
@@ -218,14 +218,14 @@ def test_a_killed_subprocess_is_noticed_within_a_second_and_replaced(
         send(far, 107)
         drive(feed, lambda: whole(feed).health.packets - before >= 107)
         assert whole(feed).health.interruptions == 1
-        assert worker_pid(feed) != pid
+        assert child_pid(feed) != pid
 
 
 def test_a_subprocess_that_dies_again_and_again_is_started_more_and_more_slowly() -> None:
     with feeding(CaptureConfig(("lo",))) as feed:
         waits = []
         for _ in range(3):
-            os.kill(worker_pid(feed), signal.SIGKILL)
+            os.kill(child_pid(feed), signal.SIGKILL)
             drive(feed, lambda: "restarting" in "".join(texts(feed)))
             waits.append(re.findall(r"in (\S+) s", texts(feed)[0])[0])
             drive(feed, lambda: "nothing was captured" in "".join(texts(feed)))
@@ -303,14 +303,14 @@ def test_a_flood_is_decoded_or_counted_as_dropped_and_delays_stay_right(
         thread = threading.Thread(target=ask)
         thread.start()
         # A subprocess that stands still for a moment makes sure that the ring runs over.
-        os.kill(worker_pid(feed), signal.SIGSTOP)
+        os.kill(child_pid(feed), signal.SIGSTOP)
         flood = threading.Thread(target=send, args=(far, n_packets))
         flood.start()
         while flood.is_alive():
             turn(feed, 0.02)
             if arrived(near) - before > n_packets // 2:
-                os.kill(worker_pid(feed), signal.SIGCONT)
-        os.kill(worker_pid(feed), signal.SIGCONT)
+                os.kill(child_pid(feed), signal.SIGCONT)
+        os.kill(child_pid(feed), signal.SIGCONT)
         flood.join(TIMEOUT_S)
         is_over.set()
         meanwhile(feed, lambda: thread.join(TIMEOUT_S))
@@ -342,7 +342,7 @@ def test_an_interface_that_goes_down_and_up_is_said_and_captured_on(
     near, far = hosts
     config = CaptureConfig((near.link,), capture_filter=ONLY_SENT)
     with near.inside(), feeding(config) as feed:
-        pid = worker_pid(feed)
+        pid = child_pid(feed)
         near.ip("link", "set", near.link, "down")
         drive(feed, lambda: texts(feed) == [f"{near.link} is down"])
         near.ip("link", "set", near.link, "up")
@@ -350,7 +350,7 @@ def test_an_interface_that_goes_down_and_up_is_said_and_captured_on(
         # What is sent before the subprocess has looked again may wait, but is not lost.
         send(far, 211)
         drive(feed, lambda: whole(feed).health.packets >= 211)
-        assert worker_pid(feed) == pid
+        assert child_pid(feed) == pid
         drive_for(feed, 0.5)
         health = whole(feed).health
         assert (health.interruptions, health.read_lost) == (0, 0)
@@ -361,10 +361,10 @@ def test_packets_that_a_read_error_throws_away_are_counted(hosts: tuple[Host, Ho
     n_packets = 1_021
     config = CaptureConfig((near.link,), capture_filter=ONLY_SENT)
     with near.inside(), feeding(config) as feed:
-        os.kill(worker_pid(feed), signal.SIGSTOP)
+        os.kill(child_pid(feed), signal.SIGSTOP)
         send(far, n_packets)
         near.ip("link", "set", near.link, "down")
-        os.kill(worker_pid(feed), signal.SIGCONT)
+        os.kill(child_pid(feed), signal.SIGCONT)
         drive(feed, lambda: whole(feed).health.packets + whole(feed).health.read_lost >= n_packets)
         feed.stop()
         health = whole(feed).health
@@ -381,14 +381,14 @@ def test_an_interface_that_vanishes_is_awaited(hosts: tuple[Host, Host]) -> None
         said = f"{near.link} is gone; capturing goes on when it is back"
         drive(feed, lambda: texts(feed) == [said])
         assert feed.notices[0].severity is Severity.ERROR
-        drive(feed, lambda: feed.posts[0].worker is None)
+        drive(feed, lambda: feed.slots[0].child is None)
         drive_for(feed, 1.0)
         assert texts(feed) == [said]
         near.ip("link", "add", near.link, "type", "veth", "peer", "name", far.link)
         near.ip("link", "set", far.link, "netns", far.name)
         for host in (near, far):
             furnish(host)
-        drive(feed, lambda: feed.posts[0].has_spoken)
+        drive(feed, lambda: feed.slots[0].has_spoken)
         drive(feed, lambda: re.fullmatch(rf"{near.link} was gone for \d+\.\d s", texts(feed)[0]))
         before = whole(feed).health.packets
         send(far, 127)
@@ -398,14 +398,14 @@ def test_an_interface_that_vanishes_is_awaited(hosts: tuple[Host, Host]) -> None
 def test_an_interface_that_is_replaced_is_captured_on_anew(hosts: tuple[Host, Host]) -> None:
     near, far = hosts
     with near.inside(), feeding(CaptureConfig((near.link,))) as feed:
-        pid = worker_pid(feed)
+        pid = child_pid(feed)
         near.ip("link", "del", near.link)
         near.ip("link", "add", near.link, "type", "veth", "peer", "name", far.link)
         near.ip("link", "set", far.link, "netns", far.name)
         for host in (near, far):
             furnish(host)
-        drive(feed, lambda: feed.posts[0].worker and worker_pid(feed) != pid)
-        drive(feed, lambda: feed.posts[0].has_spoken)
+        drive(feed, lambda: feed.slots[0].child and child_pid(feed) != pid)
+        drive(feed, lambda: feed.slots[0].has_spoken)
         before = whole(feed).health.packets
         send(far, 131)
         drive(feed, lambda: whole(feed).health.packets - before >= 131)
@@ -416,24 +416,24 @@ def test_any_goes_on_when_an_interface_vanishes(hosts: tuple[Host, Host]) -> Non
     near.ip("link", "add", "extra", "type", "veth", "peer", "name", "extra-peer")
     near.ip("link", "set", "extra", "up")
     with near.inside(), feeding(CaptureConfig()) as feed:
-        pid = worker_pid(feed)
+        pid = child_pid(feed)
         near.ip("link", "del", "extra")
         send(far, 137)
         drive(feed, lambda: whole(feed).health.packets >= 137)
-        assert worker_pid(feed) == pid
+        assert child_pid(feed) == pid
         assert not feed.notices
 
 
 def test_a_stopped_subprocess_is_said_and_goes_on(hosts: tuple[Host, Host]) -> None:
     near, far = hosts
     with near.inside(), feeding(CaptureConfig((near.link,))) as feed:
-        os.kill(worker_pid(feed), signal.SIGSTOP)
+        os.kill(child_pid(feed), signal.SIGSTOP)
         drive(feed, lambda: feed.notices)
         assert texts(feed) == [
             f"capture on {near.link} does not answer; packets wait in the kernel"
         ]
         send(far, 1_013)
-        os.kill(worker_pid(feed), signal.SIGCONT)
+        os.kill(child_pid(feed), signal.SIGCONT)
         drive(feed, lambda: not feed.notices)
         drive(feed, lambda: whole(feed).health.packets >= 1_013)
         health = whole(feed).health
@@ -447,7 +447,7 @@ def test_what_no_subprocess_sends_is_refused_and_harms_nothing() -> None:
         with stranger:
             stranger.linger = 0
             stranger.connect(feed.endpoint)
-            sound = pack(Message(Kind.PACKETS, worker=7))
+            sound = pack(Message(MessageKind.PACKETS, child=7))
             chance = random.Random(31)
             garbage = [
                 [b""],
@@ -455,7 +455,7 @@ def test_what_no_subprocess_sends_is_refused_and_harms_nothing() -> None:
                 [sound[0]],
                 [sound[0], b"x" * 1_000_000, b""],
                 sound,
-                pack(Message(Kind.END, worker=0, generation=9)),
+                pack(Message(MessageKind.END, child=0, generation=9)),
                 *([chance.randbytes(chance.randrange(200)) for _ in range(3)] for _ in range(200)),
             ]
             for number, parts in enumerate(garbage, start=1):
@@ -464,13 +464,13 @@ def test_what_no_subprocess_sends_is_refused_and_harms_nothing() -> None:
         assert len(texts(feed)) == 1
         assert whole(feed).health.packets == 0
         assert not feed.is_finished
-        assert feed.posts[0].worker is not None
+        assert feed.slots[0].child is not None
 
 
 def test_stopping_ends_even_a_stopped_subprocess(hosts: tuple[Host, Host]) -> None:
     near, _ = hosts
     with near.inside(), feeding(CaptureConfig((near.link,))) as feed:
-        pid = worker_pid(feed)
+        pid = child_pid(feed)
         os.kill(pid, signal.SIGSTOP)
         began_s = time.monotonic()
         feed.stop()
@@ -524,7 +524,7 @@ def test_nothing_is_left_behind() -> None:
     before = set(os.listdir("/proc/self/fd"))
     for _ in range(3):
         with feeding(CaptureConfig(("lo",))) as feed:
-            pid = worker_pid(feed)
+            pid = child_pid(feed)
             assert list(Path("/tmp").glob(pattern))
         assert not is_running(pid)
         assert not list(Path("/tmp").glob(pattern))

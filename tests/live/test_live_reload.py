@@ -10,7 +10,7 @@ from ipaddress import ip_network
 import pytest
 from support.feeding import drive, feeding, whole
 from support.netns import Host, needs_root, two_hosts
-from test_live_faults import ONLY_SENT, send, texts, worker_pid
+from test_live_faults import ONLY_SENT, child_pid, send, texts
 
 from trtop_core import EngineConfig, TrtopError
 from trtop_core.records import Direction
@@ -29,16 +29,16 @@ def test_another_filter_holds_from_then_on(hosts: tuple[Host, Host]) -> None:
     near, far = hosts
     before = CaptureConfig((near.link,), capture_filter=ONLY_SENT)
     with near.inside(), feeding(before) as feed:
-        pid = worker_pid(feed)
+        pid = child_pid(feed)
         send(far, 101)
         feed.reload(replace(before, capture_filter="tcp dst port 444"))
-        drive(feed, lambda: feed.posts[0].has_spoken)
-        assert worker_pid(feed) != pid
+        drive(feed, lambda: feed.slots[0].has_spoken)
+        assert child_pid(feed) != pid
         # What the old process held was taken.
         assert whole(feed).health.packets == 101
         send(far, 103)
         feed.reload(replace(before, capture_filter="tcp dst port 443 or port 9"))
-        drive(feed, lambda: feed.posts[0].has_spoken)
+        drive(feed, lambda: feed.slots[0].has_spoken)
         send(far, 107)
         drive(feed, lambda: whole(feed).health.packets >= 101 + 107)
         feed.stop()
@@ -51,35 +51,35 @@ def test_another_interface_is_added_and_the_first_goes_on(hosts: tuple[Host, Hos
     near, far = hosts
     before = CaptureConfig((near.link,), capture_filter=ONLY_SENT)
     with near.inside(), feeding(before) as feed:
-        pid = worker_pid(feed)
+        pid = child_pid(feed)
         feed.reload(replace(before, interfaces=("lo", near.link)))
-        drive(feed, lambda: all(post.has_spoken for post in feed.posts))
-        assert {post.role.interface for post in feed.posts} == {"lo", near.link}
-        assert worker_pid(feed) == pid
+        drive(feed, lambda: all(slot.has_spoken for slot in feed.slots))
+        assert {slot.assignment.target for slot in feed.slots} == {"lo", near.link}
+        assert child_pid(feed) == pid
         send(far, 109)
         drive(feed, lambda: whole(feed).health.packets >= 109)
         feed.reload(replace(before, interfaces=("lo",)))
-        assert [post.role.interface for post in feed.posts] == ["lo"]
+        assert [slot.assignment.target for slot in feed.slots] == ["lo"]
 
 
 def test_a_wrong_filter_changes_nothing() -> None:
     before = CaptureConfig(("lo",))
     with feeding(before) as feed:
-        pid = worker_pid(feed)
+        pid = child_pid(feed)
         with pytest.raises(TrtopError, match="is wrong"):
             feed.reload(replace(before, capture_filter="tcp prot 7"))
-        assert worker_pid(feed) == pid
+        assert child_pid(feed) == pid
 
 
 def test_what_only_a_restart_changes_is_said() -> None:
     before = CaptureConfig(("lo",))
     with feeding(before) as feed:
-        pid = worker_pid(feed)
+        pid = child_pid(feed)
         feed.reload(replace(before, fanout=2, engine=EngineConfig(direction=Direction.IN)))
         assert texts(feed) == [
             "the new configuration asks for what only a restart can change; the rest holds"
         ]
-        assert worker_pid(feed) == pid
+        assert child_pid(feed) == pid
 
 
 def test_local_addresses_can_be_given_and_taken_back() -> None:
@@ -91,4 +91,4 @@ def test_local_addresses_can_be_given_and_taken_back() -> None:
         assert feed.engines.local == mine
         feed.reload(before)
         assert ip_network("127.0.0.0/8") in feed.engines.local
-        assert os.path.exists(f"/proc/{worker_pid(feed)}")
+        assert os.path.exists(f"/proc/{child_pid(feed)}")

@@ -22,7 +22,8 @@ from trtop_core import Engine, EngineConfig, Snapshot, TrtopError, View
 from trtop_core.errors import EXIT_INCOMPLETE, EXIT_OK, EXIT_UNUSABLE
 from trtop_core.records import NS_PER_S, Window
 from trtop_core.sources import open_capture
-from trtop_daemon.ipc.feed import CaptureConfig, ReplayConfig
+from trtop_daemon.capture.replay import ReplayConfig
+from trtop_daemon.ipc.feed import CaptureConfig
 
 FILES = (
     sorted(p for p in CAPTURES.iterdir() if p.suffix in (".pcap", ".pcapng", ".snoop"))
@@ -57,7 +58,7 @@ def replay(
 ) -> tuple[Snapshot, list[str], int]:
     """The same through subprocess and socket."""
     told = CaptureConfig(
-        replay=ReplayConfig(tuple(paths), speed), engine=config or EngineConfig(), user="root"
+        source=ReplayConfig(tuple(paths), speed), engine=config or EngineConfig(), user="root"
     )
     with feeding(told) as feed:
         drive(feed, lambda: feed.is_finished)
@@ -134,7 +135,7 @@ def test_a_replay_takes_as_long_as_its_speed_says(tmp_path: Path, speed: float) 
     packets = conversation(Talk())
     span_s = (packets[-1][0] - packets[0][0]) / NS_PER_S
     path.write_bytes(write_pcap(packets))
-    told = CaptureConfig(replay=ReplayConfig((str(path),), speed))
+    told = CaptureConfig(source=ReplayConfig((str(path),), speed))
     with feeding(told) as feed:
         began_s = time.monotonic()
         drive(feed, lambda: whole(feed).health.packets)
@@ -152,7 +153,7 @@ def test_windows_of_a_replay_follow_its_own_clock(tmp_path: Path) -> None:
     packets = conversation(early) + [(ts + 60 * NS_PER_S, f) for ts, f in conversation(late)]
     path.write_bytes(write_pcap(packets))
     windows = EngineConfig(windows=(Window.LAST_10_S,))
-    told = CaptureConfig(replay=ReplayConfig((str(path),), None), engine=windows)
+    told = CaptureConfig(source=ReplayConfig((str(path),), None), engine=windows)
     with feeding(told) as feed:
         drive(feed, lambda: feed.is_finished)
         assert feed.snapshot(View(window=Window.LAST_10_S)).totals.count("syn") == 1
@@ -164,7 +165,7 @@ def test_a_pipe_that_pauses_is_replayed_whole(tmp_path: Path) -> None:
     os.mkfifo(fifo)
     raw = EXAMPLE.read_bytes()
     keeper = os.open(fifo, os.O_RDWR)
-    told = CaptureConfig(replay=ReplayConfig((str(fifo),), None), user="root")
+    told = CaptureConfig(source=ReplayConfig((str(fifo),), None), user="root")
     with contextlib.ExitStack() as stack:
         feed = stack.enter_context(feeding(told))
         writer = os.open(fifo, os.O_WRONLY)
@@ -183,10 +184,10 @@ def test_a_pipe_that_pauses_is_replayed_whole(tmp_path: Path) -> None:
 def test_a_replay_whose_subprocess_is_killed_ends_and_says_so(tmp_path: Path) -> None:
     path = tmp_path / "slow.pcap"
     path.write_bytes(write_pcap(conversation(Talk(), step_ns=10 * NS_PER_S)))
-    with feeding(CaptureConfig(replay=ReplayConfig((str(path),), 1.0))) as feed:
-        worker = feed.posts[0].worker
-        assert worker is not None
-        os.kill(worker.pid, signal.SIGKILL)
+    with feeding(CaptureConfig(source=ReplayConfig((str(path),), 1.0))) as feed:
+        child = feed.slots[0].child
+        assert child is not None
+        os.kill(child.pid, signal.SIGKILL)
         took_s = drive(feed, lambda: feed.is_finished)
         assert took_s < 1.0
         assert feed.exit_status == EXIT_INCOMPLETE

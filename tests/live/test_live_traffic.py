@@ -36,7 +36,8 @@ from support.services import (
 )
 
 from trtop_core import Engine, EngineConfig, Snapshot, TrtopError, View
-from trtop_core.records import COUNTERS, NS_PER_S, Direction
+from trtop_core.metrics import COUNTERS
+from trtop_core.records import NS_PER_S, Direction
 from trtop_core.snapshot import Row
 from trtop_core.sources import open_capture
 from trtop_daemon.ipc.feed import CaptureConfig
@@ -324,7 +325,7 @@ def test_fanned_out_engines_add_up(hosts: tuple[Host, Host]) -> None:
         with far.inside():
             stack.enter_context(http_service(there))
         feed = stack.enter_context(feeding(CaptureConfig((near.link,), fanout=3)))
-        assert len(feed.posts) == 3
+        assert len(feed.slots) == 3
         meanwhile(feed, lambda: use_http(there, connector(near)))
         drive(feed, lambda: is_settled(feed, N_CONNECTIONS))
         assert counted(rows_of(whole(feed))[there]) == HTTP_COUNTS

@@ -149,7 +149,11 @@ class Http2:
             self._ledger.add("requests")
             began = frame.began
             self.streams[frame.stream_id] = Turn(
-                Kind.REQUEST, began.client_start, began.server_start, frame.start, data.moment,
+                Kind.REQUEST,
+                began.client_start,
+                began.server_start,
+                frame.start,
+                data.moment,
                 waits_since_ns=data.now_ns,
             )
         turn = self.streams.get(frame.stream_id)

@@ -12,7 +12,8 @@ from reference import Packet, Twin
 from reference.bins import latency_bin, reuse_bin
 
 from trtop_core import Engine, EngineConfig, PacketBatch, Snapshot, View
-from trtop_core.records import COUNTERS, GAUGES, PACKET_INDEX, SKETCHES, Direction, GroupBy
+from trtop_core.metrics import COUNTERS, GAUGES, METRIC_OF, SKETCHES
+from trtop_core.records import PACKET_INDEX, Direction, GroupBy
 from trtop_core.snapshot import Row
 
 SEED = bytes(range(16))
@@ -94,7 +95,7 @@ def twin_rows(twin: Twin) -> dict[str, Any]:
             if not values:
                 continue
             bins = Counter(map(reuse_bin if sketch == "reuse" else latency_bin, values))
-            unit = "" if sketch == "reuse" else "_ns"
+            unit = METRIC_OF[sketch].unit.suffix
             row[sketch] = {
                 "count": len(values),
                 f"sum{unit}": sum(values),

@@ -26,10 +26,10 @@ class FileFeed:
         self.sockets: list[zmq.Socket[bytes]] = []
         self.notices: tuple[Notice, ...] = ()
         self.exit_status = 0
-        self.is_finished = not config.replay
+        self.is_finished = not config.source
         self.reloaded: list[CaptureConfig] = []
         self._engine = Engine(config.engine, os.urandom(16))
-        self._batches = iter(open_capture(config.replay.paths)) if config.replay else iter(())
+        self._batches = iter(open_capture(config.source.paths)) if config.source else iter(())
 
     def filenos(self) -> dict[int, int]:
         return {}

@@ -20,7 +20,7 @@ from trtop_daemon.system import privileges
 def picture(feed: Supervisor) -> dict[str, Any]:
     snapshot = whole(feed)
     return {
-        "pids": [post.worker.pid for post in feed.posts if post.worker is not None],
+        "pids": [slot.child.pid for slot in feed.slots if slot.child is not None],
         "health": {**snapshot.health.record(), "loss": snapshot.health.loss},
         "syn": snapshot.totals.count("syn"),
         "notices": [notice.text for notice in feed.notices],

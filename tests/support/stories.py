@@ -23,6 +23,7 @@ from reference.rows import LATENCIES, REUSE
 from support.builders import ACK, FIN, NS_PER_MS, RST, SYN, Talk
 from support.compare import HEALTH, SEED, batch_of, config_of, plain_row
 from trtop_core import Engine, EngineConfig, View
+from trtop_core.metrics import METRIC_OF
 
 KERNELS_TOO = True
 """Whether the kernels count by the same version of the definitions as the twin."""
@@ -367,7 +368,7 @@ def _filled(row: Expected) -> Expected:
         if name not in SKETCHES or not value:
             filled[name] = value
         else:
-            unit = "" if name == REUSE else "_ns"
+            unit = METRIC_OF[name].unit.suffix
             bins = Counter(map(reuse_bin if name == REUSE else latency_bin, value))
             filled[name] = {
                 "count": len(value),

@@ -10,8 +10,9 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 
-from support.builders import ACK, FIN, NS_PER_MS, PSH, RST, SYN, Talk
 from reference import Packet
+
+from support.builders import ACK, FIN, NS_PER_MS, PSH, RST, SYN, Talk
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 START_NS = 1_700_000_000 * 10**9

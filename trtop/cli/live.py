@@ -50,7 +50,7 @@ START_TIMEOUT_S = 20.0
 STOP_TIMEOUT_S = 10.0
 """A daemon that has not ended by then is killed."""
 
-LAST_WORDS_BYTES = 4096
+STDERR_TAIL_BYTES = 4096
 
 OWN_PREFIX = "trtopd: "
 """Of the one line that says why a daemon could not start or go on."""
@@ -97,7 +97,7 @@ def main(argv: Sequence[str], around: Surroundings) -> int:
             if not daemon.has_ended():
                 raise
         if daemon.has_ended():
-            raise TrtopError(daemon.last_words())
+            raise TrtopError(daemon.stderr_tail())
     return EXIT_OK
 
 
@@ -161,12 +161,12 @@ class _Daemon:
             if is_ready:
                 return True
             self._process.wait(STOP_TIMEOUT_S)
-            raise TrtopError(self.last_words())
+            raise TrtopError(self.stderr_tail())
         return False
 
-    def last_words(self) -> str:
+    def stderr_tail(self) -> str:
         """What the daemon said at its end."""
-        self._log.seek(max(0, os.fstat(self._log.fileno()).st_size - LAST_WORDS_BYTES))
+        self._log.seek(max(0, os.fstat(self._log.fileno()).st_size - STDERR_TAIL_BYTES))
         lines = self._log.read().decode(errors="replace").strip().splitlines()
         errors = [line.removeprefix(OWN_PREFIX) for line in lines if line.startswith(OWN_PREFIX)]
         if errors:

@@ -1,4 +1,4 @@
-"""``Outlet``: the capture subprocess's way to the main process.
+"""``BatchSender``: the capture subprocess's way to the main process.
 
 Takes batches and totals, sends numbered messages. Never blocks: a message that finds the socket
 full is kept, one at most, and its sender is expected to capture nothing until it is gone.
@@ -12,7 +12,7 @@ import zmq
 
 from trtop_core.batch import PacketBatch
 from trtop_core.errors import TrtopError
-from trtop_daemon.ipc.batch_message import Buffer, Kind, Message, Totals, pack
+from trtop_daemon.ipc.batch_message import Buffer, Message, MessageKind, Totals, pack
 
 HIGH_WATER_MARK = 8
 """Messages on each side of the socket: about 4 MiB of packets each. What does not fit waits in the
@@ -25,21 +25,21 @@ LINGER_MS = 5_000
 
 
 @dataclass(frozen=True, slots=True)
-class Sender:
+class Origin:
     """Who sends: what each message says of its origin.
 
     Attributes:
         endpoint: of the main process's PULL socket.
-        worker, generation, name: see ``frames.Message``.
+        child, generation, name: see ``batch_message.Message``.
     """
 
     endpoint: str
-    worker: int
+    child: int
     generation: int
     name: str
 
 
-class Outlet:
+class BatchSender:
     """A PUSH socket with one message to spare.
 
     Args:
@@ -52,8 +52,10 @@ class Outlet:
         TrtopError: nobody is there.
     """
 
-    def __init__(self, sender: Sender) -> None:
-        self._template = Message(Kind.PACKETS, sender.worker, sender.generation, name=sender.name)
+    def __init__(self, sender: Origin) -> None:
+        self._template = Message(
+            MessageKind.PACKETS, sender.child, sender.generation, name=sender.name
+        )
         self._sequence = 0
         self._waiting: list[Buffer] | None = None
         self._context = zmq.Context(io_threads=1)
@@ -92,7 +94,7 @@ class Outlet:
         self._send(
             replace(
                 self._template,
-                kind=Kind.END,
+                kind=MessageKind.END,
                 sequence=self._sequence,
                 totals=totals,
                 code=code,

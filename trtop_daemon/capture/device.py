@@ -1,13 +1,15 @@
 """``Device``: one interface, opened for capture; batches come out.
 
 Takes a name and how to capture, gives batches with capture time in ns and what the kernel counts.
-Never waits: the caller polls its descriptor. What pcapy-ng cannot say is not made up: a packet that
-may have been cut has the wire length 0, unknown.
+Only ``run`` waits: for packets, or for an order. What pcapy-ng cannot say is not made up: a packet
+that may have been cut has the wire length 0, unknown.
 """
 
 from __future__ import annotations
 
+import select
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,10 +18,13 @@ import pcapy
 
 from trtop_core.batch import PacketBatch
 from trtop_core.errors import TrtopError
-from trtop_core.records import NS_PER_S, NS_PER_US, PACKET_INDEX
-from trtop_daemon.capture.bpf_filter import LINKTYPE_OF, default_filter, filter_error
+from trtop_core.records import NS_PER_MS, NS_PER_S, NS_PER_US, PACKET_INDEX
+from trtop_daemon.capture.backend import Backend, OpenConfig
+from trtop_daemon.capture.batch_sender import BatchSender
+from trtop_daemon.capture.bpf_filter import LINKTYPE_OF, check_filter, default_filter, filter_error
+from trtop_daemon.capture.control import REPORT_S, Control
 from trtop_daemon.ipc.batch_message import Totals, unwrap
-from trtop_daemon.ipc.feed import ANY_INTERFACE
+from trtop_daemon.ipc.feed import ANY_INTERFACE, CaptureConfig
 from trtop_daemon.system.interfaces import is_loopback
 
 MAX_BATCH_PACKETS = 4_096
@@ -29,6 +34,15 @@ MIN_BATCH_PACKETS = 64
 
 MAX_BATCH_BYTES = 8 << 20
 """Long snaplens get fewer packets to a batch: the library knows no bound in bytes."""
+
+DOWN_PAUSE_S = 0.1
+"""Between looks at an interface that is down: polling it returns at once."""
+
+DRAIN_LOOK_S = 0.01
+"""Between looks at a ring that still holds a packet; the kernel hands it over at a time-out."""
+
+MARGIN_NS = 20 * NS_PER_MS
+"""What a packet may take from its timestamp to an idle ring, beyond two timeouts of the ring."""
 
 EXIT_NOT_CAPTURING = 3
 """Of a capture subprocess whose device failed after it had been opened."""
@@ -160,6 +174,58 @@ class Device:
         kept = (totals.received or 0) - (totals.kernel_dropped or 0)
         return not self._is_loopback and self._n_read + self._n_lost >= kept
 
+    def run(self, sender: BatchSender, control: Control) -> None:
+        """Move packets to the main process until ordered to stop.
+
+        Raises:
+            DeviceError: the device failed; all before that was sent.
+            ProcessLookupError: the main process is gone.
+        """
+        lag_ns = 2 * self._config.timeout_ms * NS_PER_MS + MARGIN_NS
+        poller = select.poll()
+        poller.register(self.fileno, select.POLLIN)
+        poller.register(control.fd, select.POLLIN)
+        totals = self.totals()
+        report_at_s = 0.0
+        stop_by_s: float | None = None
+        while True:
+            if control.is_stopping and stop_by_s is None:
+                stop_by_s = time.monotonic() + lag_ns / NS_PER_S
+            began_ns = time.time_ns()
+            batch = self.read()
+            now_s = time.monotonic()
+            if batch is not None or now_s >= report_at_s:
+                if now_s >= report_at_s:
+                    totals = self.totals()
+                    report_at_s = now_s + REPORT_S
+                until_ns = began_ns - lag_ns if batch is None else int(batch.index["ts_ns"][-1])
+                sender.send_batch(batch, totals, self.link_type, until_ns)
+                control.wait_for_room(sender)
+                control.wait(0)  # packets may never cease
+            if stop_by_s is not None and batch is None and self.is_drained():
+                return
+            if stop_by_s is not None and now_s > stop_by_s:
+                return
+            if batch is None:
+                wait_s = DRAIN_LOOK_S if control.is_stopping else report_at_s - time.monotonic()
+                self._wait(control, poller, wait_s)
+
+    def final_totals(self) -> Totals:
+        """What the kernel has counted by the end."""
+        return self.totals()
+
+    def close(self) -> None:
+        """Nothing: the process ends."""
+
+    def _wait(self, control: Control, poller: select.poll, timeout_s: float) -> None:
+        """Until there are packets, an order, or a report is due."""
+        if self.is_down:
+            control.wait(DOWN_PAUSE_S)
+            return
+        for fd, _ in poller.poll(max(1.0, timeout_s * 1000.0)):
+            if fd == control.fd:
+                control.read()
+
     def _set_filter(self, expression: str) -> None:
         try:
             self._handle.setfilter(expression)
@@ -177,6 +243,47 @@ class Device:
         totals = self.totals()
         kept = (totals.received or 0) - (totals.kernel_dropped or 0)
         self._n_lost = max(self._n_lost, kept - self._n_read)
+
+
+class DeviceBackend(Backend):
+    """Network interfaces, through libpcap."""
+
+    needs_rights = True
+    restarts = True
+    ends = False
+    on_interfaces = True
+
+    def open(self, config: OpenConfig) -> Device:
+        """Open an interface.
+
+        Raises:
+            TrtopError: it cannot be opened, or the filter is wrong.
+        """
+        capture = config.capture
+        return Device(
+            DeviceConfig(
+                config.target,
+                capture.capture_filter,
+                capture.snaplen_bytes,
+                capture.buffer_bytes,
+                capture.timeout_ms,
+                config.fanout_group,
+                capture.engine.decap,
+            )
+        )
+
+    def targets(self, config: CaptureConfig) -> Sequence[str]:
+        """The interfaces."""
+        return config.interfaces
+
+    def check(self, config: CaptureConfig) -> None:
+        """Refuse a filter that libpcap does not understand.
+
+        Raises:
+            TrtopError: it does not.
+        """
+        if config.capture_filter is not None:
+            check_filter(config.capture_filter)
 
 
 def index_of(raw: bytes, link_type: int, snaplen_bytes: int) -> npt.NDArray[np.void]:

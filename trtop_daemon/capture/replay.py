@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -18,12 +20,38 @@ from trtop_core.errors import TrtopError
 from trtop_core.records import NS_PER_S
 from trtop_core.sources import IDLE, open_capture
 from trtop_core.sources.files import STDIN, file_error
+from trtop_daemon.capture.backend import Backend, OpenConfig
+from trtop_daemon.capture.batch_sender import BatchSender
+from trtop_daemon.capture.control import REPORT_S, Control
 from trtop_daemon.ipc.batch_message import Totals
+from trtop_daemon.ipc.feed import CaptureConfig
 
 PIECE_S = 0.02
 """Packets that are due within so long of each other go out together."""
 
 STDIN_POLL_S = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayConfig:
+    """Captures that are replayed instead of capturing.
+
+    Attributes:
+        paths: as ``trtop_core.sources.open_capture`` takes them, one after the other.
+        speed: 1 is the capture's own pace, 2 twice that; None: as fast as it goes.
+
+    Raises:
+        ValueError: there is no path, or the speed is not above 0.
+    """
+
+    paths: tuple[str, ...]
+    speed: float | None = 1.0
+
+    def __post_init__(self) -> None:
+        if not self.paths:
+            raise ValueError("a replay needs a file")
+        if self.speed is not None and not 0 < self.speed < float("inf"):
+            raise ValueError("a speed is above 0, or max")
 
 
 class Replay:
@@ -54,10 +82,8 @@ class Replay:
         self._start_ns = 0
         self._latest_ns = 0
 
-    def __enter__(self) -> Replay:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
+    def close(self) -> None:
+        """Close the files."""
         self._source.close()
         for fds in self._files.values():
             for fd in fds:
@@ -65,8 +91,31 @@ class Replay:
 
     @property
     def errors(self) -> list[TrtopError]:
-        """See above."""
+        """What could not be read."""
         return self._source.errors
+
+    def run(self, sender: BatchSender, control: Control) -> None:
+        """Move packets to the main process, at the replay's pace.
+
+        Raises:
+            TrtopError: all was given out, and a part could not be read.
+            ProcessLookupError: the main process is gone.
+        """
+        try:
+            for batch in self.batches(time.monotonic):
+                sender.send_batch(batch, self.totals, 0, self.until_ns)
+                control.wait_for_room(sender)
+                control.wait(0.0 if batch is not None else min(self.wait_s, REPORT_S))
+                if control.is_stopping:
+                    return
+        except TrtopError as error:
+            failure = TrtopError("\n".join(str(part) for part in self.errors))
+            failure.exit_status = error.exit_status
+            raise failure from error
+
+    def final_totals(self) -> Totals:
+        """What the files said to their end."""
+        return self.totals
 
     def batches(self, monotonic_s: Callable[[], float]) -> Iterator[PacketBatch | None]:
         """Give what is due; None: wait for ``wait_s``, then ask again.
@@ -119,6 +168,28 @@ class Replay:
 
     def _take_file(self, path: str, flags: int) -> int:
         return self._files[path].pop(0)
+
+
+class ReplayBackend(Backend):
+    """Files, replayed by one subprocess."""
+
+    def open(self, config: OpenConfig) -> Replay:
+        """Open the files.
+
+        Raises:
+            TrtopError: one of them cannot be.
+        """
+        source: ReplayConfig = config.capture.source
+        return Replay(source.paths, source.speed)
+
+    def targets(self, config: CaptureConfig) -> Sequence[str]:
+        """All files together, as people call them."""
+        paths = config.source.paths
+        return [paths[0] if len(paths) == 1 else f"{paths[0]} and {len(paths) - 1} more"]
+
+    def reads_stdin(self, config: CaptureConfig) -> bool:
+        """Whether standard input is one of the files."""
+        return STDIN in config.source.paths
 
 
 def trimmed(batch: PacketBatch, start: int, end: int) -> PacketBatch:

@@ -45,11 +45,11 @@ _WRAP_64 = (1 << 64) - 1
 _RECEIVED, _KERNEL, _INTERFACE = 1, 2, 4
 
 
-class FrameError(ValueError):
+class MessageError(ValueError):
     """A message is not what its header says, or has no header of ours."""
 
 
-class Kind(IntEnum):
+class MessageKind(IntEnum):
     """What a message holds."""
 
     PACKETS = 1
@@ -89,7 +89,7 @@ class Message:
 
     Attributes:
         kind: what it holds.
-        worker: the number of the subprocess.
+        child: the number of the subprocess.
         generation: how often that subprocess had been started before.
         sequence: number of the message, from 0 on.
         name: the interface or file.
@@ -101,8 +101,8 @@ class Message:
         text: what ``END`` has to say.
     """
 
-    kind: Kind
-    worker: int = 0
+    kind: MessageKind
+    child: int = 0
     generation: int = 0
     sequence: int = 0
     name: str = ""
@@ -126,7 +126,7 @@ def pack(message: Message) -> list[Buffer]:
         MAGIC,
         VERSION,
         message.kind,
-        message.worker,
+        message.child,
         message.generation,
         message.sequence,
         message.link_type,
@@ -141,7 +141,7 @@ def pack(message: Message) -> list[Buffer]:
         totals.untimed & _WRAP_64,
     )
     header = fixed + message.name.encode(errors="surrogateescape")[:MAX_NAME_BYTES]
-    if message.kind is Kind.PACKETS:
+    if message.kind is MessageKind.PACKETS:
         if batch is None:
             return [header, b"", b""]
         return [header, batch.index.view(np.uint8).data, batch.data.data]
@@ -152,26 +152,26 @@ def unpack(parts: Sequence[Buffer]) -> Message:
     """Read the parts of a message; the batch refers to their memory.
 
     Raises:
-        FrameError: they are not what ``pack`` gives.
+        MessageError: they are not what ``pack`` gives.
     """
     if not 1 < len(parts) <= MAX_PARTS:
-        raise FrameError(f"a message of {len(parts)} parts")
+        raise MessageError(f"a message of {len(parts)} parts")
     header = memoryview(parts[0])
     if not _FIXED.size <= header.nbytes <= _FIXED.size + MAX_NAME_BYTES:
-        raise FrameError(f"a header of {header.nbytes} bytes")
+        raise MessageError(f"a header of {header.nbytes} bytes")
     magic, version, *fields = _FIXED.unpack_from(header)
-    number, worker, generation, sequence, link_type, n_packets, known, code, until_ns = fields[:9]
+    number, child, generation, sequence, link_type, n_packets, known, code, until_ns = fields[:9]
     received, kernel, interface, read_lost, untimed = fields[9:]
     if magic != MAGIC:
-        raise FrameError("a message without our mark")
+        raise MessageError("a message without our mark")
     if version != VERSION:
-        raise FrameError(f"a message of version {version}, not {VERSION}")
+        raise MessageError(f"a message of version {version}, not {VERSION}")
     try:
-        kind = Kind(number)
+        kind = MessageKind(number)
     except ValueError:
-        raise FrameError(f"a message of the unknown kind {number}") from None
-    if len(parts) != (3 if kind is Kind.PACKETS else 2):
-        raise FrameError(f"a message of {len(parts)} parts")
+        raise MessageError(f"a message of the unknown kind {number}") from None
+    if len(parts) != (3 if kind is MessageKind.PACKETS else 2):
+        raise MessageError(f"a message of {len(parts)} parts")
     totals = Totals(
         received if known & _RECEIVED else None,
         kernel if known & _KERNEL else None,
@@ -179,17 +179,17 @@ def unpack(parts: Sequence[Buffer]) -> Message:
         read_lost,
         untimed,
     )
-    text = "" if kind is Kind.PACKETS else _text(parts[1])
+    text = "" if kind is MessageKind.PACKETS else _text(parts[1])
     return Message(
         kind=kind,
-        worker=worker,
+        child=child,
         generation=generation,
         sequence=sequence,
         name=bytes(header[_FIXED.size :]).decode(errors="surrogateescape"),
         link_type=link_type,
         until_ns=until_ns,
         totals=totals,
-        batch=_batch(parts[1], parts[2], n_packets) if kind is Kind.PACKETS else None,
+        batch=_batch(parts[1], parts[2], n_packets) if kind is MessageKind.PACKETS else None,
         code=code,
         text=text,
     )
@@ -207,18 +207,18 @@ def _increment(now: int | None, before: int | None) -> int | None:
 def _text(part: Buffer) -> str:
     raw = memoryview(part)
     if raw.nbytes > MAX_TEXT_BYTES:
-        raise FrameError(f"a text of {raw.nbytes} bytes")
+        raise MessageError(f"a text of {raw.nbytes} bytes")
     return bytes(raw).decode(errors="replace")
 
 
 def _batch(index_part: Buffer, data_part: Buffer, n_packets: int) -> PacketBatch:
     raw = memoryview(index_part)
     if raw.nbytes != n_packets * PACKET_INDEX.itemsize:
-        raise FrameError(f"an index of {raw.nbytes} bytes for {n_packets} packets")
+        raise MessageError(f"an index of {raw.nbytes} bytes for {n_packets} packets")
     index = np.frombuffer(raw, PACKET_INDEX)
     data = np.frombuffer(data_part, np.uint8)
     try:
         check_bounds(data, index)
     except ValueError as error:
-        raise FrameError(str(error)) from None
+        raise MessageError(str(error)) from None
     return PacketBatch(data, index)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Protocol
+from typing import Any, Protocol
 
 import zmq
 
@@ -42,28 +42,6 @@ MAX_FANOUT = 64
 
 
 @dataclass(frozen=True, slots=True)
-class ReplayConfig:
-    """Captures that are replayed instead of capturing.
-
-    Attributes:
-        paths: as ``trtop_core.sources.open_capture`` takes them, one after the other.
-        speed: 1 is the capture's own pace, 2 twice that; None: as fast as it goes.
-
-    Raises:
-        ValueError: there is no path, or the speed is not above 0.
-    """
-
-    paths: tuple[str, ...]
-    speed: float | None = 1.0
-
-    def __post_init__(self) -> None:
-        if not self.paths:
-            raise ValueError("a replay needs a file")
-        if self.speed is not None and not 0 < self.speed < float("inf"):
-            raise ValueError("a speed is above 0, or max")
-
-
-@dataclass(frozen=True, slots=True)
 class CaptureConfig:
     """How packets are captured, and how the engines read them.
 
@@ -76,7 +54,8 @@ class CaptureConfig:
         fanout: subprocesses, each with an engine of its own, that share each interface by flow.
         user: whom the subprocesses become: a name or number; None: the caller of sudo, else
             nobody. Means nothing unless root starts them.
-        replay: replay files instead; the fields above do not matter then, except for ``user``.
+        source: what another backend reads instead, a dataclass of that backend; the fields above
+            do not matter then, except for ``user``. None: the interfaces.
         engine: how each engine reads packets. Where ``engine.local`` is empty, a live capture takes
             the addresses of this machine's interfaces and follows them.
 
@@ -91,7 +70,7 @@ class CaptureConfig:
     timeout_ms: int = DEFAULT_TIMEOUT_MS
     fanout: int = 1
     user: str | None = None
-    replay: ReplayConfig | None = None
+    source: Any = None
     engine: EngineConfig = field(default_factory=EngineConfig)
 
     def __post_init__(self) -> None:

@@ -1,22 +1,24 @@
-"""``Post``: a place where a capture subprocess must be, whatever becomes of the one that is there.
+"""``CaptureSlot``: a place where a capture subprocess must be, whatever becomes of its present one.
 
-Takes messages and the time, starts subprocesses when they are due, tells what was lost meanwhile
-as increments for the engine, and keeps the conditions that people must know. Feeds no engine.
+Takes messages and the time, hands packets and counters on to the engine of its assignment, starts
+subprocesses when they are due, counts what was lost meanwhile, and says what people must know.
 """
 
 from __future__ import annotations
 
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from trtop_core.batch import CaptureCounters
-from trtop_core.errors import TrtopError
+from trtop_core.errors import EXIT_OK, TrtopError
 from trtop_core.records import NS_PER_S
-from trtop_daemon.ipc.batch_message import Kind, Message, Totals
+from trtop_daemon.capture.backends import backend_of
+from trtop_daemon.ipc.batch_message import Message, MessageKind, Totals
 from trtop_daemon.ipc.feed import ANY_INTERFACE, CaptureConfig, Severity
-from trtop_daemon.processes.child import Orders, Role, Worker, Workers
-from trtop_daemon.processes.notices import Conditions
-from trtop_daemon.system import interfaces as links
+from trtop_daemon.processes.child import Assignment, Child, Children, Orders
+from trtop_daemon.processes.engines import Engines
+from trtop_daemon.processes.notices import Notices
+from trtop_daemon.system import interfaces
 from trtop_daemon.system.privileges import Identity
 
 FIRST_BACK_OFF_S = 0.5
@@ -31,38 +33,51 @@ SILENCE_S = 2.0
 NOTHING = CaptureCounters()
 
 
-class Post:
-    """One role, filled again and again.
-
-    Args:
-        role: what its subprocess does.
-        workers: who starts subprocesses.
-        endpoint: where the subprocess sends to.
-        config: how to capture.
-        conditions: where to say what is wrong.
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What all slots of a supervisor use.
 
     Attributes:
-        worker: the subprocess, None while there is none.
+        children: who starts subprocesses.
+        engines: where packets and counters go.
+        notices: where to say what is wrong.
+    """
+
+    children: Children
+    engines: Engines
+    notices: Notices
+
+
+class CaptureSlot:
+    """One assignment, filled again and again.
+
+    Args:
+        assignment: what its subprocess does.
+        config: how to capture.
+        endpoint: where the subprocess sends to.
+        shared: what it shares with the others.
+
+    Attributes:
+        child: the subprocess, None while there is none.
         starts_s: when the next one starts, None while there is one or none is wanted.
         has_ended: the last message came: nothing follows, and nothing is started.
     """
 
     def __init__(
         self,
-        role: Role,
-        workers: Workers,
-        endpoint: str,
+        assignment: Assignment,
         config: CaptureConfig,
-        conditions: Conditions,
+        endpoint: str,
+        shared: Shared,
     ) -> None:
-        self.role = role
-        self._workers = workers
-        self.worker: Worker | None = None
+        self.assignment = assignment
+        self._backend = backend_of(config)
+        self._shared = shared
+        self.child: Child | None = None
         self.starts_s: float | None = 0.0
         self.has_ended = False
         self._endpoint = endpoint
         self._config = config
-        self._conditions = conditions
         self._generation = 0
         self._totals: dict[int, Totals] = {}
         self._back_off_s = FIRST_BACK_OFF_S
@@ -71,15 +86,16 @@ class Post:
         self._has_spoken = False
         self._next_sequence = 0
         self._until_ns = 0
-        self._link_index = 0
+        self._interface_index = 0
         self._gone_since_ns: int | None = None
         self._gap_ns: tuple[int, int] | None = None
         self._how = ""
+        shared.engines.join(assignment)
 
     @property
     def name(self) -> str:
         """What people are told."""
-        return self.role.label
+        return self.assignment.label
 
     @property
     def has_spoken(self) -> bool:
@@ -89,7 +105,7 @@ class Post:
     @property
     def is_watched(self) -> bool:
         """Whether it captures on one interface, which can vanish."""
-        return self._config.replay is None and self.role.interface != ANY_INTERFACE
+        return self._backend.on_interfaces and self.assignment.target != ANY_INTERFACE
 
     def start(self, identity: Identity | None, now_s: float) -> None:
         """Start a subprocess.
@@ -98,13 +114,13 @@ class Post:
             TrtopError: it cannot be started.
         """
         self.starts_s = None
-        self._has_spoken = False
+        self._has_spoken = self.has_ended = False
         self._next_sequence = 0
         self._started_s = self._heard_s = now_s
         if self.is_watched:
-            self._link_index = links.index_of(self.role.interface)
-        self.worker = self._workers.start(
-            Orders(self.role, self._generation, self._endpoint, self._config, identity)
+            self._interface_index = interfaces.index_of(self.assignment.target)
+        self.child = self._shared.children.start(
+            Orders(self.assignment, self._generation, self._endpoint, self._config, identity)
         )
         self._totals = {
             generation: totals
@@ -118,18 +134,81 @@ class Post:
         """Whether such a subprocess ran here not long ago: it may have been the one before."""
         return generation in self._totals
 
-    def take(self, message: Message, now_s: float) -> tuple[CaptureCounters, int]:
-        """Account for a message.
-
-        Returns:
-            What the engine must add, and how many packets without time were skipped.
-        """
+    def take(self, message: Message, now_s: float) -> None:
+        """Feed a message to the engine, and account for it."""
         before = self._totals[message.generation]
         self._totals[message.generation] = message.totals
         counters = NOTHING if message.totals == before else message.totals.since(before)
-        n_untimed = message.totals.untimed - before.untimed
-        if message.generation != self._generation - 1:
-            return counters, max(0, n_untimed)
+        if message.generation == self._generation - 1:
+            counters = self._hear(message, counters, now_s)
+        self._shared.engines.deliver(self.assignment, message)
+        self._count(counters, max(0, message.totals.untimed - before.untimed))
+        if message.kind is MessageKind.END:
+            self._shared.engines.leave(self.assignment)
+
+    def look(self, now_s: float) -> None:
+        """Whether the subprocess has ended; if so, see what follows from that."""
+        if self.child is None or not self.child.has_ended:
+            return
+        how = self.child.how_it_ended()
+        self.child.end(0)
+        self.child = None
+        self._handle_exit(how, now_s)
+        self._shared.engines.leave(self.assignment)
+
+    def tick(self, identity: Identity | None, now_s: float) -> None:
+        """Start what is due, say who is silent, count the time of a gap."""
+        if self.starts_s is not None and self.starts_s <= now_s:
+            try:
+                self.start(identity, now_s)
+            except TrtopError as error:
+                self._retry(str(error), now_s)
+        if self._gap_ns is not None:
+            self._count(CaptureCounters(interrupted_ns=self._lengthen_gap()))
+        if self.is_silent(now_s):
+            self._say(
+                "silent",
+                Severity.WARNING,
+                f"capture on {self.name} does not answer; packets wait in the kernel",
+            )
+            self._shared.engines.leave(self.assignment)
+
+    def look_at_interface(self, now_s: float) -> None:
+        """The machine's interfaces have changed, perhaps this one."""
+        if not self.is_watched:
+            return
+        name = self.assignment.target
+        index = interfaces.index_of(name)
+        if self.child is None:
+            if self.starts_s is not None and interfaces.is_up(name):
+                self.starts_s = now_s
+            if self._gone_since_ns is not None and index and self.starts_s is None:
+                self._begin_gap(time.time_ns())
+                self.starts_s = now_s
+            return
+        if index != self._interface_index:
+            self._lose_interface()
+            self.child.ask_to_stop()
+        elif not interfaces.is_up(name):
+            self._shared.notices.set(
+                ("link", name), Severity.WARNING, f"{name} is down", time.time_ns()
+            )
+        else:
+            self._shared.notices.clear(("link", name))
+
+    def is_silent(self, now_s: float) -> bool:
+        """A subprocess runs and has said nothing for long."""
+        return self.child is not None and now_s - self._heard_s > SILENCE_S
+
+    def how_it_ended(self) -> str:
+        """What became of the last subprocess of a replay."""
+        return self._how
+
+    def _say(self, what: str, severity: Severity, text: str) -> None:
+        self._shared.notices.set((self.assignment.number, what), severity, text, time.time_ns())
+
+    def _hear(self, message: Message, counters: CaptureCounters, now_s: float) -> CaptureCounters:
+        """A message of the present subprocess; gives what the engine must add."""
         if message.sequence != self._next_sequence:
             self._say(
                 "messages",
@@ -138,86 +217,31 @@ class Post:
             )
         self._next_sequence = message.sequence + 1
         self._heard_s = now_s
-        self._conditions.clear((self.role.number, "silent"))
+        self._shared.notices.clear((self.assignment.number, "silent"))
         self._until_ns = max(self._until_ns, message.until_ns)
-        self.has_ended |= message.kind is Kind.END
-        if not self._has_spoken:
-            self._has_spoken = True
-            counters = self._resume(counters, now_s)
-        return counters, max(0, n_untimed)
+        # A device that failed must be opened anew: more follows, from the next subprocess.
+        is_failure = message.code != EXIT_OK and self._backend.restarts
+        self.has_ended |= message.kind is MessageKind.END and not is_failure
+        if self._has_spoken:
+            return counters
+        self._has_spoken = True
+        return self._resume(counters, now_s)
 
-    def look(self, now_s: float) -> CaptureCounters:
-        """Whether the subprocess has died; if so, what the engine must add."""
-        if self.worker is None or not self.worker.has_ended:
-            return NOTHING
-        how = self.worker.how_it_ended()
-        self.worker.end(0)
-        self.worker = None
-        if self.has_ended or self._config.replay is not None:
+    def _handle_exit(self, how: str, now_s: float) -> None:
+        if self.has_ended or not self._backend.restarts:
             self._how = how
-            return NOTHING
+            return
         if now_s - self._started_s > SOUND_S and self._has_spoken:
             self._back_off_s = FIRST_BACK_OFF_S
-        if self.is_watched and not links.index_of(self.role.interface):
-            self._lose_link()
-            return NOTHING
+        if self.is_watched and not interfaces.index_of(self.assignment.target):
+            self._lose_interface()
+            return
         if self._gone_since_ns is not None:  # the interface came back as another one
             self.starts_s = now_s
-            return NOTHING
-        return self._mourn(how, now_s)
-
-    def tick(self, identity: Identity | None, now_s: float) -> CaptureCounters:
-        """Start what is due, say who is silent; gives what the engine must add."""
-        if self.starts_s is not None and self.starts_s <= now_s:
-            try:
-                self.start(identity, now_s)
-            except TrtopError as error:
-                self._retry(str(error), now_s)
-        if self.is_silent(now_s):
-            self._say(
-                "silent",
-                Severity.WARNING,
-                f"capture on {self.name} does not answer; packets wait in the kernel",
-            )
-        if self._gap_ns is None:
-            return NOTHING
-        return CaptureCounters(interrupted_ns=self._lengthen_gap())
-
-    def look_at_link(self, now_s: float) -> None:
-        """The machine's interfaces have changed, perhaps this one."""
-        if not self.is_watched:
             return
-        name = self.role.interface
-        index = links.index_of(name)
-        if self.worker is None:
-            if self.starts_s is not None and links.is_up(name):
-                self.starts_s = now_s
-            if self._gone_since_ns is not None and index and self.starts_s is None:
-                self._begin_gap(time.time_ns())
-                self.starts_s = now_s
-            return
-        if index != self._link_index:
-            self._lose_link()
-            self.worker.ask_to_stop()
-        elif not links.is_up(name):
-            self._conditions.set(
-                ("link", name), Severity.WARNING, f"{name} is down", time.time_ns()
-            )
-        else:
-            self._conditions.clear(("link", name))
+        self._handle_death(how, now_s)
 
-    def is_silent(self, now_s: float) -> bool:
-        """A subprocess runs and has said nothing for long."""
-        return self.worker is not None and now_s - self._heard_s > SILENCE_S
-
-    def how_it_ended(self) -> str:
-        """What became of the last subprocess of a replay."""
-        return self._how
-
-    def _say(self, what: str, severity: Severity, text: str) -> None:
-        self._conditions.set((self.role.number, what), severity, text, time.time_ns())
-
-    def _mourn(self, how: str, now_s: float) -> CaptureCounters:
+    def _handle_death(self, how: str, now_s: float) -> None:
         """It died: count the interruption once, and start another one in a while."""
         is_first = self._gap_ns is None
         self._begin_gap(self._until_ns or time.time_ns())
@@ -227,18 +251,24 @@ class Post:
             now_s,
         )
         self._has_spoken = False
-        return CaptureCounters(interruptions=int(is_first), interrupted_ns=self._lengthen_gap())
+        self._count(
+            CaptureCounters(interruptions=int(is_first), interrupted_ns=self._lengthen_gap())
+        )
+
+    def _count(self, counters: CaptureCounters, n_untimed: int = 0) -> None:
+        if counters != NOTHING or n_untimed:
+            self._shared.engines.count(self.assignment, counters, n_untimed)
 
     def _retry(self, what: str, now_s: float) -> None:
         wait_s = self._back_off_s
         self._back_off_s = min(2 * wait_s, MAX_BACK_OFF_S)
         self.starts_s = now_s + wait_s
         self._how = what
-        self._say("worker", Severity.ERROR, f"{what}, restarting in {wait_s:g} s")
+        self._say("child", Severity.ERROR, f"{what}, restarting in {wait_s:g} s")
 
     def _resume(self, counters: CaptureCounters, now_s: float) -> CaptureCounters:
         """It captures again: the gap ends."""
-        key = (self.role.number, "worker")
+        key = (self.assignment.number, "child")
         gone_ns, self._gone_since_ns = self._gone_since_ns, None
         if self._gap_ns is None:
             return counters
@@ -247,21 +277,21 @@ class Post:
         self._gap_ns = None
         now_ns = time.time_ns()
         if gone_ns is not None:
-            text = f"{self.role.interface} was gone for {(now_ns - gone_ns) / NS_PER_S:.1f} s"
+            text = f"{self.assignment.target} was gone for {(now_ns - gone_ns) / NS_PER_S:.1f} s"
         else:
             text = f"{self._how}; nothing was captured there for {span_s:.1f} s"
-        self._conditions.pass_over(key, Severity.WARNING, text, now_ns, now_s)
+        self._shared.notices.pass_over(key, Severity.WARNING, text, now_ns, now_s)
         return replace(counters, interrupted_ns=counters.interrupted_ns + interrupted_ns)
 
-    def _lose_link(self) -> None:
+    def _lose_interface(self) -> None:
         """Nothing is missed while there is no interface: the gap begins when it is back."""
         if self._gone_since_ns is None:
             self._gone_since_ns = time.time_ns()
-        self._conditions.clear(("link", self.role.interface))
+        self._shared.notices.clear(("link", self.assignment.target))
         self._say(
-            "worker",
+            "child",
             Severity.ERROR,
-            f"{self.role.interface} is gone; capturing goes on when it is back",
+            f"{self.assignment.target} is gone; capturing goes on when it is back",
         )
 
     def _begin_gap(self, from_ns: int) -> None:

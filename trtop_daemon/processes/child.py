@@ -1,4 +1,4 @@
-"""``Workers`` and ``Worker``: capture subprocesses, as the main process sees them.
+"""``Children`` and ``Child``: capture subprocesses, as the main process sees them.
 
 Takes what to capture, has the launcher fork a process for it, says when it has ended and why.
 Reads no packets and decides nothing: ``trtop_daemon.processes.supervisor`` does.
@@ -13,17 +13,18 @@ import select
 import signal
 import socket
 import subprocess
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from trtop_core.errors import TrtopError
-from trtop_core.sources.files import STDIN
-from trtop_daemon.capture.process import STOP
+from trtop_daemon.capture.backends import to_json
+from trtop_daemon.capture.batch_sender import Origin
+from trtop_daemon.capture.control import STOP
 from trtop_daemon.ipc.feed import CaptureConfig
 from trtop_daemon.processes.launcher import MESSAGE_BYTES
 from trtop_daemon.system.import_path import UntrustedPathError, isolated
 from trtop_daemon.system.privileges import Identity
 
-LAST_WORDS_BYTES = 4_096
+STDERR_TAIL_BYTES = 4_096
 
 ENVIRONMENT = {
     "OPENBLAS_NUM_THREADS": "1",
@@ -44,19 +45,19 @@ END_TIMEOUT_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class Role:
+class Assignment:
     """What one subprocess does, whatever becomes of it.
 
     Attributes:
         number: of the subprocess.
-        interface: or the name that a replay goes by.
+        target: an interface, or what the backend calls what it reads.
         engine: number of the engine that gets its packets.
         fanout_group: see ``device.DeviceConfig``.
         label: what people are told.
     """
 
     number: int
-    interface: str
+    target: str
     engine: int
     fanout_group: int | None
     label: str
@@ -67,36 +68,52 @@ class Orders:
     """What a subprocess is told.
 
     Attributes:
-        role: what it does.
+        assignment: what it does.
         generation: how often it had been started before.
         endpoint: where it sends to.
         config: how to capture.
         identity: whom it becomes.
     """
 
-    role: Role
+    assignment: Assignment
     generation: int
     endpoint: str
     config: CaptureConfig
     identity: Identity | None
 
+    def to_json(self) -> dict[str, object]:
+        """As ``trtop_daemon.capture.process.main`` takes them."""
+        assignment, identity = self.assignment, self.identity
+        origin = Origin(self.endpoint, assignment.number, self.generation, assignment.target)
+        return {
+            "origin": asdict(origin),
+            "target": assignment.target,
+            "fanout_group": assignment.fanout_group,
+            "identity": None if identity is None else (identity.uid, identity.gid),
+            "capture": to_json(self.config),
+        }
 
-class Workers:
+
+class Children:
     """The launcher's end here: starts subprocesses and hears how they ended.
 
     Args:
         identity: whom the launcher and what it forks become.
-        replay_paths: what is replayed; empty: nothing is.
+        needs_rights: see ``Backend``.
+        with_stdin: a process needs our standard input.
     """
 
-    def __init__(self, identity: Identity | None, replay_paths: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, identity: Identity | None, needs_rights: bool = True, with_stdin: bool = False
+    ) -> None:
         self._identity = identity
-        self._replay_paths = replay_paths
+        self._needs_rights = needs_rights
+        self._with_stdin = with_stdin
         self._channel: socket.socket | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._statuses: dict[int, int] = {}
 
-    def start(self, orders: Orders) -> Worker:
+    def start(self, orders: Orders) -> Child:
         """Have a process forked.
 
         Raises:
@@ -130,23 +147,23 @@ class Workers:
                 self._process.wait()
             self._process = None
 
-    def _start(self, orders: Orders) -> Worker:
+    def _start(self, orders: Orders) -> Child:
         if self._process is not None and self._process.poll() is not None:
             self.close()
         channel = self._channel or self._launch()
         with contextlib.ExitStack() as stack:
-            arguments = os.memfd_create("arguments")
-            stack.callback(os.close, arguments)
-            os.write(arguments, json.dumps(_arguments(orders)).encode())
-            os.lseek(arguments, 0, os.SEEK_SET)
+            told = os.memfd_create("orders")
+            stack.callback(os.close, told)
+            os.write(told, json.dumps(orders.to_json()).encode())
+            os.lseek(told, 0, os.SEEK_SET)
             reading, control = os.pipe2(os.O_CLOEXEC)
             stack.callback(os.close, reading)
             said, saying = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
             stack.callback(os.close, saying)
             try:
-                socket.send_fds(channel, [b"start"], [arguments, reading, saying])
+                socket.send_fds(channel, [b"start"], [told, reading, saying])
                 pid = self._await_pid()
-                return Worker(self, pid, control, said)
+                return Child(self, pid, control, said)
             except BaseException:
                 os.close(control)
                 os.close(said)
@@ -157,13 +174,13 @@ class Workers:
         options = [f"--channel={theirs.fileno()}"]
         if self._identity is not None:
             options += [f"--uid={self._identity.uid}", f"--gid={self._identity.gid}"]
-        if self._replay_paths:
-            options.append("--replay")
+        if not self._needs_rights:
+            options.append("--without-rights")
         with theirs:
             try:
                 self._process = subprocess.Popen(
                     isolated("trtop_daemon.processes.launcher", *options),
-                    stdin=None if STDIN in self._replay_paths else subprocess.DEVNULL,
+                    stdin=None if self._with_stdin else subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
                     pass_fds=(theirs.fileno(),),
                     env={**os.environ, **ENVIRONMENT},
@@ -200,11 +217,11 @@ class Workers:
         return heard
 
 
-class Worker:
+class Child:
     """One subprocess.
 
     Args:
-        workers: who had it started.
+        children: who had it started.
         pid: of the process.
         control: writing end of its pipe of orders.
         said: reading end of its standard error.
@@ -214,9 +231,9 @@ class Worker:
         pidfd: readable once it has ended.
     """
 
-    def __init__(self, workers: Workers, pid: int, control: int, said: int) -> None:
+    def __init__(self, children: Children, pid: int, control: int, said: int) -> None:
         self.pid = pid
-        self._workers = workers
+        self._children = children
         self._control = control
         self._said = said
         self._status: int | None = None
@@ -232,10 +249,10 @@ class Worker:
 
     def how_it_ended(self) -> str:
         """``signal 9``, or what it said, or its exit status; once it has ended."""
-        code = self._workers.status_of(self.pid)
+        code = self._children.status_of(self.pid)
         if code is not None and code < 0:
             return f"signal {-code}"
-        return self._last_words() or f"exit status {'unknown' if code is None else code}"
+        return self._stderr_tail() or f"exit status {'unknown' if code is None else code}"
 
     def ask_to_stop(self) -> None:
         """Let it send what it holds and end."""
@@ -252,37 +269,10 @@ class Worker:
         os.close(self.pidfd)
         os.close(self._said)
 
-    def _last_words(self) -> str:
+    def _stderr_tail(self) -> str:
         try:
-            raw = os.read(self._said, LAST_WORDS_BYTES)
+            raw = os.read(self._said, STDERR_TAIL_BYTES)
         except BlockingIOError:
             return ""
         lines = raw.decode(errors="replace").strip().splitlines()
         return lines[-1] if lines else ""
-
-
-def _arguments(orders: Orders) -> list[str]:
-    role, config, identity = orders.role, orders.config, orders.identity
-    options: dict[str, object] = {
-        "--endpoint": orders.endpoint,
-        "--interface": role.interface,
-        "--worker": role.number,
-        "--generation": orders.generation,
-    }
-    if identity is not None:
-        options |= {"--uid": identity.uid, "--gid": identity.gid}
-    if config.replay is not None:
-        speed = "max" if config.replay.speed is None else repr(config.replay.speed)
-        reads = [f"--read={path}" for path in config.replay.paths]
-        return [*(f"{name}={value}" for name, value in options.items()), f"--speed={speed}", *reads]
-    options |= {
-        "--snaplen": config.snaplen_bytes,
-        "--buffer-bytes": config.buffer_bytes,
-        "--timeout-ms": config.timeout_ms,
-    }
-    if role.fanout_group is not None:
-        options["--fanout-group"] = role.fanout_group
-    if config.capture_filter is not None:
-        options["--filter"] = config.capture_filter
-    flags = [] if config.engine.decap else ["--no-decap"]
-    return [*(f"{name}={value}" for name, value in options.items()), *flags]

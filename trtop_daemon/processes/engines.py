@@ -1,6 +1,6 @@
 """``Engines``: what messages become; one engine, or one for each part of a fanned-out capture.
 
-Takes messages and counters by the role of who sent them, gives snapshots. Knows no process.
+Takes messages and counters by the assignment of who sent them, gives snapshots. Knows no process.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from trtop_core.snapshot import Snapshot
 from trtop_core.sources import IDLE
 from trtop_core.view import View
 from trtop_daemon.ipc.batch_message import Message
-from trtop_daemon.processes.child import Role
-from trtop_daemon.processes.reorder import Sequencer
+from trtop_daemon.processes.child import Assignment
+from trtop_daemon.processes.reorder import ReorderBuffer
 
 EngineMaker = Callable[[EngineConfig], Engine]
 
@@ -31,7 +31,7 @@ def new_engine(config: EngineConfig) -> Engine:
 
 
 class Engines:
-    """Some engines, each behind a sequencer.
+    """Some engines, each behind a buffer.
 
     Args:
         config: of each engine.
@@ -46,29 +46,31 @@ class Engines:
     def __init__(self, config: EngineConfig, n_engines: int, make_engine: EngineMaker) -> None:
         self.engines = [make_engine(config) for _ in range(n_engines)]
         self.local = config.local
-        self._sequencers = [Sequencer() for _ in range(n_engines)]
+        self._buffers = [ReorderBuffer() for _ in range(n_engines)]
         self._is_finished = False
 
-    def join(self, role: Role) -> None:
-        """Packets of this role are going to come."""
-        self._sequencers[role.engine].join(role.number)
+    def join(self, assignment: Assignment) -> None:
+        """Packets of this assignment are going to come."""
+        self._buffers[assignment.engine].join(assignment.number)
 
-    def leave(self, role: Role) -> None:
-        """Nobody waits for this role's packets any more."""
-        for batch in self._sequencers[role.engine].leave(role.number):
-            self.engines[role.engine].feed(batch)
+    def leave(self, assignment: Assignment) -> None:
+        """Nobody waits for this assignment's packets any more."""
+        for batch in self._buffers[assignment.engine].leave(assignment.number):
+            self.engines[assignment.engine].feed(batch)
 
-    def deliver(self, role: Role, message: Message) -> None:
+    def deliver(self, assignment: Assignment, message: Message) -> None:
         """Feed the packets that are due, and tell the engine the time."""
-        engine, sequencer = self.engines[role.engine], self._sequencers[role.engine]
-        for batch in sequencer.add(role.number, message.batch, message.until_ns):
+        engine, buffer = self.engines[assignment.engine], self._buffers[assignment.engine]
+        for batch in buffer.add(assignment.number, message.batch, message.until_ns):
             engine.feed(batch)
-        if message.until_ns and engine.has_begun and not sequencer.is_holding:
-            engine.advance(sequencer.until_ns)
+        if message.until_ns and engine.has_begun and not buffer.is_holding:
+            engine.advance(buffer.until_ns)
 
-    def count(self, role: Role, counters: CaptureCounters, n_untimed: int) -> None:
+    def count(self, assignment: Assignment, counters: CaptureCounters, n_untimed: int) -> None:
         """Add what the capturing side counted."""
-        self.engines[role.engine].feed(PacketBatch(IDLE.data, IDLE.index, counters, n_untimed))
+        self.engines[assignment.engine].feed(
+            PacketBatch(IDLE.data, IDLE.index, counters, n_untimed)
+        )
 
     def set_local(self, local: tuple[IPv4Network | IPv6Network, ...]) -> None:
         """Take other networks as local from now on."""
@@ -87,8 +89,8 @@ class Engines:
         if self._is_finished:
             return unsupported
         self._is_finished = True
-        for engine, sequencer in zip(self.engines, self._sequencers, strict=True):
-            for batch in sequencer.flush():
+        for engine, buffer in zip(self.engines, self._buffers, strict=True):
+            for batch in buffer.flush():
                 engine.feed(batch)
             engine.finish()
             for link_type, n_packets in engine.unsupported_link_types.items():

@@ -4,7 +4,7 @@ Keeps the one capability that opening a device takes, so that the main process n
 everything is imported before, a new subprocess captures within milliseconds, and needs no file of
 the interpreter that its user may not read. Opens nothing, looks at no packet.
 
-Speaks over one socket pair: an order brings three descriptors (arguments, control, standard error);
+Speaks over one socket pair: a request brings three descriptors (orders, control, standard error);
 the answer is a pid, and later that pid with its exit status. Ends with the main process.
 """
 
@@ -39,20 +39,20 @@ class Launcher:
     Args:
         channel: to the main process.
         identity: whom to become.
-        is_replay: files are to be opened rather than devices, as whoever started us.
+        needs_rights: see ``Backend``; else it is opened once, as whoever started us.
     """
 
     def __init__(
-        self, channel: socket.socket, identity: privileges.Identity | None, is_replay: bool
+        self, channel: socket.socket, identity: privileges.Identity | None, needs_rights: bool
     ) -> None:
         self._channel = channel
         self._identity = identity
-        self._is_replay = is_replay
+        self._needs_rights = needs_rights
         self._main_pid = os.getppid()
         self._pids: dict[int, int] = {}
         self._poll = select.poll()
         self._poll.register(channel, select.POLLIN)
-        if not is_replay:
+        if needs_rights:
             self._drop(privileges.CAP_NET_RAW)
 
     def serve(self) -> None:
@@ -81,7 +81,7 @@ class Launcher:
         self._pids[pidfd] = pid
         self._poll.register(pidfd, select.POLLIN)
         self._tell({"pid": pid})
-        if self._is_replay:
+        if not self._needs_rights:
             self._drop()  # the files are open, or soon: nothing is started anew
         return True
 
@@ -106,12 +106,12 @@ def _be_capture(channel: socket.socket, fds: list[int]) -> None:
     status = EXIT_FAILED
     try:
         channel.close()
-        arguments_fd, control_fd, stderr_fd = fds
+        orders_fd, control_fd, stderr_fd = fds
         os.dup2(stderr_fd, 2)
-        with open(arguments_fd, "rb") as stream:
-            argv = json.load(stream)
+        with open(orders_fd, "rb") as stream:
+            orders = json.load(stream)
         privileges.set_process_name("trtop-capture")
-        status = capture.main(argv, control_fd)
+        status = capture.main(orders, control_fd)
     except BaseException:
         traceback.print_exc()
     finally:
@@ -126,7 +126,7 @@ def main() -> None:
     parser.add_argument("--channel", type=int, required=True)
     parser.add_argument("--uid", type=int)
     parser.add_argument("--gid", type=int)
-    parser.add_argument("--replay", action="store_true")
+    parser.add_argument("--without-rights", action="store_true")
     given = parser.parse_args()
     for number in IGNORED:
         signal.signal(number, signal.SIG_IGN)
@@ -135,7 +135,7 @@ def main() -> None:
     gc.collect()
     gc.freeze()
     with socket.socket(fileno=given.channel) as channel, contextlib.suppress(ProcessLookupError):
-        Launcher(channel, identity, given.replay).serve()
+        Launcher(channel, identity, not given.without_rights).serve()
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""``Conditions``: what holds now and whoever looks at the numbers must know.
+"""``Notices``: what holds now and whoever looks at the numbers must know.
 
 Takes conditions under a key, gives them as notices, the oldest first. A condition that has passed
 stays to be read for a while.
@@ -14,7 +14,7 @@ LINGER_S = 60.0
 """How long a condition that has passed is still shown: several screens long."""
 
 
-class Conditions:
+class Notices:
     """Notices by key."""
 
     def __init__(self) -> None:

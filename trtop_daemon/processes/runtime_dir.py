@@ -22,7 +22,7 @@ PREFIX = "trtop-"
 SOCKET_NAME = "packets"
 
 
-def private_folder(identity: Identity | None) -> str:
+def make_runtime_dir(identity: Identity | None) -> str:
     """A folder that nobody but those who capture can look into.
 
     Args:

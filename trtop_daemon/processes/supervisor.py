@@ -15,21 +15,28 @@ from dataclasses import replace
 
 import zmq
 
-from trtop_core.batch import CaptureCounters
 from trtop_core.detail import Detail, DetailView
 from trtop_core.errors import EXIT_INCOMPLETE, EXIT_OK, TrtopError
+from trtop_core.link_types import unsupported_lines
 from trtop_core.snapshot import Snapshot
 from trtop_core.view import View
+from trtop_daemon.capture.backend import Backend
+from trtop_daemon.capture.backends import backend_of
 from trtop_daemon.capture.batch_sender import HIGH_WATER_MARK
-from trtop_daemon.capture.bpf_filter import check_filter
-from trtop_daemon.ipc.batch_message import MAX_MESSAGE_BYTES, FrameError, Kind, Message, unpack
+from trtop_daemon.ipc.batch_message import (
+    MAX_MESSAGE_BYTES,
+    Message,
+    MessageError,
+    MessageKind,
+    unpack,
+)
 from trtop_daemon.ipc.feed import CaptureConfig, Feed, Notice, Severity
-from trtop_daemon.processes.capture_slot import NOTHING, Post
-from trtop_daemon.processes.child import Role, Workers
+from trtop_daemon.processes.capture_slot import CaptureSlot, Shared
+from trtop_daemon.processes.child import Assignment, Children
 from trtop_daemon.processes.engines import EngineMaker, Engines, new_engine
-from trtop_daemon.processes.notices import Conditions
-from trtop_daemon.processes.runtime_dir import SOCKET_NAME, private_folder
-from trtop_daemon.system import interfaces as links
+from trtop_daemon.processes.notices import Notices
+from trtop_daemon.processes.runtime_dir import SOCKET_NAME, make_runtime_dir
+from trtop_daemon.system import interfaces
 from trtop_daemon.system.privileges import Identity, choose_identity
 
 MAX_MESSAGES_AT_ONCE = 64
@@ -81,7 +88,7 @@ class Supervisor:
         make_engine: see ``make_feed``.
 
     Attributes:
-        posts: where subprocesses are.
+        slots: where subprocesses are.
         engines: where packets go.
         endpoint: where subprocesses send to.
 
@@ -95,30 +102,33 @@ class Supervisor:
         context: zmq.Context[zmq.Socket[bytes]],
         make_engine: EngineMaker = new_engine,
     ) -> None:
-        if config.capture_filter is not None and config.replay is None:
-            check_filter(config.capture_filter)
-        self.posts: list[Post] = []
+        self._backend = backend_of(config)
+        self._backend.check(config)
+        self.slots: list[CaptureSlot] = []
         self._config = config
         self._identity = choose_identity(config.user, os.environ)
-        self._conditions = Conditions()
+        self._notices = Notices()
         self._exit_status = EXIT_OK
         self._is_finished = False
         self._is_stopped = False
         self._n_refused = 0
-        n_engines = config.fanout if config.replay is None else 1
+        n_engines = 1 if self._backend.ends else config.fanout
         self.engines = Engines(config.engine, n_engines, make_engine)
-        self._links = links.LinkWatch() if config.replay is None else None
+        self._interface_watch = interfaces.InterfaceWatch() if self._backend.on_interfaces else None
         self._follow_addresses()
         self._pull: zmq.Socket[bytes] = context.socket(zmq.PULL)
         self._pull.rcvhwm = HIGH_WATER_MARK
         self._pull.maxmsgsize = MAX_MESSAGE_BYTES
         self._pull.linger = 0
-        self._workers = Workers(self._identity, config.replay.paths if config.replay else ())
-        self._folder = private_folder(self._identity)
+        self._children = Children(
+            self._identity, self._backend.needs_rights, self._backend.reads_stdin(config)
+        )
+        self._shared = Shared(self._children, self.engines, self._notices)
+        self._folder = make_runtime_dir(self._identity)
         try:
             self.endpoint = _bind(self._pull, self._folder, self._identity)
-            self._open_posts(config)
-            self._await_first_words()
+            self._open_slots(config)
+            self._await_first_messages()
         except BaseException:
             self._release()
             raise
@@ -130,8 +140,8 @@ class Supervisor:
 
     @property
     def notices(self) -> tuple[Notice, ...]:
-        """Conditions that hold now, the oldest first."""
-        return self._conditions.listed()
+        """Notices that hold now, the oldest first."""
+        return self._notices.listed()
 
     @property
     def is_finished(self) -> bool:
@@ -147,8 +157,8 @@ class Supervisor:
         """Descriptors of subprocesses and of netlink."""
         if self._is_stopped:
             return {}
-        fds = [post.worker.pidfd for post in self.posts if post.worker is not None]
-        fds += self._links.filenos if self._links is not None else []
+        fds = [slot.child.pidfd for slot in self.slots if slot.child is not None]
+        fds += self._interface_watch.filenos if self._interface_watch is not None else []
         return dict.fromkeys(fds, zmq.POLLIN)
 
     def on_ready(self) -> None:
@@ -160,25 +170,23 @@ class Supervisor:
             if not self._take_message() or time.monotonic() > until_s:
                 break
         now_s = time.monotonic()
-        if self._links is not None and self._links.has_changed():
+        if self._interface_watch is not None and self._interface_watch.has_changed():
             self._follow_addresses()
-            for post in self.posts:
-                post.look_at_link(now_s)
-        self._look_after_posts(now_s)
+            for slot in self.slots:
+                slot.look_at_interface(now_s)
+        self._look_after_slots(now_s)
 
     def tick(self, now_s: float) -> float:
         """Start subprocesses that are due, forget old notices."""
         if self._is_stopped:
             return TICK_S
-        self._conditions.expire(now_s)
-        self._look_after_posts(now_s)
+        self._notices.expire(now_s)
+        self._look_after_slots(now_s)
         waits_s = [TICK_S]
-        for post in self.posts:
-            self._count(post, post.tick(self._identity, now_s))
-            if post.starts_s is not None:
-                waits_s.append(post.starts_s - now_s)
-            if post.is_silent(now_s):
-                self.engines.leave(post.role)
+        for slot in self.slots:
+            slot.tick(self._identity, now_s)
+            if slot.starts_s is not None:
+                waits_s.append(slot.starts_s - now_s)
         return max(0.0, min(waits_s))
 
     def snapshot(self, view: View) -> Snapshot:
@@ -195,17 +203,16 @@ class Supervisor:
         Raises:
             TrtopError: the filter is wrong; nothing has changed then.
         """
-        if config.capture_filter is not None:
-            check_filter(config.capture_filter)
+        self._backend.check(config)
         fixed = replace(
             config,
-            replay=self._config.replay,
+            source=self._config.source,
             user=self._config.user,
             fanout=self._config.fanout,
             engine=replace(self._config.engine, local=config.engine.local),
         )
         if fixed != config:
-            self._conditions.pass_over(
+            self._notices.pass_over(
                 "reload",
                 Severity.WARNING,
                 "the new configuration asks for what only a restart can change; the rest holds",
@@ -214,34 +221,33 @@ class Supervisor:
             )
         before, self._config = self._config, fixed
         self._follow_addresses()
-        if before.replay is not None or self._is_stopped:
+        if self._backend.ends or self._is_stopped:
             return
         is_same_otherwise = before == replace(
             fixed, interfaces=before.interfaces, engine=before.engine
         )
         kept = set(fixed.interfaces) & set(before.interfaces) if is_same_otherwise else set()
-        self._stop_posts([post for post in self.posts if post.role.interface not in kept])
-        self._open_posts(fixed, kept)
+        self._stop_slots([slot for slot in self.slots if slot.assignment.target not in kept])
+        self._open_slots(fixed, kept)
 
     def stop(self) -> None:
         """Stop the capture, take what it holds, end the subprocesses."""
         if self._is_stopped:
             return
-        self._stop_posts(list(self.posts))
+        self._stop_slots(list(self.slots))
         self._finish()
         self._release()
 
-    def _open_posts(self, config: CaptureConfig, kept: Iterable[str] = ()) -> None:
+    def _open_slots(self, config: CaptureConfig, kept: Iterable[str] = ()) -> None:
         now_s = time.monotonic()
-        first = 1 + max((post.role.number for post in self.posts), default=-1)
-        for role in _roles(config, first):
-            if role.interface not in kept:
-                post = Post(role, self._workers, self.endpoint, config, self._conditions)
-                self.posts.append(post)
-                self.engines.join(role)
-                post.start(self._identity, now_s)
+        first = 1 + max((slot.assignment.number for slot in self.slots), default=-1)
+        for assignment in _assignments(self._backend, config, first):
+            if assignment.target not in kept:
+                slot = CaptureSlot(assignment, config, self.endpoint, self._shared)
+                self.slots.append(slot)
+                slot.start(self._identity, now_s)
 
-    def _await_first_words(self) -> None:
+    def _await_first_messages(self) -> None:
         """Return when all capture; nothing has been promised to anybody yet, so errors are raised.
 
         Raises:
@@ -256,16 +262,16 @@ class Supervisor:
                 raise TrtopError(f"the capture did not start within {START_TIMEOUT_S:g} s")
             while self._is_awaited() and self._take_message():
                 pass
-            for post in self.posts:
-                worker = post.worker
-                if worker is None or post.has_spoken or not worker.has_ended:
+            for slot in self.slots:
+                child = slot.child
+                if child is None or slot.has_spoken or not child.has_ended:
                     continue
-                self._take_last_messages(post)
-                if not post.has_spoken:
-                    raise TrtopError(worker.how_it_ended())
+                self._take_last_messages(slot)
+                if not slot.has_spoken:
+                    raise TrtopError(child.how_it_ended())
 
     def _is_awaited(self) -> bool:
-        return not all(post.has_spoken for post in self.posts)
+        return not all(slot.has_spoken for slot in self.slots)
 
     def _take_message(self) -> bool:
         """Take one message into its engine; whether there was one."""
@@ -275,65 +281,55 @@ class Supervisor:
             return False
         try:
             message = unpack([part.buffer for part in parts])
-        except FrameError as error:
+        except MessageError as error:
             self._refuse(str(error))
             return True
-        post = next((post for post in self.posts if post.role.number == message.worker), None)
-        if post is None or not post.has_started(message.generation):
-            self._refuse(f"a message of subprocess {message.worker}, which there never was")
+        slot = next((slot for slot in self.slots if slot.assignment.number == message.child), None)
+        if slot is None or not slot.has_started(message.generation):
+            self._refuse(f"a message of subprocess {message.child}, which there never was")
             return True
-        counters, n_untimed = post.take(message, time.monotonic())
-        self.engines.deliver(post.role, message)
-        self._count(post, counters, n_untimed)
-        if message.kind is Kind.END:
-            self._end(post, message)
+        slot.take(message, time.monotonic())
+        if message.kind is MessageKind.END and self._backend.ends:
+            self._end(message)
         return True
 
-    def _take_last_messages(self, post: Post) -> None:
+    def _take_last_messages(self, slot: CaptureSlot) -> None:
         """A process has ended; its last message may be on its way still."""
-        while not post.has_ended and self._pull.poll(LAST_MESSAGE_MS):
+        while not slot.has_ended and self._pull.poll(LAST_MESSAGE_MS):
             self._take_message()
 
-    def _count(self, post: Post, counters: CaptureCounters, n_untimed: int = 0) -> None:
-        if counters != NOTHING or n_untimed:
-            self.engines.count(post.role, counters, n_untimed)
-
-    def _end(self, post: Post, message: Message) -> None:
-        """The last message: of a replay it says what could not be read."""
-        self.engines.leave(post.role)
-        if self._config.replay is None:
-            return
+    def _end(self, message: Message) -> None:
+        """The last message of a replay: it says what could not be read."""
         self._exit_status = self._exit_status or message.code
         for number, line in enumerate(message.text.splitlines()):
-            self._conditions.set(("replay", number), Severity.ERROR, line, time.time_ns())
+            self._notices.set(("replay", number), Severity.ERROR, line, time.time_ns())
         self._finish()
 
-    def _look_after_posts(self, now_s: float) -> None:
-        for post in self.posts:
-            if post.worker is None or not post.worker.has_ended:
+    def _look_after_slots(self, now_s: float) -> None:
+        for slot in self.slots:
+            if slot.child is None or not slot.child.has_ended:
                 continue
-            if self._config.replay is not None:
-                self._take_last_messages(post)
-            self._count(post, post.look(now_s))
-            self.engines.leave(post.role)
-            if self._config.replay is not None and not post.has_ended:
+            if self._backend.ends:
+                self._take_last_messages(slot)
+            slot.look(now_s)
+            if self._backend.ends and not slot.has_ended:
                 self._exit_status = EXIT_INCOMPLETE
-                text = f"the replay broke off ({post.how_it_ended()})"
-                self._conditions.set("replay", Severity.ERROR, text, time.time_ns())
+                text = f"the replay broke off ({slot.how_it_ended()})"
+                self._notices.set("replay", Severity.ERROR, text, time.time_ns())
                 self._finish()
 
-    def _stop_posts(self, posts: list[Post]) -> None:
+    def _stop_slots(self, slots: list[CaptureSlot]) -> None:
         """Take what they hold, and end them."""
-        for post in posts:
-            post.starts_s = None
-            if post.worker is not None:
-                post.worker.ask_to_stop()
+        for slot in slots:
+            slot.starts_s = None
+            if slot.child is not None:
+                slot.child.ask_to_stop()
         until_s = time.monotonic() + STOP_TIMEOUT_S
-        while any(not post.has_ended and post.worker is not None for post in posts):
+        while any(not slot.has_ended and slot.child is not None for slot in slots):
             wait_s = until_s - time.monotonic()
             if wait_s <= 0:
                 break
-            fds = [post.worker.pidfd for post in posts if post.worker is not None]
+            fds = [slot.child.pidfd for slot in slots if slot.child is not None]
             poller = zmq.Poller()
             for item in (*fds, self._pull):
                 poller.register(item, zmq.POLLIN)
@@ -341,64 +337,61 @@ class Supervisor:
             while self._take_message():
                 pass
             if ready.keys() & set(fds):
-                for post in posts:
-                    if post.worker is not None and post.worker.has_ended:
-                        self._take_last_messages(post)
-                        post.has_ended = True
-        for post in posts:
-            if post.worker is not None:
-                post.worker.end(END_GRACE_S)
-                post.worker = None
-            self.engines.leave(post.role)
-            self.posts.remove(post)
+                for slot in slots:
+                    if slot.child is not None and slot.child.has_ended:
+                        self._take_last_messages(slot)
+                        slot.has_ended = True
+        for slot in slots:
+            if slot.child is not None:
+                slot.child.end(END_GRACE_S)
+                slot.child = None
+            self.engines.leave(slot.assignment)
+            self.slots.remove(slot)
 
     def _finish(self) -> None:
         """Everything was captured."""
         self._is_finished = True
-        for link_type, n_packets in self.engines.finish().items():
-            text = f"unsupported link type {link_type}: {n_packets:,} packets not decoded"
-            self._conditions.set(("link type", link_type), Severity.ERROR, text, time.time_ns())
+        for text in unsupported_lines(self.engines.finish()):
+            self._notices.set(("link type", text), Severity.ERROR, text, time.time_ns())
             self._exit_status = self._exit_status or EXIT_INCOMPLETE
 
     def _release(self) -> None:
         """Free everything, whatever state it is in."""
         self._is_stopped = True
-        for post in self.posts:
-            if post.worker is not None:
-                post.worker.end(0)
-        self.posts.clear()
-        self._workers.close()
+        for slot in self.slots:
+            if slot.child is not None:
+                slot.child.end(0)
+        self.slots.clear()
+        self._children.close()
         self._pull.close()
-        if self._links is not None:
-            self._links.close()
+        if self._interface_watch is not None:
+            self._interface_watch.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _follow_addresses(self) -> None:
         """Local is what the user says, else what this machine's interfaces have now."""
         local = self._config.engine.local
-        if not local and self._config.replay is None:
-            local = links.local_networks()
+        if not local and not self._backend.ends:
+            local = interfaces.local_networks()
         self.engines.set_local(local)
 
     def _refuse(self, why: str) -> None:
         self._n_refused += 1
         text = f"refused {self._n_refused:,} messages that no capture process sends: {why}"
-        self._conditions.set("refused", Severity.WARNING, text, time.time_ns())
+        self._notices.set("refused", Severity.WARNING, text, time.time_ns())
 
 
-def _roles(config: CaptureConfig, first: int = 0) -> list[Role]:
+def _assignments(backend: Backend, config: CaptureConfig, first: int = 0) -> list[Assignment]:
     """What each subprocess does."""
-    if config.replay is not None:
-        paths = config.replay.paths
-        label = paths[0] if len(paths) == 1 else f"{paths[0]} and {len(paths) - 1} more"
-        return [Role(first, label, 0, None, label)]
-    roles: list[Role] = []
-    for interface in config.interfaces:
-        group = int.from_bytes(os.urandom(2)) if config.fanout > 1 else None
-        for engine in range(config.fanout):
-            part = f" ({engine + 1} of {config.fanout})" if config.fanout > 1 else ""
-            roles.append(Role(first + len(roles), interface, engine, group, interface + part))
-    return roles
+    n_shares = 1 if backend.ends else config.fanout
+    assignments: list[Assignment] = []
+    for target in backend.targets(config):
+        group = int.from_bytes(os.urandom(2)) if n_shares > 1 else None
+        for engine in range(n_shares):
+            part = f" ({engine + 1} of {n_shares})" if n_shares > 1 else ""
+            number = first + len(assignments)
+            assignments.append(Assignment(number, target, engine, group, target + part))
+    return assignments
 
 
 def _bind(pull: zmq.Socket[bytes], folder: str, identity: Identity | None) -> str:

@@ -23,7 +23,7 @@ from trtop_core.wire import MAX_NOTICES, Notice, cut
 from trtop_daemon.ipc.feed import Feed, Severity
 from trtop_daemon.server.listener import Listener
 from trtop_daemon.server.server import Announcement, Server
-from trtop_daemon.server.zap import Gate
+from trtop_daemon.server.zap import KeyCheck
 from trtop_daemon.system.signals import Signals
 from trtop_daemon.system.systemd import Notifier
 
@@ -32,7 +32,7 @@ LOG = logging.getLogger(__name__)
 HOUSEKEEPING_S = 1.0
 """How often a removed socket file and refused clients are noticed."""
 
-GOODBYE_S = 2.0
+FINAL_ANSWERS_S = 2.0
 """How long last answers may take altogether."""
 
 SEVERITIES = {
@@ -45,16 +45,16 @@ LIFELINE_READY = b"ready\n"
 
 
 @dataclass(frozen=True, slots=True)
-class Doors:
+class Listeners:
     """How clients come in.
 
     Attributes:
         listeners: one per endpoint.
-        gate: checks keys, where there are any.
+        key_check: checks keys, where there are any.
     """
 
     listeners: Sequence[Listener]
-    gate: Gate | None = None
+    key_check: KeyCheck | None = None
 
 
 class Loop:
@@ -63,7 +63,7 @@ class Loop:
     Args:
         feed: where numbers come from.
         server: answers clients.
-        doors: how they come in.
+        listeners: how they come in.
         host: the name of this machine.
         reload: called after SIGHUP.
 
@@ -75,14 +75,14 @@ class Loop:
         self,
         feed: Feed,
         server: Server,
-        doors: Doors,
+        listeners: Listeners,
         host: str,
         reload: Callable[[], None] = lambda: None,
     ) -> None:
         self.lifeline_fd: int | None = None
         self._feed = feed
         self._server = server
-        self._doors = doors
+        self._listeners = listeners
         self._host = host
         self._reload = reload
         self._was_finished = False
@@ -105,7 +105,7 @@ class Loop:
             if now_s >= next_housekeeping_s:
                 next_housekeeping_s = now_s + (notifier.watchdog_s or HOUSEKEEPING_S)
                 next_housekeeping_s = min(next_housekeeping_s, now_s + HOUSEKEEPING_S)
-                self._keep_house(notifier)
+                self._housekeeping(notifier)
             until_s = self._feed.tick(now_s)
             until_s = min(until_s, max(0.0, next_housekeeping_s - now_s))
             if not self._turn(signals, 0.0 if self._server.has_work else until_s):
@@ -129,9 +129,9 @@ class Loop:
             return False
         if not self._feed_items.isdisjoint(ready):
             self._feed.on_ready()
-        gate = self._doors.gate
-        if gate is not None and gate.socket in ready:
-            gate.on_ready()
+        key_check = self._listeners.key_check
+        if key_check is not None and key_check.socket in ready:
+            key_check.on_ready()
         self._answer(ready)
         return True
 
@@ -147,10 +147,10 @@ class Loop:
         for fd, flags in self._feed.filenos().items():
             poller.register(fd, flags)
         self._feed_items = {*self._feed.sockets, *self._feed.filenos()}
-        for listener in self._doors.listeners:
+        for listener in self._listeners.listeners:
             poller.register(listener.socket, zmq.POLLIN)
-        if self._doors.gate is not None:
-            poller.register(self._doors.gate.socket, zmq.POLLIN)
+        if self._listeners.key_check is not None:
+            poller.register(self._listeners.key_check.socket, zmq.POLLIN)
         poller.register(signals.wakeup_fd, zmq.POLLIN)
         if self.lifeline_fd is not None:
             poller.register(self.lifeline_fd, zmq.POLLIN)
@@ -160,7 +160,7 @@ class Loop:
             self._was_finished = True
             self._server.forget_pictures()
         now_s = time.monotonic()
-        for listener in self._doors.listeners:
+        for listener in self._listeners.listeners:
             if listener.socket in ready:
                 self._server.take(listener.socket, now_s)
         self._server.serve(now_s, self._announcement())
@@ -180,17 +180,17 @@ class Loop:
             for item in self._feed.notices[:MAX_NOTICES]
         )
 
-    def _keep_house(self, notifier: Notifier) -> None:
+    def _housekeeping(self, notifier: Notifier) -> None:
         notifier.alive()
-        for listener in self._doors.listeners:
+        for listener in self._listeners.listeners:
             self._restore(listener)
-        gate = self._doors.gate
-        if gate is not None and gate.n_refused > self._n_refused:
-            n_new, self._n_refused = gate.n_refused - self._n_refused, gate.n_refused
+        key_check = self._listeners.key_check
+        if key_check is not None and key_check.n_refused > self._n_refused:
+            n_new, self._n_refused = key_check.n_refused - self._n_refused, key_check.n_refused
             LOG.warning(
                 "%d connection(s) without an authorized key refused, the last from %s",
                 n_new,
-                gate.last_refused,
+                key_check.last_refused,
             )
 
     def _restore(self, listener: Listener) -> None:
@@ -206,6 +206,8 @@ class Loop:
     def _stop(self) -> None:
         self._feed.stop()
         now_s = time.monotonic()
-        for listener in self._doors.listeners:
+        for listener in self._listeners.listeners:
             self._server.take(listener.socket, now_s)
-        self._server.say_goodbye(time.monotonic, self._announcement(), now_s + GOODBYE_S)
+        self._server.send_final_answers(
+            time.monotonic, self._announcement(), now_s + FINAL_ANSWERS_S
+        )

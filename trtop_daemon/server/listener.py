@@ -53,7 +53,7 @@ class Listener:
     """Listens at an endpoint.
 
     Args:
-        context: of ZeroMQ; a guarded listener needs a ``Gate`` in it.
+        context: of ZeroMQ; a guarded listener needs a ``KeyCheck`` in it.
         endpoint: where.
         owner: of the socket's file, where we are root.
         keys: the daemon's own; without them the connection is neither secret nor checked.

@@ -147,7 +147,7 @@ class Server:
             ask = self._waiting.pop(waiting)
             self._answer(waiting[0], ask, picture, announcement, is_last=False)
 
-    def say_goodbye(
+    def send_final_answers(
         self, now_s: Callable[[], float], announcement: Announcement, until_s: float
     ) -> None:
         """A last answer to everybody who waits or has asked lately.

@@ -20,7 +20,7 @@ N_REQUEST_FRAMES = 6
 MAX_PER_TURN = 64
 
 
-class Gate:
+class KeyCheck:
     """Lets in who owns one of some keys.
 
     Args:

@@ -1,7 +1,7 @@
 """This machine's interfaces: which there are, whether they are up, and their addresses.
 
-``LinkWatch`` is a descriptor that becomes readable when one of these changes; what they are now is
-asked for anew then. Changes nothing.
+``InterfaceWatch`` is a descriptor that becomes readable when one of these changes; what they are
+now is asked for anew then. Changes nothing.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ def is_loopback(name: str) -> bool:
     return state is not None and "loopback" in state.flags.split(",")
 
 
-class LinkWatch:
+class InterfaceWatch:
     """A netlink socket that hears of changes.
 
     Where netlink is not to be had the descriptor never becomes readable: ask now and then as well.

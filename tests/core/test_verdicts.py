@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from builders_snapshot import sketch_column
+from support.builders_snapshot import sketch_column
 
 from trtop_core.because import SENTENCES, because
 from trtop_core.records import NS_PER_MS, NS_PER_S
-from trtop_core.sketch import REUSE_SCALE
+from trtop_core.sketch import LEAST
 from trtop_core.verdicts import (
     RULES,
     WORDS,
@@ -43,10 +43,7 @@ def evidence(rows: list[dict[str, Any]], loss: float | None = None, **limits: An
         assert row.keys() <= {*COUNTERS, *SKETCHES}
     counters = {name: np.array([row.get(name, 0) for row in rows], np.uint64) for name in COUNTERS}
     sketches = {
-        name: sketch_column(
-            [row.get(name, []) for row in rows], REUSE_SCALE if name == "reuse" else 1
-        )
-        for name in SKETCHES
+        name: sketch_column([row.get(name, []) for row in rows], LEAST[name]) for name in SKETCHES
     }
     return Evidence(counters, sketches, loss, Limits(**limits))
 
