@@ -13,16 +13,16 @@ from typing import Any
 
 from trtop.escape import escape, shorten
 from trtop.metrics import format as units
-from trtop.metrics.columns import BY_KEY
-from trtop.metrics.meanings import CONNECTIONS, LATENCIES, PCAP, TRANSPORT
+from trtop.metrics.columns import counted_value
 from trtop.table.rows import Figures, QuickRow
 from trtop.table.text import Line, Role, Span, line_of
-from trtop.tui.filters import OF_ATTEMPTS, OF_CONNECTIONS
 from trtop.tui.frame import Look
 from trtop.tui.header import WINDOW_NAMES
 from trtop.tui.scene import Scene
 from trtop.tui.sparkline import bars, histogram
 from trtop_core.detail import ConnectionState, Detail
+from trtop_core.metric_types import Group, Kind, Metric, Unit
+from trtop_core.metrics import METRIC_OF, METRICS, SKETCHES
 from trtop_core.records import NS_PER_S
 from trtop_core.sketch import SketchColumn
 from trtop_core.snapshot import DETAIL_PERCENTILES
@@ -31,17 +31,6 @@ CELL_WIDTH = 28
 """Of a field's name and its number."""
 
 NAME_WIDTH = 16
-
-LATENCY_NAMES = {
-    "connect_latency": "Lat",
-    "syn_rtt": "SYN RTT",
-    "response_time": "Rtt",
-    "response_duration": "Last byte",
-    "tls_latency": "TLS",
-    "net_rtt": "Net RTT",
-    "server_time": "Server",
-    "reuse": "QoS",
-}
 
 LATENCY_NAME_WIDTH = 9
 COUNT_WIDTH = 6
@@ -64,6 +53,21 @@ STATE_NAMES = {
     ConnectionState.RESET: "reset",
     ConnectionState.IDLE: "idle",
 }
+
+_BESIDE = {metric.beside for metric in METRICS}
+
+FIELDS = {
+    group: tuple(
+        metric
+        for metric in METRICS
+        if metric.group is group
+        and metric.kind is not Kind.DISTRIBUTION
+        and metric.is_field
+        and metric.name not in _BESIDE
+    )
+    for group in Group
+}
+"""What stands side by side, by group; distributions have lines of their own."""
 
 Series = Callable[[Any], list[float | None]]
 """From a history to one number per slot, None where there is none."""
@@ -117,12 +121,8 @@ def detail_lines(scene: Scene, width: int, look: Look) -> list[Line]:
     if scene.detail is not None:
         lines += _history(scene.detail, pen)
         lines += _connections(scene.detail, pen)
-    for title, names in (
-        ("Connections", CONNECTIONS),
-        ("Transport", TRANSPORT),
-        ("Pcap", PCAP),
-    ):
-        lines += [(), _title(title), *_fields(row, tuple(names), scene, pen)]
+    for group in Group:
+        lines += [(), _title(group.value[0]), *_fields(row, FIELDS[group], scene, pen)]
     if scene.detail is None:
         lines += [(), line_of(" ", NO_HISTORY)]
     return lines
@@ -165,16 +165,16 @@ def _title(text: str, more: str = "") -> Line:
     return line_of(" ", Span(text, Role.SORTED), more)
 
 
-def _fields(row: QuickRow, names: tuple[str, ...], scene: Scene, pen: _Pen) -> list[Line]:
+def _fields(row: QuickRow, metrics: tuple[Metric, ...], scene: Scene, pen: _Pen) -> list[Line]:
     """Fields side by side: name and number."""
     n_columns = max(1, (pen.width - 1) // CELL_WIDTH)
     cells = []
-    for name in names:
-        text, is_high = _field(row, name, scene, pen)
+    for metric in metrics:
+        text, is_high = _field(row, metric, scene, pen)
         mark = "!" if is_high and not pen.look.color else ""
         room = CELL_WIDTH - 2 - NAME_WIDTH
         value = Span(f"{mark}{text}".rjust(room), Role.HIGH if is_high else Role.PLAIN)
-        cells.append(line_of(f" {name:<{NAME_WIDTH}}", value, " "))
+        cells.append(line_of(f" {metric.name:<{NAME_WIDTH}}", value, " "))
     n_lines = -(-len(cells) // n_columns)
     lines = []
     for i in range(n_lines):
@@ -183,34 +183,32 @@ def _fields(row: QuickRow, names: tuple[str, ...], scene: Scene, pen: _Pen) -> l
     return lines
 
 
-def _field(row: QuickRow, name: str, scene: Scene, pen: _Pen) -> tuple[str, bool]:
+def _field(row: QuickRow, metric: Metric, scene: Scene, pen: _Pen) -> tuple[str, bool]:
     """The text of one field, and whether it is high."""
-    column = BY_KEY.get(name)
-    threshold = scene.thresholds.get(name, column.threshold if column else None)
-    if name == "completeness":
-        share = row.completeness
-        return (units.NO_SAMPLE if share is None else units.fine_percent(share)), False
-    if name == "est_rate":
-        rate = row.rate("est")
-        return (units.NO_SAMPLE if rate is None else units.rate(rate) + "/s"), False
-    n = row.count(name)
-    if name == "stream_ns":
+    if metric.kind is Kind.DERIVED:
+        return _derived(row, metric, pen), False
+    n = row.count(metric.name)
+    if metric.unit is Unit.NS:
         return units.duration(n, pen.micro), False
-    is_high = False
     text = f"{n:,}"
-    whole = row.count("syn") if name in OF_ATTEMPTS else row.n_connections
-    if name == "syn":
-        rate = row.rate("syn")
-        text += "" if rate is None else f" ({units.rate(rate)}/s)"
-    elif name in OF_ATTEMPTS | OF_CONNECTIONS and n and whole:
+    if metric.beside:
+        other = row.derived(metric.beside)
+        text += "" if other is None else f" ({_derived(row, METRIC_OF[metric.beside], pen)})"
+    elif metric.share_of and n and (whole := row.whole(metric.name)):
         text += f" ({units.percent(n, whole)})"
-    if threshold is not None:
-        is_share = name in OF_ATTEMPTS | OF_CONNECTIONS
-        value = (100 * n / whole if whole else None) if is_share else n
-        is_high = threshold.is_high(value)
     if len(text) > CELL_WIDTH - 3 - NAME_WIDTH:
         text = units.count_forms(n)[0] if n < 10**9 else units.count_forms(n)[-1]
-    return text, is_high
+    threshold = scene.thresholds.get(metric.name, metric.threshold)
+    return text, threshold is not None and threshold.is_high(counted_value(metric, row))
+
+
+def _derived(row: QuickRow, metric: Metric, pen: _Pen) -> str:
+    """A metric that is computed from others; rates say that they are some."""
+    value = row.derived(metric.name)
+    if value is None:
+        return units.NO_SAMPLE
+    text = units.forms_of(metric.unit, value, pen.micro)[0]
+    return f"{text}/s" if metric.unit is Unit.PER_SECOND else text
 
 
 def _latencies(row: QuickRow, scene: Scene, pen: _Pen) -> list[Line]:
@@ -231,41 +229,41 @@ def _latencies(row: QuickRow, scene: Scene, pen: _Pen) -> list[Line]:
             Span("  from min to max" if room >= 15 else "", Role.DIM) if is_beside else "",
         ),
     ]
-    for name in LATENCIES:
+    for name in SKETCHES:
         column = row.table.sketches[name]
-        label = f" {LATENCY_NAMES[name]:<{LATENCY_NAME_WIDTH}}"
+        metric = METRIC_OF[name]
+        label = f" {metric.label or metric.shown_name:<{LATENCY_NAME_WIDTH}}"
         if not row.samples(name):
             lines.append(line_of(label, f"{units.NO_SAMPLE:>{COUNT_WIDTH}}"))
             continue
         picture_width = room if is_beside else min(MAX_HISTOGRAM_WIDTH, pen.width - 24)
         picture = _histogram(column, row.idx, max(1, picture_width), pen)
-        line = line_of(label, *_percentiles(row, name, percentiles, scene, pen))
+        line = line_of(label, *_percentiles(row, metric, percentiles, scene, pen))
         low, high = _extremes(row, name)
         if is_beside:
             lines.append(line_of(*line, "  ", picture))
         else:
             lines.append(line)
-            ends = (_value(name, value, pen) for value in (low, high))
+            ends = (_value(metric, value, pen) for value in (low, high))
             lines.append(line_of(Span(f"   {next(ends):>7} {picture} {next(ends)}", Role.DIM)))
     return lines
 
 
 def _percentiles(
-    row: QuickRow, name: str, percentiles: list[float], scene: Scene, pen: _Pen
+    row: QuickRow, metric: Metric, percentiles: list[float], scene: Scene, pen: _Pen
 ) -> Iterator[Span]:
-    column = BY_KEY.get(name)
-    threshold = scene.thresholds.get(name, column.threshold if column else None)
-    yield Span(f"{units.count_forms(row.samples(name))[-1]:>{COUNT_WIDTH}}")
+    threshold = scene.thresholds.get(metric.name, metric.threshold)
+    yield Span(f"{units.count_forms(row.samples(metric.name))[-1]:>{COUNT_WIDTH}}")
     for percentile in [*percentiles, 100.0]:
-        value = row.quantile(name, percentile)
-        text = units.NO_SAMPLE if value is None else _value(name, value, pen)
+        value = row.quantile(metric.name, percentile)
+        text = units.NO_SAMPLE if value is None else _value(metric, value, pen)
         is_high = threshold is not None and threshold.is_high(value)
         mark = "!" if is_high and not pen.look.color else ""
         yield Span(f"{mark + text:>{pen.value_width}}", Role.HIGH if is_high else Role.PLAIN)
 
 
-def _value(name: str, value: int, pen: _Pen) -> str:
-    return units.count_forms(value)[-1] if name == "reuse" else pen.duration(value)
+def _value(metric: Metric, value: int, pen: _Pen) -> str:
+    return units.forms_of(metric.unit, value, pen.micro)[-1]
 
 
 def _extremes(row: QuickRow, name: str) -> tuple[int, int]:
