@@ -6,7 +6,7 @@ A source raises what it could not read after everything that it could: here that
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -43,15 +43,15 @@ class Batches:
     """The batches of a source; what it could not read ends them instead of being raised.
 
     Args:
-        source: an iterator of batches.
+        source: gives batches.
 
     Attributes:
         result: how reading ended, as far as it has.
     """
 
-    def __init__(self, source: Iterator[PacketBatch]) -> None:
+    def __init__(self, source: Iterable[PacketBatch]) -> None:
         self.result = ReadResult(is_over=False)
-        self._source = source
+        self._source = iter(source)
 
     def __iter__(self) -> Iterator[PacketBatch]:
         return self
@@ -69,7 +69,7 @@ class Batches:
 
 def read_into(
     engine: Feedable,
-    source: Iterator[PacketBatch],
+    source: Iterable[PacketBatch],
     between: Callable[[PacketBatch], bool] = lambda batch: True,
 ) -> ReadResult:
     """Feed an engine until the source ends, or somebody has had enough.
