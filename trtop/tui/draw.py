@@ -16,7 +16,7 @@ from trtop.escape import display_width, escape
 from trtop.metrics.columns import COLUMNS, Lens
 from trtop.table.layout import MARK_WIDTH, Layout, lay_out
 from trtop.table.lines import Grid
-from trtop.table.rows import QuickRow, quick_rows, quick_totals
+from trtop.table.rows import QuickRow, quick_rows
 from trtop.table.text import HIGH_MARK, Line, Role, Span, line_of
 from trtop.tui import header
 from trtop.tui.detail import detail_lines
@@ -172,7 +172,7 @@ def _table(scene: Scene, shown: range, width: int, look: Look) -> tuple[Grid, Li
     assert picture is not None
     part = picture.snapshot.table.take(np.arange(shown.start, max(shown.start, shown.stop)))
     rows: list[QuickRow] = [
-        quick_totals(picture.snapshot),
+        picture.totals,
         *quick_rows(replace(picture.snapshot, table=part)),
     ]
     shown_names = picture.names[shown.start : max(shown.start, shown.stop)]
