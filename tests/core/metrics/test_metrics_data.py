@@ -102,7 +102,7 @@ def test_keepalives_of_the_client() -> None:
     story = Story().handshake().out(100, 1, 1, Q).back(150, 1, 11)
     story.out(60_000, 10, 1).out(61_000, 10, 1, b"q")
     counted = {"requests": 1, "bytes_out": 10, "acked_bytes": 10, "net_rtt": [50 * MS]}
-    check(story, OPENED, OPEN, counted, {"keepalives": 2})
+    check(story, OPENED, OPEN, counted, {"keepalives": 2, "waiting_long": 1})
 
 
 def test_two_bytes_are_no_keepalive() -> None:

@@ -176,6 +176,7 @@ def test_a_server_alert_is_no_part_of_the_handshake_time() -> None:
     counted = {
         # It closes the connection: a handshake without a Finished.
         "tls_failed": 1,
+        "tls_failed_in": 1,
         "requests": 1,
         "bytes_out": 30,
         "bytes_in": 7,
