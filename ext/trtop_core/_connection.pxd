@@ -95,11 +95,10 @@ cdef packed struct direction_t:
                              # at first: where it began
     int64_t gap_end          # where the last counted capture gap ends
     uint32_t holes           # first node of its list plus one
-    uint32_t source          # tells it from all other directions
     uint16_t flags
     uint16_t n_nodes
-    uint16_t n_counted       # its segments, modulo 2^16
-    uint16_t _pad
+    uint16_t n_counted       # its segments, modulo 2^16, not from 0
+    uint16_t _pad[3]
 
 # One run of client data and the run of server data that answers it.
 cdef packed struct turn_t:

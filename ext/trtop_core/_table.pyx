@@ -39,8 +39,8 @@ DIRECTION = np.dtype(
     [(name, "<i8") for name in (
         "reached", "frontier", "acked", "highest_ack", "lost_below", "gap_end"
     )]
-    + [("holes", "<u4"), ("source", "<u4")]
-    + [(name, "<u2") for name in ("flags", "n_nodes", "n_counted", "_pad")]
+    + [("holes", "<u4"), ("flags", "<u2"), ("n_nodes", "<u2"), ("n_counted", "<u2")]
+    + [("_pad", "<u2", 3)]
 )
 TURN = np.dtype(
     [(name, "<i8") for name in ("asked_ns", "first_ns", "last_ns")]
