@@ -69,8 +69,7 @@ cdef enum turn_flag_t:
     T_RAW_SERVER = 1 << 8    # to a sequence number, as nothing of the server was seen
     T_COUNTED = 1 << 9       # not of a multiplexed connection, nor of one that may be
     T_WINDOW_WAS_ZERO = 1 << 10  # since its last data
-    T_WAITING = 1 << 11      # counts in `waiting`
-    T_PAST = 1 << 12         # its times lie on the other side of a step of the clock
+    T_PAST = 1 << 11         # its times lie on the other side of a step of the clock
 
 cdef enum direction_flag_t:
     D_SEEN = 1 << 0

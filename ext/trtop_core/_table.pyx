@@ -27,7 +27,6 @@ from trtop_core._connection cimport (
     T_COUNTED,
     T_HANDSHAKE,
     T_OPEN,
-    T_WAITING,
     connection_t,
 )
 from trtop_core._destinations cimport N_HASH_KEYS
@@ -102,7 +101,6 @@ TURN_BITS = {
     "handshake": T_HANDSHAKE,
     "answered": T_ANSWERED,
     "counted": T_COUNTED,
-    "waiting": T_WAITING,
 }
 """Bits of a turn's ``flags``, likewise."""
 
