@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from builders import NS_PER_MS
-from dialogue import Dialogue
-from http2_frames import PREFACE
-from stories import (
+from support.builders import NS_PER_MS
+from support.dialogue import Dialogue
+from support.http2_frames import PREFACE
+from support.stories import (
     OPENED,
     SERVER,
     SNAPLEN,
@@ -17,7 +17,7 @@ from stories import (
     counted_by_kernels,
     counted_by_twin,
 )
-from tls_records import (
+from support.tls_records import (
     CLIENT_FLIGHT_12,
     CLIENT_FLIGHT_13,
     SERVER_FINISHED_12,

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from builders import NS_PER_MS
-from dialogue import Dialogue
-from stories import Expected, check
-from tls_records import (
+from support.builders import NS_PER_MS
+from support.dialogue import Dialogue
+from support.stories import Expected, check
+from support.tls_records import (
     ALERT_13,
     CLIENT_FLIGHT_12,
     CLIENT_FLIGHT_13,

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from builders import NS_PER_MS, NS_PER_S
-from dialogue import Dialogue
-from http2_frames import (
+from support.builders import NS_PER_MS, NS_PER_S
+from support.dialogue import Dialogue
+from support.http2_frames import (
     CONTINUATION,
     END_HEADERS,
     END_STREAM,
@@ -22,7 +22,7 @@ from http2_frames import (
     rst_stream,
     settings,
 )
-from stories import (
+from support.stories import (
     OPENED,
     SERVER,
     SNAPLEN,
