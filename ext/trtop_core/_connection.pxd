@@ -70,8 +70,7 @@ cdef enum turn_flag_t:
     T_RAW_SERVER = 1 << 8    # to a sequence number, as nothing of the server was seen
     T_COUNTED = 1 << 9       # not of a multiplexed connection, nor of one that may be
     T_WINDOW_WAS_ZERO = 1 << 10  # since its last data
-    T_WAITING = 1 << 11      # counts in `waiting`
-    T_PAST = 1 << 12         # its times lie on the other side of a step of the clock
+    T_PAST = 1 << 11         # its times lie on the other side of a step of the clock
 
 cdef enum direction_flag_t:
     D_SEEN = 1 << 0
@@ -96,11 +95,10 @@ cdef packed struct direction_t:
                              # at first: where it began
     int64_t gap_end          # where the last counted capture gap ends
     uint32_t holes           # first node of its list plus one
-    uint32_t source          # tells it from all other directions
     uint16_t flags
     uint16_t n_nodes
-    uint16_t n_counted       # its segments, modulo 2^16
-    uint16_t _pad
+    uint16_t n_counted       # its segments, modulo 2^16, not from 0
+    uint16_t _pad[3]
 
 # One run of client data and the run of server data that answers it.
 cdef packed struct turn_t:

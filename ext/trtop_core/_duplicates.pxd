@@ -23,8 +23,8 @@ cdef extern from *:
     """
     uint64_t fold(uint64_t, uint64_t) noexcept nogil
 
-# What makes a segment a duplicate, and whose it is, folded. Beside the direction, which is compared
-# as it is, 47 bits are: 2^-47 mistake one.
+# What makes a segment a duplicate, and whose it is, folded. 45 bits of it are compared, and the
+# running number beside: 2^-45 mistake one.
 cdef inline uint64_t fingerprint_of(
     const segment_t* segment, uint32_t ends_hash, bint from_high, const uint64_t* secret
 ) noexcept nogil:
@@ -50,8 +50,8 @@ cdef inline bint is_duplicate(
     cdef int64_t age_ns
     while 1 <= n_back <= N_SEEN:
         seen = &state.seen[(state.n_seen - n_back) & (N_SEEN - 1)]
-        if seen.print_low == <uint32_t>fingerprint and seen.source == d.source:
-            if <uint16_t>(d.n_counted - seen.number) > MAX_SEGMENTS_BEFORE:
+        if seen.print_low == <uint32_t>fingerprint:
+            if not 1 <= <uint16_t>(d.n_counted - seen.number) <= MAX_SEGMENTS_BEFORE:
                 return False
             age_ns = ts_ns - seen.ts_ns
             if 0 <= age_ns <= DUPLICATE_NS:
@@ -70,7 +70,6 @@ cdef inline void remember(
     cdef seen_t* seen = &state.seen[state.n_seen & (N_SEEN - 1)]
     seen.ts_ns = ts_ns
     seen.print_low = <uint32_t>fingerprint
-    seen.source = d.source
     seen.number = d.n_counted
     seen.back = <uint16_t>n_back if n_back < N_SEEN else 0
     d.n_counted += 1

@@ -1,6 +1,6 @@
 # How a connection ends: reset, both FINs, time-out, eviction; and what is decided then.
 
-from libc.stdint cimport int64_t, uint32_t
+from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from trtop_core._clock cimport FOREVER_NS
 from trtop_core._connection cimport (
@@ -29,7 +29,7 @@ from trtop_core._records cimport RESET_AGE, REUSE, counter_row_t
 from trtop_core._state cimport State, adjust_gauges, count_gaps, touch
 from trtop_core._tls_handshake cimport fail_unfinished
 from trtop_core._turns cimport decide, drop_side, end_response
-from trtop_core._waiting cimport count_unanswered, is_one_sided, update_waiting
+from trtop_core._waiting cimport count_unanswered, is_one_sided
 
 cdef inline void reset(
     State state, connection_t* c, int64_t ts_ns, bint from_client, counter_row_t* row
@@ -81,12 +81,15 @@ cdef inline void end_requests_if_due(State state, connection_t* c, counter_row_t
 
 cdef inline void end_requests(State state, connection_t* c, counter_row_t* row) noexcept nogil:
     """The first closing: what is not answered now is unanswered."""
+    cdef uint64_t n_unanswered
     if c.state & (S_REQUESTS_ENDED | S_RST):
         return
     c.state |= S_REQUESTS_ENDED
     decide(state, c, row)
-    row.unanswered += count_unanswered(state, c)
-    update_waiting(state, c, row)
+    n_unanswered = count_unanswered(state, c)
+    # A counter that hardly any connection needs: its cache line is left alone.
+    if n_unanswered:
+        row.unanswered += n_unanswered
 
 cdef inline void close(State state, connection_t* c, counter_row_t* row) noexcept nogil:
     cdef bint is_blind = c.protocol & (P_MULTIPLEXED | P_HTTP2) == P_MULTIPLEXED

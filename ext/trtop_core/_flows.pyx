@@ -35,7 +35,7 @@ from trtop_core._table cimport N_TICKS, NONE, endpoints_t, table_entry_t
 from trtop_core._slots cimport list_slot, needs_slot, run_slots
 from trtop_core._timeline cimport MAX_BEHIND_NS, advance_clock, end_clock, note_behind, take_time
 from trtop_core._timers cimport run_timers, watch
-from trtop_core._waiting cimport count_long_waits
+from trtop_core._waiting cimport count_waiting
 
 from trtop_core._decode import check_bounds
 from trtop_core._state import HEALTH
@@ -142,7 +142,7 @@ cdef class Flows:
                     number = following
                 run_slots(state, state.table.tick, state.clock_ns)
             state.sketches.flush()
-            count_long_waits(state)
+            count_waiting(state)
 
     def finish(self):
         """The capture ends: judge what is acknowledged, and decide what is one-sided."""

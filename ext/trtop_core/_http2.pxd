@@ -19,7 +19,6 @@ from trtop_core._connection cimport (
     T_OPEN,
     T_RAW_SERVER,
     T_SENT_AGAIN,
-    T_WAITING,
     T_WINDOW_WAS_ZERO,
     connection_t,
     leave_past,
@@ -37,7 +36,7 @@ from trtop_core._responses cimport (
 )
 from trtop_core._sides cimport MAX_STREAMS, began_t, http2_side_t, http2_t, stream_t
 from trtop_core._state cimport State
-from trtop_core._waiting cimport ask_again, set_waiting
+from trtop_core._waiting cimport ask_again
 from trtop_core._walk cimport (
     HTTP2_HEADER_BYTES,
     header_t,
@@ -84,10 +83,6 @@ cdef inline bint begin_http2(State state, connection_t* c) noexcept nogil:
 
 cdef inline void stop_http2(State state, connection_t* c, counter_row_t* row) noexcept nogil:
     """Forget the frames and streams."""
-    cdef uint32_t number = http2_of(state, c).streams
-    while number:
-        set_waiting(&state.sides.streams[number - 1].turn, False, row)
-        number = state.sides.streams[number - 1].next
     state.sides.give_http2(c.side)
     c.side = 0
     c.protocol &= ~<uint32_t>(P_SIDE | P_HTTP2)
@@ -264,7 +259,6 @@ cdef inline void answer_stream(
         answer.is_withheld = is_withheld(state, c, turn, side.began.start)
         answer.was_sent_again = (turn.flags & T_SENT_AGAIN) != 0
         begin_response(state, c, turn, &answer, at.row)
-        set_waiting(turn, False, at.row)
         turn.flags &= ~<uint32_t>T_WINDOW_WAS_ZERO
         if side.began.window_was_zero:
             turn.flags |= T_WINDOW_WAS_ZERO
@@ -287,7 +281,6 @@ cdef inline void close_stream(
 ) noexcept nogil:
     cdef uint32_t before = http2.streams
     cdef uint32_t following = state.sides.streams[number - 1].next
-    set_waiting(&state.sides.streams[number - 1].turn, False, row)
     if before == number:
         http2.streams = following
     else:

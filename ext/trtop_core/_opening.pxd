@@ -22,6 +22,9 @@ from trtop_core._state cimport State, adjust_gauges, touch
 from trtop_core._table cimport NONE, endpoints_t
 from trtop_core._turns cimport forget_turns
 
+cdef enum:
+    NUMBERS_APART = 40_503   # 2^16 times the golden ratio: far from those of the latest ones
+
 # The two ends of a segment, found or about to be found in the table.
 cdef struct lookup_t:
     endpoints_t ends
@@ -89,9 +92,9 @@ cdef inline uint32_t open_connection(
         follow_on(end_of(c, False), &before_low)
         follow_on(end_of(c, True), &before_high)
     else:
-        state.n_sources += 2
-        c.client.source = state.n_sources - 1
-        c.server.source = state.n_sources
+        # Far from the numbers of a connection that had the same 4-tuple.
+        state.first_number += NUMBERS_APART
+        c.client.n_counted = c.server.n_counted = state.first_number
     c.last_ns = c.began_clock_ns = state.clock_ns
     c.began_ns = segment.ts_ns
     c.destination = state.row_of(c)
@@ -112,7 +115,6 @@ cdef inline direction_t* end_of(connection_t* c, bint is_high) noexcept nogil:
 
 cdef inline void follow_on(direction_t* d, const direction_t* before) noexcept nogil:
     """An end goes on in a new connection."""
-    d.source = before.source
     d.n_counted = before.n_counted
 
 cdef inline void turn_roles(State state, connection_t* c) noexcept nogil:

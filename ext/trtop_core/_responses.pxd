@@ -91,7 +91,8 @@ cdef inline void begin_response(
         return
     c.n_responses += 1
     row.responses += 1
-    row.slow_by_loss += answer.was_sent_again
+    if answer.was_sent_again:
+        row.slow_by_loss += 1
     if answer.is_withheld:
         row.withheld += 1
         return

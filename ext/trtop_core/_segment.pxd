@@ -40,7 +40,6 @@ from trtop_core._turns cimport (
     server_filled,
     tend_side,
 )
-from trtop_core._waiting cimport is_asking, update_waiting
 
 cdef enum:
     # What fills a hole sooner was reordered: a retransmission takes a round trip. The floor less so
@@ -127,8 +126,6 @@ cdef inline bint take_steady(
     taken_new_data(state, &at)
     if c.protocol & P_SIDE:
         tend_side(state, c)
-    if c.protocol & P_HTTP2 or is_asking(&c.turn) != ((c.turn.flags & T_WAITING) != 0):
-        update_waiting(state, c, row)
     return True
 
 cdef inline void take_any(
@@ -219,7 +216,6 @@ cdef inline void take_any(
         fin(state, c, from_client, row)
     end_requests_if_due(state, c, row)
     tend_side(state, c)
-    update_waiting(state, c, row)
     if own.holes or peer.holes:
         tend_holes(state, c)
 

@@ -40,7 +40,7 @@ cdef packed struct network_t:
 
 cdef enum:
     MAX_BEHIND = 32          # so many packets in a row far behind the clock turn it back
-    N_SEEN = 1 << 14         # counted segments that a duplicate is looked for among
+    N_SEEN = 1 << 12         # counted segments that a duplicate is looked for among
     N_SEEN_HEADS = 2 * N_SEEN
 
     N_SLOT_TICKS = 128       # more than those in which a slot of 10 s may end
@@ -74,10 +74,8 @@ cdef struct deferred_t:
 cdef packed struct seen_t:
     int64_t ts_ns
     uint32_t print_low
-    uint32_t source          # which direction of which connection
-    uint16_t number          # of it, counted up
+    uint16_t number          # of its direction, counted up
     uint16_t back            # so far before it lies the one before of the same hash; 0: none
-    uint32_t _pad
 
 @cython.final
 cdef class State:
@@ -119,7 +117,7 @@ cdef class State:
     cdef seen_t[::1] seen
     cdef uint32_t[::1] seen_heads
     cdef uint32_t n_seen
-    cdef uint32_t n_sources
+    cdef uint16_t first_number
 
     cdef bint sender_is_client(self, const segment_t* segment) noexcept nogil
     cdef bint is_local(self, const uint8_t* address) noexcept nogil

@@ -43,10 +43,8 @@ SEEN = np.dtype(
     [
         ("ts_ns", "<i8"),
         ("print_low", "<u4"),
-        ("source", "<u4"),
         ("number", "<u2"),
         ("back", "<u2"),
-        ("_pad", "<u4"),
     ]
 )
 

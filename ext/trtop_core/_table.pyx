@@ -27,7 +27,6 @@ from trtop_core._connection cimport (
     T_COUNTED,
     T_HANDSHAKE,
     T_OPEN,
-    T_WAITING,
     connection_t,
 )
 from trtop_core._destinations cimport N_HASH_KEYS
@@ -39,8 +38,8 @@ DIRECTION = np.dtype(
     [(name, "<i8") for name in (
         "reached", "frontier", "acked", "highest_ack", "lost_below", "gap_end"
     )]
-    + [("holes", "<u4"), ("source", "<u4")]
-    + [(name, "<u2") for name in ("flags", "n_nodes", "n_counted", "_pad")]
+    + [("holes", "<u4"), ("flags", "<u2"), ("n_nodes", "<u2"), ("n_counted", "<u2")]
+    + [("_pad", "<u2", 3)]
 )
 TURN = np.dtype(
     [(name, "<i8") for name in ("asked_ns", "first_ns", "last_ns")]
@@ -103,7 +102,6 @@ TURN_BITS = {
     "handshake": T_HANDSHAKE,
     "answered": T_ANSWERED,
     "counted": T_COUNTED,
-    "waiting": T_WAITING,
 }
 """Bits of a turn's ``flags``, likewise."""
 

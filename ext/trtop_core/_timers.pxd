@@ -88,7 +88,8 @@ cdef inline void run_timers(State state, uint32_t number, int64_t now_ns) noexce
     if not c.state & S_CLOSED and now_ns >= c.last_ns + state.idle_timeout_ns:
         close(state, c, row)
         c.state |= S_IDLE
-    adjust_gauges(row, before, c.state)
+    if before != c.state:
+        adjust_gauges(row, before, c.state)
     if now_ns >= c.last_ns + memory_ns(c):
         before = c.state
         close(state, c, row)

@@ -73,7 +73,7 @@ from trtop_core._tls_handshake cimport (
     take_client_alert,
     take_server_record,
 )
-from trtop_core._waiting cimport ask_again, set_waiting, update_waiting
+from trtop_core._waiting cimport ask_again
 from trtop_core._walk cimport (
     TLS_CHANGE_CIPHER_SPEC,
     TLS_HANDSHAKE,
@@ -145,7 +145,6 @@ cdef inline void client_run(State state, segment_context_t* at) noexcept nogil:
     cdef tls_t* tls
     if is_alert(at):
         end_response(state, c)
-        set_waiting(&c.turn, False, at.row)
         c.turn.flags = 0
         if c.protocol & P_HELLO:
             take_client_alert(at)
@@ -215,8 +214,6 @@ cdef inline void begin_turn(
 ) noexcept nogil:
     cdef connection_t* c = at.c
     cdef turn_t* turn = &c.turn
-    if turn.flags & T_WAITING:
-        set_waiting(turn, False, at.row)
     c.protocol &= ~<uint32_t>P_HELD
     turn.flags = T_OPEN | kind
     if at.knows_peer:
@@ -511,8 +508,7 @@ cdef inline void tend_side(State state, connection_t* c) noexcept nogil:
     c.protocol &= ~<uint32_t>P_SIDE
 
 cdef inline void drop_side(State state, connection_t* c, counter_row_t* row) noexcept nogil:
-    """Forget what is kept of a connection in the side pools, and that it waits."""
-    set_waiting(&c.turn, False, row)
+    """Forget what is kept of a connection in the side pools."""
     if c.protocol & P_HTTP2:
         stop_http2(state, c, row)
     elif c.protocol & P_SIDE:

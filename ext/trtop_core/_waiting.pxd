@@ -1,6 +1,6 @@
 # Requests that wait for their answer: the gauges, and what is unanswered when a connection ends.
 #
-# The gauges are kept in step as segments come, so that a snapshot reads them like counters.
+# The gauges are counted when a snapshot is made.
 
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
@@ -18,7 +18,6 @@ from trtop_core._connection cimport (
     T_COUNTED,
     T_HANDSHAKE,
     T_OPEN,
-    T_WAITING,
     connection_t,
     leave_past,
     turn_t,
@@ -49,30 +48,6 @@ cdef inline bint waits(State state, const connection_t* c, const turn_t* turn) n
     """Whether a request waits for an answer that the capture cannot have missed."""
     return is_asking(turn) and not misses_server(state, c, turn, FOREVER_NS)
 
-cdef inline void set_waiting(turn_t* turn, bint is_waiting, counter_row_t* row) noexcept nogil:
-    """Keep the gauge in step with one request."""
-    if is_waiting:
-        row.waiting += not turn.flags & T_WAITING
-        turn.flags |= T_WAITING
-    elif turn.flags & T_WAITING:
-        row.waiting -= 1
-        turn.flags &= ~<uint32_t>T_WAITING
-
-cdef inline void update_waiting(State state, connection_t* c, counter_row_t* row) noexcept nogil:
-    """Decide anew which requests of a connection wait."""
-    cdef bint is_over = c.state & S_REQUESTS_ENDED or is_one_sided(c)
-    cdef bint is_held = (c.protocol & P_HELD) != 0
-    cdef uint32_t number
-    cdef stream_t* stream
-    if c.turn.flags:
-        set_waiting(&c.turn, not is_over and not is_held and waits(state, c, &c.turn), row)
-    if c.protocol & P_HTTP2:
-        number = state.sides.http2[c.side - 1].streams
-        while number:
-            stream = &state.sides.streams[number - 1]
-            set_waiting(&stream.turn, not is_over and waits(state, c, &stream.turn), row)
-            number = stream.next
-
 cdef inline void ask_again(turn_t* turn, int64_t ts_ns, int64_t now_ns) noexcept nogil:
     """A request goes on: it waits from here on."""
     leave_past(turn)
@@ -97,35 +72,40 @@ cdef inline uint64_t count_unanswered(State state, const connection_t* c) noexce
             number = stream.next
     return n
 
-cdef inline void count_long_waits(State state) noexcept nogil:
-    """Set the gauge ``waiting_long`` of every row, for a snapshot.
+cdef inline void count_waiting(State state) noexcept nogil:
+    """Set the gauges ``waiting`` and ``waiting_long`` of every row, for a snapshot.
 
-    It takes a look at every connection, so that a request which is answered in time, as nearly all
-    are, costs no timer.
+    It takes a look at every connection, so that requests which are answered, as nearly all are,
+    cost nothing while packets come.
     """
-    cdef int64_t since_ns = state.clock_ns - <int64_t>WAITING_LONG_S * SECOND_NS
     cdef uint32_t number, stream
     cdef connection_t* c
     cdef counter_row_t* rows = &state.destinations.rows[0]
     for number in range(state.destinations.n_rows):
-        rows[number].waiting_long = 0
-    rows[state.hidden_row].waiting_long = 0
+        rows[number].waiting = rows[number].waiting_long = 0
+    rows[state.hidden_row].waiting = rows[state.hidden_row].waiting_long = 0
     for number in range(state.table.n_used):
         c = &state.table.connections[number]
-        if not c.state & S_ALIVE:
+        if c.state & (S_ALIVE | S_REQUESTS_ENDED) != S_ALIVE or is_one_sided(c):
             continue
-        if waits_long(&c.turn, since_ns):
-            rows[c.destination].waiting_long += 1
+        if not c.protocol & P_HELD:
+            count_turn(state, c, &c.turn, &rows[c.destination])
         if c.protocol & P_HTTP2:
             stream = state.sides.http2[c.side - 1].streams
             while stream:
-                rows[c.destination].waiting_long += waits_long(
-                    &state.sides.streams[stream - 1].turn, since_ns
+                count_turn(
+                    state, c, &state.sides.streams[stream - 1].turn, &rows[c.destination]
                 )
                 stream = state.sides.streams[stream - 1].next
 
-cdef inline bint waits_long(const turn_t* turn, int64_t since_ns) noexcept nogil:
-    return turn.flags & T_WAITING and turn.waits_since_ns <= since_ns
+cdef inline void count_turn(
+    State state, const connection_t* c, const turn_t* turn, counter_row_t* row
+) noexcept nogil:
+    if waits(state, c, turn):
+        row.waiting += 1
+        row.waiting_long += (
+            state.clock_ns >= turn.waits_since_ns + <int64_t>WAITING_LONG_S * SECOND_NS
+        )
 
 cdef inline void clamp_turns(State state, connection_t* c, int64_t now_ns) noexcept nogil:
     """The clock stepped back: what lies in the future counts as now."""

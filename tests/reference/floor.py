@@ -92,7 +92,7 @@ class Floor:
         """Sample the floor at the first closing; a slot that is cut short gives nothing."""
         self._slot_end_ns = None
         if is_first:
-            measurements.add(_Closing(row, self))
+            measurements.add_behind_round_trips(_Closing(row, self))
 
     def clamp(self, now_ns: int) -> None:
         """Bring times of the future back to now."""

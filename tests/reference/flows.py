@@ -26,7 +26,7 @@ from .rows import Row, merged
 DUPLICATE_NS = 1_000_000
 N_RECENT = 16
 # Of the whole capture, the segments that a duplicate is looked for among.
-N_SEEN = 1 << 14
+N_SEEN = 1 << 12
 # Services listen below; from here on ports are handed out to clients (Linux's default range).
 MAX_SYSTEM_PORT = 1023
 MIN_EPHEMERAL_PORT = 32_768

@@ -70,6 +70,13 @@ class Measurements:
         else:
             self._waiting.append(measurement)
 
+    def add_behind_round_trips(self, measurement: Measurement) -> None:
+        """Count at once, unless a round trip waits that it may depend on."""
+        if any(isinstance(waiting, RoundTrip) for waiting in self._waiting):
+            self._waiting.append(measurement)
+        else:
+            measurement.count(self.clock)
+
     def settle(self) -> None:
         """Count what waited; the clock knows by now which times were no times."""
         waiting, self._waiting = self._waiting, []
