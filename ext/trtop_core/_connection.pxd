@@ -38,6 +38,7 @@ cdef enum state_t:
     S_SLOT_OPEN = 1 << 25    # its floor is to be sampled when the slot of its last segment ends
     S_ONE_SYN = 1 << 26
     S_WAS_CLOSED = 1 << 27
+    S_IN_SLOTS = 1 << 28     # the end of its slot is listed
 
 cdef enum protocol_t:
     P_CLIENT_DATA = 1 << 0   # the client has sent some
@@ -145,6 +146,7 @@ cdef packed struct connection_t:
     # Lines 5 and 6: how it began, and its place in the timer wheel.
     int64_t began_ns         # its first segment
     int64_t began_clock_ns
+    int64_t wheel_ns         # when the wheel looks at it
     int64_t synack_ns        # the latest SYN/ACK
     int64_t syn_rtt_ns
     uint32_t syn_end         # payload of the SYN
@@ -156,7 +158,7 @@ cdef packed struct connection_t:
     uint32_t first_seqs[2]   # of the client's segments, and of the server's
     uint32_t isns[2]         # of the SYN and the SYN/ACK that they began with
     uint8_t n_synacks
-    uint8_t _pad[47]
+    uint8_t _pad[39]
 
 cdef inline void leave_past(turn_t* turn) noexcept nogil:
     """A turn goes on behind a step of the clock: nothing is measured across it."""

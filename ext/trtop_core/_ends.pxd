@@ -16,6 +16,7 @@ from trtop_core._connection cimport (
     S_REQUESTS_ENDED,
     S_REUSE_SAMPLED,
     S_RST,
+    S_IN_SLOTS,
     S_SLOT_OPEN,
     S_TIMED,
     S_UNANSWERED,
@@ -101,7 +102,7 @@ cdef inline void close(State state, connection_t* c, counter_row_t* row) noexcep
         end_response(state, c)
     judge_acked(state, c, row)
     decide_one_sided(state, c, row)
-    c.state &= ~<uint32_t>S_SLOT_OPEN
+    c.state &= ~<uint32_t>(S_SLOT_OPEN | S_IN_SLOTS)
     if not c.state & S_WAS_CLOSED:
         c.state |= S_WAS_CLOSED
         sample_closing_floor(state, c)

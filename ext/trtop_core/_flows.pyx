@@ -16,7 +16,7 @@ import numpy as np
 from trtop_core._connection cimport *
 from trtop_core._decode cimport decode_block
 from trtop_core._destinations cimport hash_key_t
-from trtop_core._duplicates cimport fingerprint_of, head_of, is_duplicate, remember
+from trtop_core._duplicates cimport DUPLICATE_NS, fingerprint_of, head_of, is_duplicate, remember
 from trtop_core._ends cimport decide_one_sided, judge_acked
 from trtop_core._opening cimport lookup_t, open_connection, opens_anew, turn_roles
 from trtop_core._records cimport (
@@ -32,7 +32,8 @@ from trtop_core._records cimport (
 from trtop_core._segment cimport take
 from trtop_core._state cimport State, adjust_gauges, touch
 from trtop_core._table cimport N_TICKS, NONE, endpoints_t, table_entry_t
-from trtop_core._timeline cimport advance_clock, end_clock, note_behind, take_time
+from trtop_core._slots cimport list_slot, needs_slot, run_slots
+from trtop_core._timeline cimport MAX_BEHIND_NS, advance_clock, end_clock, note_behind, take_time
 from trtop_core._timers cimport run_timers, watch
 from trtop_core._waiting cimport count_waiting
 
@@ -43,8 +44,10 @@ from trtop_core.records import SEGMENT as SEGMENT_DTYPE
 cdef enum:
     N_LINK_TYPES = 1 << 16   # LINKTYPE_ values have 16 bits
 
+cdef int64_t BEHIND_NS = MAX_BEHIND_NS
+
 cdef uint32_t GAUGE_STATE = S_CLOSED | S_UNANSWERED | S_WAITING | S_MANY_SYNS
-cdef uint32_t TIMED_STATE = GAUGE_STATE | S_RST | S_HAS_FLOOR | S_SLOT_OPEN
+cdef uint32_t TIMED_STATE = GAUGE_STATE | S_RST
 
 cdef extern from *:
     void __builtin_prefetch(const void*, int) noexcept nogil
@@ -137,6 +140,7 @@ cdef class Flows:
                     if state.table.connections[number].due_ns <= state.clock_ns:
                         run_timers(state, number, state.clock_ns)
                     number = following
+                run_slots(state, state.table.tick, state.clock_ns)
             state.sketches.flush()
             count_waiting(state)
 
@@ -222,8 +226,11 @@ cdef class Flows:
                 __builtin_prefetch(&rows[connections[lookup.number].destination], 1)
         for i in range(n_packets):
             segment = &segments[i]
-            if state.clock_ns < segment.ts_ns < state.next_tick_ns and state.is_usual:
-                state.clock_ns = segment.ts_ns
+            if (
+                state.is_usual
+                and state.clock_ns - BEHIND_NS <= segment.ts_ns < state.next_tick_ns
+            ):
+                state.clock_ns = max(state.clock_ns, segment.ts_ns)
             else:
                 take_time(state, segment.ts_ns)
             verdicts[segment.verdict] += 1
@@ -243,7 +250,7 @@ cdef class Flows:
         cdef connection_t* connections = &state.table.connections[0]
         cdef connection_t* c
         cdef direction_t* own
-        cdef bint from_client
+        cdef bint from_client, is_unlisted
         cdef uint32_t before
         cdef uint32_t row
         # What an earlier packet of the block did to the table makes the guess worthless.
@@ -257,7 +264,9 @@ cdef class Flows:
             c = &connections[number]
             from_client = lookup.from_high == ((c.state & S_CLIENT_IS_HIGH) != 0)
             own = direction_of(c, not from_client)
-            if is_duplicate(state, own, lookup.fingerprint, segment.ts_ns):
+            if may_be_duplicate(state, c, segment) and is_duplicate(
+                state, own, lookup.fingerprint, segment.ts_ns
+            ):
                 state.health[0].duplicates += 1
                 return NONE
             if segment.flags & TCP_SYN:
@@ -272,7 +281,8 @@ cdef class Flows:
         take(state, data, segment, c, from_client)
         if (before ^ c.state) & GAUGE_STATE:
             adjust_gauges(&state.destinations.rows[row], before, c.state)
-        if (before ^ c.state) & TIMED_STATE or not c.state & S_IN_WHEEL:
+        is_unlisted = needs_slot(c) and not list_slot(state, number)
+        if (before ^ c.state) & TIMED_STATE or not c.state & S_IN_WHEEL or is_unlisted:
             watch(state, number)
         return number
 
@@ -288,6 +298,17 @@ cdef class Flows:
         state.clock_ns = segment.ts_ns
         state.waiting_number = self.ingest(state, data, segment, lookup)
         state.clock_ns = clock_ns
+
+
+cdef inline bint may_be_duplicate(
+    State state, const connection_t* c, const segment_t* segment
+) noexcept nogil:
+    """Whether a segment comes soon enough behind the latest of its connection, by any clock."""
+    return (
+        segment.ts_ns <= c.last_ns + DUPLICATE_NS
+        or not state.is_usual
+        or state.health[0].clock_steps + state.health[0].stray_times > 0
+    )
 
 
 cdef uint32_t take_opening(

@@ -29,6 +29,7 @@ from trtop_core._records cimport (
     segment_t,
 )
 from trtop_core._responses cimport server_start_of
+from trtop_core._slots cimport lower_due
 from trtop_core._state cimport State, count_gaps, touch
 from trtop_core._timers cimport JUDGE_AFTER_NS
 from trtop_core._turns cimport (
@@ -308,10 +309,11 @@ cdef inline void tend_holes(State state, connection_t* c) noexcept nogil:
     due_ns = min(
         state.holes.first_acked_ns(&c.client), state.holes.first_acked_ns(&c.server)
     )
-    if due_ns < FOREVER_NS and due_ns + JUDGE_AFTER_NS < c.due_ns:
+    if due_ns < FOREVER_NS and due_ns + JUDGE_AFTER_NS < c.wheel_ns:
         state.table.watch(
             <uint32_t>(c - &state.table.connections[0]), due_ns + JUDGE_AFTER_NS
         )
+        lower_due(c)
 
 cdef inline void keep_starts(
     const connection_t* c, const turn_t* turn, int64_t* client_from, int64_t* server_from

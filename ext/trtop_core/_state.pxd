@@ -43,6 +43,14 @@ cdef enum:
     N_SEEN = 1 << 12         # counted segments that a duplicate is looked for among
     N_SEEN_HEADS = 2 * N_SEEN
 
+    N_SLOT_TICKS = 128       # more than those in which a slot of 10 s may end
+
+# The connections whose slots end in one tick; see `_slots`.
+cdef struct slot_list_t:
+    uint32_t* numbers
+    uint32_t n
+    uint32_t capacity
+
 cdef enum deferred_kind_t:
     DEFER_LATENCY = 0
     DEFER_ROUND_TRIP = 1
@@ -102,6 +110,7 @@ cdef class State:
     cdef uint32_t behind_numbers[MAX_BEHIND]
     cdef int64_t behind_ns[MAX_BEHIND]
     cdef deferred_t* deferred
+    cdef slot_list_t slots[N_SLOT_TICKS]
     cdef int n_deferred
     cdef int deferred_capacity
     # The latest counted segments, and the last of each hash.

@@ -102,7 +102,10 @@ cdef class State:
         self.clock_ns = self.first_ns = self.next_tick_ns = BEFORE_ALL_NS
 
     def __dealloc__(self):
+        cdef int i
         free(self.deferred)
+        for i in range(N_SLOT_TICKS):
+            free(self.slots[i].numbers)
 
     def set_local(self, local):
         """Other local networks, shape (n_networks,), dtype ``NETWORK``, for what comes from now on.

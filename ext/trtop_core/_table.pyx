@@ -69,6 +69,7 @@ CONNECTION = np.dtype(
         ("floor_ns", "<i8"),
         ("began_ns", "<i8"),
         ("began_clock_ns", "<i8"),
+        ("wheel_ns", "<i8"),
         ("synack_ns", "<i8"),
         ("syn_rtt_ns", "<i8"),
         ("syn_end", "<u4"),
@@ -80,7 +81,7 @@ CONNECTION = np.dtype(
         ("first_seqs", "<u4", 2),
         ("isns", "<u4", 2),
         ("n_synacks", "u1"),
-        ("_pad", "u1", 47),
+        ("_pad", "u1", 39),
     ]
 )
 STATE_BITS = {
@@ -253,10 +254,11 @@ cdef class ConnectionTable:
             tick = self.tick + N_TICKS - 1
             due_ns = tick * TICK_NS
         if c.state & S_IN_WHEEL:
-            if c.due_ns == due_ns:
+            if c.wheel_ns == due_ns:
+                c.due_ns = due_ns
                 return
             self.unwatch(number)
-        c.due_ns = due_ns
+        c.due_ns = c.wheel_ns = due_ns
         head = self.wheel[tick & (N_TICKS - 1)]
         c.wheel_prev = NONE - 1 - <uint32_t>(tick & (N_TICKS - 1))
         c.wheel_next = head

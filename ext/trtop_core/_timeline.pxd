@@ -14,6 +14,7 @@ from trtop_core._connection cimport (
     P_SIDE,
     S_ALIVE,
     S_HAS_FLOOR,
+    S_IN_SLOTS,
     S_IN_WHEEL,
     T_ANSWERED,
     T_PAST,
@@ -272,6 +273,7 @@ cdef inline void clamp(State state, uint32_t number) noexcept nogil:
     cdef int64_t now_ns = state.clock_ns
     c.last_ns = min(c.last_ns, now_ns)
     c.began_clock_ns = min(c.began_clock_ns, now_ns)
+    c.state &= ~<uint32_t>S_IN_SLOTS
     if c.client.holes:
         state.holes.clamp(&c.client, now_ns)
     if c.server.holes:
