@@ -30,7 +30,7 @@ from trtop_core.sources import open_capture
 from trtop_core.view import View
 
 N_DESTINATIONS = 10_000
-"""Of the picture that is named."""
+"""Of the snapshot that is named."""
 
 MAX_BATCHES = 400
 """Of the capture, kept in memory, so that reading it costs nothing."""

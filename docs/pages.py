@@ -22,8 +22,8 @@ import trtop_daemon.config.arguments
 from trtop import __version__
 from trtop.cli import attach, keygen, live
 from trtop.options.report_arguments import make_parser
-from trtop.plugins import BUILT_IN, Kind
-from trtop.runtime.environment import Surroundings
+from trtop.plugins import BUILT_IN, PartKind
+from trtop.runtime.environment import Environment
 from trtop_core.view import SORTABLE
 
 ROOT = Path(__file__).parent.parent
@@ -144,7 +144,7 @@ def parser_of(run: Callable[[list[str]], object]) -> argparse.ArgumentParser:
 def programs() -> dict[str, Program]:
     """All programs, by name."""
     commands = {
-        name: parser_of(lambda argv, run=run: run(argv, Surroundings()))  # type: ignore[misc] - a default
+        name: parser_of(lambda argv, run=run: run(argv, Environment()))  # type: ignore[misc] - a default
         for name, run in (("live", live.main), ("attach", attach.main), ("keygen", keygen.main))
     }
     usages = {name: _synopsis(parser, f"trtop {name}") for name, parser in commands.items()}
@@ -279,7 +279,7 @@ def main(argv: list[str]) -> int:
 def _values(action: argparse.Action) -> tuple[str, ...]:
     metavar = str(action.metavar or "")
     if metavar == "MODULE":
-        return (*BUILT_IN[Kind(action.dest)], FILES)
+        return (*BUILT_IN[PartKind(action.dest)], FILES)
     if metavar in OFFERED:
         return OFFERED[metavar]
     if "|" in metavar:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from trtop.escape import escape
 from trtop.options.parser import UsageError, new_parser
-from trtop.runtime.environment import Surroundings
+from trtop.runtime.environment import Environment
 from trtop_core.errors import EXIT_OK, TrtopError
 from trtop_daemon.keys import write_key_pair
 
@@ -31,7 +31,7 @@ on your machine:  trtop attach --key alice.key_secret --server-key web1.key tcp:
 """
 
 
-def main(argv: Sequence[str], around: Surroundings) -> int:
+def main(argv: Sequence[str], env: Environment) -> int:
     """Run the command.
 
     Raises:
@@ -48,7 +48,7 @@ def main(argv: Sequence[str], around: Surroundings) -> int:
     if not os.path.isdir(given.dir):
         raise TrtopError(f"{given.dir}: is no folder")
     public, secret = write_key_pair(given.dir, given.name)
-    around.stdout.write(
+    env.stdout.write(
         f"{escape(public)}: the public key: give it to the other side\n"
         f"{escape(secret)}: the secret key: for this side alone\n"
     )

@@ -21,7 +21,7 @@ from typing import IO
 from trtop.cli.attach import attach
 from trtop.options.attach_options import add_display, make_options
 from trtop.options.parser import new_parser
-from trtop.runtime.environment import Surroundings
+from trtop.runtime.environment import Environment
 from trtop.runtime.signals import Interrupt
 from trtop_core.errors import EXIT_OK, TrtopError
 from trtop_core.wire.endpoint import SOCKET_NAME, Endpoint
@@ -61,7 +61,7 @@ SETTINGS_HERE = (*CAPTURING, *(key for key in MEASURING if key != "group_by"), "
 """Of the daemon's; ``--group-by`` is an option of the table here."""
 
 
-def main(argv: Sequence[str], around: Surroundings) -> int:
+def main(argv: Sequence[str], env: Environment) -> int:
     """Run the command.
 
     Raises:
@@ -78,8 +78,8 @@ def main(argv: Sequence[str], around: Surroundings) -> int:
     options = make_options(given, ())
     arguments = arguments_for(vars(given), SETTINGS_HERE)
     with ExitStack() as stack:
-        interrupt = stack.enter_context(Interrupt(around.monotonic_s, 0))
-        identity = choose_identity(getattr(given, "user", None), around.environ)
+        interrupt = stack.enter_context(Interrupt(env.monotonic_s, 0))
+        identity = choose_identity(getattr(given, "user", None), env.environ)
         folder = tempfile.mkdtemp(prefix="trtop-live-")
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
         if identity is not None:
@@ -88,11 +88,11 @@ def main(argv: Sequence[str], around: Surroundings) -> int:
         daemon = stack.enter_context(_Daemon([*arguments, f"--listen={endpoint}"]))
         if not daemon.wait_until_ready(lambda: interrupt.signal is not None):
             return EXIT_OK
-        if identity is not None and "SUDO_UID" in around.environ:
+        if identity is not None and "SUDO_UID" in env.environ:
             drop_to(identity)  # what only shows needs no rights
         shown = replace(options, endpoints=(endpoint,), timeout_s=START_TIMEOUT_S)
         try:
-            attach(shown, around, daemon.has_ended)
+            attach(shown, env, daemon.has_ended)
         except TrtopError:
             if not daemon.has_ended():
                 raise

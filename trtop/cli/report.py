@@ -22,8 +22,8 @@ from trtop.runtime.diagnostics import (
     tell_of_waiting,
     worth_telling,
 )
-from trtop.runtime.environment import Surroundings, is_live
-from trtop.runtime.live_output import Display, make_display
+from trtop.runtime.environment import Environment, is_live
+from trtop.runtime.live_output import LiveOutput, make_live_output
 from trtop.runtime.signals import Interrupt
 from trtop_core.engine import SEED_BYTES, Engine
 from trtop_core.errors import (
@@ -39,7 +39,7 @@ DRAIN_S = 0.5
 """After Ctrl-C in ``tcpdump -w - | trtop -`` tcpdump still hands over what it holds."""
 
 
-def run(options: Options, around: Surroundings) -> int:
+def run(options: Options, env: Environment) -> int:
     """Measure and report.
 
     Returns:
@@ -57,24 +57,24 @@ def run(options: Options, around: Surroundings) -> int:
         return run_options(options)
     with Plugins() as plugins:
         engine = make_engine(options.engine, os.urandom(SEED_BYTES), make_namer(options, plugins))
-        return _run(engine, options, around)
+        return _run(engine, options, env)
 
 
-def _run(engine: Engine, options: Options, around: Surroundings) -> int:
+def _run(engine: Engine, options: Options, env: Environment) -> int:
     live = is_live(options)
     reporter = make_reporter(
         options.report_format,
-        around.stdout,
-        lambda: around.table_style(options),
+        env.stdout,
+        lambda: env.table_style(options),
         options.with_bins,
     )
     is_read, is_listening = True, True
-    with Interrupt(around.monotonic_s, DRAIN_S if live else 0) as interrupt:
-        tell_of_waiting(options, around)
+    with Interrupt(env.monotonic_s, DRAIN_S if live else 0) as interrupt:
+        tell_of_waiting(options, env)
         with open_capture(options.inputs, follow=options.follow) as source:
             try:
-                with make_display(options, around, reporter, live) as display:
-                    _measure(engine, source, display, interrupt)
+                with make_live_output(options, env, reporter, live) as output:
+                    _measure(engine, source, output, interrupt)
             except BrokenPipeError:
                 is_listening = False
             except TrtopError as error:  # raised after all that could be read
@@ -87,10 +87,10 @@ def _run(engine: Engine, options: Options, around: Surroundings) -> int:
                 copy_report(snapshot, options.out_prefix, options.thresholds, options.with_bins)
             if is_listening:
                 _report(reporter, snapshot)
-            complain_of_nobody(snapshot, options, around)
-        complain_of_names(engine, around)
-        complain(errors, engine.unsupported_link_types, options, around)
-        complain_of_order(source, around)
+            complain_of_nobody(snapshot, options, env)
+        complain_of_names(engine, env)
+        complain(errors, engine.unsupported_link_types, options, env)
+        complain_of_order(source, env)
     if not is_read:
         return EXIT_UNUSABLE
     if interrupt.signal is not None and not live:
@@ -98,14 +98,14 @@ def _run(engine: Engine, options: Options, around: Surroundings) -> int:
     return EXIT_INCOMPLETE if errors or engine.unsupported_link_types else EXIT_OK
 
 
-def _measure(engine: Engine, source: Source, display: Display, interrupt: Interrupt) -> None:
+def _measure(engine: Engine, source: Source, output: LiveOutput, interrupt: Interrupt) -> None:
     """Read until the capture ends or the user has had enough."""
     for batch in source:
         if len(batch) or batch.counters or batch.n_untimed:
             engine.feed(batch)
         if interrupt.is_due(is_idle=batch is IDLE):
             return
-        display.tick(engine, source)
+        output.tick(engine, source)
 
 
 def _report(reporter: Reporter, snapshot: Snapshot) -> None:

@@ -25,7 +25,7 @@ import dns.rdatatype
 
 from trtop.names.base import BaseResolver
 from trtop_core.batch import PacketBatch
-from trtop_core.name_hints import SEED_BYTES, Hint, Tap
+from trtop_core.name_hints import HINTS_SEED_BYTES, Hint, NameHints
 from trtop_core.records import HintKind
 from trtop_core.table import address_name
 
@@ -69,7 +69,7 @@ class CaptureResolver(BaseResolver):
     needs_port = True
 
     def __init__(self, decap: bool = True) -> None:
-        self._tap = Tap(os.urandom(SEED_BYTES), decap)
+        self._tap = NameHints(os.urandom(HINTS_SEED_BYTES), decap)
         self._lock = threading.Lock()
         self._called: OrderedDict[tuple[str, int], str] = OrderedDict()
         self._answered: OrderedDict[str, str] = OrderedDict()

@@ -78,10 +78,10 @@ class NamedEngine(Engine):
 
 
 def settled(take: Callable[[], Snapshot], namer: Namer, patience_s: float = PATIENCE_S) -> Snapshot:
-    """A picture after waiting for the names that are under way.
+    """A snapshot after waiting for the names that are under way.
 
     Args:
-        take: makes a picture.
+        take: makes a snapshot.
         namer: who is waited for.
         patience_s: not longer than this.
     """
@@ -90,7 +90,7 @@ def settled(take: Callable[[], Snapshot], namer: Namer, patience_s: float = PATI
         n_answers = namer.n_answers
         snapshot = take()
         left_s = deadline_s - time.monotonic()
-        # An answer may have come while the picture was made; and it may lead to the next
+        # An answer may have come while the snapshot was made; and it may lead to the next
         # question: a whitelist's to a resolver, one link's of a chain to the next.
         if left_s <= 0 or not (namer.is_waiting or namer.n_answers > n_answers):
             return snapshot

@@ -28,7 +28,7 @@ def make_engine(config: EngineConfig, seed: bytes, namer: Namer | None) -> Engin
 
 
 def final_snapshot(engine: Engine, view: View) -> Snapshot:
-    """The picture for a report that is made once: it waits a while for names."""
+    """The snapshot for a report that is made once: it waits a while for names."""
     named = _with_names(engine)
     return engine.snapshot(view) if named is None else named.settled_snapshot(view)
 

@@ -43,7 +43,7 @@ class _Entry(Generic[V]):
     expires_s: float | None = None
 
 
-class Asker(Generic[K, V]):
+class LookupCache(Generic[K, V]):
     """Asks a function that may be slow, may block for ever, and may raise.
 
     Args:
