@@ -40,7 +40,7 @@ IDLE_TARGET, QUIET_TARGET = 1.0, 10.0
 """Percent of a core."""
 
 SETTLE_S = 1.5
-"""After a run, for the last packets; tcpdump's own time-out is 1 s."""
+"""Time for the last packets after a run; tcpdump's own time-out is 1 s."""
 
 NEAR, FAR = "trtop-near", "trtop-far"
 
@@ -57,7 +57,7 @@ class Updated:
 
     @property
     def drop_percent(self) -> float:
-        """Of what the kernel received."""
+        """Share of what the kernel received."""
         return 100 * self.dropped / self.received if self.received else 0.0
 
 

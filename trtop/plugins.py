@@ -253,7 +253,7 @@ def _import(kind: PartKind, name: str) -> Any:
 
 
 def _check_owners(module_name: str) -> None:
-    """Of a module, and of the packages that it is in."""
+    """Names of a module and of the packages that it is in."""
     if os.geteuid() != ROOT_UID:
         return
     parts = module_name.split(".")

@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 SECONDS_PER_MINUTE = 60.0
 
 OUR_COLLECTORS = (TCPDumpFileCollector, InterfaceCollector)
-"""Their ``start`` returns soon after ``stop``; of others nobody knows."""
+"""Collectors whose ``start`` returns soon after ``stop``; of others nobody knows."""
 
 
 class Session:

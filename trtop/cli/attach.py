@@ -110,7 +110,7 @@ class _Attachment:
         self._told: set[str] = set()
 
     def once(self) -> int:
-        """One report."""
+        """Write one report."""
         snapshot = self._first(self._options.view)
         if snapshot is None:
             return EXIT_OK

@@ -53,12 +53,12 @@ STOP_TIMEOUT_S = 10.0
 STDERR_TAIL_BYTES = 4096
 
 OWN_PREFIX = "trtopd: "
-"""Of the one line that says why a daemon could not start or go on."""
+"""Start of the one line in which a daemon says why it could not start or go on."""
 
 SLICE_S = 0.1
 
 SETTINGS_HERE = (*CAPTURING, *(key for key in MEASURING if key != "group_by"), "user")
-"""Of the daemon's; ``--group-by`` is an option of the table here."""
+"""Settings of the daemon that are options here; ``--group-by`` belongs to the table."""
 
 
 def main(argv: Sequence[str], env: Environment) -> int:
@@ -136,7 +136,7 @@ class _Daemon:
         self._log.close()
 
     def has_ended(self) -> bool:
-        """It is no more."""
+        """The daemon's process is no more."""
         return self._process.poll() is not None
 
     def wait_until_ready(self, is_over: Callable[[], bool]) -> bool:

@@ -36,7 +36,7 @@ from trtop_core.snapshot import Snapshot
 from trtop_core.sources import IDLE, Source, open_capture
 
 DRAIN_S = 0.5
-"""After Ctrl-C in ``tcpdump -w - | trtop -`` tcpdump still hands over what it holds."""
+"""Time after Ctrl-C in which tcpdump (``tcpdump -w - | trtop -``) hands over what it holds."""
 
 
 def run(options: Options, env: Environment) -> int:

@@ -50,7 +50,7 @@ MAX_CNAMES = 16
 HOST = re.compile(rb"\r?\nhost[ \t]*:[ \t]*([^\r\n]*)\r?\n", re.IGNORECASE)
 
 CLIENT_RANDOM_END = 5 + 4 + 2 + 32
-"""Of a ClientHello: record header, handshake header, version, random."""
+"""Fixed bytes at the start of a ClientHello: record header, handshake header, version, random."""
 
 EXTENSION_SERVER_NAME = 0
 

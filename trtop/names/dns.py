@@ -19,7 +19,7 @@ from trtop.names.base import BaseResolver, NameAnswer
 from trtop_core.errors import TrtopError
 
 TIMEOUT_S = 2.0
-"""For one name, all servers and attempts together."""
+"""Time for one name, all servers and attempts together."""
 
 N_CACHED = 65_536
 """Answers that are kept, the least recently used go first."""

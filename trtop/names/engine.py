@@ -36,7 +36,7 @@ class NamedEngine(Engine):
 
     Args:
         config: what to keep and how to group it.
-        seed: see ``Engine``.
+        seed: secret random bytes, as for ``Engine``.
         namer: who knows names and what is allowed.
     """
 
@@ -69,7 +69,7 @@ class NamedEngine(Engine):
         return named(everything, view, self.namer)
 
     def settled_snapshot(self, view: View, patience_s: float = PATIENCE_S) -> Snapshot:
-        """The same, after waiting for the names that are under way.
+        """What is known once the names that are under way have come.
 
         Raises:
             ValueError: as ``Engine.snapshot``.

@@ -22,7 +22,7 @@ def make_engine(config: EngineConfig, seed: bytes, namer: Namer | None) -> Engin
     """An engine; one with names where there is somebody to ask."""
     if namer is None or namer.is_idle:
         return Engine(config, seed)
-    from trtop.names.engine import NamedEngine  # noqa: PLC0415 - see above
+    from trtop.names.engine import NamedEngine  # noqa: PLC0415 - takes a while
 
     return NamedEngine(config, seed, namer)
 
@@ -42,6 +42,6 @@ def name_failures(engine: Engine) -> list[str]:
 def _with_names(engine: Engine) -> NamedEngine | None:
     if type(engine) is Engine:
         return None
-    from trtop.names.engine import NamedEngine  # noqa: PLC0415 - see above
+    from trtop.names.engine import NamedEngine  # noqa: PLC0415 - takes a while
 
     return engine if isinstance(engine, NamedEngine) else None

@@ -201,7 +201,7 @@ def _parts(whitelist: BaseWhitelist) -> tuple[BaseWhitelist | None, RuleWhitelis
 
 
 class _Link:
-    """One resolver of a chain; slow ones have an asker."""
+    """One resolver of a chain; a slow one has a look-up cache."""
 
     def __init__(self, resolver: BaseResolver, clock_s: Callable[[], float]) -> None:
         self.resolver = resolver

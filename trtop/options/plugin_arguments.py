@@ -16,7 +16,7 @@ SNAPSHOT_MINUTES = 2.0
 """How long a snapshot lasts unless it is said."""
 
 SOURCES = "capture (DNS, TLS and HTTP in it), hosts[:FILE]"
-"""Of names, beside those that are always there."""
+"""Sources of names that the help tells of, beside DNS and those that are installed."""
 
 CLASSIC_SPELLINGS = ("-if", "-bpf", "-am", "-cm", "-rm", "-wm", "-tm")
 """Long options of the classic tool behind one dash."""

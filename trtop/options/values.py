@@ -56,7 +56,7 @@ TIME_UNITS_NS = {"ns": 1, "us": NS_PER_US, "µs": NS_PER_US, "ms": NS_PER_MS, "s
 N_SUGGESTIONS = 3
 
 MAX_DIGITS = 18
-"""Of a whole number: what 64 bits hold."""
+"""Digits of a whole number that 64 bits hold."""
 
 
 def networks(text: str) -> tuple[Network, ...]:

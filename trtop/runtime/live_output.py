@@ -20,7 +20,7 @@ from trtop_core.sources import Source
 DEFAULT_INTERVAL_S = 1.0
 
 PATIENCE_S = 0.5
-"""Nothing is shown before: a short read needs no bar."""
+"""Seconds of reading before a line appears: a short read needs none."""
 
 REDRAW_S = 0.1
 

@@ -33,7 +33,7 @@ def show(
     Args:
         source: gives snapshots.
         setup: what is looked at first, and what there is.
-        display: see there.
+        display: what is known of the terminal and of time.
         is_due: whether something else than the user ends it, such as a signal.
 
     Raises:

@@ -28,7 +28,7 @@ from trtop_core.sketch import SketchColumn
 from trtop_core.snapshot import DETAIL_PERCENTILES
 
 CELL_WIDTH = 28
-"""Of a field's name and its number."""
+"""Columns of a field's name and its number."""
 
 NAME_WIDTH = 16
 
@@ -46,7 +46,7 @@ LATENCY_NAMES = {
 LATENCY_NAME_WIDTH = 9
 COUNT_WIDTH = 6
 VALUE_WIDTH = 7
-"""Of a latency and the gap before it; a mark takes one more, where there is room."""
+"""Columns of a latency and the gap before it; a mark takes one more, where there is room."""
 MIN_HISTOGRAM_WIDTH = 8
 MAX_HISTOGRAM_WIDTH = 60
 
@@ -66,7 +66,7 @@ STATE_NAMES = {
 }
 
 Series = Callable[[Any], list[float | None]]
-"""From a history to one number per slot, None where there is none."""
+"""One number per slot of a history, None where there is none."""
 
 WAITING = "waiting for the answer about this destination"
 NOTHING = "nothing of this destination in this window"

@@ -41,10 +41,10 @@ HEADING = "Host"
 
 TOTALS = "total"
 TOTALS_OF_ALL = "total of all"
-"""Where a filter leaves out rows: the totals do not."""
+"""Heading of the totals where a filter leaves out rows: the totals do not."""
 
 MAX_HEADER_SHARE = 0.4
-"""Of the lines: warnings and health leave the rest to the rows."""
+"""Share of the lines that warnings and health may take; the rest is for rows."""
 
 NOTHING_YET = "no packets yet"
 NO_ROWS = "no connections"
@@ -199,7 +199,7 @@ def _table(
 
 
 def _heading_places(layout: Layout) -> tuple[tuple[int, int, str], ...]:
-    """From and up to which column of the terminal a heading sorts by what."""
+    """Spans of the heading line: first column, column behind the last, and the key to sort by."""
     at = 1 + MARK_WIDTH + layout.name_width
     places = [(1, at, "destination")]
     for placed in layout.placed:
@@ -281,7 +281,7 @@ def _bottom_line(
 
 
 def _keys_line(pairs: Sequence[tuple[str, str]], width: int) -> Line:
-    """As many keys as fit, the main ones first."""
+    """Keys and what they do, the main ones first, as many as fit."""
     parts: list[str | Span] = []
     used = 0
     for shown, label in pairs:

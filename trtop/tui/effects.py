@@ -10,7 +10,7 @@ from trtop.tui.view_model import ViewModel
 from trtop_core.records import Window
 
 WINDOWS = (Window.LAST_10_S, Window.LAST_60_S, Window.LAST_300_S, Window.ALL)
-"""In the order in which a key goes through them."""
+"""Windows in the order in which a key goes through them."""
 
 
 class Effect(Enum):

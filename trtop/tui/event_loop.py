@@ -56,7 +56,7 @@ class Screen(Protocol):
 
     @property
     def size(self) -> Size:
-        """As it is now."""
+        """Columns and lines, as they are now."""
 
     def show(self, frame: Frame) -> None:
         """Draw a frame."""
@@ -94,7 +94,7 @@ class EventLoop:
     Args:
         source: gives snapshots.
         screen: the terminal.
-        setup: see there.
+        setup: what is looked at first, and what there is.
         monotonic_s: a clock in seconds.
     """
 

@@ -28,7 +28,7 @@ class TerminalCaps:
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """Of the terminal, in characters."""
+    """The terminal's size, in characters."""
 
     width: int
     height: int

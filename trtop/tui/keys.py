@@ -125,6 +125,6 @@ def _letters() -> dict[str, str]:
 
 
 LETTER_OF = _letters()
-"""Of a column's key, the letter that sorts by it."""
+"""Letters that sort, by the key of the column."""
 
 COLUMN_OF = {letter: key for key, letter in LETTER_OF.items()}

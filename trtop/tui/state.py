@@ -143,5 +143,5 @@ class State:
         )
 
     def saying(self, message: str) -> State:
-        """The same with a message."""
+        """This state with a message for the user."""
         return replace(self, message=message)

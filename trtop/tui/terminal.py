@@ -130,7 +130,7 @@ class Terminal:
 
     @property
     def size(self) -> Size:
-        """As it is now."""
+        """Columns and lines, as they are now."""
         height, width = self._window.getmaxyx()
         return Size(width, height)
 

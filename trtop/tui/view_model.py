@@ -1,4 +1,4 @@
-"""From a source's answer to the rows on the screen: since a reset, by name, filtered.
+"""Rows on the screen, made of a source's answer: since a reset, by name, filtered.
 
 What a view cannot ask for is done here, on all rows of an answer. Gives a ``Picture``, which holds
 only the rows that are wanted. Never changes a number: rows are merged, left out or subtracted.
@@ -28,7 +28,7 @@ Names = Callable[[str, int], str | None]
 None: nothing. Never waits: who looks names up does so elsewhere."""
 
 MAX_NAME_CHARS = 255
-"""Of a name: what DNS allows. Anything longer is cut."""
+"""Characters of a name that DNS allows; anything longer is cut."""
 
 
 @dataclass(frozen=True, slots=True)

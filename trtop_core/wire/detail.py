@@ -21,7 +21,7 @@ from trtop_core.wire.messages import check_detail_view
 from trtop_core.wire.tables import SentTable, table_in, table_out
 
 MAX_SLOTS = 64
-"""Of a history: windows have 10 and 12."""
+"""Slots of a history that are accepted: windows have 10 and 12."""
 
 _Time = Annotated[int, Meta(ge=-TS_LIMIT_NS - 1, le=TS_LIMIT_NS)]
 _Amount = Annotated[int, Meta(ge=0)]

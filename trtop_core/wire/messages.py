@@ -1,7 +1,7 @@
 """What clients ask and daemons answer, as values and as bytes.
 
 A client sends ``Ask``; it gets ``Answer`` followed by a snapshot in a frame of its own, or
-``Refusal``. To ``AskDetail`` it gets ``DetailAnswer`` and a detail likewise. A refusal keeps its
+``Refusal``. To ``AskDetail`` it gets ``DetailAnswer`` and, behind it, a detail. A refusal keeps its
 form in every version of the protocol, so that a client of any age can read which version to use.
 """
 
@@ -32,7 +32,7 @@ MAX_TEXT = 300
 """Characters of a notice, a refusal or a host's name; longer ones are cut."""
 
 MAX_CONNECTIONS = 1000
-"""Of each kind in a detail: far more than anybody reads."""
+"""Connections of each kind in a detail: far more than anybody reads."""
 
 _Id = Annotated[int, Meta(ge=0, le=(1 << 62))]
 _Text = Annotated[str, Meta(max_length=MAX_TEXT)]

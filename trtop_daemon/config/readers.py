@@ -24,7 +24,7 @@ SIZE_FORM = re.compile(r"([0-9]+)\s*([kmg]?)(?:i?b)?", re.IGNORECASE)
 T = TypeVar("T")
 
 MAX_DIGITS = 18
-"""Of a whole number: what 64 bits hold."""
+"""Digits of a whole number that 64 bits hold."""
 
 MAX_SECONDS = 86_400.0
 MAX_SPEED = 1e6

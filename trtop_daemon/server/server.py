@@ -29,16 +29,16 @@ MAX_CLIENTS = 1024
 MAX_CACHED_VIEWS = 32
 
 MAX_CACHED_BYTES = 64 << 20
-"""Of answers kept for others who ask the same; the newest is kept however large."""
+"""Bytes of answers kept for others who ask the same; the newest is kept however large."""
 
 CLIENT_MEMORY_S = 60.0
-"""Whoever asked within this time gets a last answer when the daemon stops."""
+"""Time within which a client must have asked to get a last answer when the daemon stops."""
 
 N_QUESTION_FRAMES = (2, 3)
 """Identity and question; REQ sockets put an empty frame between them."""
 
 N_KEPT_FRAMES = N_QUESTION_FRAMES[-1] + 1
-"""Of a longer message the rest is thrown away as it is read."""
+"""Parts of a message that are kept; the rest is thrown away as it is read."""
 
 TOO_LARGE = "the answer is too large; ask for fewer rows (--limit)"
 
@@ -47,7 +47,7 @@ Client = tuple[Socket, tuple[bytes, ...]]
 """A socket, and the frames that lead to one of its peers."""
 
 Waiting = tuple[Client, type[wire.Request]]
-"""Of a client the newest question of each kind counts."""
+"""The newest question of each kind of one client."""
 
 
 @dataclass(frozen=True, slots=True)
