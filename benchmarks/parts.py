@@ -1,4 +1,4 @@
-"""What names and scripts cost: packets per second of each way in, milliseconds of a picture.
+"""What names and scripts cost: packets per second of each way in, milliseconds of a snapshot.
 
     python benchmarks/parts.py CAPTURE.pcap [--rounds N]
 

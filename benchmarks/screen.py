@@ -1,4 +1,4 @@
-"""Measure one refresh of the screen: asking the engine, making the picture, drawing, the terminal.
+"""Measure one refresh of the screen: asking the engine, making the snapshot, drawing, the terminal.
 
     python benchmarks/screen.py [--destinations N] [--rounds N] [--json FILE]
 

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-from trtop.metrics.columns import BY_KEY, COLUMNS, Side
 from trtop.metrics.format import duration
-from trtop.metrics.meanings import CONNECTIONS, LATENCIES, PCAP, TRANSPORT
-from trtop_core.records import SKETCHES
+from trtop_core.metric_types import Group, Kind, Metric
+from trtop_core.metrics import METRICS
 
 INTRODUCTION = """\
 # Columns and fields
 
 Every field of a row, under the name that JSON and CSV give it, with the headings that the table and the
 screen have for it (the shorter ones on narrow terminals). Fields without a heading are in JSON, CSV and
-the screen's drill-down only. `!` marks what is beyond its threshold; `--high COLUMN=VALUE` sets one for
-any column.
+the screen's drill-down only; `goodput` is a column only, for its parts are fields. `!` marks what is
+beyond its threshold; `--high COLUMN=VALUE` sets one for any column.
 
 Percentages are of `syn`; those of `rst`, `fin_out` and `fin_in` are of `syn + midstream`. Directions: *out* is what the
 client sends, *in* what the server sends. Times are in ns in JSON and CSV (`_ns` in the name); rates are per second of
@@ -57,39 +54,34 @@ NOTES = """\
 | `loss`, `completeness` | share of packets lost; share of acknowledged bytes that were captured |
 """
 
-GROUPS = (
-    ("Connections", CONNECTIONS),
-    ("Transport", TRANSPORT),
-    ("Latencies, and responses per connection", LATENCIES),
-    ("Pcap: may the numbers be trusted?", PCAP),
-)
+SECTIONS = {
+    "Connections": Group.CONNECTIONS,
+    "Transport": Group.TRANSPORT,
+    "Latencies, and responses per connection": None,
+    "Pcap: may the numbers be trusted?": Group.PCAP,
+}
+"""Titles, and the group of metrics below each; None for all distributions."""
 
 
 def columns_page() -> str:
     """Markdown of ``docs/columns.md``."""
     parts = [INTRODUCTION]
-    for title, meanings in GROUPS:
-        rows = [_row(key, meaning) for key, meaning in meanings.items()]
+    for title, group in SECTIONS.items():
+        rows = [_row(metric) for metric in METRICS if _section(metric) is group]
         table = ["| field | heading | meaning | stands out |", "|---|---|---|---|", *rows]
         parts.append(f"## {title}\n\n" + "\n".join(table) + "\n")
     return "\n".join([*parts, NOTES])
 
 
-def _row(key: str, meaning: str) -> str:
-    column = BY_KEY.get(key)
-    headings = " / ".join(_headings(key))
+def _section(metric: Metric) -> Group | None:
+    return None if metric.kind is Kind.DISTRIBUTION else metric.group
+
+
+def _row(metric: Metric) -> str:
+    headings = " / ".join(metric.titles)
     stands_out = ""
-    if column is not None and column.threshold is not None:
-        side = "above" if column.threshold.side is Side.ABOVE else "below"
-        limit = column.threshold.limit
-        is_time = key in SKETCHES and key != "reuse"
-        is_share = "(%)" in column.headings[0]
-        text = duration(int(limit)) if is_time else f"{limit:g}{' %' if is_share else ''}"
-        stands_out = f"{side} {text}"
-    return f"| `{key}` | {headings} | {meaning} | {stands_out} |"
-
-
-def _headings(key: str) -> Iterator[str]:
-    for column in COLUMNS:
-        if column.key == key:
-            yield from column.headings
+    if metric.threshold is not None:
+        limit = metric.threshold.limit
+        text = duration(int(limit)) if metric.is_latency else f"{limit:g}"
+        stands_out = f"{metric.threshold.side.value} {text}{' %' if metric.as_share else ''}"
+    return f"| `{metric.name}` | {headings} | {metric.help} | {stands_out} |"

@@ -24,7 +24,7 @@ from trtop.cli import attach, keygen, live
 from trtop.options.report_arguments import make_parser
 from trtop.plugins import BUILT_IN, PartKind
 from trtop.runtime.environment import Environment
-from trtop_core.view import SORTABLE
+from trtop_core.metrics import SORTABLE
 
 ROOT = Path(__file__).parent.parent
 

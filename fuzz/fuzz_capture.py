@@ -24,7 +24,8 @@ from pathlib import Path
 from seeds import MAX_INPUT_BYTES, read_seeds
 
 from trtop_core import Engine, EngineConfig, TrtopError, View, engine
-from trtop_core.records import COUNTERS, GAUGES, Direction, GroupBy, Window
+from trtop_core.metrics import COUNTERS, GAUGES
+from trtop_core.records import Direction, GroupBy, Window
 from trtop_core.savefile import CaptureReader
 
 PIECES = (1, 7, 64, 1000, 1 << 20)

@@ -1,4 +1,4 @@
-"""``analyze`` and ``stream``: captures as arrays and pictures, for notebooks and programs.
+"""``analyze`` and ``stream``: captures as arrays and snapshots, for notebooks and programs.
 
 Takes paths, gives numpy arrays, data frames and snapshots. Reads no command line, prints nothing.
 """
@@ -15,28 +15,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from trtop.metrics import lookup
 from trtop.names.base import BaseResolver
 from trtop.names.engine_factory import final_snapshot, make_engine
 from trtop.names.namer import Namer
 from trtop.names.whitelist import BaseWhitelist
-from trtop.options import values
-from trtop.options.parser import GROUPINGS
-from trtop.options.report_arguments import DIRECTIONS
 from trtop.table.rows import quick_rows
+from trtop_core import parse
 from trtop_core.batch import PacketBatch
-from trtop_core.config import EngineConfig
+from trtop_core.config import EngineConfig, engine_config
 from trtop_core.engine import SEED_BYTES
 from trtop_core.errors import EXIT_UNUSABLE, TrtopError
 from trtop_core.health import Health
 from trtop_core.link_types import unsupported_lines
-from trtop_core.records import (
-    COUNTERS,
-    GAUGES,
-    NS_PER_S,
-    SKETCHES,
-    TS_LIMIT_NS,
-    Window,
-)
+from trtop_core.metrics import COUNTERS, DERIVED_FIELDS, GAUGES, METRIC_OF, SKETCHES
+from trtop_core.records import NS_PER_S, TS_LIMIT_NS
 from trtop_core.snapshot import DETAIL_PERCENTILES, Row, Snapshot
 from trtop_core.sources import IDLE, Source, open_capture
 from trtop_core.table import Table
@@ -151,7 +144,7 @@ def analyze(  # noqa: PLR0913 - all but the first are options
         ValueError: an argument makes no sense.
     """
     config, view = _told(local, direction, group_by, window, decap)
-    view = replace(view, sort=values.column(sort), limit=limit)
+    view = replace(view, sort=lookup.column(sort), limit=limit)
     namer = Namer(resolver, whitelist)
     engine = make_engine(config, os.urandom(SEED_BYTES), namer)
     with closing(namer), open_capture(_listed(paths)) as source:
@@ -286,19 +279,19 @@ def _told(
 ) -> tuple[EngineConfig, View]:
     texts = [local] if isinstance(local, str) else list(local)
     try:
-        grouping, way = GROUPINGS[group_by.replace(" ", "")], DIRECTIONS[direction]
+        grouping, way = parse.GROUPINGS[group_by.replace(" ", "")], parse.DIRECTIONS[direction]
     except KeyError as error:
         raise ValueError(
-            f"no {error}; group_by is {' or '.join(GROUPINGS)}, "
-            f"direction is {', '.join(DIRECTIONS)}"
+            f"no {error}; group_by is {' or '.join(parse.GROUPINGS)}, "
+            f"direction is {', '.join(parse.DIRECTIONS)}"
         ) from None
-    shown = values.window(window)
-    config = EngineConfig(
-        local=tuple(network for text in texts for network in values.networks(text)),
+    shown = parse.window(window)
+    config = engine_config(
+        local=(network for text in texts for network in parse.networks(text)),
         direction=way,
         group_by=grouping,
         decap=decap,
-        windows=() if shown is Window.ALL else (shown,),
+        windows=(shown,),
     )
     return config, View(window=shown, group_by=grouping)
 
@@ -312,9 +305,9 @@ def _listed(paths: Paths) -> list[str]:
 def _dtype(n_chars: int) -> np.dtype[np.void]:
     fields: list[tuple[str, str]] = [("destination", f"U{max(1, n_chars)}")]
     fields += [(name, "<u8") for name in COUNTERS + GAUGES]
-    fields += [("syn_rate", "<f8"), ("est_rate", "<f8"), ("completeness", "<f8"), ("suspect", "?")]
+    fields += [*((name, "<f8") for name in DERIVED_FIELDS), ("suspect", "?")]
     for sketch in SKETCHES:
-        unit = "" if sketch == "reuse" else "_ns"
+        unit = METRIC_OF[sketch].unit.suffix
         fields.append((f"{sketch}_count", "<u8"))
         names = ["sum", "min", "max", *(f"p{percentile}" for percentile in DETAIL_PERCENTILES)]
         fields += [(f"{sketch}_{name}{unit}", "<f8") for name in names]
@@ -327,14 +320,12 @@ def _array(table: Table, rows: Sequence[Row]) -> npt.NDArray[Any]:
     array["destination"] = [row.name for row in rows]
     for name in COUNTERS + GAUGES:
         array[name] = table.counters[name]
-    for name in ("syn", "est"):
-        rates = [row.rate(name) for row in rows]
-        array[f"{name}_rate"] = [np.nan if rate is None else rate for rate in rates]
-    shares = [row.completeness for row in rows]
-    array["completeness"] = [np.nan if share is None else share for share in shares]
+    for name in DERIVED_FIELDS:
+        values = (row.derived(name) for row in rows)
+        array[name] = [np.nan if value is None else value for value in values]
     array["suspect"] = [row.suspect for row in rows]
     for sketch in SKETCHES:
-        column, unit = table.sketches[sketch], "" if sketch == "reuse" else "_ns"
+        column, unit = table.sketches[sketch], METRIC_OF[sketch].unit.suffix
         counts = column.stats["count"]
         array[f"{sketch}_count"] = counts
         array[f"{sketch}_sum{unit}"] = column.sums()

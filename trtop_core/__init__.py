@@ -10,6 +10,7 @@ from trtop_core.decode import Segments, decode
 from trtop_core.engine import Engine
 from trtop_core.errors import DamagedCaptureError, NotACaptureError, TrtopError
 from trtop_core.merge import merge
+from trtop_core.metrics import COUNTER_ROW
 from trtop_core.snapshot import Snapshot
 from trtop_core.view import View
 
@@ -35,7 +36,7 @@ check_layouts(
         for dtype in (
             records.PACKET_INDEX,
             records.SEGMENT,
-            records.COUNTER_ROW,
+            COUNTER_ROW,
             records.SKETCH_STATS,
             records.DESTINATION_KEY,
         )

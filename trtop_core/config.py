@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
 
@@ -55,3 +56,41 @@ class EngineConfig:
             raise ValueError("max_destinations is 1 or more")
         if self.idle_timeout_ns <= 0:
             raise ValueError("idle_timeout_ns is above 0")
+
+
+def engine_config(  # noqa: PLR0913 - as many as a command line may name
+    *,
+    local: Iterable[IPv4Network | IPv6Network] = (),
+    direction: Direction = Direction.OUT,
+    group_by: GroupBy = GroupBy.ADDR,
+    decap: bool = True,
+    windows: Iterable[Window] = (),
+    idle_timeout_s: float | None = None,
+    max_connections: int | None = None,
+) -> EngineConfig:
+    """A configuration from what users say.
+
+    Args:
+        local: as ``EngineConfig.local``.
+        direction: as ``EngineConfig.direction``.
+        group_by: as ``EngineConfig.group_by``.
+        decap: as ``EngineConfig.decap``.
+        windows: what will be asked for; ``Window.ALL`` is always kept.
+        idle_timeout_s: above 0; None for the default.
+        max_connections: None for the default.
+
+    Raises:
+        ValueError: a number is out of range.
+    """
+    idle_timeout_ns = DEFAULT_IDLE_TIMEOUT_NS
+    if idle_timeout_s is not None:
+        idle_timeout_ns = max(1, round(idle_timeout_s * NS_PER_S))
+    return EngineConfig(
+        local=tuple(local),
+        direction=direction,
+        group_by=group_by,
+        idle_timeout_ns=idle_timeout_ns,
+        max_connections=DEFAULT_MAX_CONNECTIONS if max_connections is None else max_connections,
+        decap=decap,
+        windows=tuple(window for window in windows if window is not Window.ALL),
+    )

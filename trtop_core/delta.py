@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from trtop_core.health import Health
-from trtop_core.records import COUNTERS, GAUGES, SKETCH_STATS
+from trtop_core.metrics import COUNTERS, GAUGES
+from trtop_core.records import SKETCH_STATS
 from trtop_core.sketch import MIDDLE, N_BINS, SketchColumn
 from trtop_core.snapshot import Snapshot
 from trtop_core.table import Table

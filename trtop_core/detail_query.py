@@ -16,8 +16,9 @@ from trtop_core._state import State
 from trtop_core._table import STATE_BITS, TURN_BITS
 from trtop_core._window import EPOCH_NS, LEVELS
 from trtop_core.detail import CONNECTION, HISTORY, ConnectionState, Detail, DetailView
+from trtop_core.metrics import SKETCHES
 from trtop_core.query import Exported, visible_rows, write_out
-from trtop_core.records import SKETCHES, DestinationKind, GroupBy, Sketch
+from trtop_core.records import DestinationKind, GroupBy
 from trtop_core.sketch import MIDDLE, nearest_rank
 from trtop_core.table import Table
 
@@ -113,7 +114,7 @@ def _response_times(
     """A percentile of each slot's response times from the bins that it added; -1 without any."""
     _, page_keys, pages = state.sketches.export(0)
     of_sketch = page_keys // PAGES_PER_SKETCH
-    wanted = rows * len(SKETCHES) + int(Sketch.RESPONSE_TIME)
+    wanted = rows * len(SKETCHES) + SKETCHES.index("response_time")
     numbers = np.flatnonzero(np.isin(of_sketch, wanted))
     items, slots, saved = state.sketches.saved_pages(level, first, numbers)
     bins = np.zeros((PAGES_PER_SKETCH, BINS_IN_PAGE, n_slots), np.int64)

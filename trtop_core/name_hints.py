@@ -1,4 +1,4 @@
-"""``Tap``: the few packets of a batch that may hold a name, picked without touching the others.
+"""``NameHints``: the few packets of a batch that may hold a name, the others left untouched.
 
 Takes batches, gives DNS answers and the first bytes of clients (TLS ClientHello, HTTP request) as
 bytes. Reads no name itself; forgets a server only when told that it is settled.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,17 +11,10 @@ import numpy.typing as npt
 from trtop_core._columns import count_bins, gather_bins
 from trtop_core._sketch import BINS_IN_PAGE, PAGES_PER_SKETCH
 from trtop_core.memory import take_records
-from trtop_core.records import (
-    COUNTER_ROW,
-    COUNTERS,
-    DESTINATION_KEY,
-    GAUGES,
-    SKETCHES,
-    DestinationKind,
-    Sketch,
-)
-from trtop_core.sketch import HALF, LOW_32, REUSE_SCALE, SketchColumn, merge_stats
-from trtop_core.sorting import counter_column, order_of, sorting_counters
+from trtop_core.metrics import COUNTER_ROW, COUNTERS, GAUGES, SKETCHES
+from trtop_core.records import DESTINATION_KEY, DestinationKind
+from trtop_core.sketch import HALF, LOW_32, SCALES, SketchColumn, merge_stats
+from trtop_core.sorting import order_of, sort_column
 from trtop_core.table import Table
 from trtop_core.view import View
 
@@ -87,12 +79,10 @@ def pick_rows(
     if view.sort == "destination":
         column = None
     elif view.sort in SKETCHES:
-        sketch = Sketch[view.sort.upper()]
-        merged = groups.merge_sketch(_sketch_column(state, sketch, visible, len(keys)))
+        merged = groups.merge_sketch(_sketch_column(state, view.sort, visible, len(keys)))
         column = merged.quantiles(view.percentile).astype(np.float64)
     else:
-        columns = groups.merge_counters(counters, visible, sorting_counters(view))
-        column = counter_column(columns, view)
+        column = sort_column(_MergedCounters(counters, visible, groups), view.sort)
     order = order_of(groups.keys, column, view)
     rows, ranks = groups.members_of(order)
     table, total = write_out(keys, counters, state, visible, visible[rows])
@@ -114,9 +104,10 @@ def visible_rows(counters: npt.NDArray[Any], state: SketchState) -> npt.NDArray[
 
 
 def _sketch_column(
-    state: SketchState, sketch: Sketch, rows: npt.NDArray[np.intp], n_keys: int
+    state: SketchState, name: str, rows: npt.NDArray[np.intp], n_keys: int
 ) -> SketchColumn:
     """One sketch of some rows (ascending), to sort by."""
+    sketch = SKETCHES.index(name)
     of_pages = state.page_keys // PAGES_PER_SKETCH
     # Not %, which numpy computes number by number.
     chosen = np.flatnonzero(of_pages - of_pages // len(SKETCHES) * len(SKETCHES) == sketch)
@@ -138,8 +129,20 @@ def _sketch_column(
         indptr,
         bins,
         counts,
-        REUSE_SCALE if sketch is Sketch.REUSE else 1,
+        SCALES[name],
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _MergedCounters:
+    """The counters of groups by name; only what is asked for is merged."""
+
+    counters: npt.NDArray[Any]
+    rows: npt.NDArray[np.intp]
+    groups: _Groups
+
+    def __getitem__(self, name: str) -> npt.NDArray[np.uint64]:
+        return self.groups.merge_counter(self.counters[name][self.rows])
 
 
 class _Groups:
@@ -170,17 +173,12 @@ class _Groups:
         self._ends = np.append(self._starts[1:], len(ordered))
         self.keys = take_records(plain, self._order[self._starts])
 
-    def merge_counters(
-        self, counters: npt.NDArray[Any], rows: npt.NDArray[np.intp], names: Sequence[str]
-    ) -> dict[str, npt.NDArray[np.uint64]]:
-        """Some counters of some rows -> those of the groups, by name."""
-        merged = {name: counters[name][rows] for name in names}
+    def merge_counter(self, column: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+        """One counter of the rows -> that of the groups."""
         if self._starts is None:
-            return merged
-        return {
-            name: np.add.reduceat(column[self._order], self._starts)
-            for name, column in merged.items()
-        }
+            return column
+        merged: npt.NDArray[np.uint64] = np.add.reduceat(column[self._order], self._starts)
+        return merged
 
     def merge_sketch(self, column: SketchColumn) -> SketchColumn:
         """One sketch of the rows -> that of the groups."""
@@ -247,20 +245,23 @@ def write_out(
 
     ends = np.cumsum(n_bins.reshape(-1)).reshape(n_bins.shape)
     at = ends - n_bins
-    bounds = np.concatenate([at[:, :1], ends], axis=1) if len(rows) else np.zeros((8, 1), np.int64)
+    bounds = (
+        np.concatenate([at[:, :1], ends], axis=1)
+        if len(rows)
+        else np.zeros((len(SKETCHES), 1), np.int64)
+    )
     n_used = int(ends[-1, -1]) if len(rows) else 0
     bins, counts = np.zeros(n_used, np.uint16), np.zeros(n_used, np.int64)
     ordered = _pages_of(state.page_keys, ranks, len(rows))
     gather_bins(state.page_keys, state.pages, ordered, ranks, at, bins, counts)
 
     columns, total_columns = {}, {}
-    for sketch, name in zip(Sketch, SKETCHES, strict=True):
-        scale = REUSE_SCALE if sketch is Sketch.REUSE else 1
+    for sketch, name in enumerate(SKETCHES):
         all_stats = take_records(state.stats, visible * len(SKETCHES) + sketch)
         stats = take_records(state.stats, rows * len(SKETCHES) + sketch)
         start, end = int(bounds[sketch, 0]), int(bounds[sketch, -1])
         columns[name] = SketchColumn(
-            stats, bounds[sketch] - start, bins[start:end], counts[start:end], scale
+            stats, bounds[sketch] - start, bins[start:end], counts[start:end], SCALES[name]
         )
         used = np.flatnonzero(totals[sketch])
         total_columns[name] = SketchColumn(
@@ -268,7 +269,7 @@ def write_out(
             np.array([0, len(used)]),
             used.astype(np.uint16),
             totals[sketch][used],
-            scale,
+            SCALES[name],
         )
     fields = counters.view(np.uint64).reshape(len(counters), N_FIELDS)
     total = fields[visible].sum(axis=0, dtype=np.uint64).view(COUNTER_ROW)

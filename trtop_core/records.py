@@ -85,73 +85,12 @@ SEGMENT = np.dtype(
 )
 """One decoded packet."""
 
-COUNTERS: tuple[str, ...] = (
-    "bytes_out",
-    "bytes_in",
-    "acked_bytes",
-    "requests",
-    "responses",
-    "keepalives",
-    "retrans_out",
-    "retrans_in",
-    "syn",
-    "syn_retrans",
-    "synack",
-    "synack_retrans",
-    "est",
-    "rst",
-    "rst_out",
-    "rst_in",
-    "refused",
-    "rst_after_fin",
-    "fin_out",
-    "fin_in",
-    "midstream",
-    "timeouts",
-    "banners",
-    "tls_turns",
-    "slow_by_loss",
-    "out_of_order",
-    "zero_window_out",
-    "zero_window_in",
-    "streams",
-    "stream_bytes",
-    "stream_ns",
-    "stalls",
-    "capture_gaps",
-    "gap_bytes",
-    "one_sided",
-)
-"""Monotonic counters of a destination, in the order of their storage (the busiest first)."""
-
-GAUGES: tuple[str, ...] = ("pending", "active")
-"""What is so now: attempts still waiting, connections open. No window applies to them."""
-
-COUNTER_ROW = np.dtype([(name, "<u8") for name in COUNTERS + GAUGES])
-"""One destination's numbers."""
-
-
-class Sketch(IntEnum):
-    """The distributions kept per destination; each name is its field in every report."""
-
-    CONNECT_LATENCY = 0
-    SYN_RTT = 1
-    RESPONSE_TIME = 2
-    RESPONSE_DURATION = 3
-    TLS_LATENCY = 4
-    NET_RTT = 5
-    SERVER_TIME = 6
-    REUSE = 7
-
-
-SKETCHES: tuple[str, ...] = tuple(sketch.name.lower() for sketch in Sketch)
-
 SKETCH_STATS = np.dtype(
     [
         ("count", "<u8"),
         ("sum_lo", "<u8"),  # the sum is 128 bits wide: sum_hi * 2**64 + sum_lo
         ("sum_hi", "<u8"),
-        ("min", "<i8"),  # ns (reuse: responses); meaningless while count is 0
+        ("min", "<i8"),  # in the metric's unit; meaningless while count is 0
         ("max", "<i8"),
     ]
 )

@@ -1,9 +1,9 @@
 """Relative-error quantile sketches: the mapping from values to bins, and quantiles from bins.
 
-Takes integer values (ns; ``reuse`` counts are scaled by 1,000 so that 1 response is the lowest
-bin), gives DDSketch bins (Masson, Rim, Lee: DDSketch, VLDB 2019) and quantiles with a relative
-error of at most 1 %. The mapping is made of integers only, so two hosts always agree bin for bin
-and their sketches merge by adding counts. Memory is 8 bytes per bin in use, in pages of 8.
+Takes integer values (ns; counts are scaled by 1,000 so that 1 is in the lowest bin), gives DDSketch
+bins (Masson, Rim, Lee: DDSketch, VLDB 2019) and quantiles with a relative error of at most 1 %. The
+mapping is made of integers only, so two hosts always agree bin for bin and their sketches merge by
+adding counts. Memory is 8 bytes per bin in use, in pages of 8.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ import numpy as np
 import numpy.typing as npt
 
 from trtop_core.memory import take_records
+from trtop_core.metric_types import Unit
+from trtop_core.metrics import METRIC_OF, SKETCHES
 from trtop_core.records import SKETCH_STATS
 
 RELATIVE_ERROR = 0.0095
@@ -32,7 +34,10 @@ MAX_VALUE = 1_000_000_000_000
 """1,000 s in ns; anything above counts as this."""
 
 REUSE_SCALE = MIN_VALUE
-"""``reuse`` has no unit: one response falls where 1 µs falls."""
+"""Of a distribution of counts: 1 falls where 1 µs falls."""
+
+SCALES = {name: REUSE_SCALE if METRIC_OF[name].unit is Unit.COUNT else 1 for name in SKETCHES}
+"""By the name of a distribution, what its values are multiplied by before binning."""
 
 N_BINS = math.ceil(math.log(MAX_VALUE / MIN_VALUE) / math.log(GAMMA)) + 1
 
@@ -212,6 +217,18 @@ def _add_sums(
     high += low >> HALF
     merged["sum_lo"] = (high << HALF) | (low & LOW_32)
     merged["sum_hi"] += high >> HALF
+
+
+def no_samples(n_rows: int, scale: int = 1) -> SketchColumn:
+    """The sketches of rows that have none.
+
+    Args:
+        n_rows: how many.
+        scale: as ``SketchColumn.scale``.
+    """
+    no_bins, no_counts = np.zeros(0, np.uint16), np.zeros(0, np.int64)
+    indptr = np.zeros(n_rows + 1, np.int64)
+    return SketchColumn(np.zeros(n_rows, SKETCH_STATS), indptr, no_bins, no_counts, scale)
 
 
 def concatenate(columns: Sequence[SketchColumn]) -> SketchColumn:

@@ -13,7 +13,17 @@ from typing import Any
 import numpy as np
 
 from trtop_core.health import Health, is_suspect
-from trtop_core.records import COUNTERS, GAUGES, NS_PER_S, SKETCHES, Window
+from trtop_core.metric_types import per_second
+from trtop_core.metrics import (
+    COUNTERS,
+    DERIVED_FIELDS,
+    GAUGES,
+    METRIC_OF,
+    SKETCHES,
+    derived,
+    known,
+)
+from trtop_core.records import Window
 from trtop_core.table import Table
 from trtop_core.view import View
 
@@ -23,16 +33,6 @@ SCHEMA = 1
 DETAIL_PERCENTILES = (50, 90, 95, 99, 99.9)
 
 TOTALS_NAME = "total"
-
-
-def rate_per_s(count: int, span_ns: int) -> float | None:
-    """A counter per second; None where no time has passed."""
-    return count * NS_PER_S / span_ns if span_ns > 0 else None
-
-
-def completeness_of(gap_bytes: int, acked_bytes: int) -> float | None:
-    """1 - gap_bytes / acked_bytes; None while nothing was acknowledged."""
-    return max(0.0, 1 - gap_bytes / acked_bytes) if acked_bytes else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,19 +62,23 @@ class Row:
         """A counter or gauge under its own name."""
         return int(self.table.counters[name][self.idx])
 
+    def derived(self, name: str) -> float | None:
+        """A metric that is computed from counters; None where it is unknown."""
+        counters = self.table.counters[self.idx : self.idx + 1]
+        return known(derived(name, counters, self.span_ns))[0]
+
     def rate(self, name: str) -> float | None:
         """A counter per second of the window; None where no time has passed."""
-        return rate_per_s(self.count(name), self.span_ns)
+        return known(per_second(np.array([self.count(name)]), self.span_ns))[0]
 
-    @property
-    def n_connections(self) -> int:
-        """``syn + midstream``: what rst, fin_out and fin_in are percentages of."""
-        return self.count("syn") + self.count("midstream")
+    def whole(self, name: str) -> int:
+        """What a counter or gauge is a share of; 0 where that is nothing."""
+        return sum(self.count(part) for part in METRIC_OF[name].share_of)
 
     @property
     def completeness(self) -> float | None:
         """1 - gap_bytes / acked_bytes; None while nothing was acknowledged."""
-        return completeness_of(self.count("gap_bytes"), self.count("acked_bytes"))
+        return self.derived("completeness")
 
     @property
     def suspect(self) -> bool:
@@ -86,7 +90,7 @@ class Row:
         return int(self.table.sketches[sketch].stats["count"][self.idx])
 
     def quantile(self, sketch: str, percentile: float) -> int | None:
-        """A percentile in ns (``reuse``: responses), None without samples."""
+        """A percentile in the unit of the metric, None without samples."""
         column = self.table.sketches[sketch].take(np.array([self.idx]))
         value = int(column.quantiles(percentile)[0])
         return None if value < 0 else value
@@ -95,11 +99,11 @@ class Row:
         """Count, sum, min, max and percentiles of one sketch, with units in the names.
 
         Args:
-            sketch: a name of ``records.SKETCHES``.
+            sketch: a name of ``metrics.SKETCHES``.
             with_bins: add ``bins``, a list of [bin number, samples].
         """
         column = self.table.sketches[sketch].take(np.array([self.idx]))
-        unit = "" if sketch == "reuse" else "_ns"
+        unit = METRIC_OF[sketch].unit.suffix
         stats = column.stats[0]
         n_samples = int(stats["count"])
         record: dict[str, Any] = {"count": n_samples, f"sum{unit}": column.sums()[0]}
@@ -119,9 +123,8 @@ class Row:
             record["host"] = self.host
         for name in COUNTERS + GAUGES:
             record[name] = self.count(name)
-        record["syn_rate"] = self.rate("syn")
-        record["est_rate"] = self.rate("est")
-        record["completeness"] = self.completeness
+        for name in DERIVED_FIELDS:
+            record[name] = self.derived(name)
         record["suspect"] = self.suspect
         for sketch in SKETCHES:
             record[sketch] = self.sketch_record(sketch, with_bins)

@@ -5,13 +5,15 @@ Takes a table, or keys and a column, and a view; gives the rows in its order, cu
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from trtop_core.records import SKETCHES
+from trtop_core.metric_types import Counters
+from trtop_core.metrics import METRIC_OF, SKETCHES
+from trtop_core.records import NS_PER_S
 from trtop_core.table import Table
 from trtop_core.view import View
 
@@ -23,12 +25,13 @@ def arrange(table: Table, view: View) -> Table:
         table: all rows, one per destination.
         view: names the column, the direction and the limit.
     """
-    if view.sort != "destination":
-        column = _sort_column(table, view)
-    elif table.names is None:
-        column = None
+    column: npt.NDArray[np.float64] | None
+    if view.sort == "destination":
+        column = None if table.names is None else _ranks(table.names)
+    elif view.sort in SKETCHES:
+        column = table.sketches[view.sort].quantiles(view.percentile).astype(np.float64)
     else:
-        column = _ranks(table.names)
+        column = sort_column(table.counters, view.sort)
     return table.take(order_of(table.keys, column, view))
 
 
@@ -62,31 +65,16 @@ def order_of(
     return order if view.limit is None else order[: view.limit]
 
 
-def _sort_column(table: Table, view: View) -> npt.NDArray[np.float64]:
-    if view.sort in SKETCHES:
-        return table.sketches[view.sort].quantiles(view.percentile).astype(np.float64)
-    return counter_column(table.counters, view)
-
-
-def sorting_counters(view: View) -> tuple[str, ...]:
-    """The counters that ``counter_column`` looks at."""
-    if view.sort == "completeness":
-        return ("acked_bytes", "gap_bytes")
-    return (view.sort.removesuffix("_rate"),)
-
-
-def counter_column(
-    counters: npt.NDArray[Any] | Mapping[str, npt.NDArray[np.uint64]], view: View
-) -> npt.NDArray[np.float64]:
-    """What to sort by, where it is no sketch and not the destination; shape (n,).
+def sort_column(counters: Counters, name: str) -> npt.NDArray[np.float64]:
+    """What to sort by, where it is no distribution and not the destination; shape (n,).
 
     Args:
-        counters: ``sorting_counters`` by name, or shape (n,), dtype ``records.COUNTER_ROW``.
-        view: names the column.
+        counters: of the rows.
+        name: of a counter, a gauge or a derived metric.
     """
-    if view.sort in ("est_rate", "syn_rate"):
-        return np.asarray(counters[view.sort.removesuffix("_rate")], np.float64)
-    if view.sort == "completeness":
-        acked = np.maximum(counters["acked_bytes"], 1)
-        return np.asarray(1 - counters["gap_bytes"] / acked, np.float64)
-    return np.asarray(counters[view.sort], np.float64)
+    metric = METRIC_OF[name]
+    if metric.derive is None:
+        return np.asarray(counters[name], np.float64)
+    # All rows cover the same time: how long that is changes nothing in their order.
+    values = metric.derive(counters, NS_PER_S)
+    return np.where(np.isnan(values), metric.unknown, values)

@@ -14,15 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from trtop_core.memory import take_records
-from trtop_core.records import (
-    COUNTER_ROW,
-    COUNTERS,
-    DESTINATION_KEY,
-    GAUGES,
-    SKETCHES,
-    DestinationKind,
-    GroupBy,
-)
+from trtop_core.metrics import COUNTER_ROW, COUNTERS, GAUGES, SKETCHES
+from trtop_core.records import DESTINATION_KEY, DestinationKind, GroupBy
 from trtop_core.sketch import SketchColumn, concatenate
 
 OTHER_NAME = "(other)"
@@ -37,8 +30,8 @@ class Table:
 
     Attributes:
         keys: shape (n,), dtype ``records.DESTINATION_KEY``.
-        counters: shape (n,), dtype ``records.COUNTER_ROW``.
-        sketches: one column per name of ``records.SKETCHES``.
+        counters: shape (n,), dtype ``metrics.COUNTER_ROW``.
+        sketches: one column per name of ``metrics.SKETCHES``.
         names: what the rows are called, n of them; None: what their keys say.
         hosts: shape (n,), str: which machine saw each row; None unless rows are kept apart by it.
     """

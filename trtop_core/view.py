@@ -4,15 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from trtop_core.records import COUNTERS, GAUGES, SKETCHES, GroupBy, Window
+from trtop_core.metrics import SORTABLE
+from trtop_core.records import GroupBy, Window
 
 DEFAULT_PERCENTILE = 95.0
-
-DERIVED = ("est_rate", "syn_rate", "completeness")
-"""Columns that are computed from others."""
-
-SORTABLE = ("destination", *COUNTERS, *GAUGES, *DERIVED, *SKETCHES)
-"""Columns that rows can be sorted by; a sketch sorts by the view's percentile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +17,7 @@ class View:
     Attributes:
         window: the span of capture time, up to now, that counters and sketches cover.
         group_by: what makes a row; not finer than what the engine keeps.
-        sort: one of ``SORTABLE``.
+        sort: one of ``metrics.SORTABLE``.
         descending: largest first.
         limit: at most so many rows (totals are of all rows), or None.
         percentile: what latency columns show and sort by, above 0 and at most 100.

@@ -176,7 +176,7 @@ class Truth:
         counters["active"] = counters["syn"] - self.n_closed - timeouts
         samples = {}
         for name, part in self.samples.items():
-            unit = "" if name == "reuse" else "_ns"
+            unit = "_ns" if SAMPLED[name][1] == NS_PER_US else ""
             samples[name] = {
                 "count": part.count,
                 f"sum{unit}": part.total,

@@ -10,7 +10,8 @@ import numpy as np
 from trtop_core._records cimport counter_row_t, destination_key_t
 from trtop_core._window cimport WindowLog
 
-from trtop_core.records import COUNTER_ROW, DESTINATION_KEY, DestinationKind
+from trtop_core.metrics import COUNTER_ROW
+from trtop_core.records import DESTINATION_KEY, DestinationKind
 
 FIRST_ENTRIES = 1 << 8
 

@@ -18,7 +18,7 @@ from trtop.names.base import BaseResolver
 from trtop.names.whitelist import RuleWhitelist
 from trtop_core.batch import PacketBatch
 from trtop_core.errors import TrtopError
-from trtop_core.records import COUNTERS, GAUGES, SKETCHES
+from trtop_core.metrics import COUNTERS, GAUGES, SKETCHES
 from trtop_core.snapshot import Snapshot
 
 

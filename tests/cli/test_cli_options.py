@@ -2,12 +2,12 @@ from ipaddress import ip_network
 
 import pytest
 
-from trtop.metrics.columns import Side, Threshold
 from trtop.options.parser import Color, UsageError
 from trtop.options.report_options import parse
 from trtop.reporters import Format
+from trtop_core.metric_types import Side, Threshold
+from trtop_core.metrics import SORTABLE
 from trtop_core.records import NS_PER_S, Direction, GroupBy, Window
-from trtop_core.view import SORTABLE
 
 
 def test_without_options_a_file_is_shown_as_a_table_of_everything() -> None:

@@ -11,7 +11,7 @@ import pytest
 from support.paths import CAPTURES
 
 from trtop.cli.main import main
-from trtop_core.records import COUNTERS, GAUGES, SKETCHES
+from trtop_core.metrics import COUNTERS, GAUGES, SKETCHES
 
 FILES = sorted(path for path in CAPTURES.glob("*--*") if path.is_file())
 NO_CAPTURES = f"no shared captures in {CAPTURES}"

@@ -11,7 +11,7 @@ from trtop.reporters import Format, Reporter, make_reporter
 from trtop.table import rows
 from trtop.table.rows import quick_rows, quick_totals
 from trtop.table.style import TableStyle
-from trtop_core.records import COUNTERS, GAUGES, SKETCHES
+from trtop_core.metrics import COUNTERS, GAUGES, SKETCHES
 from trtop_core.snapshot import Snapshot
 
 

@@ -6,11 +6,12 @@ import pytest
 from support.builders_snapshot import MS, destination, incident, other, snapshot
 from support.golden import check_golden
 
-from trtop.metrics.columns import COLUMNS, Side, Threshold
+from trtop.metrics.columns import COLUMNS
 from trtop.table.redraw import fit_lines
 from trtop.table.render import render
 from trtop.table.style import TableStyle
 from trtop_core.health import Health
+from trtop_core.metric_types import Side, Threshold
 from trtop_core.records import NS_PER_S, GroupBy, Window
 from trtop_core.snapshot import Snapshot
 from trtop_core.view import View

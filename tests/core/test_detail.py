@@ -9,7 +9,8 @@ from trtop_core.batch import PacketBatch
 from trtop_core.config import EngineConfig
 from trtop_core.detail import ConnectionState, Detail, DetailView
 from trtop_core.engine import Engine
-from trtop_core.records import COUNTERS, GAUGES, NS_PER_S, SKETCHES, GroupBy, Window
+from trtop_core.metrics import COUNTERS, GAUGES, SKETCHES
+from trtop_core.records import NS_PER_S, GroupBy, Window
 from trtop_core.sketch import MIDDLE, bin_of, nearest_rank
 from trtop_core.view import View
 

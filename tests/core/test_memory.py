@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from trtop_core.memory import CACHE_LINE_BYTES, aligned_zeros, take_records
-from trtop_core.records import COUNTER_ROW, DESTINATION_KEY, SKETCH_STATS
+from trtop_core.metrics import COUNTER_ROW
+from trtop_core.records import DESTINATION_KEY, SKETCH_STATS
 
 N_RECORDS = 7
 

@@ -13,8 +13,9 @@ from support.builders_snapshot import sketch_column
 
 from trtop_core import View
 from trtop_core._sketch import SketchStore
+from trtop_core.metrics import COUNTER_ROW, SKETCHES
 from trtop_core.query import SketchState, pick_rows
-from trtop_core.records import COUNTER_ROW, DESTINATION_KEY, SKETCHES, Sketch
+from trtop_core.records import DESTINATION_KEY
 from trtop_core.sketch import (
     MAX_VALUE,
     MIDDLE,
@@ -72,7 +73,7 @@ def test_every_middle_is_within_one_percent_of_its_bin() -> None:
 def test_the_kernel_bins_as_the_plain_search_does(values: list[int]) -> None:
     store = _store()
     for value in values:
-        store.record(1, Sketch.NET_RTT, int(value))
+        store.record(1, SKETCHES.index("net_rtt"), int(value))
     table, _ = _table(store)
     bins, counts = np.unique(bin_of(values), return_counts=True)
     got = _plain(table.sketches["net_rtt"], 1)
@@ -93,7 +94,7 @@ def test_the_kernel_bins_as_the_plain_search_does(values: list[int]) -> None:
 def test_any_quantile_is_within_one_percent(values: list[int], percentile: float) -> None:
     store = _store()
     for value in values:
-        store.record(0, Sketch.RESPONSE_TIME, value)
+        store.record(0, SKETCHES.index("response_time"), value)
     table, _ = _table(store)
     got = int(table.sketches["response_time"].quantiles(percentile)[0])
     exact = sorted(values)[nearest_rank(len(values), percentile) - 1]
@@ -110,7 +111,7 @@ def test_ranks_are_exact_where_floats_are_not() -> None:
 def test_small_counts_of_reuse_come_back_exactly(n_responses: int) -> None:
     store = _store()
     for n in (1, n_responses, n_responses, 10**6):
-        store.record(2, Sketch.REUSE, n)
+        store.record(2, SKETCHES.index("reuse"), n)
     table, _ = _table(store)
     assert int(table.sketches["reuse"].quantiles(50)[2]) == n_responses
 
@@ -141,7 +142,7 @@ def test_merging_gives_the_sketch_of_the_union(
 def test_sums_beyond_64_bits_are_exact() -> None:
     store = _store()
     for _ in range(9):
-        store.record(0, Sketch.SYN_RTT, 2**62)
+        store.record(0, SKETCHES.index("syn_rtt"), 2**62)
     table, total = _table(store)
     assert table.sketches["syn_rtt"].sums() == [9 * 2**62, 0, 0, 0]
     assert total.sketches["syn_rtt"].sums() == [9 * 2**62]
@@ -150,7 +151,7 @@ def test_sums_beyond_64_bits_are_exact() -> None:
 def test_samples_without_room_for_a_bin_are_counted() -> None:
     store = SketchStore(N_DESTINATIONS, 2, 1, set())
     for exponent in range(3, 12):
-        store.record(0, Sketch.SYN_RTT, 10**exponent)
+        store.record(0, SKETCHES.index("syn_rtt"), 10**exponent)
     table, _ = _table(store)
     assert store.n_unbinned == 7
     assert int(table.sketches["syn_rtt"].stats["count"][0]) == 9
@@ -160,7 +161,7 @@ def test_samples_without_room_for_a_bin_are_counted() -> None:
 def test_memory_per_sketch_is_what_its_bins_need() -> None:
     store = _store()
     for value in range(1_000_000, 2_000_000, 100):
-        store.record(0, Sketch.NET_RTT, value)
+        store.record(0, SKETCHES.index("net_rtt"), value)
     _, keys, pages = store.export(N_DESTINATIONS)
     n_bins = math.ceil(math.log(2) / math.log(1.0198))
     assert len(keys) <= n_bins // 8 + 2

@@ -11,7 +11,8 @@ from support.traffic import generate
 
 from trtop_core import Engine, EngineConfig, PacketBatch, View
 from trtop_core.batch import CaptureCounters
-from trtop_core.records import COUNTERS, NS_PER_S, SKETCHES, Window
+from trtop_core.metrics import COUNTERS, METRIC_OF, SKETCHES
+from trtop_core.records import NS_PER_S, Window
 
 WINDOWS = (Window.LAST_10_S, Window.LAST_60_S, Window.LAST_300_S)
 SLOT_S = {Window.LAST_10_S: 1, Window.LAST_60_S: 5, Window.LAST_300_S: 30}
@@ -70,7 +71,7 @@ def test_a_window_is_what_came_since_it_began(seed: int, window: Window) -> None
             old = before.samples.get(name, {}).get(sketch, [])
             new = now.samples.get(name, {}).get(sketch, [])[len(old) :]
             stats = row.get(sketch)
-            unit = "" if sketch == "reuse" else "_ns"
+            unit = METRIC_OF[sketch].unit.suffix
             if not new:
                 assert stats is None, (name, sketch)
                 continue

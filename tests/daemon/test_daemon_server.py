@@ -28,9 +28,9 @@ from support.desk import Desk
 from support.paths import EXAMPLE
 
 from trtop_core import Engine, EngineConfig, Snapshot, View, wire
+from trtop_core.metrics import SORTABLE
 from trtop_core.records import GroupBy, Window
 from trtop_core.sources import open_capture
-from trtop_core.view import SORTABLE
 from trtop_daemon.server.server import MAX_CACHED_VIEWS, MAX_CLIENTS
 
 N_CLIENTS = 100

@@ -36,7 +36,8 @@ from support.services import (
 )
 
 from trtop_core import Engine, EngineConfig, Snapshot, TrtopError, View
-from trtop_core.records import COUNTERS, NS_PER_S, Direction
+from trtop_core.metrics import COUNTERS
+from trtop_core.records import NS_PER_S, Direction
 from trtop_core.snapshot import Row
 from trtop_core.sources import open_capture
 from trtop_daemon.ipc.feed import CaptureConfig

@@ -9,7 +9,6 @@ import numpy as np
 import pyte
 
 from support.builders_snapshot import FIRST_NS, MS, incident
-from trtop.metrics.columns import Threshold
 from trtop.table.text import painted
 from trtop.tui.draw import draw
 from trtop.tui.effects import Context, Effect
@@ -20,6 +19,7 @@ from trtop.tui.state import RowKey, State
 from trtop.tui.update import selecting, update
 from trtop.tui.view_model import Names, ViewModel, make_view_model
 from trtop_core.detail import CONNECTION, HISTORY, ConnectionState, Detail, DetailView
+from trtop_core.metric_types import Threshold
 from trtop_core.records import NS_PER_S
 from trtop_core.snapshot import Snapshot
 

@@ -10,15 +10,9 @@ from typing import Any
 import numpy as np
 
 from trtop_core.health import Health
-from trtop_core.records import (
-    COUNTER_ROW,
-    DESTINATION_KEY,
-    NS_PER_S,
-    SKETCH_STATS,
-    SKETCHES,
-    DestinationKind,
-)
-from trtop_core.sketch import REUSE_SCALE, SketchColumn, bin_of
+from trtop_core.metrics import COUNTER_ROW, SKETCHES
+from trtop_core.records import DESTINATION_KEY, NS_PER_S, SKETCH_STATS, DestinationKind
+from trtop_core.sketch import SCALES, SketchColumn, bin_of
 from trtop_core.snapshot import Snapshot
 from trtop_core.sorting import arrange
 from trtop_core.table import Table
@@ -91,9 +85,7 @@ def table(rows: Sequence[Destination]) -> Table:
         for name, value in row.counters.items():
             counters[name][i] = value
     columns = {
-        name: sketch_column(
-            [row.samples.get(name, ()) for row in rows], REUSE_SCALE if name == "reuse" else 1
-        )
+        name: sketch_column([row.samples.get(name, ()) for row in rows], SCALES[name])
         for name in SKETCHES
     }
     return Table(keys, counters, columns)

@@ -10,8 +10,9 @@ import numpy as np
 from reference import Packet
 
 from trtop_core import Engine, EngineConfig, PacketBatch, Snapshot, View
-from trtop_core.records import COUNTERS, GAUGES, PACKET_INDEX, SKETCHES, Direction, GroupBy
-from trtop_core.sketch import REUSE_SCALE, bin_of
+from trtop_core.metrics import COUNTERS, GAUGES, METRIC_OF, SKETCHES
+from trtop_core.records import PACKET_INDEX, Direction, GroupBy
+from trtop_core.sketch import SCALES, bin_of
 from trtop_core.snapshot import Row
 
 SEED = bytes(range(16))
@@ -89,9 +90,9 @@ def twin_rows(report: dict[str, Any], samples: dict[str, dict[str, list[int]]]) 
         for sketch, values in samples.get(name, {}).items():
             if not values:
                 continue
-            scaled = np.array(values) * (REUSE_SCALE if sketch == "reuse" else 1)
+            scaled = np.array(values) * SCALES[sketch]
             bins, counts = np.unique(bin_of(scaled), return_counts=True)
-            unit = "" if sketch == "reuse" else "_ns"
+            unit = METRIC_OF[sketch].unit.suffix
             row[sketch] = {
                 "count": len(values),
                 f"sum{unit}": sum(values),

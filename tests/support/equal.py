@@ -7,7 +7,7 @@ from dataclasses import fields
 import numpy as np
 
 from trtop_core.detail import Detail
-from trtop_core.records import SKETCHES
+from trtop_core.metrics import SKETCHES
 from trtop_core.snapshot import Snapshot
 from trtop_core.table import Table
 

@@ -20,8 +20,8 @@ from reference import Packet, Twin
 from support.builders import ACK, FIN, NS_PER_MS, RST, SYN, Talk
 from support.compare import SEED, batch_of, config_of, plain_row
 from trtop_core import Engine, EngineConfig, View
-from trtop_core.records import SKETCHES
-from trtop_core.sketch import REUSE_SCALE, bin_of
+from trtop_core.metrics import METRIC_OF, SKETCHES
+from trtop_core.sketch import SCALES, bin_of
 
 CLIENT = "192.0.2.1"
 SERVER = "198.51.100.7"
@@ -335,7 +335,7 @@ def _filled(row: Expected) -> Expected:
         if name not in SKETCHES:
             filled[name] = value
         elif value:
-            unit, scale = ("", REUSE_SCALE) if name == "reuse" else ("_ns", 1)
+            unit, scale = METRIC_OF[name].unit.suffix, SCALES[name]
             bins, counts = np.unique(bin_of(np.array(value) * scale), return_counts=True)
             filled[name] = {
                 "count": len(value),

@@ -11,8 +11,7 @@ from support.builders_snapshot import MS, destination, incident, other, snapshot
 from support.golden import check_golden
 
 from trtop.escape import display_width
-from trtop.metrics.columns import COLUMNS, Side, Threshold
-from trtop.metrics.meanings import MEANINGS
+from trtop.metrics.columns import COLUMNS
 from trtop.table.text import Role, painted, plain
 from trtop.tui.draw import draw
 from trtop.tui.frame import Size, TerminalCaps
@@ -22,8 +21,9 @@ from trtop.tui.source import Status
 from trtop.tui.state import State
 from trtop.tui.update import PAUSED
 from trtop_core.health import Health
-from trtop_core.records import COUNTERS, GAUGES, SKETCHES, Window
-from trtop_core.view import DERIVED
+from trtop_core.metric_types import Side, Threshold
+from trtop_core.metrics import COUNTERS, DERIVED_FIELDS, GAUGES, METRICS, SKETCHES
+from trtop_core.records import Window
 
 MONO = TerminalCaps(color=False)
 ASCII = TerminalCaps(color=False, ascii_only=True)
@@ -250,7 +250,7 @@ def test_the_main_keys_are_on_the_bottom_line_and_all_in_the_help() -> None:
             assert key.shown in text
     for column in COLUMNS:
         assert f"{LETTER_OF[column.key]} " in text
-        assert MEANINGS[column.key] in text
+        assert column.metric.help in text
 
 
 def test_every_column_has_a_letter_of_its_own() -> None:
@@ -261,8 +261,8 @@ def test_every_column_has_a_letter_of_its_own() -> None:
 
 
 def test_every_field_has_a_meaning_and_stands_in_the_drill_down() -> None:
-    fields = {*COUNTERS, *GAUGES, *SKETCHES, *DERIVED} - {"syn_rate"}
-    assert set(MEANINGS) == fields
+    fields = {*COUNTERS, *GAUGES, *SKETCHES, *DERIVED_FIELDS} - {"syn_rate"}
+    assert all(metric.help for metric in METRICS)
     text = detail_stage((220, 100)).text()
     for name in fields - set(SKETCHES):
         assert re.search(rf"\b{name}\b", text), name

@@ -10,7 +10,8 @@ from trtop_core.config import EngineConfig
 from trtop_core.delta import since
 from trtop_core.engine import Engine
 from trtop_core.health import Health
-from trtop_core.records import COUNTERS, GAUGES, NS_PER_S, SKETCHES, GroupBy, Window
+from trtop_core.metrics import COUNTERS, GAUGES, SKETCHES
+from trtop_core.records import NS_PER_S, GroupBy, Window
 from trtop_core.snapshot import Snapshot
 from trtop_core.table import destination_names
 from trtop_core.view import View

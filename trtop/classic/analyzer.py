@@ -1,4 +1,4 @@
-"""Analyzers of the classic API: packets in, remotes and pictures out.
+"""Analyzers of the classic API: packets in, remotes and snapshots out.
 
 ``OutgoingTCPAnalyzer`` counts with the engine. ``BaseAnalyser`` is what a script subclasses to look
 at each packet itself, which is the slow path (``UnifiedPacket``). Collectors feed either in

@@ -1,4 +1,4 @@
-"""Reporters of the classic API: who is told of remotes and pictures, and shows them.
+"""Reporters of the classic API: who is told of remotes and snapshots, and shows them.
 
 ``BaseReporter`` is what a script subclasses. The others print: a line per event, or the table,
 drawn anew every second on a terminal, with a copy in ``PREFIX.trtop`` and ``PREFIX.json``.

@@ -1,7 +1,7 @@
 """``trtop attach``: shows what daemons see, again and again or once.
 
-Takes options and surroundings, asks the daemons, draws or writes what they answer. While one is
-gone, its absence is said and it is asked again. Errors of the surroundings are raised, not printed.
+Takes options and environment, asks the daemons, draws or writes what they answer. While one is
+gone, its absence is said and it is asked again. Errors of the environment are raised, not printed.
 """
 
 from __future__ import annotations

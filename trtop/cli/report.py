@@ -1,7 +1,7 @@
 """One run of the command: packets in, reports out.
 
-Takes options and surroundings, drives a capture through an engine, shows how far it is, and writes
-the reports. Gives the exit status. Errors of the surroundings are raised, not printed.
+Takes options and environment, drives a capture through an engine, shows how far it is, and writes
+the reports. Gives the exit status. Errors of the environment are raised, not printed.
 """
 
 from __future__ import annotations

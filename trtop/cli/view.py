@@ -1,6 +1,6 @@
 """One run of the command on the screen: packets in, the user looks around.
 
-Takes options and surroundings; gives the exit status when the user quits. The terminal is given
+Takes options and environment; gives the exit status when the user quits. The terminal is given
 back first, then errors are told on stderr.
 """
 

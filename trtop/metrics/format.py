@@ -6,15 +6,19 @@ most exact to the shortest, so that a column shows the first that fits. Never lo
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Any
 
+from trtop_core.metric_types import Unit
 from trtop_core.records import NS_PER_MS, NS_PER_S, NS_PER_US
 
 Forms = tuple[str, ...]
 """One number, from its most exact text to its shortest."""
 
 NO_SAMPLE = "-"
-NO_REUSE = "*"
+NO_COUNT = "*"
+"""Of a distribution of counts, as QoS is: until a connection has closed there is no sample."""
 
 MINUTE_S = 60
 HOUR_S = 3600
@@ -90,6 +94,23 @@ def fine_percent(share: float) -> str:
     return f"{value:.2f}%"
 
 
+def throughput_forms(per_s: float) -> Forms:
+    """Bytes per second: ``3MB/s``, ``3M``."""
+    texts = bytes_forms(round(per_s))
+    return (f"{texts[0]}B/s", *texts)
+
+
+def forms_of(unit: Unit, value: float, micro: str = "µ") -> Forms:
+    """A number in its unit, from its most exact text to its shortest.
+
+    Args:
+        unit: of ``value``; whole numbers for counts, bytes and ns.
+        value: the number.
+        micro: as for ``duration``.
+    """
+    return _FORMS[unit](value, micro)
+
+
 def point_in_time(ns: int) -> str:
     """Capture time as UTC: ``2024-05-01 12:00:01.123``; outside years 1 … 9999: seconds."""
     try:
@@ -129,3 +150,13 @@ def _scaled(n: int, digits: int) -> str:
 
 def _two_digits(value: float) -> str:
     return f"{value:.1f}".removesuffix(".0") if value < 9.95 else f"{value:.0f}"
+
+
+_FORMS: dict[Unit, Callable[[Any, str], Forms]] = {
+    Unit.COUNT: lambda n, micro: count_forms(n),
+    Unit.BYTES: lambda n, micro: bytes_forms(n),
+    Unit.NS: lambda ns, micro: (duration(ns, micro),),
+    Unit.PER_SECOND: lambda per_s, micro: (rate(per_s),),
+    Unit.BYTES_PER_SECOND: lambda per_s, micro: throughput_forms(per_s),
+    Unit.SHARE: lambda share, micro: (fine_percent(share),),
+}

@@ -1,7 +1,7 @@
 """``NamedEngine``: an engine whose snapshots carry names and leave out what is not allowed.
 
 Takes packets and views as an engine does. Lets a resolver that reads the capture look at each
-batch, and asks all others only when a picture is made.
+batch, and asks all others only when a snapshot is made.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The engine of a run, with names or without.
 
-Takes who knows names, gives an engine, its final picture, and what went wrong with names. A run
+Takes who knows names, gives an engine, its final snapshot, and what went wrong with names. A run
 without names does without their modules, which take a while to import.
 """
 

@@ -1,4 +1,4 @@
-"""``Asker``: a slow function asked once per key, on threads of its own.
+"""``LookupCache``: a slow function asked once per key, on threads of its own.
 
 Takes keys, gives what is known about them at once, never waits for the function. Keeps a bounded
 number of answers, for as long as the function said; logs its first failure and no other.

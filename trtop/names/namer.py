@@ -1,7 +1,7 @@
 """Names and whitelists applied to snapshots: rows are named, left out, and merged by name.
 
 Takes a snapshot with all rows, gives the one that a view asks for. Asks resolvers and whitelists
-through ``Asker``, so nothing here waits, and no packet ever does.
+through ``LookupCache``, so nothing here waits, and no packet ever does.
 """
 
 from __future__ import annotations

@@ -9,8 +9,6 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from trtop.metrics.columns import Threshold
-from trtop.options import values
 from trtop.options.parser import (
     Color,
     UsageError,
@@ -25,6 +23,8 @@ from trtop.options.parser import (
 )
 from trtop.options.plugin_arguments import add_names
 from trtop.reporters import Format
+from trtop_core.metric_types import Threshold
+from trtop_core.parse import seconds
 from trtop_core.records import Window
 from trtop_core.view import View
 from trtop_core.wire.endpoint import Endpoint, parse_endpoint
@@ -193,7 +193,7 @@ def _add_daemons(group: argparse._ArgumentGroup) -> None:
     add("--once", action="store_true", help="one report, then the end")
     add(
         "--timeout",
-        type=argument(values.seconds),
+        type=argument(seconds),
         metavar="S",
         help="how long to wait for the first answer (default: 5)",
     )
@@ -212,7 +212,7 @@ def _add_output(group: argparse._ArgumentGroup) -> None:
     add("--bins", action="store_true", help="raw sketch bins in json, for merging elsewhere")
     add(
         "--interval",
-        type=argument(values.seconds),
+        type=argument(seconds),
         default=DEFAULT_INTERVAL_S,
         metavar="S",
         help="a report every S seconds (default: 1)",

@@ -11,15 +11,14 @@ from collections.abc import Callable
 from enum import Enum
 from typing import NoReturn, TypeVar
 
-from trtop.options import values
+from trtop.metrics import lookup
+from trtop_core import parse
 from trtop_core.errors import TrtopError
 from trtop_core.records import GroupBy, Window
 from trtop_core.view import DEFAULT_PERCENTILE, View
 
 MIN_WIDTH = 20
 """Columns; below this a table cannot be read."""
-
-GROUPINGS = {"addr": GroupBy.ADDR, "addr,port": GroupBy.ADDR_PORT}
 
 
 class UsageError(TrtopError):
@@ -73,14 +72,7 @@ def argument(read: Callable[[str], T]) -> Callable[[str], T]:
 
 def one_of(choices: dict[str, T]) -> Callable[[str], T]:
     """A reader of one word of several."""
-
-    def read(text: str) -> T:
-        try:
-            return choices[text.replace(" ", "").lower()]
-        except KeyError:
-            raise ValueError(f"{text!r} is none of: {' | '.join(choices)}") from None
-
-    return argument(read)
+    return argument(lambda text: parse.one_of(choices, text))
 
 
 def add_showing(group: argparse._ArgumentGroup, window_help: str) -> None:
@@ -93,20 +85,20 @@ def add_showing(group: argparse._ArgumentGroup, window_help: str) -> None:
     add = group.add_argument
     add(
         "--window",
-        type=argument(values.window),
+        type=argument(parse.window),
         metavar="10s|60s|5min|all",
         help=f"only the last seconds of capture time (default: {window_help})",
     )
     add(
         "--percentile",
-        type=argument(values.percentile),
+        type=argument(parse.percentile),
         default=DEFAULT_PERCENTILE,
         metavar="P",
         help="what latency columns show (default: 95)",
     )
     add(
         "--sort",
-        type=argument(values.column),
+        type=argument(lookup.column),
         default="syn",
         metavar="COLUMN",
         help="a heading or a field name, such as rtt, lat, qos, rst, bytes_in (default: syn)",
@@ -114,11 +106,11 @@ def add_showing(group: argparse._ArgumentGroup, window_help: str) -> None:
     add("--reverse", action="store_true", help="the other way round")
     add(
         "--limit",
-        type=argument(values.whole),
+        type=argument(parse.whole),
         metavar="N",
         help="only the first N rows, 0 for the total alone",
     )
-    add("--high", type=argument(values.thresholds), action="append", default=[],
+    add("--high", type=argument(lookup.thresholds), action="append", default=[],
         metavar="COLUMN=VALUE", help="what stands out, such as lat=50ms,qos=10")  # fmt: skip
 
 
@@ -126,7 +118,7 @@ def add_grouping(group: argparse._ArgumentGroup) -> None:
     """``--group-by``."""
     group.add_argument(
         "--group-by",
-        type=one_of(GROUPINGS),
+        type=argument(parse.grouping),
         default=GroupBy.ADDR,
         metavar="addr|addr,port",
         help="what makes a row (default: addr)",
@@ -145,7 +137,7 @@ def add_look(group: argparse._ArgumentGroup) -> None:
     )
     add(
         "--width",
-        type=argument(values.whole),
+        type=argument(parse.whole),
         metavar="N",
         help="columns of the table (default: those of the terminal)",
     )
@@ -173,7 +165,7 @@ def view_of(given: argparse.Namespace) -> View:
         window=given.window or Window.ALL,
         group_by=given.group_by,
         sort=given.sort,
-        descending=(given.sort not in values.ASCENDING) != given.reverse,
+        descending=(given.sort not in lookup.LOW_FIRST) != given.reverse,
         limit=given.limit,
         percentile=given.percentile,
     )

@@ -9,7 +9,7 @@ import argparse
 from collections.abc import Sequence
 from enum import Enum
 
-from trtop.options import values
+from trtop_core import parse
 from trtop_core.errors import TrtopError
 
 SNAPSHOT_MINUTES = 2.0
@@ -134,6 +134,6 @@ def _mode(text: str) -> RunMode:
 
 def _minutes(text: str) -> float:
     try:
-        return values.seconds(text)
+        return parse.seconds(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is no number of minutes above 0") from None

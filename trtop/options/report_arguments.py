@@ -8,10 +8,10 @@ from __future__ import annotations
 import argparse
 
 from trtop._version import __version__
-from trtop.options import values
 from trtop.options.parser import add_grouping, add_look, add_showing, argument, new_parser, one_of
 from trtop.options.plugin_arguments import add_names, add_parts
 from trtop.reporters import Format
+from trtop_core import parse
 from trtop_core.records import Direction
 
 DESCRIPTION = """\
@@ -37,8 +37,6 @@ exit status: 0 all read; 1 nothing measured, wrong options; 2 a part could not b
 """
 
 WINDOW_HELP = "all; 10s on the screen while packets arrive"
-
-DIRECTIONS = {direction.name.lower(): direction for direction in Direction}
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -85,7 +83,7 @@ def _add_measuring(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
     add(
         "--local",
-        type=argument(values.networks),
+        type=argument(parse.networks),
         action="append",
         default=[],
         metavar="CIDR[,CIDR]",
@@ -94,7 +92,7 @@ def _add_measuring(group: argparse._ArgumentGroup) -> None:
     )
     add(
         "--direction",
-        type=one_of(DIRECTIONS),
+        type=argument(parse.direction),
         default=Direction.OUT,
         metavar="out|in|both",
         help="outgoing connections by server, incoming ones by client, or both (default: out)",
@@ -103,11 +101,11 @@ def _add_measuring(group: argparse._ArgumentGroup) -> None:
     add("--no-decap", action="store_true", help="leave out TCP inside tunnels (GRE, VXLAN, ...)")
     add(
         "--idle-timeout",
-        type=argument(values.seconds),
+        type=argument(parse.seconds),
         metavar="S",
         help="a connection silent for S seconds is no longer active (default: 300)",
     )
-    add("--max-connections", type=argument(values.whole), metavar="N",
+    add("--max-connections", type=argument(parse.whole), metavar="N",
         help="connections kept at once (default: 1,000,000; about 550 bytes each)")  # fmt: skip
 
 
@@ -122,7 +120,7 @@ def _add_output(group: argparse._ArgumentGroup) -> None:
     add("--bins", action="store_true", help="raw sketch bins in json, for merging elsewhere")
     add(
         "--interval",
-        type=argument(values.seconds),
+        type=argument(parse.seconds),
         metavar="S",
         help="a report every S seconds "
         "(default: 1 for a pipe or --follow on a terminal, else one at the end)",

@@ -9,15 +9,13 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
-from trtop.metrics.columns import Threshold
 from trtop.options.parser import Color, UsageError, check_output, view_of
 from trtop.options.plugin_arguments import SNAPSHOT_MINUTES, RunMode, check_spelling
 from trtop.options.report_arguments import make_parser
 from trtop.reporters import Format
-from trtop_core.config import EngineConfig
-from trtop_core.records import NS_PER_S, Window
+from trtop_core.config import EngineConfig, engine_config
+from trtop_core.metric_types import Threshold
 from trtop_core.view import View
 
 STDIN = "-"
@@ -177,16 +175,12 @@ def _parts(given: argparse.Namespace) -> Parts:
 
 
 def _engine_config(given: argparse.Namespace) -> EngineConfig:
-    chosen: dict[str, Any] = {}
-    if given.idle_timeout is not None:
-        chosen["idle_timeout_ns"] = max(1, round(given.idle_timeout * NS_PER_S))
-    if given.max_connections is not None:
-        chosen["max_connections"] = given.max_connections
-    return EngineConfig(
-        local=tuple(network for part in given.local for network in part),
+    return engine_config(
+        local=(network for part in given.local for network in part),
         direction=given.direction,
         group_by=given.group_by,
         decap=not given.no_decap,
-        windows=() if given.window in (None, Window.ALL) else (given.window,),
-        **chosen,
+        windows=() if given.window is None else (given.window,),
+        idle_timeout_s=given.idle_timeout,
+        max_connections=given.max_connections,
     )

@@ -9,10 +9,10 @@ import os
 from collections.abc import Callable, Mapping
 from typing import TextIO
 
-from trtop.metrics.columns import Threshold
 from trtop.reporters import Format, make_reporter
 from trtop.table.style import TableStyle
 from trtop_core.errors import TrtopError
+from trtop_core.metric_types import Threshold
 from trtop_core.snapshot import Snapshot
 
 TABLE_SUFFIX = ".trtop"

@@ -18,9 +18,9 @@ import numpy.typing as npt
 from trtop.table.rows import quick_rows, table_blocks
 from trtop_core._text import UNKNOWN, format_rows
 from trtop_core.health import is_suspect
-from trtop_core.records import COUNTERS, GAUGES, SKETCHES
+from trtop_core.metrics import COUNTERS, DERIVED_FIELDS, GAUGES, METRIC_OF, SKETCHES, derived, known
 from trtop_core.sketch import SketchColumn
-from trtop_core.snapshot import DETAIL_PERCENTILES, Snapshot, completeness_of, rate_per_s
+from trtop_core.snapshot import DETAIL_PERCENTILES, Snapshot
 from trtop_core.table import Table
 
 DESTINATIONS = "destinations"
@@ -73,13 +73,11 @@ def _block_text(table: Table, span_ns: int, loss: float | None) -> str:
         fields.add_texts("host", list(map(encode_text, table.hosts.tolist())))
     for name in COUNTERS + GAUGES:
         fields.add_numbers(name, table.counters[name].astype(np.int64))
-    for name in ("syn", "est"):
-        rates = [rate_per_s(n, span_ns) for n in table.counters[name].tolist()]
-        fields.add_texts(f"{name}_rate", _literals(rates))
-    acked, gaps = table.counters["acked_bytes"].tolist(), table.counters["gap_bytes"].tolist()
-    complete = list(map(completeness_of, gaps, acked))
-    fields.add_texts("completeness", _literals(complete))
-    fields.add_texts("suspect", _literals([is_suspect(share, loss) for share in complete]))
+    computed = {name: known(derived(name, table.counters, span_ns)) for name in DERIVED_FIELDS}
+    for name, values in computed.items():
+        fields.add_texts(name, _literals(values))
+    suspect = [is_suspect(share, loss) for share in computed["completeness"]]
+    fields.add_texts("suspect", _literals(suspect))
     for name in SKETCHES:
         fields.open_object(name)
         _add_sketch(fields, name, table.sketches[name])
@@ -95,7 +93,7 @@ def _literals(values: Sequence[float | bool | None]) -> list[str]:
 
 def _add_sketch(fields: _Fields, name: str, column: SketchColumn) -> None:
     """The fields of ``Row.sketch_record``."""
-    unit = "" if name == "reuse" else "_ns"
+    unit = METRIC_OF[name].unit.suffix
     count = column.stats["count"].astype(np.int64)
     fields.add_numbers("count", count)
     if column.stats["sum_hi"].any() or (column.stats["sum_lo"] >> 63).any():

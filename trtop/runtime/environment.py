@@ -14,10 +14,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol, TextIO
 
-from trtop.metrics.columns import Threshold
 from trtop.options.parser import MIN_WIDTH, Color
 from trtop.options.report_options import STDIN, Options
 from trtop.table.style import TableStyle
+from trtop_core.metric_types import Threshold
 
 DEFAULT_SIZE = os.terminal_size((80, 24))
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
-from trtop.metrics.columns import Threshold
 from trtop.names.namer import Namer
 from trtop.options.parser import Color
 from trtop.options.report_options import Options
@@ -18,6 +17,7 @@ from trtop.tui.app import DisplayOptions
 from trtop.tui.event_loop import REFRESH_S, Setup
 from trtop.tui.state import Grouping, State
 from trtop.tui.terminal import has_keyboard
+from trtop_core.metric_types import Threshold
 from trtop_core.records import GroupBy, Window
 from trtop_core.view import View
 

@@ -87,9 +87,10 @@ def warnings(snapshot: Snapshot) -> Iterator[str]:
     if undecoded > health.packets * UNDECODED_SHARE:
         yield f"{_amount(undecoded, 'packet')} could not be decoded and are not counted."
     one_sided = totals.count("one_sided")
-    if one_sided > totals.n_connections * ONE_SIDED_SHARE:
+    n_connections = totals.count("syn") + totals.count("midstream")
+    if one_sided > n_connections * ONE_SIDED_SHARE:
         yield (
-            f"{one_sided:,} of {_amount(totals.n_connections, 'connection')} seen from one side "
+            f"{one_sided:,} of {_amount(n_connections, 'connection')} seen from one side "
             "only, without latencies: asymmetric routing, or half a mirror port?"
         )
     if health.evicted:

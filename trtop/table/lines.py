@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from trtop.escape import display_width, shorten
-from trtop.metrics.columns import Group
 from trtop.metrics.format import fitting
 from trtop.table.layout import MARK_WIDTH, Cell, Layout, Placed
 from trtop.table.text import HIGH_MARK, Line, Role, Span, line_of
+from trtop_core.metric_types import Group
 
 SUSPECT_MARK = "?"
 

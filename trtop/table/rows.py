@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from trtop_core.metrics import METRIC_OF, derived, known
 from trtop_core.snapshot import DETAIL_PERCENTILES, TOTALS_NAME, Row, Snapshot
 from trtop_core.table import Table
 
@@ -27,6 +28,7 @@ class Figures:
         self._counters: dict[str, list[int]] = {}
         self._quantiles: dict[tuple[str, float], list[int]] = {}
         self._stats: dict[str, tuple[list[int], ...]] = {}
+        self._derived: dict[tuple[str, int], list[float | None]] = {}
 
     def counter(self, name: str) -> list[int]:
         """A counter or gauge of every row."""
@@ -35,12 +37,24 @@ class Figures:
         return self._counters[name]
 
     def quantiles(self, sketch: str, percentile: float) -> list[int]:
-        """A percentile of every row in ns (``reuse``: responses), -1 without samples."""
+        """A percentile of every row in the unit of the metric, -1 without samples."""
         key = sketch, percentile
         if key not in self._quantiles:
             column = self._table.sketches[sketch]
             self._quantiles[key] = column.quantiles(percentile).tolist()
         return self._quantiles[key]
+
+    def derived(self, name: str, span_ns: int) -> list[float | None]:
+        """A derived metric of every row, None where it is unknown.
+
+        Args:
+            name: of ``metrics.DERIVED``.
+            span_ns: capture time that the counters cover.
+        """
+        key = name, span_ns
+        if key not in self._derived:
+            self._derived[key] = known(derived(name, self._table.counters, span_ns))
+        return self._derived[key]
 
     def stats(self, sketch: str) -> tuple[list[int], ...]:
         """Count, sum, min and max of every row."""
@@ -71,18 +85,22 @@ class QuickRow(Row):
         """A counter or gauge under its own name."""
         return self.figures.counter(name)[self.idx]
 
+    def derived(self, name: str) -> float | None:
+        """A metric that is computed from counters; None where it is unknown."""
+        return self.figures.derived(name, self.span_ns)[self.idx]
+
     def samples(self, sketch: str) -> int:
         """How many samples a sketch has."""
         return self.figures.stats(sketch)[0][self.idx]
 
     def quantile(self, sketch: str, percentile: float) -> int | None:
-        """A percentile in ns (``reuse``: responses), None without samples."""
+        """A percentile in the unit of the metric, None without samples."""
         value = self.figures.quantiles(sketch, percentile)[self.idx]
         return None if value < 0 else value
 
     def sketch_record(self, sketch: str, with_bins: bool = False) -> dict[str, Any]:
         """What ``Row.sketch_record`` gives."""
-        unit = "" if sketch == "reuse" else "_ns"
+        unit = METRIC_OF[sketch].unit.suffix
         n_samples, total, low, high = (column[self.idx] for column in self.figures.stats(sketch))
         record: dict[str, Any] = {"count": n_samples, f"sum{unit}": total}
         record[f"min{unit}"] = low if n_samples else None

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from trtop.metrics.columns import Lens, Threshold
+from trtop.metrics.columns import Lens
 from trtop.table.text import HIGH_MARK, Role, Span, line_of, painted
+from trtop_core.metric_types import Threshold
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """The drill-down: everything known of one destination, as lines to scroll through. Pure.
 
-Takes a ``Detail``; where there is none (yet), the row of the picture, which has the same numbers
+Takes a ``Detail``; where there is none (yet), the row of the model, which has the same numbers
 but no history and no connections.
 """
 
@@ -13,16 +13,16 @@ from typing import Any
 
 from trtop.escape import escape, shorten
 from trtop.metrics import format as units
-from trtop.metrics.columns import BY_KEY
-from trtop.metrics.meanings import CONNECTIONS, LATENCIES, PCAP, TRANSPORT
+from trtop.metrics.columns import counted_value
 from trtop.table.rows import Figures, QuickRow
 from trtop.table.text import Line, Role, Span, line_of
-from trtop.tui.filters import OF_ATTEMPTS, OF_CONNECTIONS
 from trtop.tui.frame import TerminalCaps
 from trtop.tui.header import WINDOW_NAMES
 from trtop.tui.scene import Scene
 from trtop.tui.sparkline import bars, histogram
 from trtop_core.detail import ConnectionState, Detail
+from trtop_core.metric_types import Group, Kind, Metric, Unit
+from trtop_core.metrics import METRIC_OF, METRICS, SKETCHES
 from trtop_core.records import NS_PER_S
 from trtop_core.sketch import SketchColumn
 from trtop_core.snapshot import DETAIL_PERCENTILES
@@ -31,17 +31,6 @@ CELL_WIDTH = 28
 """Columns of a field's name and its number."""
 
 NAME_WIDTH = 16
-
-LATENCY_NAMES = {
-    "connect_latency": "Lat",
-    "syn_rtt": "SYN RTT",
-    "response_time": "Rtt",
-    "response_duration": "Last byte",
-    "tls_latency": "TLS",
-    "net_rtt": "Net RTT",
-    "server_time": "Server",
-    "reuse": "QoS",
-}
 
 LATENCY_NAME_WIDTH = 9
 COUNT_WIDTH = 6
@@ -64,6 +53,21 @@ STATE_NAMES = {
     ConnectionState.RESET: "reset",
     ConnectionState.IDLE: "idle",
 }
+
+_BESIDE = {metric.beside for metric in METRICS}
+
+FIELDS = {
+    group: tuple(
+        metric
+        for metric in METRICS
+        if metric.group is group
+        and metric.kind is not Kind.DISTRIBUTION
+        and metric.is_field
+        and metric.name not in _BESIDE
+    )
+    for group in Group
+}
+"""What stands side by side, by group; distributions have lines of their own."""
 
 Series = Callable[[Any], list[float | None]]
 """One number per slot of a history, None where there is none."""
@@ -117,12 +121,8 @@ def detail_lines(scene: Scene, width: int, caps: TerminalCaps) -> list[Line]:
     if scene.detail is not None:
         lines += _history(scene.detail, fmt)
         lines += _connections(scene.detail, fmt)
-    for title, names in (
-        ("Connections", CONNECTIONS),
-        ("Transport", TRANSPORT),
-        ("Pcap", PCAP),
-    ):
-        lines += [(), _title(title), *_fields(row, tuple(names), scene, fmt)]
+    for group in Group:
+        lines += [(), _title(group.value[0]), *_fields(row, FIELDS[group], scene, fmt)]
     if scene.detail is None:
         lines += [(), line_of(" ", NO_HISTORY)]
     return lines
@@ -165,16 +165,18 @@ def _title(text: str, more: str = "") -> Line:
     return line_of(" ", Span(text, Role.SORTED), more)
 
 
-def _fields(row: QuickRow, names: tuple[str, ...], scene: Scene, fmt: _DetailFormat) -> list[Line]:
+def _fields(
+    row: QuickRow, metrics: tuple[Metric, ...], scene: Scene, fmt: _DetailFormat
+) -> list[Line]:
     """Fields side by side: name and number."""
     n_columns = max(1, (fmt.width - 1) // CELL_WIDTH)
     cells = []
-    for name in names:
-        text, is_high = _field(row, name, scene, fmt)
+    for metric in metrics:
+        text, is_high = _field(row, metric, scene, fmt)
         mark = "!" if is_high and not fmt.caps.color else ""
         room = CELL_WIDTH - 2 - NAME_WIDTH
         value = Span(f"{mark}{text}".rjust(room), Role.HIGH if is_high else Role.PLAIN)
-        cells.append(line_of(f" {name:<{NAME_WIDTH}}", value, " "))
+        cells.append(line_of(f" {metric.name:<{NAME_WIDTH}}", value, " "))
     n_lines = -(-len(cells) // n_columns)
     lines = []
     for i in range(n_lines):
@@ -183,34 +185,32 @@ def _fields(row: QuickRow, names: tuple[str, ...], scene: Scene, fmt: _DetailFor
     return lines
 
 
-def _field(row: QuickRow, name: str, scene: Scene, fmt: _DetailFormat) -> tuple[str, bool]:
+def _field(row: QuickRow, metric: Metric, scene: Scene, fmt: _DetailFormat) -> tuple[str, bool]:
     """The text of one field, and whether it is high."""
-    column = BY_KEY.get(name)
-    threshold = scene.thresholds.get(name, column.threshold if column else None)
-    if name == "completeness":
-        share = row.completeness
-        return (units.NO_SAMPLE if share is None else units.fine_percent(share)), False
-    if name == "est_rate":
-        rate = row.rate("est")
-        return (units.NO_SAMPLE if rate is None else units.rate(rate) + "/s"), False
-    n = row.count(name)
-    if name == "stream_ns":
+    if metric.kind is Kind.DERIVED:
+        return _derived(row, metric, fmt), False
+    n = row.count(metric.name)
+    if metric.unit is Unit.NS:
         return units.duration(n, fmt.micro), False
-    is_high = False
     text = f"{n:,}"
-    whole = row.count("syn") if name in OF_ATTEMPTS else row.n_connections
-    if name == "syn":
-        rate = row.rate("syn")
-        text += "" if rate is None else f" ({units.rate(rate)}/s)"
-    elif name in OF_ATTEMPTS | OF_CONNECTIONS and n and whole:
+    if metric.beside:
+        other = row.derived(metric.beside)
+        text += "" if other is None else f" ({_derived(row, METRIC_OF[metric.beside], fmt)})"
+    elif metric.share_of and n and (whole := row.whole(metric.name)):
         text += f" ({units.percent(n, whole)})"
-    if threshold is not None:
-        is_share = name in OF_ATTEMPTS | OF_CONNECTIONS
-        value = (100 * n / whole if whole else None) if is_share else n
-        is_high = threshold.is_high(value)
     if len(text) > CELL_WIDTH - 3 - NAME_WIDTH:
         text = units.count_forms(n)[0] if n < 10**9 else units.count_forms(n)[-1]
-    return text, is_high
+    threshold = scene.thresholds.get(metric.name, metric.threshold)
+    return text, threshold is not None and threshold.is_high(counted_value(metric, row))
+
+
+def _derived(row: QuickRow, metric: Metric, fmt: _DetailFormat) -> str:
+    """A metric that is computed from others; rates say that they are some."""
+    value = row.derived(metric.name)
+    if value is None:
+        return units.NO_SAMPLE
+    text = units.forms_of(metric.unit, value, fmt.micro)[0]
+    return f"{text}/s" if metric.unit is Unit.PER_SECOND else text
 
 
 def _latencies(row: QuickRow, scene: Scene, fmt: _DetailFormat) -> list[Line]:
@@ -231,41 +231,41 @@ def _latencies(row: QuickRow, scene: Scene, fmt: _DetailFormat) -> list[Line]:
             Span("  from min to max" if room >= 15 else "", Role.DIM) if is_beside else "",
         ),
     ]
-    for name in LATENCIES:
+    for name in SKETCHES:
         column = row.table.sketches[name]
-        label = f" {LATENCY_NAMES[name]:<{LATENCY_NAME_WIDTH}}"
+        metric = METRIC_OF[name]
+        label = f" {metric.label or metric.shown_name:<{LATENCY_NAME_WIDTH}}"
         if not row.samples(name):
             lines.append(line_of(label, f"{units.NO_SAMPLE:>{COUNT_WIDTH}}"))
             continue
-        picture_width = room if is_beside else min(MAX_HISTOGRAM_WIDTH, fmt.width - 24)
-        model = _histogram(column, row.idx, max(1, picture_width), fmt)
-        line = line_of(label, *_percentiles(row, name, percentiles, scene, fmt))
+        chart_width = room if is_beside else min(MAX_HISTOGRAM_WIDTH, fmt.width - 24)
+        chart = _histogram(column, row.idx, max(1, chart_width), fmt)
+        line = line_of(label, *_percentiles(row, metric, percentiles, scene, fmt))
         low, high = _extremes(row, name)
         if is_beside:
-            lines.append(line_of(*line, "  ", model))
+            lines.append(line_of(*line, "  ", chart))
         else:
             lines.append(line)
-            ends = (_value(name, value, fmt) for value in (low, high))
-            lines.append(line_of(Span(f"   {next(ends):>7} {model} {next(ends)}", Role.DIM)))
+            ends = (_value(metric, value, fmt) for value in (low, high))
+            lines.append(line_of(Span(f"   {next(ends):>7} {chart} {next(ends)}", Role.DIM)))
     return lines
 
 
 def _percentiles(
-    row: QuickRow, name: str, percentiles: list[float], scene: Scene, fmt: _DetailFormat
+    row: QuickRow, metric: Metric, percentiles: list[float], scene: Scene, fmt: _DetailFormat
 ) -> Iterator[Span]:
-    column = BY_KEY.get(name)
-    threshold = scene.thresholds.get(name, column.threshold if column else None)
-    yield Span(f"{units.count_forms(row.samples(name))[-1]:>{COUNT_WIDTH}}")
+    threshold = scene.thresholds.get(metric.name, metric.threshold)
+    yield Span(f"{units.count_forms(row.samples(metric.name))[-1]:>{COUNT_WIDTH}}")
     for percentile in [*percentiles, 100.0]:
-        value = row.quantile(name, percentile)
-        text = units.NO_SAMPLE if value is None else _value(name, value, fmt)
+        value = row.quantile(metric.name, percentile)
+        text = units.NO_SAMPLE if value is None else _value(metric, value, fmt)
         is_high = threshold is not None and threshold.is_high(value)
         mark = "!" if is_high and not fmt.caps.color else ""
         yield Span(f"{mark + text:>{fmt.value_width}}", Role.HIGH if is_high else Role.PLAIN)
 
 
-def _value(name: str, value: int, fmt: _DetailFormat) -> str:
-    return units.count_forms(value)[-1] if name == "reuse" else fmt.duration(value)
+def _value(metric: Metric, value: int, fmt: _DetailFormat) -> str:
+    return units.forms_of(metric.unit, value, fmt.micro)[-1]
 
 
 def _extremes(row: QuickRow, name: str) -> tuple[int, int]:

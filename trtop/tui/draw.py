@@ -1,4 +1,4 @@
-"""The screen as a pure function: a scene, a size and a look -> a ``Frame``.
+"""The screen as a pure function: a scene, a size and what the terminal can -> a ``Frame``.
 
 The same scene gives the same lines, whatever was drawn before. Rows that do not fit are not looked
 at: the cost is that of what is shown.

@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from trtop.metrics.columns import Threshold
 from trtop.tui.draw import draw
 from trtop.tui.effects import WINDOWS, Context, Effect, Updated
 from trtop.tui.frame import Frame, Size, TerminalCaps
@@ -24,6 +23,7 @@ from trtop.tui.terminal import ClickEvent, Event, HangUpEvent, KeyEvent, WheelEv
 from trtop.tui.update import click, selecting, update, wheel
 from trtop.tui.view_model import Names, ViewModel, everything, make_view_model, question
 from trtop_core.detail import Detail
+from trtop_core.metric_types import Threshold
 from trtop_core.records import Window
 from trtop_core.snapshot import Snapshot
 from trtop_core.view import View

@@ -23,9 +23,11 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from trtop.options import values
-from trtop.options.values import Network
-from trtop_core.records import COUNTERS, GAUGES, NS_PER_S, SKETCHES, DestinationKind
+from trtop.metrics import lookup
+from trtop_core.metric_types import Kind, Metric, Unit, ratio
+from trtop_core.metrics import METRIC_OF
+from trtop_core.parse import TIME_UNITS_NS, Network
+from trtop_core.records import DestinationKind
 from trtop_core.table import Table
 
 MAX_FILTER_CHARS = 200
@@ -40,9 +42,7 @@ COMPARISONS: dict[str, Callable[[Any, Any], Any]] = {
     "=": operator.eq,
 }
 
-OF_ATTEMPTS = frozenset({"synack", "est", "refused", "timeouts", "pending"})
-OF_CONNECTIONS = frozenset({"rst", "rst_out", "rst_in", "rst_after_fin", "fin_out", "fin_in"})
-"""Counters that are percentages too, and of what: of ``syn``, and of ``syn + midstream``."""
+RATES = (Unit.PER_SECOND, Unit.BYTES_PER_SECOND)
 
 MULTIPLES = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}
 
@@ -163,13 +163,13 @@ class _Not:
 
 @dataclass(frozen=True, slots=True)
 class _Condition:
-    key: str
+    metric: Metric
     compare: Callable[[Any, Any], Any]
     limit: float
     is_share: bool
 
     def mask(self, rows: Rows) -> Mask:
-        found = _values(self.key, self.is_share, rows)
+        found = _values(self.metric, self.is_share, rows)
         # What does not exist is neither above nor below anything.
         return np.asarray(self.compare(found, self.limit) & ~np.isnan(found))
 
@@ -204,56 +204,48 @@ def _condition(name: str, comparison: str, value: str) -> Word:
         if not value.isdigit():
             raise ValueError(f"{value!r} is no port (0 to 65535)")
         return _Not(_port(value)) if comparison == "!=" else _port(value)
-    key = values.column(name)
+    key = lookup.column(name)
     if key == "destination":
         raise ValueError("rows are found by a part of their name: just type it")
+    metric = METRIC_OF[key]
     match = _NUMBER.fullmatch(value)
     if match is None:
-        raise ValueError(f"{value!r} is no number; {_example(key)}")
+        raise ValueError(f"{value!r} is no number; {_example(metric)}")
     number, unit = float(match[1]), match[2]
-    is_share = unit == "%" and key != "completeness"
     if unit == "%":
-        if key != "completeness" and key not in OF_ATTEMPTS | OF_CONNECTIONS:
-            raise ValueError(f"{key} is no percentage; {_example(key)}")
-    elif key in SKETCHES and key != "reuse":
-        if unit not in values.TIME_UNITS_NS:
-            raise ValueError(f"{value} of what? {_example(key)}")
-        number *= values.TIME_UNITS_NS[unit]
-    elif unit.removesuffix("/s") in MULTIPLES and (key.endswith("_rate") or "/" not in unit):
+        if metric.unit is not Unit.SHARE and not metric.share_of:
+            raise ValueError(f"{key} is no percentage; {_example(metric)}")
+    elif metric.is_latency:
+        if unit not in TIME_UNITS_NS:
+            raise ValueError(f"{value} of what? {_example(metric)}")
+        number *= TIME_UNITS_NS[unit]
+    elif unit.removesuffix("/s") in MULTIPLES and (metric.unit in RATES or "/" not in unit):
         number *= MULTIPLES[unit.removesuffix("/s")]
     else:
-        raise ValueError(f"{value!r} is no number; {_example(key)}")
-    return _Condition(key, COMPARISONS[comparison], number, is_share)
+        raise ValueError(f"{value!r} is no number; {_example(metric)}")
+    return _Condition(metric, COMPARISONS[comparison], number, unit == "%")
 
 
-def _example(key: str) -> str:
-    if key in SKETCHES and key != "reuse":
-        return f"such as {key}>100ms"
-    if key == "completeness":
-        return "such as completeness<99.9%"
-    return f"such as {key}>10" + (f", {key}<90%" if key in OF_ATTEMPTS | OF_CONNECTIONS else "")
+def _example(metric: Metric) -> str:
+    name = metric.name
+    if metric.is_latency:
+        return f"such as {name}>100ms"
+    if metric.unit is Unit.SHARE:
+        return f"such as {name}<99.9%"
+    return f"such as {name}>10" + (f", {name}<90%" if metric.share_of else "")
 
 
-def _values(key: str, is_share: bool, rows: Rows) -> npt.NDArray[np.float64]:
-    """A column as numbers, NaN where there is none; shape (n,)."""
+def _values(metric: Metric, is_share: bool, rows: Rows) -> npt.NDArray[np.float64]:
+    """A column as numbers, NaN where there is none, shares in percent; shape (n,)."""
     counters = rows.table.counters
-    if key in SKETCHES:
-        found = rows.table.sketches[key].quantiles(rows.percentile).astype(np.float64)
+    if metric.kind is Kind.DISTRIBUTION:
+        found = rows.table.sketches[metric.name].quantiles(rows.percentile).astype(np.float64)
         return np.where(found < 0, np.nan, found)
-    if key == "completeness":
-        acked = counters["acked_bytes"].astype(np.float64)
-        share = 1 - counters["gap_bytes"] / np.maximum(acked, 1)
-        return np.where(acked > 0, 100 * np.maximum(share, 0), np.nan)
-    if key.endswith("_rate"):
-        if rows.span_ns <= 0:
-            return np.full(len(counters), np.nan)
-        return counters[key.removesuffix("_rate")].astype(np.float64) * NS_PER_S / rows.span_ns
-    if key not in COUNTERS + GAUGES:
-        raise ValueError(f"{key} cannot be compared")
-    found = counters[key].astype(np.float64)
+    if metric.derive is not None:
+        computed = metric.derive(counters, rows.span_ns)
+        return 100 * computed if metric.unit is Unit.SHARE else computed
+    found = counters[metric.name].astype(np.float64)
     if not is_share:
         return found
-    whole = counters["syn"].astype(np.float64)
-    if key in OF_CONNECTIONS:
-        whole = whole + counters["midstream"]
-    return np.where(whole > 0, 100 * found / np.maximum(whole, 1), np.nan)
+    whole = np.sum([counters[name] for name in metric.share_of], axis=0)
+    return 100 * ratio(found, whole)

@@ -8,7 +8,6 @@ import numpy as np
 
 from trtop.escape import escape
 from trtop.metrics import format as units
-from trtop.metrics.columns import BY_KEY
 from trtop.table.health import warnings
 from trtop.table.rows import quick_totals
 from trtop.table.text import Line, Role, Span, line_of
@@ -17,6 +16,7 @@ from trtop.tui.scene import Scene
 from trtop.tui.state import State
 from trtop.tui.view_model import ViewModel
 from trtop_core.health import SUSPECT_COMPLETENESS, SUSPECT_LOSS, Health
+from trtop_core.metrics import METRIC_OF, derived
 from trtop_core.records import NS_PER_S, Window
 from trtop_core.snapshot import Snapshot
 
@@ -168,10 +168,7 @@ def _arrow(state: State, caps: TerminalCaps) -> str:
 
 def column_name(key: str) -> str:
     """A column's heading, as a user knows it."""
-    if key == "destination":
-        return "Host"
-    column = BY_KEY.get(key)
-    return column.headings[0].partition("(")[0] if column else key
+    return "Host" if key == "destination" else METRIC_OF[key].shown_name
 
 
 def _suspects(model: ViewModel, caps: TerminalCaps) -> Iterator[str]:
@@ -181,12 +178,8 @@ def _suspects(model: ViewModel, caps: TerminalCaps) -> Iterator[str]:
     if loss is not None and loss > SUSPECT_LOSS:
         yield "Every row is affected."
         return
-    counters = snapshot.table.counters
-    acked = np.maximum(counters["acked_bytes"], 1)
-    is_suspect = (1 - counters["gap_bytes"] / acked < SUSPECT_COMPLETENESS) & (
-        counters["acked_bytes"] > 0
-    )
-    rows = np.flatnonzero(is_suspect).tolist()
+    complete = derived("completeness", snapshot.table.counters, snapshot.span_ns)
+    rows = np.flatnonzero(complete < SUSPECT_COMPLETENESS).tolist()
     if not rows:
         return
     names = [escape(model.names[i], caps.ascii_only) for i in rows[:MAX_SUSPECT_NAMES]]

@@ -86,42 +86,17 @@ KEYS: tuple[Key, ...] = (
 
 ACTION_OF = {name: key.action for key in KEYS for name in key.keys}
 
-CHOSEN_LETTERS = {
-    "destination": "H",
-    "syn": "S",
-    "synack": "K",
-    "est": "E",
-    "rst": "R",
-    "fin_out": "F",
-    "fin_in": "G",
-    "est_rate": "V",
-    "reuse": "Q",
-    "connect_latency": "L",
-    "refused": "X",
-    "timeouts": "M",
-    "pending": "P",
-    "active": "A",
-    "syn_retrans": "Y",
-    "midstream": "D",
-    "requests": "O",
-    "responses": "I",
-    "response_time": "T",
-    "server_time": "W",
-    "net_rtt": "N",
-    "response_duration": "B",
-    "tls_latency": "U",
-    "capture_gaps": "C",
-}
+LETTER_OF_DESTINATION = "H"
 
 _SPARE_LETTERS = "123456789JZ0"
 
 
 def _letters() -> dict[str, str]:
-    """A key for every column: the chosen letters, and spare ones in order for the others."""
+    """A key for every column: the letters of their metrics, and spare ones in order for others."""
     spare = iter(_SPARE_LETTERS)
-    keys = ["destination", *(column.key for column in COLUMNS)]
-    found = {key: CHOSEN_LETTERS.get(key) or next(spare, "") for key in keys}
-    return {key: letter for key, letter in found.items() if letter}
+    found = {column.key: column.metric.letter or next(spare, "") for column in COLUMNS}
+    known = {key: letter for key, letter in found.items() if letter}
+    return {"destination": LETTER_OF_DESTINATION, **known}
 
 
 LETTER_OF = _letters()

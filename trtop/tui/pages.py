@@ -5,7 +5,6 @@ from __future__ import annotations
 import textwrap
 
 from trtop.metrics.columns import COLUMNS
-from trtop.metrics.meanings import MEANINGS
 from trtop.table.text import Line, Role, Span, line_of
 from trtop.tui.frame import TerminalCaps
 from trtop.tui.keys import KEYS, LETTER_OF
@@ -46,8 +45,8 @@ def help_lines(width: int, caps: TerminalCaps) -> list[Line]:
     lines += [(), _title("Columns and their letters")]
     lines += _entry(f"{LETTER_OF['destination']} Host", "address, or name", width)
     for column in COLUMNS:
-        heading = f"{LETTER_OF.get(column.key, ' ')} {column.headings[0].partition('(')[0]}"
-        lines += _entry(heading, MEANINGS.get(column.key, column.key), width)
+        heading = f"{LETTER_OF.get(column.key, ' ')} {column.metric.shown_name}"
+        lines += _entry(heading, column.metric.help, width)
     return lines
 
 
@@ -57,13 +56,12 @@ def column_lines(state: State, width: int, caps: TerminalCaps) -> list[Line]:
     for column in COLUMNS:
         mark = " " if column.key in state.hidden else "x"
         letter = LETTER_OF.get(column.key, " ")
-        heading = column.headings[0].partition("(")[0]
         lines.append(
             line_of(
                 f" [{mark}] ",
                 Span(letter, Role.BOLD),
-                f" {heading:<11} ",
-                MEANINGS.get(column.key, column.key),
+                f" {column.metric.shown_name:<11} ",
+                column.metric.help,
             )
         )
     return lines

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from trtop.metrics.columns import Threshold
 from trtop.tui.source import Status
 from trtop.tui.state import State
 from trtop.tui.view_model import ViewModel
 from trtop_core.detail import Detail
+from trtop_core.metric_types import Threshold
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from trtop.metrics.columns import COLUMNS
-from trtop.options.values import ASCENDING
+from trtop.metrics.lookup import LOW_FIRST
 from trtop.tui.effects import WINDOWS, Context, Effect, Updated
 from trtop.tui.keys import ACTION_OF, COLUMN_OF, Action
 from trtop.tui.prompt import type_key
@@ -86,7 +86,7 @@ def sorted_by(state: State, column: str) -> State:
     """The state sorted by a column; if it is already, in the other order."""
     if state.sort == column:
         return replace(state, is_descending=not state.is_descending)
-    return replace(state, sort=column, is_descending=column not in ASCENDING)
+    return replace(state, sort=column, is_descending=column not in LOW_FIRST)
 
 
 def _moved(state: State, to: int, context: Context) -> State:

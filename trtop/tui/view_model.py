@@ -1,7 +1,7 @@
 """Rows on the screen, made of a source's answer: since a reset, by name, filtered.
 
-What a view cannot ask for is done here, on all rows of an answer. Gives a ``Picture``, which holds
-only the rows that are wanted. Never changes a number: rows are merged, left out or subtracted.
+What a view cannot ask for is done here, on all rows of an answer. Gives a ``ViewModel``, which
+holds only the rows that are wanted. Never changes a number: rows are merged, left out or subtracted.
 """
 
 from __future__ import annotations

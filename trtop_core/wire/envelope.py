@@ -10,9 +10,9 @@ from trtop_core.wire.errors import WireError, WireVersionError
 
 MAGIC = b"trtop"
 
-VERSION = 1
-"""Rises whenever a message changes its form or its meaning; a message that is new is no change: who
-does not know it refuses it as malformed."""
+VERSION = 2
+"""Rises whenever a message changes its form or its meaning. A new message is no change: who does
+not know it refuses it as malformed. Nor is a new metric: who does not know it leaves it out."""
 
 HEADER_BYTES = len(MAGIC) + 1
 

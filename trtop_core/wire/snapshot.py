@@ -7,7 +7,6 @@ is bounded by a small multiple of the bytes given.
 
 from __future__ import annotations
 
-from dataclasses import fields
 from typing import Annotated, Any
 
 import msgspec
@@ -100,13 +99,12 @@ def _health_out(health: Health) -> _Health:
 
 
 def _health_in(sent: _Health) -> Health:
-    names = {item.name for item in fields(Health)} - {"undecoded"}
-    if sent.amounts.keys() != names:
-        raise WireError("the health of a capture has other fields")
     if not sent.undecoded.keys() <= _REASONS:
         raise WireError("packets are undecoded for an unknown reason")
-    amounts: dict[str, Any] = dict(sent.amounts)
     empty = Health().record()
+    del empty["undecoded"]
+    # As for counters: what is not known here is left out, what was not counted there is 0.
+    amounts: dict[str, Any] = {name: sent.amounts.get(name, empty[name]) for name in empty}
     if any(value is None and empty[name] is not None for name, value in amounts.items()):
         raise WireError("an amount that is always known is missing")
     return Health(undecoded=dict(sent.undecoded), **amounts)

@@ -1,6 +1,9 @@
 """Tables ↔ the columns that travel, bins included; decoding checks shapes, ranges and order.
 
 Takes and gives ``Table``. What it allocates is bounded by a small multiple of the bytes given.
+
+Counters and distributions travel by name, so that two programs of different age understand each
+other: what the receiver does not know is left out, what the sender does not count is 0.
 """
 
 from __future__ import annotations
@@ -12,14 +15,9 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import Meta
 
-from trtop_core.records import (
-    COUNTER_ROW,
-    DESTINATION_KEY,
-    SKETCH_STATS,
-    SKETCHES,
-    DestinationKind,
-)
-from trtop_core.sketch import N_BINS, REUSE_SCALE, SketchColumn
+from trtop_core.metrics import COUNTER_ROW, COUNTERS, GAUGES, SKETCHES
+from trtop_core.records import DESTINATION_KEY, SKETCH_STATS, DestinationKind
+from trtop_core.sketch import N_BINS, SCALES, SketchColumn, no_samples
 from trtop_core.table import Table
 from trtop_core.wire.errors import WireError
 from trtop_core.wire.packed import Packed, pack, unpack
@@ -30,7 +28,9 @@ MAX_SAMPLES = 1 << 62
 MAX_SUM_HI = 1 << 62
 """High word of a sum of samples: merging many does not overflow it."""
 
-N_COUNTERS = len(COUNTER_ROW.names or ())
+MAX_METRICS = 512
+"""Far above what there is; bounds what a message can make the decoder allocate."""
+
 N_STATS = len(SKETCH_STATS.names or ())
 
 _KINDS = tuple(int(kind) for kind in DestinationKind)
@@ -47,16 +47,16 @@ class SentTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A table on the wire."""
 
     keys: memoryview
-    counters: Annotated[list[Packed], Meta(min_length=N_COUNTERS, max_length=N_COUNTERS)]
-    sketches: Annotated[list[_Sketch], Meta(min_length=len(SKETCHES), max_length=len(SKETCHES))]
+    counters: Annotated[dict[str, Packed], Meta(max_length=MAX_METRICS)]
+    sketches: Annotated[dict[str, _Sketch], Meta(max_length=MAX_METRICS)]
 
 
 def table_out(table: Table) -> SentTable:
     """A table as it travels; what rows are called and who saw them stays behind."""
     return SentTable(
         keys=memoryview(table.keys.tobytes()),
-        counters=[pack(table.counters[name]) for name in COUNTER_ROW.names or ()],
-        sketches=[_sketch_out(table.sketches[name]) for name in SKETCHES],
+        counters={name: pack(table.counters[name]) for name in COUNTERS + GAUGES},
+        sketches={name: _sketch_out(table.sketches[name]) for name in SKETCHES},
     )
 
 
@@ -72,11 +72,14 @@ def table_in(sent: SentTable) -> Table:
     if keys["_pad"].any() or not np.isin(keys["kind"], _KINDS).all():
         raise WireError("a destination is of no known kind")
     counters = np.zeros(len(keys), COUNTER_ROW)
-    for name, column in zip(COUNTER_ROW.names or (), sent.counters, strict=True):
-        counters[name] = unpack(column, np.uint64, len(keys))
+    for name in COUNTERS + GAUGES:
+        if name in sent.counters:
+            counters[name] = unpack(sent.counters[name], np.uint64, len(keys))
     sketches = {
-        name: _sketch_in(sketch, len(keys), REUSE_SCALE if name == "reuse" else 1)
-        for name, sketch in zip(SKETCHES, sent.sketches, strict=True)
+        name: _sketch_in(sent.sketches[name], len(keys), SCALES[name])
+        if name in sent.sketches
+        else no_samples(len(keys), SCALES[name])
+        for name in SKETCHES
     }
     return Table(keys, counters, sketches)
 

@@ -13,13 +13,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from trtop_core.config import DEFAULT_IDLE_TIMEOUT_NS, DEFAULT_MAX_CONNECTIONS, EngineConfig
+from trtop_core import parse
+from trtop_core.config import (
+    DEFAULT_IDLE_TIMEOUT_NS,
+    DEFAULT_MAX_CONNECTIONS,
+    EngineConfig,
+    engine_config,
+)
 from trtop_core.errors import TrtopError
+from trtop_core.parse import Network
 from trtop_core.records import NS_PER_S, Direction, GroupBy, Window
 from trtop_core.wire.endpoint import Endpoint, parse_endpoint
 from trtop_daemon.capture.replay import ReplayConfig
-from trtop_daemon.config import readers
-from trtop_daemon.config.readers import Network
 from trtop_daemon.ipc.feed import (
     ANY_INTERFACE,
     DEFAULT_BUFFER_BYTES,
@@ -86,14 +91,14 @@ class Settings:
         Raises:
             ValueError: a number is out of range.
         """
-        return EngineConfig(
+        return engine_config(
             local=self.local,
             direction=self.direction,
             group_by=self.group_by,
-            idle_timeout_ns=max(1, round(self.idle_timeout * NS_PER_S)),
-            max_connections=self.max_connections,
             decap=not self.no_decap,
-            windows=tuple(window for window in Window if window is not Window.ALL),
+            windows=Window,
+            idle_timeout_s=self.idle_timeout,
+            max_connections=self.max_connections,
         )
 
     def capture_config(self) -> CaptureConfig:
@@ -139,43 +144,43 @@ class Setting:
 
 
 SETTINGS = (
-    Setting("interface", readers.text, ("-i", "--interface"), "IF",
+    Setting("interface", parse.some_text, ("-i", "--interface"), "IF",
             "a device, or any; may be repeated (default: any)", is_list=True),
-    Setting("filter", readers.text, ("-f", "--filter"), "BPF",
+    Setting("filter", parse.some_text, ("-f", "--filter"), "BPF",
             "only these packets (default: TCP, tagged, fragmented and tunnelled too)"),
-    Setting("snaplen", readers.whole, ("-s", "--snaplen"), "BYTES",
+    Setting("snaplen", parse.positive, ("-s", "--snaplen"), "BYTES",
             "captured of each packet (default: 128)"),
-    Setting("buffer_size", readers.size, ("-B", "--buffer-size"), "SIZE",
+    Setting("buffer_size", parse.size, ("-B", "--buffer-size"), "SIZE",
             "of the kernel's buffer, per capture (default: 8MiB)"),
-    Setting("fanout", readers.whole, ("--fanout",), "N",
+    Setting("fanout", parse.positive, ("--fanout",), "N",
             "captures that share each interface (default: 1)"),
-    Setting("read", readers.text, ("-r", "--read"), "FILE",
+    Setting("read", parse.some_text, ("-r", "--read"), "FILE",
             "replay a capture instead; may be repeated", is_list=True),
-    Setting("speed", readers.speed, ("--speed",), "N|max",
+    Setting("speed", parse.speed, ("--speed",), "N|max",
             "of the replay: a multiple of the capture's own pace (default: 1)"),
-    Setting("local", readers.networks, ("--local",), "CIDR[,CIDR]",
+    Setting("local", parse.networks, ("--local",), "CIDR[,CIDR]",
             "local networks (default: the addresses of the interfaces)", True, True),
-    Setting("direction", readers.direction, ("--direction",), "out|in|both",
+    Setting("direction", parse.direction, ("--direction",), "out|in|both",
             "outgoing connections by server, incoming ones by client, or both (default: out)"),
-    Setting("group_by", readers.grouping, ("--group-by",), "addr|addr,port",
+    Setting("group_by", parse.grouping, ("--group-by",), "addr|addr,port",
             "the finest rows that clients can ask for (default: addr,port)"),
-    Setting("max_connections", readers.whole, ("--max-connections",), "N",
+    Setting("max_connections", parse.positive, ("--max-connections",), "N",
             "connections kept at once (default: 1,000,000; about 550 bytes each)"),
-    Setting("idle_timeout", readers.seconds, ("--idle-timeout",), "S",
+    Setting("idle_timeout", parse.seconds, ("--idle-timeout",), "S",
             "a connection silent for S seconds is no longer active (default: 300)"),
-    Setting("no_decap", readers.text, ("--no-decap",), "",
+    Setting("no_decap", parse.some_text, ("--no-decap",), "",
             "leave out TCP inside tunnels (GRE, VXLAN, ...)"),
     Setting("listen", parse_endpoint, ("-l", "--listen"), "ENDPOINT",
             "ipc:///path or tcp://host:port; may be repeated (default: in /run/trtop)", True),
-    Setting("interval", readers.seconds, ("--interval",), "S",
+    Setting("interval", parse.seconds, ("--interval",), "S",
             "answers may be so old, and are shared by clients (default: 0.5)"),
-    Setting("server_key", readers.text, ("--server-key",), "FILE",
+    Setting("server_key", parse.some_text, ("--server-key",), "FILE",
             "this daemon's secret key, for tcp:// (see trtop keygen)"),
-    Setting("authorized_keys", readers.text, ("--authorized-keys",), "DIR",
+    Setting("authorized_keys", parse.some_text, ("--authorized-keys",), "DIR",
             "public keys (*.key) of those who may connect over tcp://"),
-    Setting("user", readers.text, ("-u", "--user"), "NAME",
+    Setting("user", parse.some_text, ("-u", "--user"), "NAME",
             "who to become once all is open (default: the caller of sudo, else nobody)"),
-    Setting("pidfile", readers.text, ("--pidfile",), "FILE",
+    Setting("pidfile", parse.some_text, ("--pidfile",), "FILE",
             "write the process number there, and remove it at the end"),
 )  # fmt: skip
 

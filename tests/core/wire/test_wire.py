@@ -17,9 +17,9 @@ from trtop.table.render import render
 from trtop.table.style import TableStyle
 from trtop_core import View, merge, wire
 from trtop_core.health import Health
-from trtop_core.records import COUNTERS, GAUGES, SKETCHES, UNDECODED, GroupBy, Window
+from trtop_core.metrics import COUNTERS, GAUGES, SKETCHES, SORTABLE
+from trtop_core.records import UNDECODED, GroupBy, Window
 from trtop_core.snapshot import Snapshot
-from trtop_core.view import SORTABLE
 from trtop_core.wire.envelope import MAGIC, enclose
 
 MB = 1 << 20
@@ -114,7 +114,7 @@ def test_replies_come_back_as_they_were() -> None:
 def test_a_request_of_another_version_says_which_to_use() -> None:
     data = bytearray(wire.encode_request(wire.Ask(1, View())))
     data[len(MAGIC)] = 9
-    with pytest.raises(wire.WireVersionError, match=r"version 9 .* use version 1"):
+    with pytest.raises(wire.WireVersionError, match=r"version 9 .* use version 2"):
         wire.decode_request(bytes(data))
 
 
@@ -229,7 +229,7 @@ def with_fields(fields: Any) -> bytes:
 
 
 def _reverse_bins(fields: Any) -> None:
-    sketch = fields["table"]["sketches"][SKETCHES.index("reuse")]
+    sketch = fields["table"]["sketches"]["reuse"]
     code, data = sketch[2]
     numbers = np.frombuffer(data, code)
     assert len(numbers) == 2
@@ -237,11 +237,11 @@ def _reverse_bins(fields: Any) -> None:
 
 
 def _bin_out_of_range(fields: Any) -> None:
-    fields["table"]["sketches"][SKETCHES.index("reuse")][2] = ["<u2", struct.pack("<HH", 1, 9999)]
+    fields["table"]["sketches"]["reuse"][2] = ["<u2", struct.pack("<HH", 1, 9999)]
 
 
 def _no_samples_in_a_bin(fields: Any) -> None:
-    fields["table"]["sketches"][SKETCHES.index("reuse")][3] = ["<u1", b"\x00\x01"]
+    fields["table"]["sketches"]["reuse"][3] = ["<u1", b"\x00\x01"]
 
 
 def _unknown_kind(fields: Any) -> None:
@@ -250,12 +250,8 @@ def _unknown_kind(fields: Any) -> None:
     fields["table"]["keys"] = bytes(keys)
 
 
-def _too_few_counters(fields: Any) -> None:
-    fields["table"]["counters"].pop()
-
-
 def _counter_of_two_rows(fields: Any) -> None:
-    fields["table"]["counters"][COUNTERS.index("syn")] = ["<u1", b"\x05\x05"]
+    fields["table"]["counters"]["syn"] = ["<u1", b"\x05\x05"]
 
 
 def _two_totals(fields: Any) -> None:
@@ -293,7 +289,6 @@ def _clock_beyond_the_range(fields: Any) -> None:
         _bin_out_of_range,
         _no_samples_in_a_bin,
         _unknown_kind,
-        _too_few_counters,
         _counter_of_two_rows,
         _two_totals,
         _more_rows_than_destinations,
@@ -310,6 +305,28 @@ def test_a_snapshot_that_contradicts_itself_is_refused(spoil: Any) -> None:
     spoil(fields)
     with pytest.raises(wire.WireError):
         wire.decode_snapshot(with_fields(fields))
+
+
+def test_a_counter_and_a_distribution_that_are_not_sent_are_0() -> None:
+    fields = fields_of(small)
+    del fields["table"]["counters"]["syn"], fields["table"]["sketches"]["connect_latency"]
+    del fields["health"]["amounts"]["duplicates"], fields["health"]["amounts"]["received"]
+    received, sent = wire.decode_snapshot(with_fields(fields)), wire.decode_snapshot(small)
+    row, other = next(received.rows()), next(sent.rows())
+    assert other.count("syn") > 0
+    assert row.count("syn") == row.samples("connect_latency") == 0
+    assert row.count("est") == other.count("est")
+    assert (received.health.duplicates, received.health.received) == (0, None)
+    assert received.health.packets == sent.health.packets
+
+
+def test_what_a_newer_program_counts_is_left_out() -> None:
+    fields = fields_of(small)
+    for part in (fields["table"], fields["total"]):
+        part["counters"]["of tomorrow"] = ["<u1", b"\x07"]
+        part["sketches"]["of tomorrow"] = part["sketches"]["reuse"]
+    fields["health"]["amounts"]["of tomorrow"] = 7
+    assert_equal(wire.decode_snapshot(with_fields(fields)), wire.decode_snapshot(small))
 
 
 def test_a_long_text_is_cut_to_what_a_message_bears() -> None:

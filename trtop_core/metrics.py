@@ -1,0 +1,199 @@
+"""Every number of a row, declared once. Data only.
+
+Gives each metric's name, kind, unit, group, texts and thresholds, and what follows from them: the
+counters that an engine stores and their order, what rows can be sorted by, which fields reports
+have. Whoever stores, sends, sorts, filters or shows a number asks here. Written by hand besides:
+the C struct (``_records.pxd``, compared at import) and the kernel that counts.
+
+Sections are those of the metric definitions.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from trtop_core.metric_types import (
+    Counters,
+    Group,
+    Kind,
+    Metric,
+    Unit,
+    above,
+    below,
+    per_second,
+    ratio,
+)
+from trtop_core.records import NS_PER_MS, NS_PER_S
+
+_ATTEMPTS = ("syn",)
+_ALL = ("syn", "midstream")
+"""What shares are shares of: attempts, and connections with a SYN and without."""
+
+_COUNTER, _GAUGE = Kind.COUNTER, Kind.GAUGE
+_DISTRIBUTION, _DERIVED = Kind.DISTRIBUTION, Kind.DERIVED
+_COUNT, _BYTES, _NS = Unit.COUNT, Unit.BYTES, Unit.NS
+_C, _T, _P = Group.CONNECTIONS, Group.TRANSPORT, Group.PCAP
+
+METRICS: tuple[Metric, ...] = (
+    Metric("syn", _COUNTER, _COUNT, _C, "connection attempts, and attempts per second", "§4",
+           beside="syn_rate", titles=("Syn(/s)", "Syn"), order=10, importance=1, min_width=7,
+           letter="S"),
+    Metric("syn_rate", _DERIVED, Unit.PER_SECOND, _C, "attempts per second", "§4",
+           derive=lambda c, span_ns: per_second(c["syn"], span_ns)),
+    Metric("syn_retrans", _COUNTER, _COUNT, _C, "further SYNs of the same attempt", "§4",
+           titles=("Syn Retr", "SynRt"), order=160, importance=26, min_width=4, letter="Y"),
+    Metric("synack", _COUNTER, _COUNT, _C, "attempts that were answered", "§4",
+           share_of=_ATTEMPTS, as_share=True, titles=("Syn/Ack(%)", "Syn/Ack"), order=20,
+           importance=8, min_width=8, threshold=below(90), letter="K"),
+    Metric("synack_retrans", _COUNTER, _COUNT, _C, "further SYN/ACKs of the same attempt", "§4"),
+    Metric("est", _COUNTER, _COUNT, _C, "attempts whose handshake completed", "§4",
+           share_of=_ATTEMPTS, as_share=True, titles=("Est(%)", "Est"), order=30, importance=2,
+           min_width=8, threshold=below(90), letter="E"),
+    Metric("est_rate", _DERIVED, Unit.PER_SECOND, _C, "handshakes per second", "§4",
+           titles=("Est Rate", "Est/s"), order=70, importance=17, min_width=5, letter="V",
+           derive=lambda c, span_ns: per_second(c["est"], span_ns)),
+    Metric("rst", _COUNTER, _COUNT, _C, "connections reset before any FIN", "§4",
+           share_of=_ALL, as_share=True, titles=("Rst(%)", "Rst"), order=40, importance=5,
+           min_width=6, threshold=above(10), letter="R"),
+    Metric("rst_out", _COUNTER, _COUNT, _C, "of these, reset by the client", "§4",
+           share_of=_ALL, titles=("Rst_O",), order=110, importance=33, min_width=4),
+    Metric("rst_in", _COUNTER, _COUNT, _C, "of these, reset by the server", "§4",
+           share_of=_ALL, titles=("Rst_I",), order=100, importance=32, min_width=4),
+    Metric("refused", _COUNTER, _COUNT, _C, "reset instead of answered", "§4",
+           share_of=_ATTEMPTS, titles=("Refused", "Ref"), order=120, importance=11, min_width=3,
+           letter="X"),
+    Metric("rst_after_fin", _COUNTER, _COUNT, _C, "reset after a FIN", "§4", share_of=_ALL),
+    Metric("fin_out", _COUNTER, _COUNT, _C, "connections closed first by the client", "§4",
+           share_of=_ALL, as_share=True, titles=("Fin_O(%)", "Fin_O"), order=50, importance=16,
+           min_width=8, letter="F"),
+    Metric("fin_in", _COUNTER, _COUNT, _C, "connections closed first by the server", "§4",
+           share_of=_ALL, as_share=True, titles=("Fin_I(%)", "Fin_I"), order=60, importance=15,
+           min_width=8, letter="G"),
+    Metric("midstream", _COUNTER, _COUNT, _C, "connections first seen without their SYN", "§4",
+           titles=("Midstream", "Mid"), order=170, importance=29, min_width=3, letter="D"),
+    Metric("timeouts", _COUNTER, _COUNT, _C, "attempts without an answer for 20 s", "§4",
+           share_of=_ATTEMPTS, titles=("Timeouts", "Tmo"), order=130, importance=12, min_width=3,
+           letter="M"),
+    Metric("pending", _GAUGE, _COUNT, _C, "attempts that wait for an answer now", "§4",
+           share_of=_ATTEMPTS, titles=("Pending", "Pend"), order=140, importance=20, min_width=4,
+           letter="P"),
+    Metric("active", _GAUGE, _COUNT, _C, "connections open now", "§4",
+           titles=("Active", "Act"), order=150, importance=19, min_width=4, letter="A"),
+
+    Metric("requests", _COUNTER, _COUNT, _T, "runs of the client's data", "§5", hot=4,
+           titles=("Out",), order=10, importance=7, min_width=4, letter="O"),
+    Metric("responses", _COUNTER, _COUNT, _T, "runs of the server's data that follow them", "§5",
+           hot=5, titles=("In",), order=20, importance=9, min_width=4, letter="I"),
+    Metric("banners", _COUNTER, _COUNT, _T, "servers that spoke first", "§5"),
+    Metric("tls_turns", _COUNTER, _COUNT, _T, "turns of TLS handshakes, which are no requests",
+           "§5"),
+    Metric("slow_by_loss", _COUNTER, _COUNT, _T, "answered requests that had been retransmitted",
+           "§5"),
+    Metric("bytes_out", _COUNTER, _BYTES, _T, "payload bytes of the client", "§5", hot=1,
+           titles=("Bytes Out", "B_Out"), order=110, importance=24, min_width=5),
+    Metric("bytes_in", _COUNTER, _BYTES, _T, "payload bytes of the server", "§5", hot=2,
+           titles=("Bytes In", "B_In"), order=120, importance=23, min_width=5),
+    Metric("retrans_out", _COUNTER, _COUNT, _T, "segments that the client sent again", "§5",
+           hot=7, titles=("Retr_O", "Rt_O"), order=90, importance=13, min_width=4,
+           aliases=("retr",)),
+    Metric("retrans_in", _COUNTER, _COUNT, _T, "segments that the server sent again", "§5",
+           hot=8, titles=("Retr_I", "Rt_I"), order=100, importance=14, min_width=4),
+    Metric("keepalives", _COUNTER, _COUNT, _T, "probes of idle connections", "§5", hot=6),
+    Metric("out_of_order", _COUNTER, _COUNT, _T, "segments that arrived late, filling a hole",
+           "§5"),
+    Metric("zero_window_out", _COUNTER, _COUNT, _T, "segments in which the client's window is 0",
+           "§5"),
+    Metric("zero_window_in", _COUNTER, _COUNT, _T, "segments in which the server's window is 0",
+           "§5", titles=("Zero Win_I", "ZW_I"), order=130, importance=27, min_width=4),
+    Metric("streams", _COUNTER, _COUNT, _T, "responses of 1 MiB and more", "§5"),
+    Metric("stream_bytes", _COUNTER, _BYTES, _T, "bytes of streams", "§5"),
+    Metric("stream_ns", _COUNTER, _NS, _T, "time that streams took", "§5"),
+    Metric("goodput", _DERIVED, Unit.BYTES_PER_SECOND, _T, "bytes of streams per second", "§5",
+           titles=("Goodput", "Gput"), order=140, importance=30, min_width=5, is_field=False,
+           derive=lambda c, _: ratio(c["stream_bytes"] * float(NS_PER_S), c["stream_ns"])),
+    Metric("stalls", _COUNTER, _COUNT, _T, "pauses above 1 s in streams", "§5"),
+
+    Metric("capture_gaps", _COUNTER, _COUNT, _P, "acknowledged data that the capture never held",
+           "§6", titles=("Err",), order=10, importance=6, min_width=4, threshold=above(0),
+           aliases=("gaps",), letter="C"),
+    Metric("gap_bytes", _COUNTER, _BYTES, _P, "bytes in those gaps", "§6"),
+    Metric("acked_bytes", _COUNTER, _BYTES, _P, "bytes acknowledged in both directions", "§6",
+           hot=3),
+    Metric("completeness", _DERIVED, Unit.SHARE, _P, "acknowledged bytes that the capture held",
+           "§6", titles=("Complete", "Cmpl"), order=20, importance=25, min_width=6,
+           is_low_first=True, unknown=1.0,
+           derive=lambda c, _: np.maximum(0.0, 1 - ratio(c["gap_bytes"], c["acked_bytes"]))),
+    Metric("one_sided", _COUNTER, _COUNT, _P, "connections of which one direction was never seen",
+           "§6", titles=("One-sided", "1-sd"), order=30, importance=31, min_width=4),
+
+    # In the order of ``sketch_t``.
+    Metric("connect_latency", _DISTRIBUTION, _NS, _C, "first SYN to the client's ACK", "§4",
+           titles=("Lat",), order=90, importance=4, min_width=6, threshold=above(20 * NS_PER_MS),
+           aliases=("latency", "connect"), letter="L"),
+    Metric("syn_rtt", _DISTRIBUTION, _NS, _T, "SYN to SYN/ACK", "§4",
+           titles=("Syn RTT", "SynT"), label="SYN RTT", order=40, importance=34, min_width=6),
+    Metric("response_time", _DISTRIBUTION, _NS, _T,
+           "end of the request to the first byte of the response", "§5",
+           titles=("Rtt",), order=30, importance=3, min_width=6, threshold=above(100 * NS_PER_MS),
+           aliases=("response",), letter="T"),
+    Metric("response_duration", _DISTRIBUTION, _NS, _T,
+           "end of the request to the last byte of the response", "§5",
+           titles=("Last byte", "Last"), order=70, importance=28, min_width=6, letter="B"),
+    Metric("tls_latency", _DISTRIBUTION, _NS, _T, "duration of TLS handshakes", "§5",
+           titles=("TLS",), order=80, importance=22, min_width=6, letter="U"),
+    Metric("net_rtt", _DISTRIBUTION, _NS, _T, "round trip of a segment", "§5",
+           titles=("Net RTT", "Net"), order=60, importance=21, min_width=6, letter="N"),
+    Metric("server_time", _DISTRIBUTION, _NS, _T, "response time less the least round trip", "§5",
+           titles=("Server", "Srv"), order=50, importance=18, min_width=6, letter="W"),
+    Metric("reuse", _DISTRIBUTION, _COUNT, _C, "responses per connection", "§4",
+           titles=("QoS",), order=80, importance=10, min_width=3, threshold=below(100),
+           letter="Q"),
+)  # fmt: skip
+"""All of them; within a group in the order of the documentation and the drill-down."""
+
+METRIC_OF = {metric.name: metric for metric in METRICS}
+
+
+def _names(kind: Kind) -> tuple[str, ...]:
+    return tuple(metric.name for metric in METRICS if metric.kind is kind)
+
+
+COUNTERS: tuple[str, ...] = tuple(
+    sorted(_names(Kind.COUNTER), key=lambda name: METRIC_OF[name].hot or len(METRICS))
+)
+"""Monotonic counters of a destination, in the order of their storage (the busiest first)."""
+
+GAUGES = _names(Kind.GAUGE)
+
+COUNTER_ROW = np.dtype([(name, "<u8") for name in COUNTERS + GAUGES])
+"""One destination's numbers."""
+
+SKETCHES = _names(Kind.DISTRIBUTION)
+"""The distributions kept per destination; the place of each is its number in the kernels."""
+
+DERIVED = _names(Kind.DERIVED)
+
+DERIVED_FIELDS = tuple(name for name in DERIVED if METRIC_OF[name].is_field)
+
+SORTABLE = ("destination", *COUNTERS, *GAUGES, *DERIVED, *SKETCHES)
+"""What rows can be sorted by; a distribution sorts by the view's percentile."""
+
+
+def derived(name: str, counters: Counters, span_ns: int) -> npt.NDArray[np.float64]:
+    """A derived metric of n rows, shape (n,), NaN where it is unknown.
+
+    Args:
+        name: of ``DERIVED``.
+        counters: of the rows.
+        span_ns: capture time that they cover.
+    """
+    derive = METRIC_OF[name].derive
+    if derive is None:
+        raise ValueError(f"{name} is not computed from others")
+    return derive(counters, span_ns)
+
+
+def known(values: npt.NDArray[np.float64]) -> list[float | None]:
+    """Numbers as a list, with None for those that are unknown."""
+    return [None if value != value else value for value in values.tolist()]  # noqa: PLR0124 - NaN
