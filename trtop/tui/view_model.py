@@ -1,7 +1,8 @@
 """Rows on the screen, made of a source's answer: since a reset, by name, filtered.
 
 What a view cannot ask for is done here, on all rows of an answer. Gives a ``ViewModel``, which
-holds only the rows that are wanted. Never changes a number: rows are merged, left out or subtracted.
+holds only the rows that are wanted. Never changes a number: rows are merged, left out or
+subtracted.
 """
 
 from __future__ import annotations
