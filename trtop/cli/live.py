@@ -7,6 +7,7 @@ stops; a daemon that ends first is said with its own words.
 
 from __future__ import annotations
 
+import argparse
 import os
 import shutil
 import socket
@@ -20,9 +21,9 @@ from typing import IO
 
 from trtop.cli.attach import attach
 from trtop.options.attach_options import add_display, make_options
-from trtop.options.parser import new_parser
 from trtop.runtime.environment import Environment
 from trtop.runtime.signals import Interrupt
+from trtop_core.argument_parser import new_parser
 from trtop_core.errors import EXIT_OK, TrtopError
 from trtop_core.wire.endpoint import SOCKET_NAME, Endpoint
 from trtop_daemon.config.arguments import CAPTURING, MEASURING, add_settings, arguments_for
@@ -67,14 +68,7 @@ def main(argv: Sequence[str], env: Environment) -> int:
     Raises:
         TrtopError: wrong options, or the capture cannot begin or go on.
     """
-    parser = new_parser("trtop live", USAGE, DESCRIPTION, EPILOG)
-    capturing = parser.add_argument_group("what to capture")
-    add_settings(capturing, [key for key in SETTINGS_HERE if key not in MEASURING], True)
-    capturing.add_argument("-h", "--help", action="help", help="show this help and exit")
-    measuring = parser.add_argument_group("what to measure")
-    add_settings(measuring, [key for key in SETTINGS_HERE if key in MEASURING], True)
-    add_display(parser)
-    given = parser.parse_args(argv)
+    given = make_parser().parse_args(argv)
     options = make_options(given, ())
     arguments = arguments_for(vars(given), SETTINGS_HERE)
     with ExitStack() as stack:
@@ -99,6 +93,18 @@ def main(argv: Sequence[str], env: Environment) -> int:
         if daemon.has_ended():
             raise TrtopError(daemon.stderr_tail())
     return EXIT_OK
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The parser of the command line; it raises ``UsageError`` where argparse would exit."""
+    parser = new_parser("trtop live", USAGE, DESCRIPTION, EPILOG)
+    capturing = parser.add_argument_group("what to capture")
+    add_settings(capturing, [key for key in SETTINGS_HERE if key not in MEASURING], True)
+    capturing.add_argument("-h", "--help", action="help", help="show this help and exit")
+    measuring = parser.add_argument_group("what to measure")
+    add_settings(measuring, [key for key in SETTINGS_HERE if key in MEASURING], True)
+    add_display(parser)
+    return parser
 
 
 class _Daemon:
