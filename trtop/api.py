@@ -25,13 +25,13 @@ from trtop_core import parse
 from trtop_core.batch import PacketBatch
 from trtop_core.config import EngineConfig, engine_config
 from trtop_core.engine import SEED_BYTES
-from trtop_core.errors import EXIT_UNUSABLE, TrtopError
+from trtop_core.errors import TrtopError
 from trtop_core.health import Health
 from trtop_core.link_types import unsupported_lines
 from trtop_core.metrics import COUNTERS, DERIVED_FIELDS, GAUGES, METRIC_OF, SKETCHES
 from trtop_core.records import NS_PER_S, TS_LIMIT_NS
 from trtop_core.snapshot import DETAIL_PERCENTILES, Row, Snapshot
-from trtop_core.sources import IDLE, Source, open_capture
+from trtop_core.sources import IDLE, Batches, Source, open_capture, read_into
 from trtop_core.table import Table
 from trtop_core.view import DEFAULT_PERCENTILE, View
 
@@ -148,12 +148,9 @@ def analyze(  # noqa: PLR0913 - all but the first are options
     namer = Namer(resolver, whitelist)
     engine = make_engine(config, os.urandom(SEED_BYTES), namer)
     with closing(namer), open_capture(_listed(paths)) as source:
-        try:
-            for batch in source:
-                engine.feed(batch)
-        except TrtopError as error:  # raised after all that could be read
-            if error.exit_status == EXIT_UNUSABLE:
-                raise
+        result = read_into(engine, source)
+        if result.failure is not None and result.is_unusable:
+            raise result.failure
         errors = [str(error) for error in source.errors]
         engine.finish()
         errors += unsupported_lines(engine.unsupported_link_types)
@@ -216,28 +213,25 @@ def _snapshots(
 ) -> Iterator[Snapshot]:
     pace, engine = _Pace(every_ns), make_engine(config, os.urandom(SEED_BYTES), namer)
     shown_s = time.monotonic()
-    failure: TrtopError | None = None
+    batches = Batches(source)
     with closing(namer), source:
-        try:
-            for batch in source:
-                if batch is IDLE:
-                    if time.monotonic() - shown_s >= every_ns / NS_PER_S:
-                        yield engine.snapshot(view)
-                        shown_s = time.monotonic()
-                    continue
-                for part, moment_ns in pace.cut(batch):
-                    engine.feed(part)
-                    if moment_ns is not None:
-                        engine.advance(moment_ns)
-                        yield engine.snapshot(view)
-                        shown_s = time.monotonic()
-        except TrtopError as error:  # raised after all that could be read
-            failure = error
+        for batch in batches:
+            if batch is IDLE:
+                if time.monotonic() - shown_s >= every_ns / NS_PER_S:
+                    yield engine.snapshot(view)
+                    shown_s = time.monotonic()
+                continue
+            for part, moment_ns in pace.cut(batch):
+                engine.feed(part)
+                if moment_ns is not None:
+                    engine.advance(moment_ns)
+                    yield engine.snapshot(view)
+                    shown_s = time.monotonic()
         engine.finish()
-        if failure is None or failure.exit_status != EXIT_UNUSABLE:
+        if not batches.result.is_unusable:
             yield final_snapshot(engine, view)
-    if failure is not None:
-        raise failure
+    if batches.result.failure is not None:
+        raise batches.result.failure
 
 
 class _Pace:

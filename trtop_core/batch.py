@@ -66,6 +66,11 @@ class PacketBatch:
     def __len__(self) -> int:
         return len(self.index)
 
+    @property
+    def holds_anything(self) -> bool:
+        """Whether there is anything to count: packets, or what the source says of them."""
+        return len(self.index) > 0 or self.counters is not None or self.n_untimed > 0
+
     @classmethod
     def from_packets(
         cls,

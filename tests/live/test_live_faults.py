@@ -27,8 +27,9 @@ from test_live_traffic import connector, meanwhile, rows_of
 
 from trtop_core import TrtopError
 from trtop_core.records import NS_PER_S
+from trtop_core.wire import Severity
 from trtop_daemon.ipc.batch_message import Message, MessageKind, pack
-from trtop_daemon.ipc.feed import MIN_BUFFER_BYTES, CaptureConfig, Severity
+from trtop_daemon.ipc.feed import MIN_BUFFER_BYTES, CaptureConfig
 from trtop_daemon.processes.supervisor import Supervisor
 
 pytestmark = needs_root

@@ -14,7 +14,8 @@ import zmq
 from trtop_core import Engine, Snapshot, TrtopError, View
 from trtop_core.detail import Detail, DetailView
 from trtop_core.sources import open_capture
-from trtop_daemon.ipc.feed import CaptureConfig, Notice, Severity
+from trtop_core.wire import Notice, Severity
+from trtop_daemon.ipc.feed import CaptureConfig
 
 BATCHES_PER_TURN = 4
 

@@ -12,8 +12,9 @@ from collections.abc import Sequence
 
 from trtop.classic import command_line
 from trtop.classic.analyzer import BaseAnalyser
-from trtop_core.errors import EXIT_OK, EXIT_UNUSABLE, TrtopError
-from trtop_core.sources import open_capture
+from trtop_core.batch import PacketBatch
+from trtop_core.errors import EXIT_OK, TrtopError
+from trtop_core.sources import open_capture, read_into
 
 __all__ = ["BaseCollector", "TCPDumpFileCollector"]
 
@@ -77,16 +78,9 @@ class TCPDumpFileCollector(BaseCollector):
         if not paths:
             raise TrtopError(NO_INPUT)
         with open_capture(paths, follow=self.follow, stdin_fd=self.stdin_fd) as source:
-            try:
-                for batch in source:
-                    if len(batch) or batch.counters or batch.n_untimed:
-                        self.analyzer.feed(batch)
-                    self.analyzer.tick()
-                    if self._stopped.is_set():
-                        break
-            except TrtopError as error:  # raised after all that could be read
-                if error.exit_status == EXIT_UNUSABLE:
-                    raise
+            result = read_into(self.analyzer, source, self._between)
+            if result.failure is not None and result.is_unusable:
+                raise result.failure
         self.errors = list(source.errors)
         self.analyzer.end()
 
@@ -98,6 +92,10 @@ class TCPDumpFileCollector(BaseCollector):
     def exit_status(self) -> int:
         """What the program ends with: 0, or 2 where a part could not be read."""
         return max((error.exit_status for error in self.errors), default=EXIT_OK)
+
+    def _between(self, batch: PacketBatch) -> bool:
+        self.analyzer.tick()
+        return not self._stopped.is_set()
 
     def _paths(self) -> list[str]:
         given = self.input_file_name

@@ -25,15 +25,15 @@ from trtop.runtime.diagnostics import (
 from trtop.runtime.environment import Environment, is_live
 from trtop.runtime.live_output import LiveOutput, make_live_output
 from trtop.runtime.signals import Interrupt
+from trtop_core.batch import PacketBatch
 from trtop_core.engine import SEED_BYTES, Engine
 from trtop_core.errors import (
     EXIT_INCOMPLETE,
     EXIT_OK,
     EXIT_UNUSABLE,
-    TrtopError,
 )
 from trtop_core.snapshot import Snapshot
-from trtop_core.sources import IDLE, Source, open_capture
+from trtop_core.sources import IDLE, ReadResult, Source, open_capture, read_into
 
 DRAIN_S = 0.5
 """Time after Ctrl-C in which tcpdump (``tcpdump -w - | trtop -``) hands over what it holds."""
@@ -74,11 +74,9 @@ def _run(engine: Engine, options: Options, env: Environment) -> int:
         with open_capture(options.inputs, follow=options.follow) as source:
             try:
                 with make_live_output(options, env, reporter, live) as output:
-                    _measure(engine, source, output, interrupt)
+                    is_read = not _measure(engine, source, output, interrupt).is_unusable
             except BrokenPipeError:
                 is_listening = False
-            except TrtopError as error:  # raised after all that could be read
-                is_read = error.exit_status != EXIT_UNUSABLE
         errors = worth_telling(source.errors, live and interrupt.signal is not None)
         engine.finish()
         if is_read:
@@ -98,14 +96,18 @@ def _run(engine: Engine, options: Options, env: Environment) -> int:
     return EXIT_INCOMPLETE if errors or engine.unsupported_link_types else EXIT_OK
 
 
-def _measure(engine: Engine, source: Source, output: LiveOutput, interrupt: Interrupt) -> None:
+def _measure(
+    engine: Engine, source: Source, output: LiveOutput, interrupt: Interrupt
+) -> ReadResult:
     """Read until the capture ends or the user has had enough."""
-    for batch in source:
-        if len(batch) or batch.counters or batch.n_untimed:
-            engine.feed(batch)
+
+    def between(batch: PacketBatch) -> bool:
         if interrupt.is_due(is_idle=batch is IDLE):
-            return
+            return False
         output.tick(engine, source)
+        return True
+
+    return read_into(engine, source, between)
 
 
 def _report(reporter: Reporter, snapshot: Snapshot) -> None:

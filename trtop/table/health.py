@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from trtop.metrics import format as units
-from trtop.table.rows import quick_totals
 from trtop_core.health import SUSPECT_COMPLETENESS, SUSPECT_LOSS, Health
 from trtop_core.records import Window
-from trtop_core.snapshot import Snapshot
+from trtop_core.snapshot import Row, Snapshot
 
 ONE_SIDED_SHARE = 0.1
 """Above this share of connections seen from one side only, the capture point is the suspect."""
@@ -33,8 +32,14 @@ OPTIONAL_ITEMS = (
 """Fields of ``Health`` that are shown only when they are not 0, and what they are called."""
 
 
-def health_items(snapshot: Snapshot, micro: str = "µ") -> list[str]:
-    """Facts about the capture, the most telling first; each fits on a line of its own."""
+def health_items(snapshot: Snapshot, totals: Row, micro: str = "µ") -> list[str]:
+    """Facts about the capture, the most telling first; each fits on a line of its own.
+
+    Args:
+        snapshot: of which they are.
+        totals: its row of all destinations together.
+        micro: what stands for micro.
+    """
     health = snapshot.health
     items = [_amount(health.packets, "packet"), *_time_items(snapshot, micro)]
     items += _dropped_items(health)
@@ -45,15 +50,20 @@ def health_items(snapshot: Snapshot, micro: str = "µ") -> list[str]:
     for name, words in OPTIONAL_ITEMS:
         if value := getattr(health, name):
             items.append(f"{words} {value:,}")
-    complete = quick_totals(snapshot).completeness
+    complete = totals.completeness
     known = "unknown" if complete is None else units.fine_percent(complete)
     items.append(f"completeness {known}")
     return items
 
 
-def warnings(snapshot: Snapshot) -> Iterator[str]:
-    """One sentence for each reason not to trust the numbers; none for a sound capture."""
-    health, totals = snapshot.health, quick_totals(snapshot)
+def warnings(snapshot: Snapshot, totals: Row) -> Iterator[str]:
+    """One sentence for each reason not to trust the numbers; none for a sound capture.
+
+    Args:
+        snapshot: of which they are.
+        totals: its row of all destinations together.
+    """
+    health = snapshot.health
     loss = snapshot.window_health.loss
     if loss is not None and loss > SUSPECT_LOSS:
         yield (

@@ -46,7 +46,7 @@ def render(
     layout = lay_out(rows, longest_name, style.width, lens)
     grid = Grid(layout, HEADING, style.ascii_only)
 
-    yield from _health_lines(snapshot, style, lens)
+    yield from _health_lines(snapshot, rows[0], style, lens)
     yield ""
     if layout.placed:
         yield painted(grid.group_line(), style.color)
@@ -63,8 +63,10 @@ def row_label(row: QuickRow) -> str:
     return f"{row.name} {row.host}" if row.host else row.name
 
 
-def _health_lines(snapshot: Snapshot, style: TableStyle, lens: Lens) -> Iterator[str]:
-    items = [*health_items(snapshot, lens.micro), f"latencies, QoS: p{lens.percentile:g}"]
+def _health_lines(
+    snapshot: Snapshot, totals: QuickRow, style: TableStyle, lens: Lens
+) -> Iterator[str]:
+    items = [*health_items(snapshot, totals, lens.micro), f"latencies, QoS: p{lens.percentile:g}"]
     line = ""
     for item in items:
         joined = f"{line}{ITEM_GAP}{item}" if line else item
@@ -74,7 +76,7 @@ def _health_lines(snapshot: Snapshot, style: TableStyle, lens: Lens) -> Iterator
         else:
             line = joined
     yield _cut(line, style)
-    for warning in warnings(snapshot):
+    for warning in warnings(snapshot, totals):
         for line in _wrapped(f"{HIGH_MARK} {warning}", style, indent="  "):
             yield style.paint(line, Role.WARNING)
 

@@ -16,7 +16,7 @@ from trtop.escape import display_width, escape
 from trtop.metrics.columns import COLUMNS, Lens
 from trtop.table.layout import MARK_WIDTH, Layout, lay_out
 from trtop.table.lines import Grid
-from trtop.table.rows import QuickRow, quick_rows, quick_totals
+from trtop.table.rows import QuickRow, quick_rows
 from trtop.table.text import HIGH_MARK, Line, Role, Span, line_of
 from trtop.tui import header
 from trtop.tui.detail import detail_lines
@@ -174,7 +174,7 @@ def _table(
     assert model is not None
     part = model.snapshot.table.take(np.arange(shown.start, max(shown.start, shown.stop)))
     rows: list[QuickRow] = [
-        quick_totals(model.snapshot),
+        model.totals,
         *quick_rows(replace(model.snapshot, table=part)),
     ]
     shown_names = model.names[shown.start : max(shown.start, shown.stop)]

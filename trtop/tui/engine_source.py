@@ -11,11 +11,12 @@ from collections.abc import Callable
 
 from trtop.names.namer import Namer
 from trtop.tui.source import Status, named_status
+from trtop_core.batch import PacketBatch
 from trtop_core.detail import Detail, DetailView
 from trtop_core.engine import Engine
 from trtop_core.errors import EXIT_UNUSABLE, TrtopError
 from trtop_core.snapshot import Snapshot
-from trtop_core.sources import IDLE, Source
+from trtop_core.sources import IDLE, Source, read_into
 from trtop_core.view import View
 
 
@@ -64,21 +65,18 @@ class EngineSource:
         if self._is_over:
             return False
         end_s = self._monotonic_s() + budget_s
-        while True:
-            try:
-                batch = next(self._capture, None)
-            except TrtopError as error:  # raised after all that could be read
-                self.error = error
-                batch = None
-            if batch is None:
-                self.finish()
-                return False
-            if batch is IDLE:
-                return False
-            if len(batch) or batch.counters or batch.n_untimed:
-                self._engine.feed(batch)
-            if self._monotonic_s() >= end_s:
-                return True
+        is_idle = False
+
+        def between(batch: PacketBatch) -> bool:
+            nonlocal is_idle
+            is_idle = batch is IDLE
+            return not is_idle and self._monotonic_s() < end_s
+
+        result = read_into(self._engine, self._capture, between)
+        if result.is_over:
+            self.error = result.failure
+            self.finish()
+        return not (result.is_over or is_idle)
 
     def finish(self) -> None:
         """The capture ends here, be it read or not."""

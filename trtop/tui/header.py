@@ -9,7 +9,6 @@ import numpy as np
 from trtop.escape import escape
 from trtop.metrics import format as units
 from trtop.table.health import warnings
-from trtop.table.rows import quick_totals
 from trtop.table.text import Line, Role, Span, line_of
 from trtop.tui.frame import TerminalCaps, wrapped
 from trtop.tui.scene import Scene
@@ -18,7 +17,6 @@ from trtop.tui.view_model import ViewModel
 from trtop_core.health import SUSPECT_COMPLETENESS, SUSPECT_LOSS, Health
 from trtop_core.metrics import METRIC_OF, derived
 from trtop_core.records import NS_PER_S, Window
-from trtop_core.snapshot import Snapshot
 
 WINDOW_NAMES = {
     Window.ALL: "all",
@@ -70,7 +68,7 @@ def _clock(clock_ns: int, width: int) -> str:
 def health_lines(model: ViewModel, width: int) -> list[Line]:
     """The capture's health, the most telling first."""
     form = 0 if width >= MIN_EXACT_WIDTH else -1
-    return wrapped(list(_health_items(model.snapshot, form)), width)
+    return wrapped(list(_health_items(model, form)), width)
 
 
 def view_lines(scene: Scene, caps: TerminalCaps, width: int) -> list[Line]:
@@ -82,24 +80,25 @@ def warning_sentences(scene: Scene, caps: TerminalCaps) -> list[str]:
     """Notices of the source, then why numbers cannot be trusted, and which rows that affects."""
     sentences = [escape(notice, caps.ascii_only) for notice in scene.status.notices]
     if scene.model is not None:
-        sentences += warnings(scene.model.snapshot)
+        sentences += warnings(scene.model.snapshot, scene.model.totals)
         sentences += _suspects(scene.model, caps)
     return sentences
 
 
-def _health_items(snapshot: Snapshot, form: int) -> Iterator[Line]:
+def _health_items(model: ViewModel, form: int) -> Iterator[Line]:
     """Facts about the capture.
 
     Args:
-        snapshot: of which they are.
+        model: of which they are.
         form: which form of counts: 0 exact, -1 short.
     """
+    snapshot = model.snapshot
     health, window = snapshot.health, snapshot.window_health
     speed = ""
     if snapshot.span_ns > 0:
         speed = f" {units.rate(window.packets * NS_PER_S / snapshot.span_ns)}/s"
     yield line_of(f"{units.count_forms(health.packets)[form]} packets{speed}")
-    complete = quick_totals(snapshot).completeness
+    complete = model.totals.completeness
     if complete is None:
         yield line_of("complete unknown")
     else:

@@ -1,4 +1,4 @@
-"""Which key does what: data, which the help, the bottom line and ``react`` share.
+"""Which key does what: data, which the help, the bottom line and ``update`` share.
 
 Keys have names as ``terminal`` gives them: a printable key is itself, others are words.
 """

@@ -1,4 +1,4 @@
-"""Typing a line: a filter, or where to save. Pure, as ``react``."""
+"""Typing a line: a filter, or where to save. Pure, as ``update``."""
 
 from __future__ import annotations
 

@@ -10,11 +10,13 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from trtop.table.rows import QuickRow, quick_totals
 from trtop.tui.filters import Rows
 from trtop.tui.state import Grouping, RowKey, State
 from trtop_core.delta import since
@@ -32,7 +34,7 @@ MAX_NAME_CHARS = 255
 """Characters of a name that DNS allows; anything longer is cut."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ViewModel:
     """What there is to draw.
 
@@ -51,6 +53,11 @@ class ViewModel:
     n_rows: int
     n_destinations: int
     is_since_reset: bool = False
+
+    @cached_property
+    def totals(self) -> QuickRow:
+        """The row of all destinations together, those that a filter leaves out included."""
+        return quick_totals(self.snapshot)
 
     def key(self, idx: int) -> RowKey | None:
         """Which destination a row stands for; None beyond the rows at hand."""

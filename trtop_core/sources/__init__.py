@@ -4,6 +4,7 @@ Opens files, pipes and growing files, unpacks compressed ones, and drives ``trto
 with their bytes. The only room of the core that touches files; how it waits is passed in.
 """
 
+from trtop_core.sources.reading import Batches, ReadResult, read_into
 from trtop_core.sources.source import IDLE, Source, open_capture
 
-__all__ = ["IDLE", "Source", "open_capture"]
+__all__ = ["IDLE", "Batches", "ReadResult", "Source", "open_capture", "read_into"]

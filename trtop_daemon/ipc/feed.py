@@ -7,8 +7,7 @@ the engines. Holds no process and no socket: ``trtop_daemon.processes.supervisor
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import IntEnum
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import zmq
 
@@ -16,6 +15,9 @@ from trtop_core.config import EngineConfig
 from trtop_core.detail import Detail, DetailView
 from trtop_core.snapshot import Snapshot
 from trtop_core.view import View
+
+if TYPE_CHECKING:  # capture processes do without what travels to clients
+    from trtop_core.wire import Notice
 
 ANY_INTERFACE = "any"
 """All interfaces at once, those that come later included."""
@@ -88,29 +90,6 @@ class CaptureConfig:
         ):
             if not least <= value <= most:
                 raise ValueError(f"the {name} is within {least:,} … {most:,}")
-
-
-class Severity(IntEnum):
-    """How bad a condition is for the numbers."""
-
-    INFO = 0
-    WARNING = 1
-    ERROR = 2
-
-
-@dataclass(frozen=True, slots=True)
-class Notice:
-    """A condition that whoever looks at the numbers must know.
-
-    Attributes:
-        time_ns: when it began, wall-clock ns since the epoch.
-        severity: see ``Severity``.
-        text: one line; may hold names from outside: escape it before a terminal sees it.
-    """
-
-    time_ns: int
-    severity: Severity
-    text: str
 
 
 class Feed(Protocol):

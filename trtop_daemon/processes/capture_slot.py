@@ -12,9 +12,10 @@ from dataclasses import dataclass, replace
 from trtop_core.batch import CaptureCounters
 from trtop_core.errors import EXIT_OK, TrtopError
 from trtop_core.records import NS_PER_S
+from trtop_core.wire import Severity
 from trtop_daemon.capture.backends import backend_of
 from trtop_daemon.ipc.batch_message import Message, MessageKind, Totals
-from trtop_daemon.ipc.feed import ANY_INTERFACE, CaptureConfig, Severity
+from trtop_daemon.ipc.feed import ANY_INTERFACE, CaptureConfig
 from trtop_daemon.processes.child import Assignment, Child, Children, Orders
 from trtop_daemon.processes.engines import Engines
 from trtop_daemon.processes.notices import Notices

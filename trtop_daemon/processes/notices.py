@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 
-from trtop_daemon.ipc.feed import Notice, Severity
+from trtop_core.wire import Notice, Severity
 
 LINGER_S = 60.0
 """How long a condition that has passed is still shown: several screens long."""

@@ -20,6 +20,7 @@ from trtop_core.errors import EXIT_INCOMPLETE, EXIT_OK, TrtopError
 from trtop_core.link_types import unsupported_lines
 from trtop_core.snapshot import Snapshot
 from trtop_core.view import View
+from trtop_core.wire import Notice, Severity
 from trtop_daemon.capture.backend import Backend
 from trtop_daemon.capture.backends import backend_of
 from trtop_daemon.capture.batch_sender import HIGH_WATER_MARK
@@ -30,7 +31,7 @@ from trtop_daemon.ipc.batch_message import (
     MessageKind,
     unpack,
 )
-from trtop_daemon.ipc.feed import CaptureConfig, Feed, Notice, Severity
+from trtop_daemon.ipc.feed import CaptureConfig, Feed
 from trtop_daemon.processes.capture_slot import CaptureSlot, Shared
 from trtop_daemon.processes.child import Assignment, Children
 from trtop_daemon.processes.engines import EngineMaker, Engines, new_engine

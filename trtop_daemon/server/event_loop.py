@@ -17,10 +17,9 @@ from dataclasses import dataclass
 
 import zmq
 
-from trtop_core import wire
 from trtop_core.errors import TrtopError
 from trtop_core.wire import MAX_NOTICES, Notice, cut
-from trtop_daemon.ipc.feed import Feed, Severity
+from trtop_daemon.ipc.feed import Feed
 from trtop_daemon.server.listener import Listener
 from trtop_daemon.server.server import Announcement, Server
 from trtop_daemon.server.zap import KeyCheck
@@ -34,12 +33,6 @@ HOUSEKEEPING_S = 1.0
 
 FINAL_ANSWERS_S = 2.0
 """How long last answers may take altogether."""
-
-SEVERITIES = {
-    Severity.INFO: wire.Severity.INFO,
-    Severity.WARNING: wire.Severity.WARNING,
-    Severity.ERROR: wire.Severity.ERROR,
-}
 
 LIFELINE_READY = b"ready\n"
 
@@ -176,7 +169,7 @@ class Loop:
 
     def _notices(self) -> tuple[Notice, ...]:
         return tuple(
-            Notice(item.time_ns, SEVERITIES[item.severity], cut(item.text))
+            Notice(item.time_ns, item.severity, cut(item.text))
             for item in self._feed.notices[:MAX_NOTICES]
         )
 
