@@ -383,6 +383,9 @@ class Batches:
         self.bytes_read, self.bytes_total = 34, 100
         self.errors = [error] if error else []
 
+    def __iter__(self) -> "Batches":
+        return self
+
     def __next__(self) -> PacketBatch:
         batch = next(self._batches, None)
         if batch is not None:
