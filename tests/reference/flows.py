@@ -94,7 +94,7 @@ class Twin:
                 self._watch(connection)
 
     def report(self, final: bool = True) -> dict[str, Any]:
-        """Return the picture at the clock, or (`final`) as if the capture ended here."""
+        """Return the snapshot at the clock, or (`final`) as if the capture ended here."""
         if final:
             ended = copy.deepcopy(self)
             for connection in ended._table.values():

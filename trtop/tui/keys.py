@@ -1,4 +1,4 @@
-"""Which key does what: data, which the help, the bottom line and ``react`` share.
+"""Which key does what: data, which the help, the bottom line and ``update`` share.
 
 Keys have names as ``terminal`` gives them: a printable key is itself, others are words.
 """
@@ -100,6 +100,6 @@ def _letters() -> dict[str, str]:
 
 
 LETTER_OF = _letters()
-"""Of a column's key, the letter that sorts by it."""
+"""Letters that sort, by the key of the column."""
 
 COLUMN_OF = {letter: key for key, letter in LETTER_OF.items()}

@@ -6,7 +6,7 @@ import textwrap
 
 from trtop.metrics.columns import COLUMNS
 from trtop.table.text import Line, Role, Span, line_of
-from trtop.tui.frame import Look
+from trtop.tui.frame import TerminalCaps
 from trtop.tui.keys import KEYS, LETTER_OF
 from trtop.tui.state import State
 
@@ -28,7 +28,7 @@ MARKS = (
 WIDTH_OF_KEYS = 11
 
 
-def help_lines(width: int, look: Look) -> list[Line]:
+def help_lines(width: int, caps: TerminalCaps) -> list[Line]:
     """Keys, the filter language, the marks, the letters of columns."""
     lines: list[Line] = [_title("Keys")]
     for key in KEYS:
@@ -50,7 +50,7 @@ def help_lines(width: int, look: Look) -> list[Line]:
     return lines
 
 
-def column_lines(state: State, width: int, look: Look) -> list[Line]:
+def column_lines(state: State, width: int, caps: TerminalCaps) -> list[Line]:
     """One line per column: whether it is wanted, its letter, its meaning."""
     lines = []
     for column in COLUMNS:

@@ -84,7 +84,7 @@ class State:
         hidden: keys of columns that the user does not want.
         with_names: names instead of addresses, where they are known.
         names_by_port: a name depends on the port.
-        is_paused: the picture stands still.
+        is_paused: the snapshot stands still.
         selected: place of the selected row among all rows, from 0.
         selected_key: which destination that is; None: whichever comes first.
         offset: rows above the first one shown.
@@ -143,5 +143,5 @@ class State:
         )
 
     def saying(self, message: str) -> State:
-        """The same with a message."""
+        """This state with a message for the user."""
         return replace(self, message=message)
