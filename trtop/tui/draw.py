@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from trtop.escape import display_width, escape
-from trtop.metrics.columns import COLUMNS, Lens
+from trtop.metrics.columns import COLUMNS, CellFormat
 from trtop.table.layout import MARK_WIDTH, Layout, lay_out
 from trtop.table.lines import Grid
 from trtop.table.rows import QuickRow, quick_rows
@@ -178,7 +178,7 @@ def _table(
     shown_names = model.names[shown.start : max(shown.start, shown.stop)]
     totals = TOTALS if model.n_rows == model.n_destinations else TOTALS_OF_ALL
     names = [totals, *(escape(name, caps.ascii_only) for name in shown_names)]
-    lens = Lens(
+    cell_format = CellFormat(
         percentile=state.percentile,
         micro="u" if caps.ascii_only else "µ",
         thresholds=scene.thresholds,
@@ -186,7 +186,7 @@ def _table(
     )
     longest = max(len(HEADING), *(display_width(name) for name in names))
     columns = [column for column in COLUMNS if column.key not in state.hidden]
-    layout = lay_out(rows, longest, width, lens, columns)
+    layout = lay_out(rows, longest, width, cell_format, columns)
     grid = Grid(layout, HEADING, caps.ascii_only)
     lines = []
     for i, (row, name) in enumerate(zip(rows, names, strict=True)):
