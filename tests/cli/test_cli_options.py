@@ -4,7 +4,7 @@ import pytest
 
 from trtop.options.parser import Color
 from trtop.options.report_options import parse
-from trtop.reporters import Format
+from trtop.reporters.formats import Format
 from trtop_core.argument_parser import UsageError
 from trtop_core.metric_types import Side, Threshold
 from trtop_core.metrics import SORTABLE

@@ -27,7 +27,7 @@ from trtop.plugins import Plugins, make_namer
 from trtop.remote.client import Client, Context, Keys
 from trtop.remote.diagnosis import diagnose
 from trtop.remote.source import DaemonSource
-from trtop.reporters import Format, Reporter, make_reporter
+from trtop.reporters.formats import Format, Reporter, make_reporter
 from trtop.runtime.environment import Environment
 from trtop.runtime.screen_setup import has_screen, make_display_options, make_setup
 from trtop.runtime.signals import Interrupt

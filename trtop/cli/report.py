@@ -11,8 +11,8 @@ import os
 from trtop.names.engine_factory import final_snapshot, make_engine
 from trtop.options.report_options import Options
 from trtop.plugins import Plugins, make_namer
-from trtop.reporters import Reporter, make_reporter
 from trtop.reporters.files import check_prefix, copy_report
+from trtop.reporters.formats import Reporter, make_reporter
 from trtop.runtime.diagnostics import (
     EXIT_SIGNALLED,
     complain,

@@ -19,7 +19,7 @@ from trtop.options.parser import (
     view_of,
 )
 from trtop.options.plugin_arguments import add_names
-from trtop.reporters import Format
+from trtop.reporters.formats import Format
 from trtop_core.argument_parser import UsageError, argument, new_parser
 from trtop_core.metric_types import Threshold
 from trtop_core.parse import seconds

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from trtop.options.parser import Color, check_output, view_of
 from trtop.options.plugin_arguments import SNAPSHOT_MINUTES, RunMode, check_spelling
 from trtop.options.report_arguments import make_parser
-from trtop.reporters import Format
+from trtop.reporters.formats import Format
 from trtop_core.argument_parser import UsageError
 from trtop_core.config import EngineConfig, engine_config
 from trtop_core.metric_types import Threshold

@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Mapping
 from typing import TextIO
 
-from trtop.reporters import Format, make_reporter
+from trtop.reporters.formats import Format, make_reporter
 from trtop.table.style import TableStyle
 from trtop_core.errors import TrtopError
 from trtop_core.metric_types import Threshold

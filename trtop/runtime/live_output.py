@@ -12,7 +12,7 @@ from typing import TextIO
 
 from trtop.metrics import format as units
 from trtop.options.report_options import Options
-from trtop.reporters import Format, Reporter
+from trtop.reporters.formats import Format, Reporter
 from trtop.runtime.environment import Environment
 from trtop_core.engine import Engine
 from trtop_core.sources import Source

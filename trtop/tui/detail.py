@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from trtop.escape import escape, shorten
@@ -16,10 +16,14 @@ from trtop.metrics import format as units
 from trtop.metrics.columns import counted_value
 from trtop.table.rows import Figures, QuickRow
 from trtop.table.text import Line, Role, Span, line_of
+from trtop.tui.effects import Context
 from trtop.tui.frame import TerminalCaps
 from trtop.tui.header import WINDOW_NAMES
+from trtop.tui.keys import KEY_OF, Action
+from trtop.tui.page import Page
 from trtop.tui.scene import Scene
 from trtop.tui.sparkline import bars, histogram
+from trtop.tui.state import Mode, State
 from trtop_core.detail import ConnectionState, Detail
 from trtop_core.metric_types import Group, Kind, Metric, Unit
 from trtop_core.metrics import METRIC_OF, METRICS, SKETCHES
@@ -382,3 +386,21 @@ def address_of(raw: Any, port: int) -> str:
     if address.ipv4_mapped is not None:
         return f"{address.ipv4_mapped}:{port}" if port else str(address.ipv4_mapped)
     return f"[{address}]:{port}" if port else str(address)
+
+
+def _prepared(state: State, context: Context) -> State:
+    key = context.model.key(state.selected) if context.model else None
+    if key is None:
+        return state.saying("there is no row to look at")
+    return replace(state, selected_key=key)
+
+
+DETAIL_PAGE = Page(
+    mode=Mode.DETAIL,
+    key=KEY_OF[Action.DETAIL],
+    lines=detail_lines,
+    prepare=_prepared,
+    row_actions=frozenset({Action.WINDOW, Action.PAUSE, Action.SAVE}),
+    question=State.detail_view,
+    is_saved=True,
+)

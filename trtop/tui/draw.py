@@ -13,13 +13,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from trtop.escape import display_width, escape
-from trtop.metrics.columns import COLUMNS, Lens
+from trtop.metrics.columns import COLUMNS, CellFormat
 from trtop.table.layout import MARK_WIDTH, Layout, lay_out
 from trtop.table.lines import Grid
 from trtop.table.rows import QuickRow, quick_rows
 from trtop.table.text import HIGH_MARK, Line, Role, Span, line_of
 from trtop.tui import header
-from trtop.tui.detail import detail_lines
 from trtop.tui.frame import (
     Frame,
     Size,
@@ -31,10 +30,10 @@ from trtop.tui.frame import (
     highlighted,
     to_height,
 )
-from trtop.tui.keys import KEYS
-from trtop.tui.pages import column_lines, help_lines
+from trtop.tui.page import Page
+from trtop.tui.pages import ALL_KEYS, PAGE_OF_MODE
 from trtop.tui.scene import Scene
-from trtop.tui.state import Mode, Prompt, State
+from trtop.tui.state import Prompt, State
 from trtop.tui.view_model import ViewModel
 
 HEADING = "Host"
@@ -50,8 +49,6 @@ NOTHING_YET = "no packets yet"
 NO_ROWS = "no connections"
 NO_MATCHES = "no row matches the filter (Esc: all rows)"
 
-KEYS_ELSEWHERE = (("Esc", "Back"), ("Up Down", "Scroll"), ("?", "Help"), ("q", "Quit"))
-KEYS_OF_COLUMNS = (("Esc", "Back"), ("Space", "Show or hide"), ("?", "Help"), ("q", "Quit"))
 KEYS_OF_PROMPT = (("Enter", "Take it"), ("Esc", "Leave it"))
 
 
@@ -65,9 +62,10 @@ def draw(scene: Scene, size: Size, caps: TerminalCaps) -> Frame:
     """
     if size.width < 1 or size.height < 1:
         return Frame(())
-    if scene.state.mode is Mode.LIST:
+    page = PAGE_OF_MODE.get(scene.state.mode)
+    if page is None:
         return _rows_frame(scene, size, caps)
-    return _text_frame(scene, size, caps)
+    return _page_frame(page, scene, size, caps)
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +178,7 @@ def _table(
     shown_names = model.names[shown.start : max(shown.start, shown.stop)]
     totals = TOTALS if model.n_rows == model.n_destinations else TOTALS_OF_ALL
     names = [totals, *(escape(name, caps.ascii_only) for name in shown_names)]
-    lens = Lens(
+    cell_format = CellFormat(
         percentile=state.percentile,
         micro="u" if caps.ascii_only else "µ",
         thresholds=scene.thresholds,
@@ -188,7 +186,7 @@ def _table(
     )
     longest = max(len(HEADING), *(display_width(name) for name in names))
     columns = [column for column in COLUMNS if column.key not in state.hidden]
-    layout = lay_out(rows, longest, width, lens, columns)
+    layout = lay_out(rows, longest, width, cell_format, columns)
     grid = Grid(layout, HEADING, caps.ascii_only)
     lines = []
     for i, (row, name) in enumerate(zip(rows, names, strict=True)):
@@ -216,34 +214,29 @@ def _count_text(model: ViewModel, shown: range) -> str:
     return f"{shown.start + 1:,}-{last:,} of {model.n_rows:,}{of_all}"
 
 
-def _text_frame(scene: Scene, size: Size, caps: TerminalCaps) -> Frame:
-    """A mode that shows text to scroll through."""
+def _page_frame(page: Page, scene: Scene, size: Size, caps: TerminalCaps) -> Frame:
+    """A page: text to scroll through, or lines to choose from."""
     inner = max(1, size.width - 2)
-    page = max(1, size.height - 3)
+    n_lines = max(1, size.height - 3)
     state = scene.state
-    if state.mode is Mode.HELP:
-        lines = help_lines(inner, caps)
-    elif state.mode is Mode.COLUMNS:
-        lines = column_lines(state, inner, caps)
-    else:
-        lines = detail_lines(scene, inner, caps)
+    lines = page.lines(scene, inner, caps)
     first = state.scroll
-    if state.mode is Mode.COLUMNS:
-        first = max(0, state.chosen - page + 1) if state.chosen >= page else 0
-    first = max(0, min(first, len(lines) - page))
+    if page.n_choices:
+        first = max(0, state.chosen - n_lines + 1) if state.chosen >= n_lines else 0
+    first = max(0, min(first, len(lines) - n_lines))
     body = []
     rows: dict[int, int] = {}
-    for i, line in enumerate(lines[first : first + page]):
+    for i, line in enumerate(lines[first : first + n_lines]):
         full = filled(line, inner, caps.ascii_only)
-        if state.mode is Mode.COLUMNS and first + i < len(COLUMNS):
+        if first + i < page.n_choices:
             rows[1 + i] = first + i
             full = highlighted(full) if first + i == state.chosen else full
         body.append(bordered(full, size.width, caps))
-    last = min(len(lines), first + page)
-    count = line_of(f"{first + 1}-{last} of {len(lines)}" if len(lines) > page else "")
+    last = min(len(lines), first + n_lines)
+    count = line_of(f"{first + 1}-{last} of {len(lines)}" if len(lines) > n_lines else "")
     frame = _framed(scene, size, caps, body, count)
     rows = {at: number for at, number in rows.items() if at < size.height - 2}
-    return replace(frame, rows=rows, page=page, first=first)
+    return replace(frame, rows=rows, page=n_lines, first=first)
 
 
 def _sides(lines: Sequence[Line], size: Size, caps: TerminalCaps) -> list[Line]:
@@ -273,10 +266,10 @@ def _bottom_line(
     if state.message:
         text = escape(state.message, caps.ascii_only)
         return cut(line_of(Span(text, Role.BOLD)), size.width, caps.ascii_only), None
-    if state.mode is Mode.LIST:
-        pairs = [(key.shown, key.label) for key in KEYS if key.label]
-    else:
-        pairs = list(KEYS_OF_COLUMNS if state.mode is Mode.COLUMNS else KEYS_ELSEWHERE)
+    page = PAGE_OF_MODE.get(state.mode)
+    if page is not None:
+        return _keys_line(page.labels, size.width), None
+    pairs = [(key.shown, key.label) for key in ALL_KEYS if key.label]
     return _keys_line(pairs, size.width), None
 
 

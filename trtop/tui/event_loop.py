@@ -15,14 +15,15 @@ from typing import Protocol
 from trtop.tui.draw import draw
 from trtop.tui.effects import WINDOWS, Context, Effect, Updated
 from trtop.tui.frame import Frame, Size, TerminalCaps
+from trtop.tui.pages import PAGE_OF_MODE
 from trtop.tui.save import save
 from trtop.tui.scene import Scene
 from trtop.tui.source import SnapshotSource
-from trtop.tui.state import Grouping, Mode, State
+from trtop.tui.state import Grouping, State
 from trtop.tui.terminal import ClickEvent, Event, HangUpEvent, KeyEvent, WheelEvent
 from trtop.tui.update import click, selecting, update, wheel
 from trtop.tui.view_model import Names, ViewModel, everything, make_view_model, question
-from trtop_core.detail import Detail
+from trtop_core.detail import Detail, DetailView
 from trtop_core.metric_types import Threshold
 from trtop_core.records import Window
 from trtop_core.snapshot import Snapshot
@@ -201,8 +202,8 @@ class EventLoop:
             self._held = self._ask(everything(after))
         if not after.is_paused:
             self._held = None
-        if after.mode is Mode.DETAIL and (
-            before.mode is not Mode.DETAIL or after.selected_key != before.selected_key
+        if self._question() is not None and (
+            before.mode is not after.mode or after.selected_key != before.selected_key
         ):
             self._detail = None
             self._is_asking = True
@@ -274,8 +275,7 @@ class EventLoop:
 
     def _look_closer(self) -> None:
         """Ask for the detail of the selected destination, where that is on the screen."""
-        view = self.state.detail_view()
-        if self.state.mode is not Mode.DETAIL or view is None or self._model is None:
+        if self._question() is None or self._model is None:
             return
         place = self._model.place(self.state.selected_key) if self.state.selected_key else None
         is_one = place is None or self._model.members[place] == 1
@@ -285,10 +285,15 @@ class EventLoop:
             self._detail = None
         self._has_looked()
 
+    def _question(self) -> DetailView | None:
+        """What the page that is shown wants to know; None: there is no page, or it knows all."""
+        page = PAGE_OF_MODE.get(self.state.mode)
+        return page.question(self.state) if page is not None and page.question else None
+
     def _has_looked(self) -> bool:
         """Whether the detail that was asked for is there; a daemon's takes a while."""
-        view = self.state.detail_view()
-        if not self._is_looking or self.state.mode is not Mode.DETAIL or view is None:
+        view = self._question()
+        if not self._is_looking or view is None:
             return False
         detail = self._source.detail(view)
         if detail is None:
@@ -299,15 +304,16 @@ class EventLoop:
     def _draw(self) -> None:
         scene = self._scene()
         self._frame = draw(scene, self._screen.size, self._screen.caps)
-        if self.state.mode is Mode.LIST:
+        page = PAGE_OF_MODE.get(self.state.mode)
+        if page is None:
             self.state = replace(self.state, offset=self._frame.first)
-        elif self.state.mode is not Mode.COLUMNS:
+        elif not page.n_choices:
             self.state = replace(self.state, scroll=self._frame.first)
         self._screen.show(self._frame)
 
     def _scene(self) -> Scene:
-        detail = self._detail if self.state.mode is Mode.DETAIL else None
-        if detail is not None and detail.view != self.state.detail_view():
+        detail = self._detail
+        if detail is not None and detail.view != self._question():
             detail = None
         return Scene(self.state, self._model, self._source.status(), detail, self._setup.thresholds)
 

@@ -12,7 +12,7 @@ from trtop.metrics.columns import COLUMNS
 
 
 class Action(Enum):
-    """What a key asks for."""
+    """What a key asks for; ``PAGE`` is for pages whose key stands beside them."""
 
     UP = auto()
     DOWN = auto()
@@ -37,6 +37,7 @@ class Action(Enum):
     HELP = auto()
     BACK = auto()
     QUIT = auto()
+    PAGE = auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +84,8 @@ KEYS: tuple[Key, ...] = (
     Key(Action.LAST, ("end",), "", "", ""),
     Key(Action.BACK, ("esc", "backspace", "left"), "Esc", "", "back to the rows"),
 )
+
+KEY_OF = {key.action: key for key in KEYS}
 
 ACTION_OF = {name: key.action for key in KEYS for name in key.keys}
 

@@ -9,10 +9,9 @@ from trtop.reporters.json_document import JsonReporter
 from trtop.table.render import render
 from trtop.table.style import TableStyle
 from trtop.table.text import plain
-from trtop.tui.detail import detail_lines
 from trtop.tui.frame import TerminalCaps
+from trtop.tui.pages import PAGE_OF_MODE
 from trtop.tui.scene import Scene
-from trtop.tui.state import Mode
 from trtop.tui.view_model import ViewModel
 from trtop_core.errors import TrtopError
 
@@ -34,10 +33,10 @@ def save(prefix: str, scene: Scene, rows: ViewModel, listed: ViewModel) -> str:
     """
 
     def write_text(stream: TextIO) -> None:
-        if scene.state.mode is Mode.DETAIL:
-            text = [
-                plain(line) for line in detail_lines(scene, SAVE_WIDTH, TerminalCaps(color=False))
-            ]
+        page = PAGE_OF_MODE.get(scene.state.mode)
+        if page is not None and page.is_saved:
+            lines = page.lines(scene, SAVE_WIDTH, TerminalCaps(color=False))
+            text = [plain(line) for line in lines]
         else:
             style = TableStyle(thresholds=scene.thresholds)
             text = list(render(rows.snapshot, style, rows.names))

@@ -13,6 +13,8 @@ from trtop.metrics.columns import COLUMNS
 from trtop.metrics.lookup import LOW_FIRST
 from trtop.tui.effects import WINDOWS, Context, Effect, Updated
 from trtop.tui.keys import ACTION_OF, COLUMN_OF, Action
+from trtop.tui.page import Page
+from trtop.tui.pages import PAGE_OF_KEY, PAGE_OF_MODE
 from trtop.tui.prompt import type_key
 from trtop.tui.state import Grouping, Mode, Prompt, Purpose, State
 from trtop.tui.view_model import ViewModel
@@ -35,12 +37,14 @@ def update(state: State, key: str, context: Context) -> Updated:
     if key in COLUMN_OF and state.mode is Mode.LIST:
         return Updated(sorted_by(state, COLUMN_OF[key]))
     action = ACTION_OF.get(key)
-    if action is None:
-        return Updated(state)
     if action is Action.QUIT:
         return Updated(state, Effect.QUIT)
-    if state.mode is not Mode.LIST:
-        return _elsewhere(state, action, context)
+    if (page := PAGE_OF_MODE.get(state.mode)) is not None:
+        return _on_page(page, state, key, context)
+    if (opened := PAGE_OF_KEY.get(key)) is not None:
+        return opened.open(state, context)
+    if action is None:
+        return Updated(state)
     return _LIST_ACTIONS[action](state, context)
 
 
@@ -53,8 +57,9 @@ def click(state: State, row: int | None, column: str | None) -> State:
         return sorted_by(state, column)
     if row is None:
         return state
-    if state.mode is Mode.COLUMNS:
-        return _toggled(replace(state, chosen=row))
+    page = PAGE_OF_MODE.get(state.mode)
+    if page is not None and page.choose is not None:
+        return page.choose(replace(state, chosen=row))
     return replace(state, selected=row, selected_key=None)
 
 
@@ -174,17 +179,6 @@ def _percentile(state: State, context: Context) -> Updated:
     return Updated(replace(state, percentile=min(larger, default=float(DETAIL_PERCENTILES[0]))))
 
 
-def _columns(state: State, context: Context) -> Updated:
-    return Updated(replace(state, mode=Mode.COLUMNS, scroll=0, chosen=0))
-
-
-def _detail(state: State, context: Context) -> Updated:
-    key = context.model.key(state.selected) if context.model else None
-    if key is None:
-        return Updated(state.saying("there is no row to look at"))
-    return Updated(replace(state, mode=Mode.DETAIL, selected_key=key, scroll=0))
-
-
 def _names(state: State, context: Context) -> Updated:
     if not context.has_names:
         return Updated(state.saying("nobody looks up names here: addresses stay"))
@@ -215,10 +209,6 @@ def _save(state: State, context: Context) -> Updated:
     return Updated(replace(state, prompt=Prompt(Purpose.SAVE)))
 
 
-def _help(state: State, context: Context) -> Updated:
-    return Updated(replace(state, mode=Mode.HELP, scroll=0))
-
-
 def _back(state: State, context: Context) -> Updated:
     if state.filter is not None:
         return Updated(replace(state, filter=None).saying("all rows"))
@@ -239,14 +229,11 @@ _LIST_ACTIONS: dict[Action, Callable[[State, Context], Updated]] = {
     Action.GROUP: _group,
     Action.WINDOW: _window,
     Action.PERCENTILE: _percentile,
-    Action.COLUMNS: _columns,
-    Action.DETAIL: _detail,
     Action.NAMES: _names,
     Action.PAUSE: _pause,
     Action.RESET: _reset,
     Action.FORGET_RESET: _forget_reset,
     Action.SAVE: _save,
-    Action.HELP: _help,
     Action.BACK: _back,
 }
 
@@ -259,36 +246,26 @@ _STEPS: dict[Action, Callable[[int], int]] = {
     Action.LAST: lambda page: MAX_SCROLL,
 }
 
-_MODE_OF = {
-    Action.HELP: Mode.HELP,
-    Action.COLUMNS: Mode.COLUMNS,
-    Action.DETAIL: Mode.DETAIL,
-}
-
-_SAME_IN_DETAIL = (Action.WINDOW, Action.PAUSE, Action.SAVE)
+_CHOOSING = (Action.PAUSE, Action.DETAIL)
+"""Space and Enter."""
 
 
-def _elsewhere(state: State, action: Action, context: Context) -> Updated:
-    """Keys of the modes that scroll text."""
+def _on_page(page: Page, state: State, key: str, context: Context) -> Updated:
+    """What a key makes of a state while a page is shown."""
+    action = ACTION_OF.get(key)
     if action in _STEPS:
         step = _STEPS[action](max(1, context.page))
-        if state.mode is Mode.COLUMNS:
-            chosen = max(0, min(state.chosen + step, len(COLUMNS) - 1))
+        if page.n_choices:
+            chosen = max(0, min(state.chosen + step, page.n_choices - 1))
             return Updated(replace(state, chosen=chosen))
         return Updated(replace(state, scroll=max(0, min(state.scroll + step, MAX_SCROLL))))
-    if state.mode is Mode.COLUMNS and action in (Action.PAUSE, Action.DETAIL):
-        return Updated(_toggled(state))
-    if state.mode is Mode.DETAIL and action in _SAME_IN_DETAIL:
+    if page.choose is not None and action in _CHOOSING:
+        return Updated(page.choose(state))
+    if action in page.row_actions:
         return _LIST_ACTIONS[action](state, context)
-    if action is Action.BACK or _MODE_OF.get(action) is state.mode:
+    other = PAGE_OF_KEY.get(key)
+    if action is Action.BACK or other is page:
         return Updated(replace(state, mode=Mode.LIST, scroll=0))
-    if action is Action.HELP:
-        return _help(state, context)
+    if other is not None and other.is_everywhere:
+        return other.open(state, context)
     return Updated(state)
-
-
-def _toggled(state: State) -> State:
-    """The chooser's column taken away or brought back."""
-    if not 0 <= state.chosen < len(COLUMNS):
-        return state
-    return replace(state, hidden=state.hidden ^ {COLUMNS[state.chosen].key})
