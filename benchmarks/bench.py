@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from generate import DATA_DIR, FLOODS, NAMES, ensure
-from measure import ROOMS, Run, run_command, run_room
+from measure import STAGES, Run, run_command, run_stage
 from verify import differences
 
 FLOOD_MAX_CONNECTIONS = 200_000
@@ -49,7 +49,7 @@ class Figures:
         return f"{self.median:{form}} ({low:{form}}–{high:{form}})"
 
     def record(self) -> dict[str, Any]:
-        """As plain data."""
+        """Plain data for JSON."""
         return {"median": self.median, "values": self.values}
 
 
@@ -59,7 +59,7 @@ class Result:
 
     name: str
     packets: int = 0
-    rooms_ns: dict[str, Figures] = field(default_factory=dict)
+    stages_ns: dict[str, Figures] = field(default_factory=dict)
     engine_packets_per_s: Figures = field(default_factory=Figures)
     snapshot_s: Figures = field(default_factory=Figures)
     trtop: list[Run] = field(default_factory=list)
@@ -78,10 +78,10 @@ class Result:
         return max(run.peak_rss_bytes for run in self.trtop)
 
     def record(self) -> dict[str, Any]:
-        """As plain data."""
+        """Plain data for JSON."""
         return {
             "packets": self.packets,
-            "rooms_ns_per_packet": {k: v.record() for k, v in self.rooms_ns.items()},
+            "rooms_ns_per_packet": {k: v.record() for k, v in self.stages_ns.items()},
             "engine_packets_per_s": self.engine_packets_per_s.record(),
             "snapshot_s": self.snapshot_s.record(),
             "trtop_wall_s": [run.wall_s for run in self.trtop],
@@ -99,7 +99,7 @@ def trtop_command() -> list[str]:
 
 
 def measure(name: str, path: Path, rounds: int) -> Result:
-    """Check the counters, then time the rooms and the whole process."""
+    """Check the counters, then time the stages and the whole process."""
     command = trtop_command()
     if name in FLOODS:
         command += ["--max-connections", str(FLOOD_MAX_CONNECTIONS)]
@@ -107,12 +107,12 @@ def measure(name: str, path: Path, rounds: int) -> Result:
     result = Result(name)
     result.wrong = differences(command, path)
     for _ in range(rounds):
-        for room in ROOMS:
-            measured = run_room(room, path)
+        for stage in STAGES:
+            measured = run_stage(stage, path)
             result.packets = n = measured["packets"]
-            seconds = measured["total_s" if room == "read" else "inside_s"]
-            result.rooms_ns.setdefault(room, Figures()).values.append(seconds * 1e9 / n)
-            if room == "feed":
+            seconds = measured["total_s" if stage == "read" else "inside_s"]
+            result.stages_ns.setdefault(stage, Figures()).values.append(seconds * 1e9 / n)
+            if stage == "feed":
                 result.engine_packets_per_s.values.append(n / measured["total_s"])
                 result.snapshot_s.values.append(measured["snapshot_s"])
     for _ in range(rounds):
@@ -123,7 +123,7 @@ def measure(name: str, path: Path, rounds: int) -> Result:
 
 def report(result: Result) -> str:
     """The lines for one capture."""
-    rooms = {
+    stages = {
         "read": "read and index",
         "decode": "decode alone",
         "feed": "engine (decode, follow, count)",
@@ -134,7 +134,10 @@ def report(result: Result) -> str:
     lines = [f"{result.name}: {result.packets:,} packets"]
     rows = [
         ("read + engine, M packets/s", millions.shown()),
-        *((f"{rooms[room]}, ns/packet", result.rooms_ns[room].shown(".1f")) for room in ROOMS),
+        *(
+            (f"{stages[stage]}, ns/packet", result.stages_ns[stage].shown(".1f"))
+            for stage in STAGES
+        ),
         ("end and snapshot, s", result.snapshot_s.shown()),
         ("trtop FILE --format json, s", ours.shown()),
         ("tcpdump -r FILE -w /dev/null, s", theirs.shown()),

@@ -40,13 +40,13 @@ IDLE_TARGET, QUIET_TARGET = 1.0, 10.0
 """Percent of a core."""
 
 SETTLE_S = 1.5
-"""After a run, for the last packets; tcpdump's own time-out is 1 s."""
+"""Time for the last packets after a run; tcpdump's own time-out is 1 s."""
 
 NEAR, FAR = "trtop-near", "trtop-far"
 
 
 @dataclass
-class Outcome:
+class Updated:
     """What one run gave."""
 
     sent_per_s: float = 0.0
@@ -57,7 +57,7 @@ class Outcome:
 
     @property
     def drop_percent(self) -> float:
-        """Of what the kernel received."""
+        """Share of what the kernel received."""
         return 100 * self.dropped / self.received if self.received else 0.0
 
 
@@ -89,7 +89,7 @@ def send(load: int, seconds: float) -> dict[str, float]:
     return sent
 
 
-def run_trtop(work: Callable[[], dict[str, float]]) -> Outcome:
+def run_trtop(work: Callable[[], dict[str, float]]) -> Updated:
     """The capture and engine of trtop, with a client that looks on."""
     config = {"interfaces": ["near0"], "buffer_bytes": BUFFER_BYTES, "snaplen_bytes": SNAPLEN}
     process = subprocess.Popen(
@@ -111,7 +111,7 @@ def run_trtop(work: Callable[[], dict[str, float]]) -> Outcome:
     return outcome
 
 
-def run_tcpdump(path: str, work: Callable[[], dict[str, float]]) -> Outcome:
+def run_tcpdump(path: str, work: Callable[[], dict[str, float]]) -> Updated:
     """A tcpdump that writes to a path."""
     options = ["-Z", "root", "-n", "-B", str(BUFFER_BYTES >> 10), "-s", str(SNAPLEN)]
     process = subprocess.Popen(
@@ -130,7 +130,7 @@ def run_tcpdump(path: str, work: Callable[[], dict[str, float]]) -> Outcome:
 
 def measure_loads(loads: list[int], seconds: float, rounds: int, folder: str) -> None:
     """All contenders at all loads, in alternation."""
-    contenders: dict[str, Callable[[Callable[[], dict[str, float]]], Outcome]] = {
+    contenders: dict[str, Callable[[Callable[[], dict[str, float]]], Updated]] = {
         "trtop": run_trtop,
         "tcpdump -w /dev/null": lambda work: run_tcpdump("/dev/null", work),
         "tcpdump -w FILE": lambda work: run_tcpdump(f"{folder}/bench.pcap", work),
@@ -176,21 +176,21 @@ def measure_cost(seconds: float) -> None:
         print(f"\n{label}: {total:.1f} % of a core ({shares}); at most {target:g} %: {verdict}")
 
 
-def _accounted(pids: dict[str, list[int]], work: Callable[[], dict[str, float]]) -> Outcome:
+def _accounted(pids: dict[str, list[int]], work: Callable[[], dict[str, float]]) -> Updated:
     before = {name: sum(map(cpu_s, listed)) for name, listed in pids.items()}
     began_s = time.monotonic()
     sent = work()
     span_s = time.monotonic() - began_s
     time.sleep(SETTLE_S)
     used = {name: sum(map(cpu_s, listed)) - before[name] for name, listed in pids.items()}
-    return Outcome(
+    return Updated(
         sent_per_s=sent["sent"] / sent["seconds"],
         sent=int(sent["sent"]),
         cpu_percent={name: 100 * value / span_s for name, value in used.items()},
     )
 
 
-def _line(load: int, name: str, outcome: Outcome) -> str:
+def _line(load: int, name: str, outcome: Updated) -> str:
     shares = ", ".join(f"{key} {value:.0f}" for key, value in outcome.cpu_percent.items())
     wanted = f"{load:,}" if load else "most"
     return (

@@ -19,12 +19,12 @@ from typing import Any
 
 from bench import MIB, Figures
 from generate import DATA_DIR, NAMES, ensure
-from measure import run_room
+from measure import run_stage
 from verify import compare_with_truth
 
 TARGET_RATIO = 0.6
 TARGET_PACKETS_PER_S = 5e6
-"""Both on `mid`; the second with two cores free."""
+"""Targets on `mid`; the second with two cores free."""
 
 HERE = Path(__file__).parent
 
@@ -43,8 +43,8 @@ def measure(name: str, path: Path, rounds: int) -> list[str]:
     wrong: list[str] = []
     peak = 0
     for _ in range(rounds):
-        room = run_room("feed", path)
-        alone.values.append(room["packets"] / room["total_s"] / 1e6)
+        stage = run_stage("feed", path)
+        alone.values.append(stage["packets"] / stage["total_s"] / 1e6)
         measured = replay(path)
         record = measured["record"]
         packets = record["health"]["packets"]

@@ -32,7 +32,7 @@ PROFILES = {
     "mid": Profile(
         n_packets=20_000_000,
         n_destinations=1_000,
-        n_slots=2_000,
+        n_flows=2_000,
         n_clients=4,
         share_v6=0.0,
         ramp_us=500_000,
@@ -44,7 +44,7 @@ PROFILES = {
     "wide": Profile(
         n_packets=20_000_000,
         n_destinations=50_000,
-        n_slots=500_000,
+        n_flows=500_000,
         n_clients=64,
         share_v6=0.2,
         ramp_us=60_000_000,
@@ -98,7 +98,7 @@ def _write_traffic(path: Path, name: str, quick: bool, seed: int) -> Truth:
             profile,
             n_packets=profile.n_packets // QUICK,
             n_destinations=profile.n_destinations // QUICK,
-            n_slots=profile.n_slots // QUICK,
+            n_flows=profile.n_flows // QUICK,
         )
     traffic, truth = Traffic(profile, seed), Truth()
     with path.open("wb") as file:

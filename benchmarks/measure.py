@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-ROOMS = ("read", "decode", "feed")
+STAGES = ("read", "decode", "feed")
 """Reading and indexing alone; decoding alone; the engine's feed, which decodes by itself."""
 
 SEED = bytes(16)
@@ -58,19 +58,19 @@ def run_command(command: Sequence[str]) -> Run:
     return Run(wall_s, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024)
 
 
-def run_room(room: str, path: Path) -> dict[str, Any]:
+def run_stage(stage: str, path: Path) -> dict[str, Any]:
     """Run this file on a capture.
 
     Raises:
         subprocess.CalledProcessError: it failed.
     """
-    command = [sys.executable, __file__, room, str(path)]
+    command = [sys.executable, __file__, stage, str(path)]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE)
     measured: dict[str, Any] = json.loads(done.stdout)
     return measured
 
 
-def _measure(room: str, path: str) -> dict[str, Any]:
+def _measure(stage: str, path: str) -> dict[str, Any]:
     from trtop_core.config import EngineConfig  # noqa: PLC0415 - only in the measured process
     from trtop_core.decode import decode  # noqa: PLC0415 - only in the measured process
     from trtop_core.engine import Engine  # noqa: PLC0415 - only in the measured process
@@ -83,7 +83,7 @@ def _measure(room: str, path: str) -> dict[str, Any]:
         "decode": decode,
         "feed": engine.feed,
     }
-    used, clock = use[room], time.process_time
+    used, clock = use[stage], time.process_time
     n_packets, inside_s = 0, 0.0
     started_s = clock()
     with open_capture(path) as source:
@@ -94,7 +94,7 @@ def _measure(room: str, path: str) -> dict[str, Any]:
             n_packets += len(batch)
     total_s = clock() - started_s
     measured = {"packets": n_packets, "inside_s": inside_s, "total_s": total_s}
-    if room == "feed":
+    if stage == "feed":
         before_s = clock()
         engine.finish()
         engine.snapshot(View())

@@ -1,4 +1,4 @@
-"""What names and scripts cost: packets per second of each way in, milliseconds of a picture.
+"""What names and scripts cost: packets per second of each way in, milliseconds of a snapshot.
 
     python benchmarks/parts.py CAPTURE.pcap [--rounds N]
 
@@ -30,10 +30,10 @@ from trtop_core.sources import open_capture
 from trtop_core.view import View
 
 N_DESTINATIONS = 10_000
-"""Of the picture that is named."""
+"""Destinations of the snapshot that is named."""
 
 MAX_BATCHES = 400
-"""Of the capture, kept in memory, so that reading it costs nothing."""
+"""Batches of the capture that are kept in memory, so that reading costs nothing."""
 
 SLOW_SHARE = 20
 """The slow path gets so much less."""

@@ -1,4 +1,4 @@
-"""Measure one refresh of the screen: asking the engine, making the picture, drawing, the terminal.
+"""Measure one refresh of the screen: asking the engine, making the snapshot, drawing, the terminal.
 
     python benchmarks/screen.py [--destinations N] [--rounds N] [--json FILE]
 
@@ -36,7 +36,7 @@ from trtop.tui.source import Status
 from trtop.tui.state import Grouping, Mode, State
 from trtop.tui.terminal import Terminal
 from trtop.tui.update import selecting
-from trtop.tui.view_model import picture, question
+from trtop.tui.view_model import make_view_model, question
 from trtop_core import Engine, EngineConfig, PacketBatch
 from trtop_core.records import GroupBy, Window
 
@@ -115,13 +115,13 @@ def refresh(engine: Engine, state: State, terminal: Terminal) -> dict[str, float
     times = [time.perf_counter()]
     answer = engine.snapshot(question(state, ROWS_WANTED, False))
     times.append(time.perf_counter())
-    shown = picture(answer, state, ROWS_WANTED, None, None)
+    shown = make_view_model(answer, state, ROWS_WANTED, None, None)
     state = selecting(replace(state, selected=1), shown)
     view = state.detail_view() if state.mode is Mode.DETAIL else None
     detail = engine.detail(view) if view is not None else None
     times.append(time.perf_counter())
     scene = Scene(state, shown, Status("benchmark", is_live=True), detail)
-    frame = draw(scene, terminal.size, terminal.look)
+    frame = draw(scene, terminal.size, terminal.caps)
     times.append(time.perf_counter())
     terminal.show(frame)
     times.append(time.perf_counter())

@@ -24,7 +24,7 @@ PER_CALL = 256
 """Packets of one system call; at low rates fewer, so that they come evenly."""
 
 CALLS_PER_S = 1_000
-"""Above this rate of calls more packets go into each."""
+"""Calls per second above which more packets go into each."""
 
 SLACK_S = 0.0002
 """Waits shorter than this are spun."""

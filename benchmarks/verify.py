@@ -22,7 +22,7 @@ def differences(trtop: Sequence[str], capture: Path) -> list[str]:
 
 
 def compare_with_truth(report: dict[str, Any], capture: Path) -> list[str]:
-    """The same for a report that was made already: a snapshot's record.
+    """One line for each wrong number of a report that was made already: a snapshot's record.
 
     Args:
         report: at least its totals and health.

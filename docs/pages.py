@@ -14,17 +14,15 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
 
 from fields import columns_page
 
-import trtop_daemon.config.arguments
 from trtop import __version__
-from trtop.cli import attach, keygen, live
-from trtop.options.report_arguments import make_parser
-from trtop.plugins import BUILT_IN, Kind
-from trtop.runtime.environment import Surroundings
+from trtop.cli import keygen, live
+from trtop.options import attach_options, report_arguments
+from trtop.plugins import BUILT_IN, PartKind
 from trtop_core.metrics import SORTABLE
+from trtop_daemon.config import arguments
 
 ROOT = Path(__file__).parent.parent
 
@@ -115,47 +113,22 @@ class Program:
         return f"_{self.name}"
 
 
-def parser_of(run: Callable[[list[str]], object]) -> argparse.ArgumentParser:
-    """The parser that a command builds on its way, caught where it would read arguments.
-
-    Args:
-        run: runs the command; it gets no further than that.
-    """
-    caught: list[argparse.ArgumentParser] = []
-
-    class _Caught(Exception):  # noqa: N818 - no error
-        pass
-
-    def catch(parser: argparse.ArgumentParser, *args: object, **more: object) -> NoReturn:
-        caught.append(parser)
-        raise _Caught
-
-    kept = argparse.ArgumentParser.parse_args
-    argparse.ArgumentParser.parse_args = catch  # type: ignore[method-assign, assignment] - restored below
-    try:
-        run([])
-    except _Caught:
-        pass
-    finally:
-        argparse.ArgumentParser.parse_args = kept  # type: ignore[method-assign] - see above
-    return caught[0]
-
-
 def programs() -> dict[str, Program]:
     """All programs, by name."""
     commands = {
-        name: parser_of(lambda argv, run=run: run(argv, Surroundings()))  # type: ignore[misc] - a default
-        for name, run in (("live", live.main), ("attach", attach.main), ("keygen", keygen.main))
+        "live": live.make_parser(),
+        "attach": attach_options.make_parser(),
+        "keygen": keygen.make_parser(),
     }
     usages = {name: _synopsis(parser, f"trtop {name}") for name, parser in commands.items()}
-    daemon = parser_of(trtop_daemon.config.arguments.parse)
+    daemon = arguments.make_parser()
     return {
         "trtop": Program(
             "trtop",
             1,
             "TCP Remote Top: which of the services I call is slow, resetting or refusing me",
             {"": "[OPTION...] FILE...", **usages},
-            {"": make_parser(), **commands},
+            {"": report_arguments.make_parser(), **commands},
         ),
         "trtopd": Program(
             "trtopd",
@@ -279,7 +252,7 @@ def main(argv: list[str]) -> int:
 def _values(action: argparse.Action) -> tuple[str, ...]:
     metavar = str(action.metavar or "")
     if metavar == "MODULE":
-        return (*BUILT_IN[Kind(action.dest)], FILES)
+        return (*BUILT_IN[PartKind(action.dest)], FILES)
     if metavar in OFFERED:
         return OFFERED[metavar]
     if "|" in metavar:

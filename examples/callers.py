@@ -19,7 +19,7 @@ import services
 PAUSE_S = 0.02
 PATIENCE_S = 30
 SILENT_WAIT_S = 21
-"""More than the 20 s after which an unanswered attempt has timed out."""
+"""Time above the 20 s after which an unanswered attempt has timed out."""
 
 
 def call_web(address: str, n_connections: int, n_requests: int) -> None:
@@ -29,7 +29,7 @@ def call_web(address: str, n_connections: int, n_requests: int) -> None:
 
 
 def call_encrypted(n_connections: int, n_requests: int) -> None:
-    """The same over TLS; the certificate is a self-made one."""
+    """Call over TLS; the certificate is a self-made one."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE

@@ -39,7 +39,7 @@ ADDRESSES = (
     GREETING,
     KEEP_ALIVE_V6,
 )
-"""Those that exist; nobody has ``SILENT``."""
+"""Addresses that exist; nobody has ``SILENT``."""
 
 READY = "ready\n"
 LATE_ACCEPT_S = 0.35

@@ -1,4 +1,4 @@
-"""Where fuzzing starts: files of every format, and captures boiled down to many short packets.
+"""Inputs that fuzzing starts from: files of every format, captures boiled down to short packets.
 
 Takes paths of captures; gives inputs of ``fuzz_capture.run_one``, whose first byte is its choice of
 pieces and engine. Captures that cannot be read give their own bytes only.

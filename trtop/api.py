@@ -1,4 +1,4 @@
-"""``analyze`` and ``stream``: captures as arrays and pictures, for notebooks and programs.
+"""``analyze`` and ``stream``: captures as arrays and snapshots, for notebooks and programs.
 
 Takes paths, gives numpy arrays, data frames and snapshots. Reads no command line, prints nothing.
 """
@@ -172,24 +172,24 @@ def stream(  # noqa: PLR0913 - all but the first are options
     resolver: BaseResolver | None = None,
     whitelist: BaseWhitelist | None = None,
 ) -> Iterator[Snapshot]:
-    """Pictures of a capture as its time goes by.
+    """Snapshots of a capture as its time goes by.
 
     There is one after every ``every_s`` seconds of *capture* time, of all packets before that
-    moment, and one at the end: the same capture gives the same pictures, at any speed of reading.
-    Of a silence that lasts longer there is one picture. While a pipe or a followed file has
+    moment, and one at the end: the same capture gives the same snapshots, at any speed of reading.
+    Of a silence that lasts longer there is one snapshot. While a pipe or a followed file has
     nothing, there is one every ``every_s`` seconds of real time.
 
     Args:
         paths: one or several; ``-`` is standard input.
-        every_s: seconds between pictures.
+        every_s: seconds between snapshots.
         follow: the last file is still being written; the stream has no end.
         local: as ``analyze``.
         direction: as ``analyze``.
         group_by: as ``analyze``.
-        window: what each picture covers.
+        window: what each snapshot covers.
         percentile: what ``snapshot.view.percentile`` says to whoever draws it.
         decap: as ``analyze``.
-        resolver: names that are under way are addresses in a picture.
+        resolver: names that are under way are addresses in a snapshot.
         whitelist: as ``analyze``.
 
     Raises:
@@ -200,7 +200,7 @@ def stream(  # noqa: PLR0913 - all but the first are options
         raise ValueError("every_s is above 0")
     config, view = _told(local, direction, group_by, window, decap)
     view = replace(view, percentile=percentile)
-    return _pictures(
+    return _snapshots(
         config,
         view,
         Namer(resolver, whitelist),
@@ -209,7 +209,7 @@ def stream(  # noqa: PLR0913 - all but the first are options
     )
 
 
-def _pictures(
+def _snapshots(
     config: EngineConfig, view: View, namer: Namer, source: Source, every_ns: int
 ) -> Iterator[Snapshot]:
     pace, engine = _Pace(every_ns), make_engine(config, os.urandom(SEED_BYTES), namer)
@@ -236,10 +236,10 @@ def _pictures(
 
 
 class _Pace:
-    """Where batches are cut, so that a picture falls on its moment of capture time.
+    """Where batches are cut, so that a snapshot falls on its moment of capture time.
 
     Args:
-        every_ns: between pictures.
+        every_ns: between snapshots.
     """
 
     def __init__(self, every_ns: int) -> None:
@@ -261,7 +261,7 @@ class _Pace:
             if end == len(batch):
                 break
             yield PacketBatch(batch.data, batch.index[start:end]), self._next_ns
-            # A silence is shown once: the next picture is the first after the packet that ends it.
+            # A silence is shown once: the next snapshot is the first after the packet that ends it.
             late = int(clock[end]) - self._next_ns
             self._next_ns += (late // self._every_ns + 1) * self._every_ns
             start = end

@@ -80,7 +80,7 @@ def _char_width(char: str) -> int:
 
 
 def _head(text: str, width: int) -> str:
-    """As many leading characters as fit."""
+    """Leading characters of a text, as many as fit."""
     used = 0
     for i, char in enumerate(text):
         used += _char_width(char)

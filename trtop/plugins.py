@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from trtop.names.whitelist import BaseWhitelist
 
 
-class Kind(Enum):
+class PartKind(Enum):
     """What can come from elsewhere; the value is its name."""
 
     ANALYZER = "analyzer"
@@ -42,31 +42,31 @@ class Kind(Enum):
         return f"trtop.{self.value}s"
 
 
-BUILT_IN: dict[Kind, dict[str, str]] = {
-    Kind.ANALYZER: {"outgoing": "trtop.classic.analyzer:OutgoingTCPAnalyzer"},
-    Kind.COLLECTOR: {"file": "trtop.classic.collector:TCPDumpFileCollector"},
-    Kind.REPORTER: {
+BUILT_IN: dict[PartKind, dict[str, str]] = {
+    PartKind.ANALYZER: {"outgoing": "trtop.classic.analyzer:OutgoingTCPAnalyzer"},
+    PartKind.COLLECTOR: {"file": "trtop.classic.collector:TCPDumpFileCollector"},
+    PartKind.REPORTER: {
         "curses": "trtop.classic.reporter:CLICursesOutgoingTCPReporter",
         "events": "trtop.classic.reporter:make_event_reporter",
     },
-    Kind.RESOLVER: {
+    PartKind.RESOLVER: {
         "none": "trtop.names.resolvers:NoResolver",
         "dns": "trtop.plugins:_dns",
         "capture": "trtop.names.capture:CaptureResolver",
         "hosts": "trtop.names.resolvers:HostsResolver",
     },
-    Kind.WHITELIST: {"all": "trtop.names.whitelist:DefaultWhitelist"},
+    PartKind.WHITELIST: {"all": "trtop.names.whitelist:DefaultWhitelist"},
 }
 
 WITH_ARGUMENT = frozenset({"dns", "hosts"})
 """Built-in names that an argument may follow."""
 
 DUTIES = {
-    Kind.ANALYZER: "analyse",
-    Kind.COLLECTOR: "start",
-    Kind.REPORTER: "start",
-    Kind.RESOLVER: "resolve",
-    Kind.WHITELIST: "allow",
+    PartKind.ANALYZER: "analyse",
+    PartKind.COLLECTOR: "start",
+    PartKind.REPORTER: "start",
+    PartKind.RESOLVER: "resolve",
+    PartKind.WHITELIST: "allow",
 }
 """The method that tells whether an object is what it should be."""
 
@@ -107,7 +107,7 @@ class Plugins:
     def __exit__(self, *exc: object) -> None:
         self.clean_up()
 
-    def make(self, kind: Kind, name: str, *args: Any) -> Any:
+    def make(self, kind: PartKind, name: str, *args: Any) -> Any:
         """An object of a kind.
 
         Args:
@@ -140,7 +140,7 @@ class Plugins:
         if failures:
             raise TrtopError("; ".join(failures))
 
-    def _make(self, kind: Kind, name: str, args: tuple[Any, ...]) -> Any:
+    def _make(self, kind: PartKind, name: str, args: tuple[Any, ...]) -> Any:
         bare, _, argument = name.partition(":")
         found = BUILT_IN[kind].get(bare)
         if found is not None:
@@ -165,7 +165,7 @@ class Plugins:
         raise TrtopError(f"{what}: has no build()")
 
 
-def names_of(kind: Kind) -> list[str]:
+def names_of(kind: PartKind) -> list[str]:
     """What can be had by name: what is built in, and the entry points that are installed."""
     import importlib.metadata  # noqa: PLC0415 - takes a while
 
@@ -176,7 +176,7 @@ def names_of(kind: Kind) -> list[str]:
 def make_resolver(wishes: Wishes, plugins: Plugins) -> BaseResolver | None:
     """The resolver that the command line asks for; None where it asks for none."""
     names = [*([wishes.resolver] if wishes.resolver else []), *wishes.names]
-    made = [plugins.make(Kind.RESOLVER, name) for name in names]
+    made = [plugins.make(PartKind.RESOLVER, name) for name in names]
     if len(made) < 2:
         return made[0] if made else None
     from trtop.names.resolvers import ChainResolver  # noqa: PLC0415 - seldom used
@@ -193,7 +193,7 @@ def make_whitelist(wishes: Wishes, plugins: Plugins) -> BaseWhitelist | None:
         rules = RuleWhitelist(wishes.allow, wishes.deny)
     if not wishes.whitelist:
         return rules
-    made: BaseWhitelist = plugins.make(Kind.WHITELIST, wishes.whitelist)
+    made: BaseWhitelist = plugins.make(PartKind.WHITELIST, wishes.whitelist)
     return made if rules is None else BothWhitelist(made, rules)
 
 
@@ -206,7 +206,7 @@ def make_namer(wishes: Wishes, plugins: Plugins) -> Namer | None:
     return Namer(make_resolver(wishes, plugins), make_whitelist(wishes, plugins))
 
 
-def _load(kind: Kind, name: str) -> Any:
+def _load(kind: PartKind, name: str) -> Any:
     import importlib.metadata  # noqa: PLC0415 - takes a while
 
     points = importlib.metadata.entry_points(group=kind.group, name=name)
@@ -233,7 +233,7 @@ def _load_file(path: str) -> ModuleType:
     return module
 
 
-def _import(kind: Kind, name: str) -> Any:
+def _import(kind: PartKind, name: str) -> Any:
     """A module, or ``module:attribute``, from the path or the working directory."""
     module_name, _, attribute = name.partition(":")
     sys.path.append(os.getcwd())
@@ -253,7 +253,7 @@ def _import(kind: Kind, name: str) -> Any:
 
 
 def _check_owners(module_name: str) -> None:
-    """Of a module, and of the packages that it is in."""
+    """Names of a module and of the packages that it is in."""
     if os.geteuid() != ROOT_UID:
         return
     parts = module_name.split(".")

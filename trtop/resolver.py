@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from trtop.names.base import Answer, BaseResolver
+from trtop.names.base import BaseResolver
 from trtop.names.capture import CaptureResolver
 from trtop.names.dns import DNSResolver
 from trtop.names.resolvers import ChainResolver, DefaultDNSResolver, HostsResolver, NoResolver
 
 __all__ = [
-    "Answer",
     "BaseResolver",
     "CaptureResolver",
     "ChainResolver",

@@ -26,7 +26,7 @@ def since(now: Snapshot, before: Snapshot) -> Snapshot:
 
     Args:
         now: the later one, of all time and without a limit.
-        before: the earlier one, likewise.
+        before: the earlier one, without a limit too.
 
     Raises:
         ValueError: one of them left out rows.

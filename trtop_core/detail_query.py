@@ -1,4 +1,4 @@
-"""From an engine's arrays to the ``Detail`` of one destination; read-only, numpy only.
+"""The ``Detail`` of one destination, made of an engine's arrays; read-only, numpy only.
 
 The last minutes come from the logs that windows are made of, so they cost no memory of their own:
 5 min in slots of 30 s and 60 s in slots of 5 s, exactly what these windows hold.

@@ -1,4 +1,4 @@
-"""Errors of the surroundings: one line for the user, and an exit status.
+"""Errors of the environment: one line for the user, and an exit status.
 
 A bad packet is data and is counted; a bad call raises ``ValueError``; what is wrong with files,
 permissions or formats raises ``TrtopError`` and is caught once, in ``main``.

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 SUSPECT_COMPLETENESS = 0.999
-"""Below this a destination's row is suspect."""
+"""Completeness below which a destination's row is suspect."""
 
 SUSPECT_LOSS = 0.001
-"""Above this share of lost packets every row is suspect."""
+"""Share of lost packets above which every row is suspect."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ class Health:
         return self.interruptions > 0 or self.interrupted_ns > 0
 
     def record(self) -> dict[str, Any]:
-        """As plain data, every field under its own name; unknown is None."""
+        """Plain data, every field under its own name; unknown is None."""
         record = {item.name: getattr(self, item.name) for item in fields(self)}
         record["undecoded"] = dict(self.undecoded)
         return record

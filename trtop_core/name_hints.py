@@ -1,4 +1,4 @@
-"""``Tap``: the few packets of a batch that may hold a name, picked without touching the others.
+"""``NameHints``: the few packets of a batch that may hold a name, the others left untouched.
 
 Takes batches, gives DNS answers and the first bytes of clients (TLS ClientHello, HTTP request) as
 bytes. Reads no name itself; forgets a server only when told that it is settled.
@@ -15,7 +15,7 @@ from trtop_core._name_hints import hint_size, spot
 from trtop_core.batch import PacketBatch
 from trtop_core.records import NAME_HINT, HintKind
 
-SEED_BYTES = 24
+HINTS_SEED_BYTES = 24
 
 N_KNOWN = 1 << 16
 """Settled servers that are remembered; a newcomer takes the place of another. 512 KiB."""
@@ -36,7 +36,7 @@ class Hint:
         addr: the server's address, 16 bytes, IPv4 mapped; of a DNS message: meaningless.
         port: the server's port; of a DNS message: meaningless.
         payload: the captured bytes behind the UDP or TCP header.
-        tag: what ``Tap.settle`` takes.
+        tag: what ``NameHints.settle`` takes.
     """
 
     kind: HintKind
@@ -46,11 +46,11 @@ class Hint:
     tag: int
 
 
-class Tap:
+class NameHints:
     """Picks packets out of batches.
 
     Args:
-        seed: ``SEED_BYTES`` secret random bytes.
+        seed: ``HINTS_SEED_BYTES`` secret random bytes.
         decap: whether to look inside tunnels.
 
     Attributes:
@@ -61,10 +61,10 @@ class Tap:
     """
 
     def __init__(self, seed: bytes, decap: bool = True) -> None:
-        if len(seed) < SEED_BYTES:
-            raise ValueError(f"a seed has at least {SEED_BYTES} bytes")
+        if len(seed) < HINTS_SEED_BYTES:
+            raise ValueError(f"a seed has at least {HINTS_SEED_BYTES} bytes")
         self.n_skipped = 0
-        self._seed = np.frombuffer(seed[:SEED_BYTES], np.uint64)
+        self._seed = np.frombuffer(seed[:HINTS_SEED_BYTES], np.uint64)
         self._decap = decap
         self._known = np.zeros(N_KNOWN, np.uint64)
         self._dns = np.zeros(MAX_DNS, NAME_HINT)

@@ -1,4 +1,4 @@
-"""From an engine's arrays to the rows that a view asks for; only those rows are written out."""
+"""Rows that a view asks for, made of an engine's arrays; only those rows are written out."""
 
 from __future__ import annotations
 

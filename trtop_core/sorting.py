@@ -1,4 +1,4 @@
-"""In which order rows stand: by a column, ties by address and port.
+"""The order of rows: by a column, ties by address and port.
 
 Takes a table, or keys and a column, and a view; gives the rows in its order, cut to its limit.
 """

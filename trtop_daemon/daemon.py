@@ -1,4 +1,4 @@
-"""From settings to a running daemon, and back to nothing.
+"""A daemon's life: from settings to a running daemon, and back to nothing.
 
 Opens in this order: sockets for clients, the capture, then drops every right, then answers.
 Whatever happens, what was opened is closed again and files are removed.

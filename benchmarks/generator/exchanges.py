@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from generator.flows import Slots
+from generator.flows import Flows
 from generator.profile import Profile
 
 Which = npt.NDArray[np.intp]
@@ -27,12 +27,12 @@ FATES = {
     "server_resets": 0.0005,
     "client_resets": 0.0003,
 }
-"""What may become of a turn, and how often."""
+"""What may become of an exchange, and how often."""
 
 
 @dataclass(slots=True)
-class Turn:
-    """One turn of many slots: sizes and times in step with ``who``."""
+class Exchange:
+    """One exchange of many flows: sizes and times in step with ``who``."""
 
     who: Which
     fate: dict[str, npt.NDArray[np.bool_]]
@@ -57,15 +57,15 @@ class Turn:
         return when
 
     @classmethod
-    def draw(cls, who: Which, slots: Slots, habits: Habits) -> Turn:
-        """What these slots' next turns are like."""
+    def draw(cls, who: Which, flows: Flows, habits: Habits) -> Exchange:
+        """What these flows' next exchanges are like."""
         rng, n = habits.rng, len(who)
         fate, drawn = {}, rng.random(n)
         for name, share in FATES.items():
             fate[name] = (drawn >= 0) & (drawn < share)
             drawn = drawn - share
-        segment = slots.segment_bytes[who]
-        size = slots.response_bytes[who] * np.exp(0.5 * rng.standard_normal(n))
+        segment = flows.segment_bytes[who]
+        size = flows.response_bytes[who] * np.exp(0.5 * rng.standard_normal(n))
         size = np.clip(size.astype(np.int64), 50, MAX_SEGMENTS * segment)
         count = -(-size // segment)
         tail = np.maximum(size - (count - 1) * segment, 2)  # 1 byte sent twice is a keep-alive
@@ -74,11 +74,11 @@ class Turn:
         fate["response_lost"] &= count >= 4
         request_segments = 1 + (rng.random(n) < 0.08) * rng.integers(1, 4, n)
         rtt_us = habits.round_trip(who)
-        rto_us = RTO_MIN_US + 2 * slots.rtt_us[who]
+        rto_us = RTO_MIN_US + 2 * flows.rtt_us[who]
         slow = np.where(rng.random(n) < 0.01, 10, 1)
-        service_us = slots.service_us[who] * np.exp(0.4 * rng.standard_normal(n)) * slow
+        service_us = flows.service_us[who] * np.exp(0.4 * rng.standard_normal(n)) * slow
         service_us = np.maximum(service_us.astype(np.int64), 50)
-        start_us = slots.next_us[who].copy()
+        start_us = flows.next_us[who].copy()
         asked_us = start_us + 3 * (request_segments - 1)
         arrived_us = asked_us + np.where(fate["request_lost"], rto_us, 0)
         return cls(
@@ -101,23 +101,23 @@ class Turn:
 
 
 class Habits:
-    """Times that every act draws."""
+    """Times that every event draws."""
 
-    def __init__(self, slots: Slots, profile: Profile, rng: np.random.Generator) -> None:
+    def __init__(self, flows: Flows, profile: Profile, rng: np.random.Generator) -> None:
         self.rng = rng
-        self._rtt_us = slots.rtt_us
+        self._rtt_us = flows.rtt_us
         self._think_mean_us = profile.think_mean_us
 
     def round_trip(self, who: Which) -> Numbers:
-        """Above the destination's least by 10 % on average, and at most twice that."""
+        """Round trips: 10 % above the destination's least on average, at most twice that."""
         jitter = np.minimum(0.1 * self.rng.standard_exponential(len(who)), 1)
         rtt_us: Numbers = (self._rtt_us[who] * (1 + jitter)).astype(np.int64)
         return rtt_us
 
     def reaction(self, n: int) -> Numbers:
-        """Of the client's host."""
+        """Time that the client's host takes to react."""
         return self.rng.integers(4, 40, n)
 
     def think(self, n: int) -> Numbers:
-        """Pause before a turn."""
+        """Pause before an exchange."""
         return 30 + (self._think_mean_us * self.rng.standard_exponential(n)).astype(np.int64)

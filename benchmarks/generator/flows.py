@@ -24,21 +24,21 @@ POPULARITY_SHAPE = 1.3
 
 
 class Phase(IntEnum):
-    """What a slot does next."""
+    """What a flow does next."""
 
     OPEN = 0
-    TURN = 1
+    EXCHANGE = 1
     CLOSE = 2
 
 
 @dataclass(slots=True)
-class Slots:
-    """Arrays with one entry per slot.
+class Flows:
+    """Arrays with one entry per flow.
 
     Attributes:
         destination: its number.
         client: number of the client's address.
-        port_base: number of the slot's first port; ``port_width`` of them are its own.
+        port_base: number of the flow's first port; ``port_width`` of them are its own.
         server_port: TCP port of the destination.
         is_v6: IPv6.
         rtt_us: the destination's least round-trip time.
@@ -48,8 +48,8 @@ class Slots:
         gap_us: between segments of a response.
         is_silent: the destination answers no SYN.
         is_refusing: the destination refuses half of the attempts.
-        next_us: when the next act begins.
-        phase: the next act.
+        next_us: when the next event begins.
+        phase: the next event.
         generation: connections opened so far.
         seq: the client's next sequence number.
         peer_seq: the server's next sequence number.
@@ -77,9 +77,9 @@ class Slots:
     n_responses: npt.NDArray[np.int64]
 
     @classmethod
-    def draw(cls, profile: Profile, rng: np.random.Generator) -> Slots:
-        """Destinations with log-normal habits; slots spread over them by a power law."""
-        n_destinations, n = profile.n_destinations, profile.n_slots
+    def draw(cls, profile: Profile, rng: np.random.Generator) -> Flows:
+        """Destinations with log-normal habits; flows spread over them by a power law."""
+        n_destinations, n = profile.n_destinations, profile.n_flows
         weights = 1 / np.arange(1, n_destinations + 1) ** (1 / POPULARITY_SHAPE)
         extra = rng.choice(n_destinations, n - n_destinations, p=weights / weights.sum())
         destination = np.concatenate([np.arange(n_destinations), extra]).astype(np.int32)
@@ -121,7 +121,7 @@ class Slots:
         )
 
     def port(self, which: npt.NDArray[np.intp]) -> npt.NDArray[np.int64]:
-        """Client ports of these slots' connections."""
+        """Client ports of these flows' connections."""
         number = self.port_base[which] + self.generation[which] % self.port_width
         return FIRST_PORT + number * PORT_STEP % N_PORTS
 

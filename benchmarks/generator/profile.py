@@ -11,22 +11,22 @@ class Profile:
 
     Attributes:
         n_packets: how many are written.
-        n_destinations: each has at least one slot.
-        n_slots: concurrent connections.
+        n_destinations: each has at least one flow.
+        n_flows: concurrent connections.
         n_clients: client addresses.
         share_v6: of the destinations.
-        ramp_us: the slots open their first connections within this time.
+        ramp_us: the flows open their first connections within this time.
         slice_us: how much time is worked on at once.
         rtt_median_us: round-trip time of the middle destination.
-        think_mean_us: pause between turns.
-        close_share: of turns that are their connection's last.
+        think_mean_us: pause between exchanges.
+        close_share: of exchanges that are their connection's last.
         silent_share: of destinations that answer no SYN.
         refusing_share: of destinations that refuse half of the attempts.
     """
 
     n_packets: int
     n_destinations: int
-    n_slots: int
+    n_flows: int
     n_clients: int
     share_v6: float
     ramp_us: int

@@ -22,7 +22,7 @@ ATTEMPT_TIMEOUT_US = 20_000_000
 PLAN = np.dtype(
     [
         ("time_us", "<i8"),  # since the start of the capture
-        ("slot", "<i4"),  # which client-destination pair
+        ("flow", "<i4"),  # which client-destination pair
         ("seq", "<u4"),
         ("ack", "<u4"),
         ("payload_len", "<u4"),

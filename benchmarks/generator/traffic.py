@@ -15,21 +15,21 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from generator.events import Acts
-from generator.flows import Phase, Slots
+from generator.events import FlowEvents
+from generator.flows import Flows, Phase
 from generator.frames import Endpoints
 from generator.profile import Profile
 from generator.segments import PLAN
 
 
 class Traffic:
-    """The slots of one capture and their segments over time."""
+    """The flows of one capture and their segments over time."""
 
     def __init__(self, profile: Profile, seed: int) -> None:
         self._profile = profile
         self._rng = np.random.default_rng(seed)
-        self.slots = Slots.draw(profile, self._rng)
-        self._acts = Acts(self.slots, profile, self._rng)
+        self.flows = Flows.draw(profile, self._rng)
+        self._flow_events = FlowEvents(self.flows, profile, self._rng)
 
     def slices(self) -> Iterator[npt.NDArray[Any]]:
         """Segments in the order of time, dtype ``segments.PLAN``, until the packets are enough."""
@@ -38,7 +38,7 @@ class Traffic:
         end_us = 0
         while n_left > 0:
             end_us += self._profile.slice_us
-            segments = np.concatenate([later, *self._act_until(end_us)])
+            segments = np.concatenate([later, *self._events_until(end_us)])
             now = segments["time_us"] < end_us
             later = segments[~now]
             segments = segments[now]
@@ -48,22 +48,22 @@ class Traffic:
 
     def endpoints(self, segments: npt.NDArray[Any]) -> Endpoints:
         """Who they are between."""
-        slot = segments["slot"]
+        flow = segments["flow"]
         return Endpoints(
-            client=self.slots.client[slot],
-            server=self.slots.destination[slot],
-            server_port=self.slots.server_port[slot],
-            rtt_us=self.slots.rtt_us[slot],
-            is_v6=self.slots.is_v6[slot],
+            client=self.flows.client[flow],
+            server=self.flows.destination[flow],
+            server_port=self.flows.server_port[flow],
+            rtt_us=self.flows.rtt_us[flow],
+            is_v6=self.flows.is_v6[flow],
         )
 
-    def _act_until(self, end_us: int) -> list[npt.NDArray[Any]]:
-        slots, acts = self.slots, self._acts
+    def _events_until(self, end_us: int) -> list[npt.NDArray[Any]]:
+        flows, flow_events = self.flows, self._flow_events
         while True:
-            due = np.flatnonzero(slots.next_us < end_us)
+            due = np.flatnonzero(flows.next_us < end_us)
             if len(due) == 0:
-                return acts.take()
-            phase = slots.phase[due]
-            acts.open(due[phase == Phase.OPEN])
-            acts.turn(due[phase == Phase.TURN])
-            acts.close(due[phase == Phase.CLOSE])
+                return flow_events.take()
+            phase = flows.phase[due]
+            flow_events.open(due[phase == Phase.OPEN])
+            flow_events.exchange(due[phase == Phase.EXCHANGE])
+            flow_events.close(due[phase == Phase.CLOSE])

@@ -25,7 +25,7 @@ from trtop.classic.reporter import (
 from trtop.names.base import BaseResolver
 from trtop.names.resolvers import DefaultDNSResolver, NoResolver
 from trtop.names.whitelist import DefaultWhitelist, StaticListWhitelist
-from trtop.runtime.environment import Surroundings
+from trtop.runtime.environment import Environment
 from trtop_core.batch import CaptureCounters, PacketBatch
 from trtop_core.config import EngineConfig
 from trtop_core.engine import Engine
@@ -445,15 +445,15 @@ def test_a_reporter_of_events_may_make_its_own_collector_as_the_classic_did(
 def test_the_screen_prints_its_last_picture_where_there_is_no_terminal(tmp_path: Path) -> None:
     stdout = io.StringIO()
     analyzer = OutgoingTCPAnalyzer()
-    around = Surroundings(stdout=stdout, stderr=io.StringIO(), environ={})
-    reporter = CLICursesOutgoingTCPReporter(analyzer, str(tmp_path / "r"), around)
+    env = Environment(stdout=stdout, stderr=io.StringIO(), environ={})
+    reporter = CLICursesOutgoingTCPReporter(analyzer, str(tmp_path / "r"), env)
     reporter.start()
     analyzed(workload(), analyzer)
     assert stdout.getvalue() == ""
     reporter.stop()
     assert "127.0.0.1" in stdout.getvalue()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["r.json", "r.trtop"]
-    none = CLICursesOutgoingTCPReporter(analyzer, None, around)
+    none = CLICursesOutgoingTCPReporter(analyzer, None, env)
     none.start()
     none.stop()
     assert len(list(tmp_path.iterdir())) == 2

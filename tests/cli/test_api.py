@@ -13,7 +13,7 @@ from support.paths import EXAMPLE
 from support.scripts import BY_ADDRESS, FIRST_NS, workload, write_workload
 
 import trtop
-from trtop import api as notebook
+from trtop import api
 from trtop.names.base import BaseResolver
 from trtop.names.whitelist import RuleWhitelist
 from trtop_core.batch import PacketBatch
@@ -196,15 +196,13 @@ def test_pictures_are_the_same_however_a_capture_is_cut(
 ) -> None:
     expected = [picture.record(True) for picture in trtop.stream(capture, every_s=0.3)]
     assert len(expected) == 12
-    cut = notebook._Pace.cut
+    cut = api._Pace.cut
 
-    def in_pieces(
-        self: notebook._Pace, batch: PacketBatch
-    ) -> Iterator[tuple[PacketBatch, int | None]]:
+    def in_pieces(self: api._Pace, batch: PacketBatch) -> Iterator[tuple[PacketBatch, int | None]]:
         for start in range(0, len(batch), 7):
             yield from cut(self, PacketBatch(batch.data, batch.index[start : start + 7]))
 
-    monkeypatch.setattr(notebook._Pace, "cut", in_pieces)
+    monkeypatch.setattr(api._Pace, "cut", in_pieces)
     assert [p.record(True) for p in trtop.stream(capture, every_s=0.3)] == expected
 
 
@@ -249,7 +247,7 @@ def test_a_followed_file_gives_pictures_while_it_is_silent(capture: Path) -> Non
 
 
 def test_the_docstring_of_destinations_names_its_units() -> None:
-    text = notebook.Result.destinations.__doc__ or ""
+    text = api.Result.destinations.__doc__ or ""
     assert "nanoseconds" in text
     assert "shape (n,)" in text
 

@@ -2,9 +2,10 @@ from ipaddress import ip_network
 
 import pytest
 
-from trtop.options.parser import Color, UsageError
+from trtop.options.parser import Color
 from trtop.options.report_options import parse
-from trtop.reporters import Format
+from trtop.reporters.formats import Format
+from trtop_core.argument_parser import UsageError
 from trtop_core.metric_types import Side, Threshold
 from trtop_core.metrics import SORTABLE
 from trtop_core.records import NS_PER_S, Direction, GroupBy, Window

@@ -7,10 +7,10 @@ import pytest
 from support.builders_snapshot import MS, destination, incident, snapshot
 
 from trtop.options.report_options import parse
-from trtop.runtime.environment import Surroundings
+from trtop.runtime.environment import Environment
 from trtop.runtime.live_output import PATIENCE_S, REDRAW_S, Progress, line
 from trtop.runtime.signals import Interrupt
-from trtop.table.redraw import ENTER, LEAVE, Screen
+from trtop.table.redraw import ENTER, LEAVE, RedrawnTable
 from trtop.table.style import TableStyle
 
 
@@ -23,8 +23,8 @@ class Terminal(io.StringIO):
         return True
 
 
-def around(columns: int = 100, stdout: io.StringIO | None = None, **environ: str) -> Surroundings:
-    return Surroundings(
+def env(columns: int = 100, stdout: io.StringIO | None = None, **environ: str) -> Environment:
+    return Environment(
         stdout=stdout or Terminal(),
         stderr=Terminal(),
         environ={"TERM": "xterm", **environ},
@@ -73,7 +73,7 @@ def test_a_screen_gives_the_terminal_back_whatever_happens() -> None:
     stream = io.StringIO()
 
     def fail() -> None:
-        with Screen(stream) as screen:
+        with RedrawnTable(stream) as screen:
             screen.draw(incident(), TableStyle(width=80), 30)
             screen.draw(incident(), TableStyle(width=80), 30)
             raise KeyboardInterrupt
@@ -87,7 +87,7 @@ def test_a_screen_gives_the_terminal_back_whatever_happens() -> None:
 
 def test_a_screen_that_drew_nothing_touches_nothing() -> None:
     stream = io.StringIO()
-    with Screen(stream):
+    with RedrawnTable(stream):
         pass
     assert stream.getvalue() == ""
 
@@ -96,19 +96,19 @@ def test_a_screen_shows_as_many_lines_as_the_terminal_has() -> None:
     many = snapshot([destination(f"10.0.0.{i}", connect_latency=[MS]) for i in range(99)])
     for n_lines in (2, 10, 24):
         stream = io.StringIO()
-        with Screen(stream) as screen:
+        with RedrawnTable(stream) as screen:
             screen.draw(many, TableStyle(width=80), n_lines)
         assert stream.getvalue().count("\n") == n_lines - 1
 
 
 def test_the_table_is_as_wide_as_the_terminal() -> None:
-    assert around(97).table_style(parse(["x"])).width == 97
-    assert around(97).table_style(parse(["x", "--width", "50"])).width == 50
+    assert env(97).table_style(parse(["x"])).width == 97
+    assert env(97).table_style(parse(["x", "--width", "50"])).width == 50
 
 
 def test_a_file_gets_all_columns_unless_columns_says_otherwise() -> None:
-    assert around(stdout=io.StringIO()).table_style(parse(["x"])).width is None
-    assert around(stdout=io.StringIO(), COLUMNS="66").table_style(parse(["x"])).width == 66
+    assert env(stdout=io.StringIO()).table_style(parse(["x"])).width is None
+    assert env(stdout=io.StringIO(), COLUMNS="66").table_style(parse(["x"])).width == 66
 
 
 @pytest.mark.parametrize(
@@ -127,15 +127,15 @@ def test_colour_is_for_terminals_and_for_those_who_insist(
     option: str, environ: dict[str, str], is_tty: bool, colored: bool
 ) -> None:
     stdout = Terminal() if is_tty else io.StringIO()
-    where = around(stdout=stdout, **environ)
+    where = env(stdout=stdout, **environ)
     assert where.table_style(parse(["x", "--color", option])).color is colored
 
 
 def test_a_stream_that_cannot_print_micro_gets_ascii() -> None:
     stdout = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
-    assert Surroundings(stdout=stdout).table_style(parse(["x"])).ascii_only
+    assert Environment(stdout=stdout).table_style(parse(["x"])).ascii_only
     utf8 = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
-    assert not Surroundings(stdout=utf8).table_style(parse(["x"])).ascii_only
+    assert not Environment(stdout=utf8).table_style(parse(["x"])).ascii_only
 
 
 def clock(now: list[float]) -> Callable[[], float]:

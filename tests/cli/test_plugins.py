@@ -9,7 +9,7 @@ from trtop.names.base import BaseResolver
 from trtop.names.resolvers import ChainResolver, HostsResolver
 from trtop.names.whitelist import BothWhitelist, RuleWhitelist
 from trtop.options.report_options import parse
-from trtop.plugins import BUILT_IN, DUTIES, Kind, Plugins, make_namer, make_resolver, names_of
+from trtop.plugins import BUILT_IN, DUTIES, PartKind, Plugins, make_namer, make_resolver, names_of
 from trtop_core.errors import TrtopError
 
 PACKAGE = """
@@ -124,18 +124,18 @@ def test_what_is_installed_is_listed_where_a_name_is_wrong(
 
 
 def test_every_name_that_is_built_in_can_be_had() -> None:
-    arguments: dict[Kind, tuple[object, ...]] = {
-        Kind.ANALYZER: (None, None),
-        Kind.COLLECTOR: (None, "x.pcap"),
-        Kind.RESOLVER: (),
-        Kind.WHITELIST: (),
+    arguments: dict[PartKind, tuple[object, ...]] = {
+        PartKind.ANALYZER: (None, None),
+        PartKind.COLLECTOR: (None, "x.pcap"),
+        PartKind.RESOLVER: (),
+        PartKind.WHITELIST: (),
     }
     with Plugins() as plugins:
-        for kind in Kind:
+        for kind in PartKind:
             assert set(names_of(kind)) >= set(BUILT_IN[kind])
             for name in BUILT_IN[kind]:
-                if kind is Kind.REPORTER:
-                    args: tuple[object, ...] = (plugins.make(Kind.ANALYZER, "outgoing"), None)
+                if kind is PartKind.REPORTER:
+                    args: tuple[object, ...] = (plugins.make(PartKind.ANALYZER, "outgoing"), None)
                 else:
                     args = arguments[kind]
                 assert callable(getattr(plugins.make(kind, name, *args), DUTIES[kind]))
@@ -145,10 +145,10 @@ def test_a_hosts_file_and_servers_stand_behind_a_colon(tmp_path: Path) -> None:
     hosts = tmp_path / "hosts"
     hosts.write_text("10.0.0.1 front\n")
     with Plugins() as plugins:
-        made = plugins.make(Kind.RESOLVER, f"hosts:{hosts}")
+        made = plugins.make(PartKind.RESOLVER, f"hosts:{hosts}")
         assert isinstance(made, HostsResolver)
         assert made.resolve("10.0.0.1", 0) == "front"
-        servers = plugins.make(Kind.RESOLVER, "dns:192.0.2.53,2001:db8::53")
+        servers = plugins.make(PartKind.RESOLVER, "dns:192.0.2.53,2001:db8::53")
         assert servers._resolver.nameservers == ["192.0.2.53", "2001:db8::53"]
 
 
@@ -193,7 +193,7 @@ def test_modules_are_cleaned_up_in_reverse_and_all_of_them(
         )
     plugins = Plugins()
     for name in ("own_one", "own_two"):
-        assert isinstance(plugins.make(Kind.RESOLVER, name), BaseResolver)
+        assert isinstance(plugins.make(PartKind.RESOLVER, name), BaseResolver)
     with pytest.raises(TrtopError, match=r"clean_up\(\) failed: OSError: stuck"):
         plugins.clean_up()
     assert capsys.readouterr().out == "own_two\nown_one\n"

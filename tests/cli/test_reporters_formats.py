@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from support.builders_snapshot import destination, incident, snapshot
 
-from trtop.reporters import Format, Reporter, make_reporter
+from trtop.reporters.formats import Format, Reporter, make_reporter
 from trtop.table import rows
 from trtop.table.rows import quick_rows, quick_totals
 from trtop.table.style import TableStyle

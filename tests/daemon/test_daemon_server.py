@@ -374,7 +374,7 @@ def test_what_is_remembered_of_clients_and_views_is_bounded(desk: Desk) -> None:
     assert len(desk.server._waiting) == MAX_CLIENTS
     for _ in range(MAX_CACHED_VIEWS + 10):
         desk.server.serve(0.0, desk.announcement)
-    assert len(desk.server._pictures) == MAX_CACHED_VIEWS
+    assert len(desk.server._snapshots) == MAX_CACHED_VIEWS
     client.socket.close(0)
 
 
@@ -414,9 +414,9 @@ def test_the_picture_of_every_capture_survives_the_journey() -> None:
                 continue
         engine.finish()
         for group_by in GroupBy:
-            picture = engine.snapshot(View(group_by=group_by))
-            back = wire.decode_snapshot(wire.encode_snapshot(picture))
-            assert back.record(with_bins=True) == picture.record(with_bins=True), path
+            cached = engine.snapshot(View(group_by=group_by))
+            back = wire.decode_snapshot(wire.encode_snapshot(cached))
+            assert back.record(with_bins=True) == cached.record(with_bins=True), path
         n_captures += 1
     assert n_captures > 60
 

@@ -10,13 +10,13 @@ import pytest
 from support.daemons import TIMEOUT_S
 from support.paths import ROOT
 
+from trtop_core.argument_parser import new_parser
 from trtop_core.errors import TrtopError
 from trtop_core.records import Direction, GroupBy, Window
 from trtop_core.wire.endpoint import parse_endpoint
 from trtop_daemon.config.arguments import (
     CAPTURING,
     MEASURING,
-    Parser,
     add_settings,
     arguments_for,
     parse,
@@ -161,7 +161,7 @@ def test_a_file_that_cannot_be_read_is_one_line(tmp_path: Path, path: Path) -> N
 
 def test_options_kept_as_text_say_the_same_again() -> None:
     keys = (*CAPTURING, *MEASURING)
-    parser = Parser(prog="x")
+    parser = new_parser("x", "x", "", "")
     add_settings(parser.add_argument_group("g"), keys, keep_text=True)
     given = ["-i", "eth0", "-i", "-odd", "-f", "tcp and not port 1", "--no-decap", "--local", "::1"]
     given[3] = "eth1"

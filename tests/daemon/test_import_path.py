@@ -18,7 +18,7 @@ import pytest
 from support.daemons import TIMEOUT_S, environment
 from support.paths import EXAMPLE, ROOT
 
-from trtop.plugins import Kind, Plugins
+from trtop.plugins import PartKind, Plugins
 from trtop_core import TrtopError
 from trtop_daemon.system import import_path
 from trtop_daemon.system.import_path import close_import_path, isolated, weakness
@@ -265,13 +265,13 @@ def test_root_runs_no_part_that_others_may_write(
     with Plugins() as plugins:
         os.chown(part, NOBODY.pw_uid, 0)
         with pytest.raises(TrtopError, match=r"part_of_theirs\.py belongs to nobody"):
-            plugins.make(Kind.RESOLVER, name)
+            plugins.make(PartKind.RESOLVER, name)
         os.chown(part, 0, 0)
         os.chmod(folder, 0o777)
         with pytest.raises(TrtopError, match="may be written by everybody"):
-            plugins.make(Kind.RESOLVER, name)
+            plugins.make(PartKind.RESOLVER, name)
         assert not mark.exists()
         os.chmod(folder, 0o755)
         with pytest.raises(TrtopError, match=r"has no resolve\(\)"):
-            plugins.make(Kind.RESOLVER, name)
+            plugins.make(PartKind.RESOLVER, name)
         assert mark.exists()

@@ -18,15 +18,15 @@ from support.builders_names import (
     udp_frame,
 )
 
-from trtop.names import capture as capture_names
+from trtop.names import capture
 from trtop.names.capture import CaptureResolver, answers, host, server_name
 from trtop_core.batch import PacketBatch
 from trtop_core.decode import decode
-from trtop_core.name_hints import MAX_DNS, MAX_HELLOS, SEED_BYTES, Hint, Tap
+from trtop_core.name_hints import HINTS_SEED_BYTES, MAX_DNS, MAX_HELLOS, Hint, NameHints
 from trtop_core.records import HintKind, LinkType
 
 SERVER = "198.51.100.7"
-SEED = bytes(range(SEED_BYTES))
+SEED = bytes(range(HINTS_SEED_BYTES))
 
 
 def batch(frames: Iterable[bytes]) -> PacketBatch:
@@ -40,7 +40,7 @@ def resolver_after(*frames: bytes) -> CaptureResolver:
 
 
 def look(frames: Sequence[bytes]) -> list[Hint]:
-    return Tap(SEED).look(batch(frames))
+    return NameHints(SEED).look(batch(frames))
 
 
 # What the pages of RFC 6066, RFC 9110 and RFC 1035 say, read from real bytes.
@@ -190,7 +190,7 @@ def test_the_first_name_stays() -> None:
 
 
 def test_names_beyond_the_bound_push_out_the_oldest(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(capture_names, "N_NAMES", 7)
+    monkeypatch.setattr(capture, "N_NAMES", 7)
     resolver = resolver_after(
         *(udp_frame(dns_answer(f"n{i}.example", [f"192.0.2.{i}"])) for i in range(11))
     )
@@ -254,9 +254,9 @@ def test_udp_inside_a_tunnel_is_looked_at_unless_tunnels_are_left_out() -> None:
     vxlan = b"\x08" + bytes(7) + inner
     frame = ethernet(ipv4("10.0.0.1", "10.0.0.2", udp(40_000, 4789, vxlan), proto=17))
     assert len(look([frame])) == 1
-    assert Tap(SEED, decap=False).look(batch([frame])) == []
+    assert NameHints(SEED, decap=False).look(batch([frame])) == []
     plain = udp_frame(dns_answer("www.example.com", [SERVER]))
-    assert len(Tap(SEED, decap=False).look(batch([plain]))) == 1
+    assert len(NameHints(SEED, decap=False).look(batch([plain]))) == 1
 
 
 def test_a_tunnel_that_ends_in_something_else_is_no_datagram() -> None:
@@ -279,7 +279,7 @@ def test_any_packet_may_be_cut_anywhere() -> None:
 
 
 def test_a_settled_server_is_passed_over_and_another_is_not() -> None:
-    tap = Tap(SEED)
+    tap = NameHints(SEED)
     frames = batch(
         [
             call(SERVER, 443, client_hello("api.example.com")),
@@ -298,7 +298,7 @@ def test_a_settled_server_is_passed_over_and_another_is_not() -> None:
 def test_a_server_that_never_says_its_name_is_given_up() -> None:
     resolver = CaptureResolver()
     nameless = call(SERVER, 80, request(None))
-    for _ in range(capture_names.MAX_TRIES):
+    for _ in range(capture.MAX_TRIES):
         resolver.feed(batch([nameless]))
     resolver.feed(batch([call(SERVER, 80, request("late.example.com"))]))
     assert resolver.resolve(SERVER, 80) is None
@@ -306,7 +306,7 @@ def test_a_server_that_never_says_its_name_is_given_up() -> None:
 
 def test_one_try_less_and_it_would_have_been_heard() -> None:
     resolver = CaptureResolver()
-    for _ in range(capture_names.MAX_TRIES - 1):
+    for _ in range(capture.MAX_TRIES - 1):
         resolver.feed(batch([call(SERVER, 80, request(None))]))
     resolver.feed(batch([call(SERVER, 80, request("late.example.com"))]))
     assert resolver.resolve(SERVER, 80) == "late.example.com"
@@ -317,7 +317,7 @@ def test_a_flood_is_looked_at_in_part_and_the_rest_is_counted() -> None:
     resolver = resolver_after(*[answer] * (MAX_DNS + 23))
     assert resolver.n_skipped == 23
     hellos = [call(f"10.0.{i // 250}.{i % 250}", 80, request(None)) for i in range(MAX_HELLOS + 7)]
-    tap = Tap(SEED)
+    tap = NameHints(SEED)
     assert len(tap.look(batch(hellos))) == MAX_HELLOS
     assert tap.n_skipped == 7
 
@@ -353,7 +353,7 @@ def test_an_empty_batch_and_a_packet_outside_the_data_are_told_apart() -> None:
     broken = batch([udp_frame(b"x" * 20)])
     broken.index["caplen"] += 1
     with pytest.raises(ValueError, match="outside"):
-        Tap(SEED).look(broken)
+        NameHints(SEED).look(broken)
     with pytest.raises(ValueError, match="seed"):
-        Tap(SEED[1:])
-    assert np.array_equal(Tap(SEED)._known, np.zeros(1 << 16, np.uint64))
+        NameHints(SEED[1:])
+    assert np.array_equal(NameHints(SEED)._known, np.zeros(1 << 16, np.uint64))

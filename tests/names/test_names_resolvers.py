@@ -9,11 +9,11 @@ from support.builders import SYN, Talk
 from support.builders_snapshot import Destination, destination, other, snapshot
 from support.name_server import NameServer
 
-from trtop.names.base import Answer, BaseResolver
+from trtop.names.base import BaseResolver, NameAnswer
 from trtop.names.dns import RETRY_S, DNSResolver
 from trtop.names.engine import NamedEngine
 from trtop.names.engine_factory import final_snapshot
-from trtop.names.lookup_cache import Asker
+from trtop.names.lookup_cache import LookupCache
 from trtop.names.namer import MAX_NAME, Namer, clean_name, named, wide
 from trtop.names.resolvers import (
     ChainResolver,
@@ -83,7 +83,7 @@ def picture(rows: list[Destination] = ROWS, view: View | None = None) -> Snapsho
 
 
 def shown(namer: Namer, view: View | None = None, rows: list[Destination] = ROWS) -> Snapshot:
-    """The picture once all names have come."""
+    """The snapshot once all names have come."""
     view = view or View()
     everything = picture(rows, wide(view, namer.needs_port))
     result = named(everything, view, namer)
@@ -327,18 +327,20 @@ def test_a_whitelist_that_raises_is_logged_once_and_hides_nothing(
 
 def test_an_answer_is_kept_until_it_is_too_old_and_shown_until_there_is_a_new_one() -> None:
     clock, answers = Clock(), iter(["first", "second"])
-    asker: Asker[str, str | None] = Asker("x", lambda key: (next(answers), 60), None, clock_s=clock)
-    assert asker.look_up("a") == (None, False)
-    assert asker.wait(PATIENCE_S)
-    assert asker.look_up("a") == ("first", True)
+    cache: LookupCache[str, str | None] = LookupCache(
+        "x", lambda key: (next(answers), 60), None, clock_s=clock
+    )
+    assert cache.look_up("a") == (None, False)
+    assert cache.wait(PATIENCE_S)
+    assert cache.look_up("a") == ("first", True)
     clock.now_s += 59
-    assert asker.look_up("a") == ("first", True)
-    assert asker.n_pending == 0
+    assert cache.look_up("a") == ("first", True)
+    assert cache.n_pending == 0
     clock.now_s += 1
-    assert asker.look_up("a") == ("first", True)
-    assert asker.wait(PATIENCE_S)
-    assert asker.look_up("a") == ("second", True)
-    asker.close()
+    assert cache.look_up("a") == ("first", True)
+    assert cache.wait(PATIENCE_S)
+    assert cache.look_up("a") == ("second", True)
+    cache.close()
 
 
 def test_answers_beyond_the_bound_are_forgotten_the_oldest_first() -> None:
@@ -348,27 +350,29 @@ def test_answers_beyond_the_bound_are_forgotten_the_oldest_first() -> None:
         asked.append(key)
         return key, None
 
-    asker = Asker("x", ask, -1, max_keys=5)
+    cache = LookupCache("x", ask, -1, max_keys=5)
     for key in range(7):
-        asker.look_up(key)
-        assert asker.wait(PATIENCE_S)
+        cache.look_up(key)
+        assert cache.wait(PATIENCE_S)
     for key in (6, 5, 4, 3, 2):
-        assert asker.look_up(key) == (key, True)
+        assert cache.look_up(key) == (key, True)
     assert asked == list(range(7))
-    assert asker.look_up(0) == (-1, False)
-    assert asker.wait(PATIENCE_S)
+    assert cache.look_up(0) == (-1, False)
+    assert cache.wait(PATIENCE_S)
     assert asked == [*range(7), 0]
-    asker.close()
+    cache.close()
 
 
 def test_a_closed_asker_ends_its_threads() -> None:
-    asker: Asker[int, int] = Asker("to-be-closed", lambda key: (key, None), 0, n_threads=3)
+    cache: LookupCache[int, int] = LookupCache(
+        "to-be-closed", lambda key: (key, None), 0, n_threads=3
+    )
     for key in range(50):
-        asker.look_up(key)
-    asker.wait(PATIENCE_S)
+        cache.look_up(key)
+    cache.wait(PATIENCE_S)
     threads = [thread for thread in threading.enumerate() if thread.name == "trtop-to-be-closed"]
     assert 1 <= len(threads) <= 3
-    asker.close()
+    cache.close()
     for thread in threads:
         thread.join(PATIENCE_S)
         assert not thread.is_alive()
@@ -462,11 +466,11 @@ def test_names_are_cached_for_their_time_to_live_within_bounds() -> None:
     with NameServer({"10.0.0.1": "front."}, ttl_s=300) as server:
         resolver = asking(server, min_age_s=60, max_age_s=200)
         answer = resolver.answer("10.0.0.1", 0)
-        assert answer == Answer("front", 200)
+        assert answer == NameAnswer("front", 200)
         assert resolver.answer("10.0.0.1", 443).name == "front"
         assert server.asked == ["10.0.0.1"]
     with NameServer({"10.0.0.1": "front."}, ttl_s=5) as server:
-        assert asking(server, min_age_s=60).answer("10.0.0.1", 0) == Answer("front", 60)
+        assert asking(server, min_age_s=60).answer("10.0.0.1", 0) == NameAnswer("front", 60)
 
 
 def test_the_cache_is_bounded() -> None:
@@ -483,10 +487,10 @@ def test_the_cache_is_bounded() -> None:
 def test_no_name_no_record_and_no_answer_are_told_apart_by_when_to_ask_again() -> None:
     with NameServer({"10.0.0.2": []}, silent=frozenset({"10.0.0.3"})) as server:
         resolver = asking(server, timeout_s=0.3, max_age_s=3600)
-        assert resolver.answer("10.0.0.1", 0) == Answer(None, 3600)
+        assert resolver.answer("10.0.0.1", 0) == NameAnswer(None, 3600)
         assert resolver.answer("10.0.0.2", 0).name is None
-        assert resolver.answer("10.0.0.3", 0) == Answer(None, RETRY_S)
-        assert resolver.answer("224.0.0.1", 0) == Answer(None)
+        assert resolver.answer("10.0.0.3", 0) == NameAnswer(None, RETRY_S)
+        assert resolver.answer("224.0.0.1", 0) == NameAnswer(None)
     assert "224.0.0.1" not in server.asked
 
 

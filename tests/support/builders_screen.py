@@ -12,12 +12,12 @@ from support.builders_snapshot import FIRST_NS, MS, incident
 from trtop.table.text import painted
 from trtop.tui.draw import draw
 from trtop.tui.effects import Context, Effect
-from trtop.tui.frame import Frame, Look, Size
+from trtop.tui.frame import Frame, Size, TerminalCaps
 from trtop.tui.scene import Scene
 from trtop.tui.source import Status
 from trtop.tui.state import RowKey, State
-from trtop.tui.update import react, selecting
-from trtop.tui.view_model import Names, Picture, picture
+from trtop.tui.update import selecting, update
+from trtop.tui.view_model import Names, ViewModel, make_view_model
 from trtop_core.detail import CONNECTION, HISTORY, ConnectionState, Detail, DetailView
 from trtop_core.metric_types import Threshold
 from trtop_core.records import NS_PER_S
@@ -26,12 +26,12 @@ from trtop_core.snapshot import Snapshot
 SIZES = ((60, 15), (80, 24), (132, 30), (220, 50))
 
 
-def pictured(snapshot: Snapshot, state: State, names: Names | None = None) -> Picture:
+def pictured(snapshot: Snapshot, state: State, names: Names | None = None) -> ViewModel:
     """All rows of a snapshot, as the state wants them."""
-    return picture(snapshot, state, 10_000, None, names)
+    return make_view_model(snapshot, state, 10_000, None, names)
 
 
-def key_of(picture_: Picture, name: str) -> RowKey:
+def key_of(picture_: ViewModel, name: str) -> RowKey:
     key = picture_.key(picture_.names.index(name))
     assert key is not None
     return key
@@ -44,7 +44,7 @@ class Stage:
     snapshot: Snapshot = field(default_factory=incident)
     state: State = field(default_factory=State)
     size: Size = field(default_factory=lambda: Size(80, 24))
-    look: Look = field(default_factory=Look)
+    caps: TerminalCaps = field(default_factory=TerminalCaps)
     status: Status = field(default_factory=lambda: Status("busy.pcap", is_over=True))
     detail: Detail | None = None
     names: Names | None = None
@@ -53,12 +53,12 @@ class Stage:
     effects: list[Effect] = field(default_factory=list)
 
     @property
-    def picture(self) -> Picture:
+    def model(self) -> ViewModel:
         return pictured(self.snapshot, self.state, self.names)
 
     def press(self, *keys: str) -> Stage:
         for key in keys:
-            shown = self.picture
+            shown = self.model
             self.state = selecting(self.state, shown)
             context = Context(
                 shown,
@@ -66,15 +66,15 @@ class Stage:
                 has_names=self.names is not None,
                 prefix=self.prefix,
             )
-            outcome = react(self.state, key, context)
+            outcome = update(self.state, key, context)
             self.state = outcome.state
-            self.state = selecting(self.state, self.picture)
+            self.state = selecting(self.state, self.model)
             self.effects.append(outcome.effect)
         return self
 
     def frame(self) -> Frame:
-        scene = Scene(self.state, self.picture, self.status, self.detail, self.thresholds)
-        return draw(scene, self.size, self.look)
+        scene = Scene(self.state, self.model, self.status, self.detail, self.thresholds)
+        return draw(scene, self.size, self.caps)
 
     def shown(self) -> pyte.Screen:
         """The frame on a terminal of its size."""
@@ -116,8 +116,8 @@ def connections(n: int) -> np.ndarray:
     return made
 
 
-def detailed(picture_: Picture, name: str, n_connections: int = 5) -> Detail:
-    """A detail of one row of a picture."""
+def detailed(picture_: ViewModel, name: str, n_connections: int = 5) -> Detail:
+    """A detail of one row of a snapshot."""
     key = key_of(picture_, name)
     place = picture_.names.index(name)
     return Detail(

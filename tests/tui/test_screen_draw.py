@@ -14,7 +14,7 @@ from trtop.escape import display_width
 from trtop.metrics.columns import COLUMNS
 from trtop.table.text import Role, painted, plain
 from trtop.tui.draw import draw
-from trtop.tui.frame import Look, Size
+from trtop.tui.frame import Size, TerminalCaps
 from trtop.tui.keys import ACTION_OF, KEYS, LETTER_OF
 from trtop.tui.scene import Scene
 from trtop.tui.source import Status
@@ -25,8 +25,8 @@ from trtop_core.metric_types import Side, Threshold
 from trtop_core.metrics import COUNTERS, DERIVED_FIELDS, GAUGES, METRICS, SKETCHES
 from trtop_core.records import Window
 
-MONO = Look(color=False)
-ASCII = Look(color=False, ascii_only=True)
+MONO = TerminalCaps(color=False)
+ASCII = TerminalCaps(color=False, ascii_only=True)
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2066-\u2069]")
 
 ALL_KEYS = sorted({*ACTION_OF, *LETTER_OF.values(), "delete", "clear", "resize", "x", "é", "1"})
@@ -34,8 +34,8 @@ ALL_KEYS = sorted({*ACTION_OF, *LETTER_OF.values(), "delete", "clear", "resize",
 
 def detail_stage(size: tuple[int, int]) -> Stage:
     stage = Stage(size=Size(*size)).press("down", "d")
-    name = stage.picture.names[stage.state.selected]
-    stage.detail = detailed(stage.picture, name)
+    name = stage.model.names[stage.state.selected]
+    stage.detail = detailed(stage.model, name)
     return stage
 
 
@@ -69,8 +69,8 @@ def test_colours_are_those_that_are_kept() -> None:
 
 
 def test_without_colour_what_is_high_is_bold_and_marked() -> None:
-    check_golden("screen-rows-80-mono.txt", Stage(look=MONO).text())
-    frame = Stage(look=MONO).frame()
+    check_golden("screen-rows-80-mono.txt", Stage(caps=MONO).text())
+    frame = Stage(caps=MONO).frame()
     high = [span.text for line in frame.lines for span in line if span.role is Role.HIGH]
     assert high
     assert all(text.startswith("!") for text in high)
@@ -82,7 +82,7 @@ def test_without_colour_what_is_high_is_bold_and_marked() -> None:
 
 @pytest.mark.parametrize("mode", ["", "d", "c", "?"])
 def test_ascii_only_is_ascii(mode: str) -> None:
-    stage = Stage(look=ASCII, snapshot=snapshot([destination("192.0.2.1", syn=3)]))
+    stage = Stage(caps=ASCII, snapshot=snapshot([destination("192.0.2.1", syn=3)]))
     stage.names = lambda addr, port: "höst-日本"
     stage.press(*mode)
     assert "".join(plain(line) for line in stage.frame().lines).isascii()
@@ -353,7 +353,7 @@ def test_the_count_of_rows_is_told(n_rows: int) -> None:
 
 
 def test_before_the_first_packet_the_screen_says_so() -> None:
-    frame = draw(Scene(State(), None, Status("x.pcap")), Size(80, 24), Look())
+    frame = draw(Scene(State(), None, Status("x.pcap")), Size(80, 24), TerminalCaps())
     assert any("no packets yet" in plain(line) for line in frame.lines)
     empty = Stage(snapshot=snapshot([], health=Health())).text()
     assert "no connections" in empty
@@ -383,7 +383,7 @@ def checked(stage: Stage) -> None:
         text = plain(line)
         assert display_width(text) <= stage.size.width
         assert not CONTROL.search(text)
-        assert stage.look.ascii_only is False or text.isascii()
+        assert stage.caps.ascii_only is False or text.isascii()
     assert all(0 <= y < stage.size.height for y in frame.rows)
     if frame.cursor is not None:
         assert 0 <= frame.cursor[0] < stage.size.width
@@ -395,13 +395,13 @@ def checked(stage: Stage) -> None:
     st.integers(20, 250),
     st.integers(5, 60),
     st.lists(st.sampled_from(ALL_KEYS), max_size=25),
-    st.sampled_from([Look(), MONO, ASCII]),
+    st.sampled_from([TerminalCaps(), MONO, ASCII]),
 )
 @settings(deadline=None, max_examples=120, derandomize=True)
 def test_any_size_and_any_keys_draw_a_whole_screen(
-    width: int, height: int, keys: list[str], look: Look
+    width: int, height: int, keys: list[str], caps: TerminalCaps
 ) -> None:
-    stage = Stage(snapshot=many(), size=Size(width, height), look=look)  # type: ignore[arg-type]
+    stage = Stage(snapshot=many(), size=Size(width, height), caps=caps)  # type: ignore[arg-type]
     stage.names = lambda addr, port: "näme" if addr.endswith("7") else None
     for key in keys:
         stage.press(key)
@@ -417,7 +417,7 @@ def test_even_an_absurd_size_draws_something(width: int, height: int, mode: str)
     if width and height:
         checked(stage)
         if mode == "d":
-            stage.detail = detailed(stage.picture, stage.picture.names[0])
+            stage.detail = detailed(stage.model, stage.model.names[0])
             checked(stage)
 
 

@@ -12,8 +12,8 @@ from support.busy import SEED, busy
 
 from trtop.table.text import plain
 from trtop.tui.engine_source import EngineSource
-from trtop.tui.event_loop import Session, Setup
-from trtop.tui.frame import Frame, Look, Size
+from trtop.tui.event_loop import EventLoop, Setup
+from trtop.tui.frame import Frame, Size, TerminalCaps
 from trtop.tui.source import Status
 from trtop.tui.state import Grouping, Mode, State
 from trtop.tui.terminal import ClickEvent, Event, HangUpEvent, KeyEvent, WheelEvent
@@ -48,7 +48,7 @@ class Keyboard:
     clock: Clock
     script: deque[object]
     size: Size = field(default_factory=lambda: Size(100, 24))
-    look: Look = field(default_factory=Look)
+    caps: TerminalCaps = field(default_factory=TerminalCaps)
     frames: list[Frame] = field(default_factory=list)
     n_waits: int = 0
 
@@ -128,7 +128,7 @@ class Run:
     def __post_init__(self) -> None:
         self.clock = Clock()
         self.keyboard = Keyboard(self.clock, deque(self.steps))
-        self.session = Session(self.source, self.keyboard, self.setup, self.clock)
+        self.session = EventLoop(self.source, self.keyboard, self.setup, self.clock)
 
     def go(self, is_due: Callable[[], bool] = lambda: False) -> "Run":
         self.session.run(is_due)
@@ -179,10 +179,10 @@ def test_a_silent_source_leaves_the_keys_working() -> None:
     source = Recorded(an_engine(), is_silent=True)
     seen: list[str] = []
 
-    def look() -> None:
+    def caps() -> None:
         seen.append(run.keyboard.text)
 
-    run = Run(["wait", look, "?", look, "esc", "r", *["wait"] * 5, look], source)
+    run = Run(["wait", caps, "?", caps, "esc", "r", *["wait"] * 5, caps], source)
     run.go()
     assert "no packets yet" in seen[0]
     assert "this help" in seen[1]
@@ -197,13 +197,13 @@ def test_a_paused_picture_stands_still_but_can_be_sorted_and_scrolled() -> None:
         seen.append(run.keyboard.text)
         source.engine.feed(PacketBatch.from_packets(busy(9, 40)[200:]))
 
-    def look() -> None:
+    def caps() -> None:
         seen.append(run.keyboard.text)
 
     steps = [
-        "wait", " ", feed, "wait", "wait", look, "H", look, "end", "d", "esc", " ", "S", "wait",
+        "wait", " ", feed, "wait", "wait", caps, "H", caps, "end", "d", "esc", " ", "S", "wait",
     ]  # fmt: skip
-    run = Run([*steps, look], source)
+    run = Run([*steps, caps], source)
     run.go()
     before, after, sorted_by_name = seen[0], seen[1], seen[2]
     assert "paused" in before
@@ -221,11 +221,11 @@ def test_a_reset_counts_from_now_on_and_u_takes_it_back() -> None:
     def feed() -> None:
         source.engine.feed(PacketBatch.from_packets(busy(9, 40)[300:]))
 
-    def look() -> None:
+    def caps() -> None:
         seen.append(run.keyboard.text)
 
-    steps = ["wait", look, "r", "wait", look, feed, "wait", look, "g", "wait", look, "g", "u"]
-    run = Run([*steps, "wait", look], source)
+    steps = ["wait", caps, "r", "wait", caps, feed, "wait", caps, "g", "wait", caps, "g", "u"]
+    run = Run([*steps, "wait", caps], source)
     run.go()
     whole, empty, since, by_port, undone = seen
     view = View()
@@ -382,6 +382,9 @@ class Batches:
         self._error = error
         self.bytes_read, self.bytes_total = 34, 100
         self.errors = [error] if error else []
+
+    def __iter__(self) -> "Batches":
+        return self
 
     def __next__(self) -> PacketBatch:
         batch = next(self._batches, None)

@@ -9,17 +9,17 @@ from trtop.tui.effects import Context, Effect
 from trtop.tui.frame import Size
 from trtop.tui.keys import LETTER_OF
 from trtop.tui.state import Grouping, Mode, Purpose, State
-from trtop.tui.update import click, react, selecting, wheel
+from trtop.tui.update import click, selecting, update, wheel
 from trtop_core.health import Health
 from trtop_core.records import Window
 
 
 def names(stage: Stage) -> list[str]:
-    return list(stage.picture.names)
+    return list(stage.model.names)
 
 
 def selected(stage: Stage) -> str:
-    return stage.picture.names[stage.state.selected]
+    return stage.model.names[stage.state.selected]
 
 
 @pytest.mark.parametrize("column", ["destination", *(column.key for column in COLUMNS)])
@@ -95,11 +95,11 @@ def test_a_destination_that_is_gone_leaves_its_place_to_another() -> None:
     gone = selected(stage)
     rows = [destination("10.20.0.37", syn=9), destination("10.20.0.99", syn=5)]
     stage.snapshot = snapshot(rows, health=Health(packets=1))
-    stage.state = selecting(stage.state, stage.picture)
+    stage.state = selecting(stage.state, stage.model)
     assert gone not in names(stage)
     assert selected(stage) == "10.20.0.99"
     stage.snapshot = snapshot([], health=Health(packets=1))
-    stage.state = selecting(stage.state, stage.picture)
+    stage.state = selecting(stage.state, stage.model)
     assert stage.state.selected == 0
     assert stage.press("down", "d").state.mode is Mode.LIST
     assert "no row" in stage.state.message
@@ -165,7 +165,7 @@ def test_the_window_cycles_through_those_that_are_kept() -> None:
     state = State()
     seen = []
     for _ in range(5):
-        state = react(state, "w", Context()).state
+        state = update(state, "w", Context()).state
         seen.append(state.window)
     assert seen == [
         Window.LAST_10_S,
@@ -175,24 +175,24 @@ def test_the_window_cycles_through_those_that_are_kept() -> None:
         Window.LAST_10_S,
     ]
     only = Context(windows=(Window.ALL,))
-    assert react(State(), "w", only).state.window is Window.ALL
-    assert "no other window" in react(State(), "w", only).state.message
+    assert update(State(), "w", only).state.window is Window.ALL
+    assert "no other window" in update(State(), "w", only).state.message
 
 
 def test_the_percentile_cycles_and_goes_on_from_any() -> None:
     state, seen = State(), []
     for _ in range(6):
-        state = react(state, "p", Context()).state
+        state = update(state, "p", Context()).state
         seen.append(state.percentile)
     assert seen == [99, 99.9, 50, 90, 95, 99]
-    assert react(State(percentile=75), "p", Context()).state.percentile == 90
+    assert update(State(percentile=75), "p", Context()).state.percentile == 90
 
 
 def test_grouping_has_a_third_stop_where_names_are_known() -> None:
     def stops(context: Context) -> list[Grouping]:
         state, seen = State(), []
         for _ in range(3):
-            state = react(state, "g", context).state
+            state = update(state, "g", context).state
             seen.append(state.grouping)
         return seen
 
@@ -201,47 +201,47 @@ def test_grouping_has_a_third_stop_where_names_are_known() -> None:
     assert stops(Context(has_names=True)) == [port, name, addr]
     kept = Context(groupings=(Grouping.ADDR,))
     assert stops(kept) == [addr, addr, addr]
-    assert "by address only" in react(State(), "g", kept).state.message
+    assert "by address only" in update(State(), "g", kept).state.message
 
 
 def test_n_without_names_says_that_there_are_none() -> None:
-    outcome = react(State(), "n", Context())
+    outcome = update(State(), "n", Context())
     assert outcome.state.with_names
     assert "nobody looks up names" in outcome.state.message
-    assert not react(State(), "n", Context(has_names=True)).state.with_names
+    assert not update(State(), "n", Context(has_names=True)).state.with_names
 
 
 def test_space_pauses_and_goes_on() -> None:
-    paused = react(State(), " ", Context()).state
+    paused = update(State(), " ", Context()).state
     assert paused.is_paused
-    assert not react(paused, " ", Context()).state.is_paused
+    assert not update(paused, " ", Context()).state.is_paused
     for key in ("w", "g"):
-        held = react(paused, key, Context()).state
+        held = update(paused, key, Context()).state
         assert (held.window, held.grouping) == (paused.window, paused.grouping)
         assert "held" in held.message
 
 
 def test_reset_counts_all_from_now_on_unless_the_capture_is_over() -> None:
-    outcome = react(State(window=Window.LAST_10_S), "r", Context())
+    outcome = update(State(window=Window.LAST_10_S), "r", Context())
     assert outcome.effect is Effect.RESET
     assert outcome.state.window is Window.ALL
-    refused = react(State(), "r", Context(is_over=True))
+    refused = update(State(), "r", Context(is_over=True))
     assert refused.effect is Effect.NONE
     assert "over" in refused.state.message
-    assert react(State(), "u", Context()).effect is Effect.FORGET_RESET
+    assert update(State(), "u", Context()).effect is Effect.FORGET_RESET
 
 
 def test_saving_uses_the_prefix_or_asks_for_one() -> None:
     stage = Stage(prefix="/tmp/x")
-    outcome = react(State(), "s", Context(stage.picture, prefix="/tmp/x"))
+    outcome = update(State(), "s", Context(stage.model, prefix="/tmp/x"))
     assert (outcome.effect, outcome.prefix) == (Effect.SAVE, "/tmp/x")
     stage = Stage().press("s")
     assert stage.state.prompt is not None
     assert stage.state.prompt.purpose is Purpose.SAVE
-    outcome = react(stage.press(*"a/b c").state, "enter", Context(stage.picture))
+    outcome = update(stage.press(*"a/b c").state, "enter", Context(stage.model))
     assert (outcome.effect, outcome.prefix) == (Effect.SAVE, "a/b c")
     assert Stage().press("s", "enter").effects == [Effect.NONE, Effect.NONE]
-    assert "nothing to save" in react(State(), "s", Context()).state.message
+    assert "nothing to save" in update(State(), "s", Context()).state.message
 
 
 @pytest.mark.parametrize("keys", [[], ["d"], ["c"], ["?"]])
@@ -299,9 +299,9 @@ def test_the_mouse_selects_sorts_and_scrolls() -> None:
     frame = stage.frame()
     y = next(y for y, row in frame.rows.items() if row == 3)
     stage.state = click(stage.state, frame.rows[y], None)
-    stage.state = selecting(stage.state, stage.picture)
+    stage.state = selecting(stage.state, stage.model)
     assert stage.state.selected == 3
-    assert stage.state.selected_key == stage.picture.key(3)
+    assert stage.state.selected_key == stage.model.key(3)
     ((heading_y, places),) = frame.headings.items()
     text = "".join(span.text for span in frame.lines[heading_y])
     for first, end, key in places:
@@ -311,9 +311,9 @@ def test_the_mouse_selects_sorts_and_scrolls() -> None:
     rst = next(place for place in places if place[2] == "rst")
     assert "Rst" in text[rst[0] : rst[1]]
     assert click(click(State(), None, "rst"), None, "rst").is_descending is False
-    down = wheel(State(), True, Context(stage.picture, page=5))
+    down = wheel(State(), True, Context(stage.model, page=5))
     assert down.selected == 3
-    assert wheel(down, False, Context(stage.picture, page=5)).selected == 0
+    assert wheel(down, False, Context(stage.model, page=5)).selected == 0
     assert click(State(), None, None) == State()
     chosen = click(State(mode=Mode.COLUMNS), 4, None)
     assert chosen.hidden == {COLUMNS[4].key}
@@ -333,4 +333,4 @@ def test_a_message_goes_with_the_next_key() -> None:
 
 def test_a_key_without_a_meaning_changes_nothing() -> None:
     for key in ("x", "resize", "redraw", "é", "f5"):
-        assert react(State(), key, Context()).state == State()
+        assert update(State(), key, Context()).state == State()

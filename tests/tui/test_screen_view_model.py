@@ -4,7 +4,7 @@ from support.busy import SEED, busy
 
 from trtop.tui.filters import parse_filter
 from trtop.tui.state import Grouping, State
-from trtop.tui.view_model import everything, needs_all_rows, picture, question
+from trtop.tui.view_model import everything, make_view_model, needs_all_rows, question
 from trtop_core.batch import CaptureCounters, PacketBatch
 from trtop_core.config import EngineConfig
 from trtop_core.delta import since
@@ -123,7 +123,7 @@ def test_a_source_is_asked_for_the_rows_on_the_screen_alone() -> None:
 def answered(state: State, n_rows: int = 8, **more: object) -> list[str]:
     view = question(state, n_rows, False)
     whole = snapshot(ROWS, view, health=Health(packets=1))
-    return list(picture(whole, state, n_rows, None, None, **more).names)  # type: ignore[arg-type]
+    return list(make_view_model(whole, state, n_rows, None, None, **more).names)  # type: ignore[arg-type]
 
 
 def test_rows_are_those_of_the_source_in_its_order() -> None:
@@ -139,7 +139,7 @@ def test_a_filter_leaves_the_order_and_the_limit(text: str, expected: list[int])
     assert answered(state) == [f"10.0.0.{i}" for i in expected]
     assert answered(state, 1) == [f"10.0.0.{expected[0]}"]
     view = question(state, 8, False)
-    made = picture(snapshot(ROWS, view, health=Health(packets=1)), state, 1, None, None)
+    made = make_view_model(snapshot(ROWS, view, health=Health(packets=1)), state, 1, None, None)
     assert (made.n_rows, made.n_destinations) == (len(expected), 20)
     assert made.snapshot.totals.count("syn") == sum(100 - i for i in range(1, 21))
 
@@ -152,8 +152,8 @@ def names(addr: str, port: int) -> str | None:
 def test_equal_names_are_one_row_and_unknown_ones_stay_alone() -> None:
     state = State(grouping=Grouping.NAME)
     view = question(state, 30, False)
-    made = picture(snapshot([*ROWS, other(syn=1)], view, health=Health(packets=1)), state, 30,
-                   None, names)  # fmt: skip
+    answer = snapshot([*ROWS, other(syn=1)], view, health=Health(packets=1))
+    made = make_view_model(answer, state, 30, None, names)
     by_name = dict(zip(made.names, made.members, strict=True))
     assert by_name == {
         "odd": 10,
@@ -172,16 +172,16 @@ def test_equal_names_are_one_row_and_unknown_ones_stay_alone() -> None:
 def test_names_are_searched_beside_addresses() -> None:
     state = State(filter=parse_filter("even"))
     view = question(state, 30, False)
-    made = picture(snapshot(ROWS, view, health=Health(packets=1)), state, 30, None, names)
+    made = make_view_model(snapshot(ROWS, view, health=Health(packets=1)), state, 30, None, names)
     assert len(made.names) == 5
     state = State(filter=parse_filter("0.0.2"))
-    made = picture(snapshot(ROWS, view, health=Health(packets=1)), state, 30, None, names)
+    made = make_view_model(snapshot(ROWS, view, health=Health(packets=1)), state, 30, None, names)
     assert set(made.snapshot.table.keys["addr"][:, 15].tolist()) == {2, 20}
 
 
 def test_an_overlong_name_is_cut() -> None:
-    made = picture(snapshot(ROWS[:1], View(limit=9), health=Health(packets=1)), State(), 9, None,
-                   lambda addr, port: "x" * 10_000)  # fmt: skip
+    answer = snapshot(ROWS[:1], View(limit=9), health=Health(packets=1))
+    made = make_view_model(answer, State(), 9, None, lambda addr, port: "x" * 10_000)
     assert len(made.names[0]) == 255
 
 
@@ -194,7 +194,9 @@ def test_a_name_with_its_port() -> None:
         return "web"
 
     state = State(grouping=Grouping.ADDR_PORT)
-    made = picture(snapshot(row, state.view(9), health=Health(packets=1)), state, 9, None, ask)
+    made = make_view_model(
+        snapshot(row, state.view(9), health=Health(packets=1)), state, 9, None, ask
+    )
     assert made.names == ("web:443",)
     assert asked == [("2001:db8::1", 443)]
 
@@ -205,7 +207,7 @@ def test_from_a_reset_on_rows_are_counted_sorted_and_limited() -> None:
     engine = Engine(EngineConfig(), SEED)
     baseline = fed(packets[:300], engine).snapshot(everything(state))
     answer = fed(packets[300:], engine).snapshot(question(state, 2, True))
-    made = picture(answer, state, 2, baseline, None)
+    made = make_view_model(answer, state, 2, baseline, None)
     assert made.is_since_reset
     assert len(made.names) == 2
     assert made.n_rows == 3
@@ -215,7 +217,7 @@ def test_from_a_reset_on_rows_are_counted_sorted_and_limited() -> None:
     recent = State(window=Window.LAST_10_S)
     windowed = Engine(EngineConfig(windows=(Window.LAST_10_S,)), SEED)
     answer = fed(packets, windowed).snapshot(question(recent, 2, True))
-    assert not picture(answer, recent, 2, baseline, None).is_since_reset
+    assert not make_view_model(answer, recent, 2, baseline, None).is_since_reset
 
 
 def _syns(made: Snapshot) -> int:
@@ -224,15 +226,15 @@ def _syns(made: Snapshot) -> int:
 
 def test_a_held_answer_with_all_rows_is_arranged_anew() -> None:
     held = snapshot(ROWS, everything(State()), health=Health(packets=1))
-    made = picture(held, State(sort="response_time"), 3, None, None)
+    made = make_view_model(held, State(sort="response_time"), 3, None, None)
     assert made.names == ("10.0.0.20", "10.0.0.19", "10.0.0.18")
     assert destination_names(made.snapshot.table.keys) == list(made.names)
-    made = picture(held, State(is_descending=False), 3, None, None)
+    made = make_view_model(held, State(is_descending=False), 3, None, None)
     assert made.names == ("10.0.0.20", "10.0.0.19", "10.0.0.18")
 
 
 def test_a_row_is_found_by_its_key() -> None:
-    made = picture(
+    made = make_view_model(
         snapshot(ROWS, View(limit=30), health=Health(packets=1)), State(), 30, None, None
     )
     for i in range(len(ROWS)):

@@ -1,4 +1,4 @@
-"""Analyzers of the classic API: packets in, remotes and pictures out.
+"""Analyzers of the classic API: packets in, remotes and snapshots out.
 
 ``OutgoingTCPAnalyzer`` counts with the engine. ``BaseAnalyser`` is what a script subclasses to look
 at each packet itself, which is the slow path (``UnifiedPacket``). Collectors feed either in
@@ -52,11 +52,11 @@ class Observer(Protocol):
 
 
 @runtime_checkable
-class PictureObserver(Protocol):
-    """Who is told of whole pictures."""
+class SnapshotObserver(Protocol):
+    """Who is told of whole snapshots."""
 
     def handle_snapshot(self, snapshot: Snapshot) -> None:
-        """There is a new picture."""
+        """There is a new snapshot."""
 
 
 class BaseAnalyser:
@@ -98,13 +98,13 @@ class OutgoingTCPAnalyzer(BaseAnalyser):
         resolver: what they are called; None: their addresses.
         config: how packets are read; None: as the command line says, else every connection is
             outgoing.
-        view: how pictures are sorted; None: as the command line says.
+        view: how snapshots are sorted; None: as the command line says.
 
     Attributes:
         whitelist: as given.
         resolver: as given.
         observer: who is told; a reporter sets itself.
-        can_be_explored: the engine keeps what the screen can be asked for.
+        is_for_screen: the engine keeps what the screen can be asked for.
         config: how packets are read.
         waits_for_names: ``finish`` waits for those that are under way, for up to 10 s.
         lock: held by whoever touches the engine: a screen looks while a collector feeds.
@@ -132,7 +132,7 @@ class OutgoingTCPAnalyzer(BaseAnalyser):
         self._frames: list[tuple[int, bytes, int]] = []
         self._by_packet = type(self).analyse is not OutgoingTCPAnalyzer.analyse
         self._is_finished = False
-        self.can_be_explored = False
+        self.is_for_screen = False
         self.waits_for_names = True
 
     def configure(self, config: EngineConfig, view: View, for_screen: bool = False) -> None:
@@ -142,7 +142,7 @@ class OutgoingTCPAnalyzer(BaseAnalyser):
 
         Args:
             config: how packets are read.
-            view: how pictures are sorted.
+            view: how snapshots are sorted.
             for_screen: keep what the screen can be asked for: all windows, and rows by port.
         """
         self.view = self._view or view
@@ -151,7 +151,7 @@ class OutgoingTCPAnalyzer(BaseAnalyser):
         if for_screen:
             config = replace(config, windows=SCREEN_WINDOWS, group_by=GroupBy.ADDR_PORT)
         self.engine = self._make_engine(config)
-        self.can_be_explored = for_screen
+        self.is_for_screen = for_screen
 
     def set_observer(self, observer: Observer) -> None:
         """Tell this reporter from now on."""
@@ -198,7 +198,7 @@ class OutgoingTCPAnalyzer(BaseAnalyser):
                 self._flush()
 
     def snapshot(self, view: View | None = None) -> Snapshot:
-        """The picture of this moment; names that are still under way are addresses in it."""
+        """The snapshot of this moment; names that are still under way are addresses in it."""
         with self.lock:
             self._flush()
             return self.engine.snapshot(view or self.view)
@@ -252,7 +252,7 @@ class OutgoingTCPAnalyzer(BaseAnalyser):
     def _tell(self, snapshot: Snapshot) -> None:
         if self.observer is None:
             return
-        if isinstance(self.observer, PictureObserver):
+        if isinstance(self.observer, SnapshotObserver):
             self.observer.handle_snapshot(snapshot)
             return
         told, self._told = self._told, {}

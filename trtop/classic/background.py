@@ -20,7 +20,7 @@ STOP_PATIENCE_S = 5.0
 """How long a collector may take to stop; one that does not is left behind."""
 
 NAMES_OF_PARTS = ("input_file_name", "interface")
-"""Where a collector says what it collects from."""
+"""Attributes in which a collector says what it collects from."""
 
 
 class Collecting:
@@ -82,7 +82,7 @@ class AnalyzerSource:
         self._name = _name_of(collecting.collector)
 
     def step(self, budget_s: float) -> bool:
-        """Nothing: the collector has a thread."""
+        """Do nothing: the collector has a thread of its own."""
         return False
 
     def poll(self, view: View) -> Snapshot | None:

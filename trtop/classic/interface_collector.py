@@ -31,7 +31,7 @@ MAX_WAIT_S = 0.25
 """How long packets are waited for before somebody may have asked to stop."""
 
 NAMES_SNAPLEN_BYTES = 1600
-"""Where names are read from packets: a ClientHello or a DNS answer in one frame."""
+"""Bytes captured where names are read from packets: a ClientHello or a DNS answer in one frame."""
 
 
 class InterfaceCollector(BaseCollector):
@@ -153,7 +153,7 @@ class _Relay(Engine):
                 self._counting.engine.set_local(tuple(local))
 
     def finish(self) -> None:
-        """Nothing: the collector says when."""
+        """Do nothing: the collector says when the analyzer ends."""
 
 
 def _config_of(analyzer: BaseAnalyser) -> EngineConfig:

@@ -19,7 +19,7 @@ P95 = 95.0
 
 
 class TcpRemoteState:
-    """What is known of one destination; the same object is told of each new picture.
+    """What is known of one destination; the same object is told of each new snapshot.
 
     Attributes:
         hostname: its name, or its address. From the network: escape it before a terminal sees it.

@@ -1,4 +1,4 @@
-"""Reporters of the classic API: who is told of remotes and pictures, and shows them.
+"""Reporters of the classic API: who is told of remotes and snapshots, and shows them.
 
 ``BaseReporter`` is what a script subclasses. The others print: a line per event, or the table,
 drawn anew every second on a terminal, with a copy in ``PREFIX.trtop`` and ``PREFIX.json``.
@@ -21,9 +21,14 @@ from trtop.names.whitelist import BaseWhitelist, DefaultWhitelist
 from trtop.options.report_options import STDIN, Options
 from trtop.reporters.files import check_prefix, copy_report
 from trtop.reporters.text_table import TableReporter
-from trtop.runtime.environment import Surroundings, is_live
-from trtop.runtime.screen_setup import HEAD_START_S, can_explore, make_setup, make_stage
-from trtop.table.redraw import Screen
+from trtop.runtime.environment import Environment, is_live
+from trtop.runtime.screen_setup import (
+    HEAD_START_S,
+    can_open_screen,
+    make_display_options,
+    make_setup,
+)
+from trtop.table.redraw import RedrawnTable
 from trtop.tui.app import show
 from trtop.tui.terminal import keyboard_on_stdin
 from trtop_core.config import EngineConfig
@@ -35,7 +40,7 @@ __all__ = ["BaseReporter", "CLICursesOutgoingTCPReporter", "CLIEventAppendReport
 class BaseReporter:
     """Subclass this and write ``handle_remote_event``.
 
-    A reporter that has a method ``handle_snapshot(snapshot)`` gets whole pictures instead, one a
+    A reporter that has a method ``handle_snapshot(snapshot)`` gets whole snapshots instead, one a
     second and one at the end.
     """
 
@@ -107,9 +112,9 @@ class CLICursesOutgoingTCPReporter(BaseReporter):
     and written to ``PREFIX.trtop`` and ``PREFIX.json``.
 
     Args:
-        analyzer: whose pictures are shown.
+        analyzer: whose snapshots are shown.
         summary_filename: the prefix of the copies; None: no copies.
-        around: streams, environment and clock; None: those of the process.
+        env: streams, environment and clock; None: those of the process.
     """
 
     REFRESH_RATE = 1
@@ -118,13 +123,13 @@ class CLICursesOutgoingTCPReporter(BaseReporter):
         self,
         analyzer: OutgoingTCPAnalyzer,
         summary_filename: object = None,
-        around: Surroundings | None = None,
+        env: Environment | None = None,
     ) -> None:
         self.analyzer = analyzer
         self.summary_filename = summary_filename
-        self._around = around or Surroundings()
+        self._env = env or Environment()
         self._options = Options(inputs=(), engine=EngineConfig(), view=analyzer.view)
-        self._screen: Screen | None = None
+        self._screen: RedrawnTable | None = None
 
     def configure(self, options: Options) -> None:
         """Take from the command line how tables are drawn."""
@@ -133,7 +138,7 @@ class CLICursesOutgoingTCPReporter(BaseReporter):
     @property
     def is_interactive(self) -> bool:
         """There are a terminal, a keyboard, and an analyzer that keeps what the screen shows."""
-        return self.analyzer.can_be_explored and can_explore(self._options, self._around)
+        return self.analyzer.is_for_screen and can_open_screen(self._options, self._env)
 
     def start(self) -> None:
         """Watch the analyzer.
@@ -146,15 +151,15 @@ class CLICursesOutgoingTCPReporter(BaseReporter):
         if self.is_interactive:
             return
         self.analyzer.set_observer(self)
-        if self._around.can_redraw():
-            self._screen = Screen(self._around.stdout)
+        if self._env.can_redraw():
+            self._screen = RedrawnTable(self._env.stdout)
 
     def handle_snapshot(self, snapshot: Snapshot) -> None:
-        """Draw a picture, where there is a terminal."""
+        """Draw a snapshot, where there is a terminal."""
         if self._screen is None:
             return
-        n_lines = self._around.screen_size().lines
-        self._screen.draw(snapshot, self._around.table_style(self._options), n_lines)
+        n_lines = self._env.screen_size().lines
+        self._screen.draw(snapshot, self._env.table_style(self._options), n_lines)
 
     def explore(self, collector: BaseCollector, is_due: Callable[[], bool]) -> None:
         """Collect beside the screen, until the user quits.
@@ -184,7 +189,7 @@ class CLICursesOutgoingTCPReporter(BaseReporter):
             screen.__exit__(None, None, None)
 
     def stop(self) -> None:
-        """Give the terminal back, print the last picture, write the copies.
+        """Give the terminal back, print the last snapshot, write the copies.
 
         Raises:
             TrtopError: copies cannot be written.
@@ -193,9 +198,9 @@ class CLICursesOutgoingTCPReporter(BaseReporter):
         snapshot = self.analyzer.snapshot(self.analyzer.view)
         if self._prefix is not None:
             copy_report(snapshot, self._prefix, self._options.thresholds, self._options.with_bins)
-        around = self._around
-        style = around.table_style(self._options)
-        TableReporter(around.stdout, lambda: style).report(snapshot)
+        env = self._env
+        style = env.table_style(self._options)
+        TableReporter(env.stdout, lambda: style).report(snapshot)
 
     def _show(self, collecting: Collecting, is_due: Callable[[], bool]) -> None:
         live = is_live(self._options) or isinstance(collecting.collector, InterfaceCollector)
@@ -205,7 +210,7 @@ class CLICursesOutgoingTCPReporter(BaseReporter):
             show(
                 AnalyzerSource(self.analyzer, collecting, live),
                 make_setup(self._options, live, namer, self._options.out_prefix),
-                make_stage(self._options, self._around),
+                make_display_options(self._options, self._env),
                 lambda: is_due() or collecting.error is not None,
             )
         finally:

@@ -20,9 +20,9 @@ from trtop.classic.reporter import BaseReporter, CLICursesOutgoingTCPReporter
 from trtop.names.base import BaseResolver
 from trtop.names.resolvers import DefaultDNSResolver
 from trtop.names.whitelist import BaseWhitelist, DefaultWhitelist
-from trtop.options.plugin_arguments import Mode
+from trtop.options.plugin_arguments import RunMode
 from trtop.options.report_options import Options
-from trtop.plugins import Kind, Plugins, make_resolver, make_whitelist
+from trtop.plugins import PartKind, Plugins, make_resolver, make_whitelist
 from trtop.runtime.signals import Stopped, StopSignals
 from trtop_core.errors import EXIT_INCOMPLETE, EXIT_OK, EXIT_UNUSABLE, TrtopError
 from trtop_core.link_types import unsupported_lines
@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 SECONDS_PER_MINUTE = 60.0
 
 OUR_COLLECTORS = (TCPDumpFileCollector, InterfaceCollector)
-"""Their ``start`` returns soon after ``stop``; of others nobody knows."""
+"""Collectors whose ``start`` returns soon after ``stop``; of others nobody knows."""
 
 
 class Session:
@@ -86,7 +86,9 @@ class Session:
         name = self.options.parts.analyzer
         if name is None:
             return OutgoingTCPAnalyzer(self.whitelist, self.resolver)
-        made: BaseAnalyser = self.plugins.make(Kind.ANALYZER, name, self.whitelist, self.resolver)
+        made: BaseAnalyser = self.plugins.make(
+            PartKind.ANALYZER, name, self.whitelist, self.resolver
+        )
         return made
 
     @cached_property
@@ -95,7 +97,7 @@ class Session:
         options = self.options
         if options.parts.collector is not None:
             made: BaseCollector = self.plugins.make(
-                Kind.COLLECTOR, options.parts.collector, self.analyzer, self.dump_input_filename
+                PartKind.COLLECTOR, options.parts.collector, self.analyzer, self.dump_input_filename
             )
             return made
         if options.parts.interface is not None:
@@ -108,7 +110,7 @@ class Session:
         name = self.options.parts.reporter
         if name is not None:
             made: BaseReporter = self.plugins.make(
-                Kind.REPORTER, name, self.analyzer, self.report_filename_prefix
+                PartKind.REPORTER, name, self.analyzer, self.report_filename_prefix
             )
             return made
         if not isinstance(self.analyzer, OutgoingTCPAnalyzer):
@@ -249,7 +251,7 @@ def _abandon(reporter: BaseReporter) -> None:
 
 def _seconds(options: Options) -> float:
     """How long a snapshot lasts; 0: until it is ended."""
-    if options.parts.mode is Mode.SNAPSHOT:
+    if options.parts.mode is RunMode.SNAPSHOT:
         return options.parts.minutes * SECONDS_PER_MINUTE
     return 0.0
 

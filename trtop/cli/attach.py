@@ -1,7 +1,7 @@
 """``trtop attach``: shows what daemons see, again and again or once.
 
-Takes options and surroundings, asks the daemons, draws or writes what they answer. While one is
-gone, its absence is said and it is asked again. Errors of the surroundings are raised, not printed.
+Takes options and environment, asks the daemons, draws or writes what they answer. While one is
+gone, its absence is said and it is asked again. Errors of the environment are raised, not printed.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from trtop.plugins import Plugins, make_namer
 from trtop.remote.client import Client, Context, Keys
 from trtop.remote.diagnosis import diagnose
 from trtop.remote.source import DaemonSource
-from trtop.reporters import Format, Reporter, make_reporter
-from trtop.runtime.environment import Surroundings
-from trtop.runtime.screen_setup import has_screen, make_setup, make_stage
+from trtop.reporters.formats import Format, Reporter, make_reporter
+from trtop.runtime.environment import Environment
+from trtop.runtime.screen_setup import has_screen, make_display_options, make_setup
 from trtop.runtime.signals import Interrupt
-from trtop.table.redraw import Screen
+from trtop.table.redraw import RedrawnTable
 from trtop.tui.app import show
 from trtop_core.errors import EXIT_INCOMPLETE, EXIT_OK, TrtopError
 from trtop_core.snapshot import Snapshot
@@ -45,25 +45,25 @@ SLICE_S = 0.1
 """A signal is noticed within this."""
 
 
-def main(argv: Sequence[str], around: Surroundings) -> int:
+def main(argv: Sequence[str], env: Environment) -> int:
     """Run the command.
 
     Raises:
         TrtopError: no daemon answered, or wrong options.
     """
     options = parse(argv)
-    endpoints = options.endpoints or (default_connect(around.environ, os.path.exists),)
-    return attach(replace(options, endpoints=endpoints), around)
+    endpoints = options.endpoints or (default_connect(env.environ, os.path.exists),)
+    return attach(replace(options, endpoints=endpoints), env)
 
 
 def attach(
-    options: AttachOptions, around: Surroundings, has_ended: Callable[[], bool] = lambda: False
+    options: AttachOptions, env: Environment, has_ended: Callable[[], bool] = lambda: False
 ) -> int:
     """Show what the daemons at the options' endpoints see.
 
     Args:
         options: what to show.
-        around: where.
+        env: where.
         has_ended: whether the daemon is gone for good.
 
     Returns:
@@ -79,38 +79,38 @@ def attach(
         plugins = stack.enter_context(Plugins())
         namer = stack.enter_context(closing(make_namer(options, plugins) or Namer()))
         clients = _clients(context, options)
-        source = DaemonSource(clients, options.by_host, around.monotonic_s, namer)
+        source = DaemonSource(clients, options.by_host, env.monotonic_s, namer)
         stack.enter_context(closing(source))
-        interrupt = stack.enter_context(Interrupt(around.monotonic_s, 0))
-        session = _Session(
-            options, around, source, namer, lambda: interrupt.signal is not None or has_ended()
+        interrupt = stack.enter_context(Interrupt(env.monotonic_s, 0))
+        attachment = _Attachment(
+            options, env, source, namer, lambda: interrupt.signal is not None or has_ended()
         )
-        status = session.once() if options.once else session.again_and_again()
+        status = attachment.once() if options.once else attachment.again_and_again()
         for failure in namer.failures:
-            around.stderr.write(f"trtop: {escape(failure)}\n")
+            env.stderr.write(f"trtop: {escape(failure)}\n")
         return status
 
 
-class _Session:
+class _Attachment:
     """One run: a source on one side, a terminal or a stream on the other."""
 
     def __init__(
         self,
         options: AttachOptions,
-        around: Surroundings,
+        env: Environment,
         source: DaemonSource,
         namer: Namer,
         is_over: Callable[[], bool],
     ) -> None:
         self._options = options
-        self._around = around
+        self._env = env
         self._source = source
         self._namer = namer
         self._is_over = is_over
         self._told: set[str] = set()
 
     def once(self) -> int:
-        """One report."""
+        """Write one report."""
         snapshot = self._first(self._options.view)
         if snapshot is None:
             return EXIT_OK
@@ -121,7 +121,7 @@ class _Session:
 
     def again_and_again(self) -> int:
         """Reports until a signal; on a terminal each table replaces the one before."""
-        is_redrawn = self._options.report_format is Format.TABLE and self._around.can_redraw()
+        is_redrawn = self._options.report_format is Format.TABLE and self._env.can_redraw()
         view = self._options.view
         if is_redrawn and not self._options.is_window_given:
             view = replace(view, window=LIVE_WINDOW)
@@ -131,7 +131,7 @@ class _Session:
         if not is_redrawn:
             self._write(first, view)
             return EXIT_OK
-        if not self._options.by_host and has_screen(self._around):
+        if not self._options.by_host and has_screen(self._env):
             self._explore()
             return EXIT_OK
         last = self._draw(first, view)
@@ -146,14 +146,14 @@ class _Session:
             TrtopError: there is none within the time.
         """
         given_s = self._options.timeout_s
-        start_s = self._around.monotonic_s()
+        start_s = self._env.monotonic_s()
         end_s = start_s + (DEFAULT_TIMEOUT_S if given_s is None else given_s)
         if given_s is None and all(diagnose(item) for item in self._options.endpoints):
             raise TrtopError(self._why_silent())
         while not self._is_over():
             if (snapshot := self._source.poll(view)) is not None:
                 return snapshot
-            if self._around.monotonic_s() >= end_s:
+            if self._env.monotonic_s() >= end_s:
                 raise TrtopError(self._why_silent())
             self._source.wait(SLICE_S)
         return None
@@ -178,17 +178,17 @@ class _Session:
         """The interactive screen, until the user quits or a signal comes."""
         self._namer.is_enabled = False  # the screen names rows itself
         setup = make_setup(self._options, True, self._namer)
-        show(self._source, setup, make_stage(self._options, self._around), self._is_over)
+        show(self._source, setup, make_display_options(self._options, self._env), self._is_over)
 
     def _draw(self, first: Snapshot, view: View) -> Snapshot:
-        """Redraw until a signal; gives the last picture that there was."""
+        """Redraw until a signal; gives the last snapshot that there was."""
         last = first
-        with Screen(self._around.stdout) as screen:
+        with RedrawnTable(self._env.stdout) as screen:
 
             def draw() -> None:
-                style = self._around.table_style(self._options)
+                style = self._env.table_style(self._options)
                 notices = self._source.status().notices
-                screen.draw(last, style, self._around.screen_size().lines, notices)
+                screen.draw(last, style, self._env.screen_size().lines, notices)
 
             draw()
             for snapshot in self._ticks(view, draw):
@@ -199,7 +199,7 @@ class _Session:
 
     def _ticks(self, view: View, tell: Callable[[], None]) -> Iterator[Snapshot | None]:
         """A snapshot every interval, None while there is none; ends with a signal."""
-        now_s = self._around.monotonic_s
+        now_s = self._env.monotonic_s
         next_s = now_s() + self._options.interval_s
         while not self._is_over():
             wait_s = next_s - now_s()
@@ -217,11 +217,11 @@ class _Session:
             yield snapshot
 
     def _reporter(self) -> Reporter:
-        around, options = self._around, self._options
+        env, options = self._env, self._options
         return make_reporter(
             options.report_format,
-            around.stdout,
-            lambda: around.table_style(options),
+            env.stdout,
+            lambda: env.table_style(options),
             options.with_bins,
         )
 
@@ -232,7 +232,7 @@ class _Session:
             kind = NUMBERS.sub("#", text)  # "no answer for 5 s" is not news after "for 4 s"
             told.add(kind)
             if kind not in self._told:
-                self._around.stderr.write(f"trtop: {escape(text)}\n")
+                self._env.stderr.write(f"trtop: {escape(text)}\n")
         self._told = told
 
 

@@ -7,6 +7,7 @@ stops; a daemon that ends first is said with its own words.
 
 from __future__ import annotations
 
+import argparse
 import os
 import shutil
 import socket
@@ -20,9 +21,9 @@ from typing import IO
 
 from trtop.cli.attach import attach
 from trtop.options.attach_options import add_display, make_options
-from trtop.options.parser import new_parser
-from trtop.runtime.environment import Surroundings
+from trtop.runtime.environment import Environment
 from trtop.runtime.signals import Interrupt
+from trtop_core.argument_parser import new_parser
 from trtop_core.errors import EXIT_OK, TrtopError
 from trtop_core.wire.endpoint import SOCKET_NAME, Endpoint
 from trtop_daemon.config.arguments import CAPTURING, MEASURING, add_settings, arguments_for
@@ -53,33 +54,26 @@ STOP_TIMEOUT_S = 10.0
 STDERR_TAIL_BYTES = 4096
 
 OWN_PREFIX = "trtopd: "
-"""Of the one line that says why a daemon could not start or go on."""
+"""Start of the one line in which a daemon says why it could not start or go on."""
 
 SLICE_S = 0.1
 
 SETTINGS_HERE = (*CAPTURING, *(key for key in MEASURING if key != "group_by"), "user")
-"""Of the daemon's; ``--group-by`` is an option of the table here."""
+"""Settings of the daemon that are options here; ``--group-by`` belongs to the table."""
 
 
-def main(argv: Sequence[str], around: Surroundings) -> int:
+def main(argv: Sequence[str], env: Environment) -> int:
     """Run the command.
 
     Raises:
         TrtopError: wrong options, or the capture cannot begin or go on.
     """
-    parser = new_parser("trtop live", USAGE, DESCRIPTION, EPILOG)
-    capturing = parser.add_argument_group("what to capture")
-    add_settings(capturing, [key for key in SETTINGS_HERE if key not in MEASURING], True)
-    capturing.add_argument("-h", "--help", action="help", help="show this help and exit")
-    measuring = parser.add_argument_group("what to measure")
-    add_settings(measuring, [key for key in SETTINGS_HERE if key in MEASURING], True)
-    add_display(parser)
-    given = parser.parse_args(argv)
+    given = make_parser().parse_args(argv)
     options = make_options(given, ())
     arguments = arguments_for(vars(given), SETTINGS_HERE)
     with ExitStack() as stack:
-        interrupt = stack.enter_context(Interrupt(around.monotonic_s, 0))
-        identity = choose_identity(getattr(given, "user", None), around.environ)
+        interrupt = stack.enter_context(Interrupt(env.monotonic_s, 0))
+        identity = choose_identity(getattr(given, "user", None), env.environ)
         folder = tempfile.mkdtemp(prefix="trtop-live-")
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
         if identity is not None:
@@ -88,17 +82,29 @@ def main(argv: Sequence[str], around: Surroundings) -> int:
         daemon = stack.enter_context(_Daemon([*arguments, f"--listen={endpoint}"]))
         if not daemon.wait_until_ready(lambda: interrupt.signal is not None):
             return EXIT_OK
-        if identity is not None and "SUDO_UID" in around.environ:
+        if identity is not None and "SUDO_UID" in env.environ:
             drop_to(identity)  # what only shows needs no rights
         shown = replace(options, endpoints=(endpoint,), timeout_s=START_TIMEOUT_S)
         try:
-            attach(shown, around, daemon.has_ended)
+            attach(shown, env, daemon.has_ended)
         except TrtopError:
             if not daemon.has_ended():
                 raise
         if daemon.has_ended():
             raise TrtopError(daemon.stderr_tail())
     return EXIT_OK
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The parser of the command line; it raises ``UsageError`` where argparse would exit."""
+    parser = new_parser("trtop live", USAGE, DESCRIPTION, EPILOG)
+    capturing = parser.add_argument_group("what to capture")
+    add_settings(capturing, [key for key in SETTINGS_HERE if key not in MEASURING], True)
+    capturing.add_argument("-h", "--help", action="help", help="show this help and exit")
+    measuring = parser.add_argument_group("what to measure")
+    add_settings(measuring, [key for key in SETTINGS_HERE if key in MEASURING], True)
+    add_display(parser)
+    return parser
 
 
 class _Daemon:
@@ -136,7 +142,7 @@ class _Daemon:
         self._log.close()
 
     def has_ended(self) -> bool:
-        """It is no more."""
+        """The daemon's process is no more."""
         return self._process.poll() is not None
 
     def wait_until_ready(self, is_over: Callable[[], bool]) -> bool:

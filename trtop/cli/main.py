@@ -16,7 +16,7 @@ from trtop.cli.report import run
 from trtop.escape import escape
 from trtop.options.report_options import parse
 from trtop.runtime.diagnostics import EXIT_SIGNALLED
-from trtop.runtime.environment import Surroundings
+from trtop.runtime.environment import Environment
 from trtop_core.errors import EXIT_OK, EXIT_UNUSABLE, TrtopError
 
 COMMANDS = frozenset({"attach", "keygen", "live"})
@@ -53,16 +53,16 @@ def _main(argv: Sequence[str]) -> int:
     try:
         if argv and argv[0] in COMMANDS:
             command = import_module(f"trtop.cli.{argv[0]}")
-            return int(command.main(argv[1:], Surroundings()))
-        options, around = parse(argv), Surroundings()
-        if options.wants_screen and around.can_redraw() and not options.parts.needs_session:
+            return int(command.main(argv[1:], Environment()))
+        options, env = parse(argv), Environment()
+        if options.wants_screen and env.can_redraw() and not options.parts.needs_session:
             # A report does without the screen, which takes a while to import.
             from trtop.cli.view import explore  # noqa: PLC0415
-            from trtop.runtime.screen_setup import can_explore  # noqa: PLC0415
+            from trtop.runtime.screen_setup import can_open_screen  # noqa: PLC0415
 
-            if can_explore(options, around):
-                return explore(options, around)
-        return run(options, around)
+            if can_open_screen(options, env):
+                return explore(options, env)
+        return run(options, env)
     except TrtopError as error:
         return _fail(str(error), error.exit_status)
     except KeyboardInterrupt:

@@ -1,7 +1,7 @@
 """One run of the command: packets in, reports out.
 
-Takes options and surroundings, drives a capture through an engine, shows how far it is, and writes
-the reports. Gives the exit status. Errors of the surroundings are raised, not printed.
+Takes options and environment, drives a capture through an engine, shows how far it is, and writes
+the reports. Gives the exit status. Errors of the environment are raised, not printed.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ import os
 from trtop.names.engine_factory import final_snapshot, make_engine
 from trtop.options.report_options import Options
 from trtop.plugins import Plugins, make_namer
-from trtop.reporters import Reporter, make_reporter
 from trtop.reporters.files import check_prefix, copy_report
+from trtop.reporters.formats import Reporter, make_reporter
 from trtop.runtime.diagnostics import (
     EXIT_SIGNALLED,
     complain,
@@ -22,8 +22,8 @@ from trtop.runtime.diagnostics import (
     tell_of_waiting,
     worth_telling,
 )
-from trtop.runtime.environment import Surroundings, is_live
-from trtop.runtime.live_output import Display, make_display
+from trtop.runtime.environment import Environment, is_live
+from trtop.runtime.live_output import LiveOutput, make_live_output
 from trtop.runtime.signals import Interrupt
 from trtop_core.batch import PacketBatch
 from trtop_core.engine import SEED_BYTES, Engine
@@ -36,10 +36,10 @@ from trtop_core.snapshot import Snapshot
 from trtop_core.sources import IDLE, ReadResult, Source, open_capture, read_into
 
 DRAIN_S = 0.5
-"""After Ctrl-C in ``tcpdump -w - | trtop -`` tcpdump still hands over what it holds."""
+"""Time after Ctrl-C in which tcpdump (``tcpdump -w - | trtop -``) hands over what it holds."""
 
 
-def run(options: Options, around: Surroundings) -> int:
+def run(options: Options, env: Environment) -> int:
     """Measure and report.
 
     Returns:
@@ -57,24 +57,24 @@ def run(options: Options, around: Surroundings) -> int:
         return run_options(options)
     with Plugins() as plugins:
         engine = make_engine(options.engine, os.urandom(SEED_BYTES), make_namer(options, plugins))
-        return _run(engine, options, around)
+        return _run(engine, options, env)
 
 
-def _run(engine: Engine, options: Options, around: Surroundings) -> int:
+def _run(engine: Engine, options: Options, env: Environment) -> int:
     live = is_live(options)
     reporter = make_reporter(
         options.report_format,
-        around.stdout,
-        lambda: around.table_style(options),
+        env.stdout,
+        lambda: env.table_style(options),
         options.with_bins,
     )
     is_read, is_listening = True, True
-    with Interrupt(around.monotonic_s, DRAIN_S if live else 0) as interrupt:
-        tell_of_waiting(options, around)
+    with Interrupt(env.monotonic_s, DRAIN_S if live else 0) as interrupt:
+        tell_of_waiting(options, env)
         with open_capture(options.inputs, follow=options.follow) as source:
             try:
-                with make_display(options, around, reporter, live) as display:
-                    is_read = not _measure(engine, source, display, interrupt).is_unusable
+                with make_live_output(options, env, reporter, live) as output:
+                    is_read = not _measure(engine, source, output, interrupt).is_unusable
             except BrokenPipeError:
                 is_listening = False
         errors = worth_telling(source.errors, live and interrupt.signal is not None)
@@ -85,10 +85,10 @@ def _run(engine: Engine, options: Options, around: Surroundings) -> int:
                 copy_report(snapshot, options.out_prefix, options.thresholds, options.with_bins)
             if is_listening:
                 _report(reporter, snapshot)
-            complain_of_nobody(snapshot, options, around)
-        complain_of_names(engine, around)
-        complain(errors, engine.unsupported_link_types, options, around)
-        complain_of_order(source, around)
+            complain_of_nobody(snapshot, options, env)
+        complain_of_names(engine, env)
+        complain(errors, engine.unsupported_link_types, options, env)
+        complain_of_order(source, env)
     if not is_read:
         return EXIT_UNUSABLE
     if interrupt.signal is not None and not live:
@@ -96,13 +96,15 @@ def _run(engine: Engine, options: Options, around: Surroundings) -> int:
     return EXIT_INCOMPLETE if errors or engine.unsupported_link_types else EXIT_OK
 
 
-def _measure(engine: Engine, source: Source, display: Display, interrupt: Interrupt) -> ReadResult:
+def _measure(
+    engine: Engine, source: Source, output: LiveOutput, interrupt: Interrupt
+) -> ReadResult:
     """Read until the capture ends or the user has had enough."""
 
     def between(batch: PacketBatch) -> bool:
         if interrupt.is_due(is_idle=batch is IDLE):
             return False
-        display.tick(engine, source)
+        output.tick(engine, source)
         return True
 
     return read_into(engine, source, between)

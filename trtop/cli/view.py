@@ -1,6 +1,6 @@
 """One run of the command on the screen: packets in, the user looks around.
 
-Takes options and surroundings; gives the exit status when the user quits. The terminal is given
+Takes options and environment; gives the exit status when the user quits. The terminal is given
 back first, then errors are told on stderr.
 """
 
@@ -22,8 +22,8 @@ from trtop.runtime.diagnostics import (
     complain_of_order,
     worth_telling,
 )
-from trtop.runtime.environment import Surroundings, is_live
-from trtop.runtime.screen_setup import HEAD_START_S, make_setup, make_stage
+from trtop.runtime.environment import Environment, is_live
+from trtop.runtime.screen_setup import HEAD_START_S, make_display_options, make_setup
 from trtop.runtime.signals import Interrupt
 from trtop.tui.app import show
 from trtop.tui.effects import WINDOWS
@@ -39,7 +39,7 @@ POLL_S = 0.001
 """A capture that has nothing says so at once: keys are waited for instead."""
 
 
-def explore(options: Options, around: Surroundings) -> int:
+def explore(options: Options, env: Environment) -> int:
     """Measure, and show what is measured until the user quits.
 
     Returns:
@@ -56,7 +56,7 @@ def explore(options: Options, around: Surroundings) -> int:
     with (
         Plugins() as plugins,
         closing(make_namer(options, plugins) or Namer()) as namer,
-        Interrupt(around.monotonic_s, 0) as interrupt,
+        Interrupt(env.monotonic_s, 0) as interrupt,
         keyboard_on_stdin(STDIN in options.inputs) as stdin_fd,
         open_capture(
             options.inputs,
@@ -68,10 +68,10 @@ def explore(options: Options, around: Surroundings) -> int:
     ):
         engine = make_engine(config, os.urandom(SEED_BYTES), namer)
         namer.is_enabled = False  # the screen names rows itself
-        source = EngineSource(engine, capture, _name(options), live, around.monotonic_s, namer)
-        is_over = _show(source, options, around, interrupt, live)
+        source = EngineSource(engine, capture, _name(options), live, env.monotonic_s, namer)
+        is_over = _show(source, options, env, interrupt, live)
         source.finish()
-        _tell(source, capture, engine, options, around)
+        _tell(source, capture, engine, options, env)
         if source.is_unusable:
             return EXIT_UNUSABLE
         if options.out_prefix is not None:
@@ -87,7 +87,7 @@ def explore(options: Options, around: Surroundings) -> int:
 def _show(
     source: EngineSource,
     options: Options,
-    around: Surroundings,
+    env: Environment,
     interrupt: Interrupt,
     live: bool,
 ) -> bool:
@@ -95,13 +95,13 @@ def _show(
     source.step(HEAD_START_S)
     if source.is_unusable or interrupt.signal is not None:
         return source.status().is_over
-    stage = make_stage(options, around)
+    display = make_display_options(options, env)
 
     def is_due() -> bool:
         return interrupt.signal is not None or source.is_unusable
 
     setup = make_setup(options, live, source.namer, options.out_prefix)
-    show(source, setup, stage, is_due)
+    show(source, setup, display, is_due)
     return source.status().is_over
 
 
@@ -110,14 +110,14 @@ def _tell(
     capture: Source,
     engine: Engine,
     options: Options,
-    around: Surroundings,
+    env: Environment,
 ) -> None:
     """What could not be read, and who could not name, on stderr."""
-    complain_of_names(engine, around)
+    complain_of_names(engine, env)
     ended_by_user = source.error is None
     errors = worth_telling(capture.errors, ended_by_user)
-    complain(errors, engine.unsupported_link_types, options, around)
-    complain_of_order(capture, around)
+    complain(errors, engine.unsupported_link_types, options, env)
+    complain_of_order(capture, env)
 
 
 def _name(options: Options) -> str:

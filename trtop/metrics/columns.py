@@ -21,7 +21,7 @@ Value = float | None
 
 
 @dataclass(frozen=True, slots=True)
-class Lens:
+class CellFormat:
     """What a cell depends on besides its row.
 
     Attributes:
@@ -37,8 +37,8 @@ class Lens:
     mark_width: int = 0
 
 
-ValueOf = Callable[[Metric, Row, Lens], Value]
-FormsOf = Callable[[Metric, Row, Lens], Forms]
+ValueOf = Callable[[Metric, Row, CellFormat], Value]
+FormsOf = Callable[[Metric, Row, CellFormat], Forms]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,13 +81,13 @@ class Column:
         """When the cell stands out, None for never."""
         return self.metric.threshold
 
-    def value(self, row: Row, lens: Lens) -> Value:
+    def value(self, row: Row, cell_format: CellFormat) -> Value:
         """The number that a threshold is compared with: percent for shares, ns for latencies."""
-        return _SHOWN[self.metric.kind][0](self.metric, row, lens)
+        return _SHOWN[self.metric.kind][0](self.metric, row, cell_format)
 
-    def forms(self, row: Row, lens: Lens) -> Forms:
+    def forms(self, row: Row, cell_format: CellFormat) -> Forms:
         """The cell's text, from the most exact to the shortest."""
-        return _SHOWN[self.metric.kind][1](self.metric, row, lens)
+        return _SHOWN[self.metric.kind][1](self.metric, row, cell_format)
 
 
 def counted_value(metric: Metric, row: Row) -> Value:
@@ -99,13 +99,13 @@ def counted_value(metric: Metric, row: Row) -> Value:
     return 100 * n / whole if whole else None
 
 
-def _counted_forms(metric: Metric, row: Row, lens: Lens) -> Forms:
+def _counted_forms(metric: Metric, row: Row, cell_format: CellFormat) -> Forms:
     """A number, and in brackets its share or what stands beside it: ``23(100%)``, ``23(0.7)``.
 
     A share of nothing, and one of 0, stands alone; so does a number beside which there is nothing.
     """
     n = row.count(metric.name)
-    forms = units.forms_of(metric.unit, n, lens.micro)
+    forms = units.forms_of(metric.unit, n, cell_format.micro)
     if metric.as_share:
         whole = row.whole(metric.name)
         if n == 0 or whole == 0:
@@ -115,35 +115,39 @@ def _counted_forms(metric: Metric, row: Row, lens: Lens) -> Forms:
         other = row.derived(metric.beside)
         if not other:
             return forms
-        text = units.forms_of(METRIC_OF[metric.beside].unit, other, lens.micro)[-1]
+        text = units.forms_of(METRIC_OF[metric.beside].unit, other, cell_format.micro)[-1]
         return (*(f"{form}({text})" for form in forms), forms[-1])
     return forms
 
 
-def _derived_value(metric: Metric, row: Row, lens: Lens) -> Value:
+def _derived_value(metric: Metric, row: Row, cell_format: CellFormat) -> Value:
     value = row.derived(metric.name)
     return 100 * value if value is not None and metric.unit is Unit.SHARE else value
 
 
-def _derived_forms(metric: Metric, row: Row, lens: Lens) -> Forms:
+def _derived_forms(metric: Metric, row: Row, cell_format: CellFormat) -> Forms:
     value = row.derived(metric.name)
-    return (units.NO_SAMPLE,) if value is None else units.forms_of(metric.unit, value, lens.micro)
+    return (
+        (units.NO_SAMPLE,)
+        if value is None
+        else units.forms_of(metric.unit, value, cell_format.micro)
+    )
 
 
-def _percentile(metric: Metric, row: Row, lens: Lens) -> Value:
-    return row.quantile(metric.name, lens.percentile)
+def _percentile(metric: Metric, row: Row, cell_format: CellFormat) -> Value:
+    return row.quantile(metric.name, cell_format.percentile)
 
 
-def _percentile_forms(metric: Metric, row: Row, lens: Lens) -> Forms:
+def _percentile_forms(metric: Metric, row: Row, cell_format: CellFormat) -> Forms:
     """One percentile; what has no sample is a dash, and an asterisk where counts are sampled."""
-    value = row.quantile(metric.name, lens.percentile)
+    value = row.quantile(metric.name, cell_format.percentile)
     if value is None:
         return (units.NO_COUNT if metric.unit is Unit.COUNT else units.NO_SAMPLE,)
-    return units.forms_of(metric.unit, value, lens.micro)
+    return units.forms_of(metric.unit, value, cell_format.micro)
 
 
 _COUNTED: tuple[ValueOf, FormsOf] = (
-    lambda metric, row, lens: counted_value(metric, row),
+    lambda metric, row, cell_format: counted_value(metric, row),
     _counted_forms,
 )
 

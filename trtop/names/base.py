@@ -13,7 +13,7 @@ from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class NameAnswer:
     """What a resolver said.
 
     Attributes:
@@ -31,7 +31,7 @@ class BaseResolver:
     Attributes:
         concurrency: how many threads may ask at the same time. One, unless you say otherwise: a
             resolver need not be thread-safe.
-        is_instant: ``resolve`` looks something up in memory. It is then asked for every picture,
+        is_instant: ``resolve`` looks something up in memory. It is then asked for every snapshot,
             by the thread that makes it, and may change its mind.
         needs_port: names depend on the port; else a destination is an address, and port is 0.
     """
@@ -58,9 +58,9 @@ class BaseResolver:
         """Call ``callback(addr, name)`` with what ``resolve`` gives."""
         callback(addr, self.resolve(addr, port))
 
-    def answer(self, addr: str, port: int) -> Answer:
+    def answer(self, addr: str, port: int) -> NameAnswer:
         """What ``resolve`` gives, and how long it is good for; as a rule, for ever."""
-        return Answer(self.resolve(addr, port))
+        return NameAnswer(self.resolve(addr, port))
 
     def links(self) -> Sequence[BaseResolver]:
         """The resolvers to ask one after the other; those of a chain, else this one."""

@@ -25,7 +25,7 @@ import dns.rdatatype
 
 from trtop.names.base import BaseResolver
 from trtop_core.batch import PacketBatch
-from trtop_core.name_hints import SEED_BYTES, Hint, Tap
+from trtop_core.name_hints import HINTS_SEED_BYTES, Hint, NameHints
 from trtop_core.records import HintKind
 from trtop_core.table import address_name
 
@@ -50,7 +50,7 @@ MAX_CNAMES = 16
 HOST = re.compile(rb"\r?\nhost[ \t]*:[ \t]*([^\r\n]*)\r?\n", re.IGNORECASE)
 
 CLIENT_RANDOM_END = 5 + 4 + 2 + 32
-"""Of a ClientHello: record header, handshake header, version, random."""
+"""Fixed bytes at the start of a ClientHello: record header, handshake header, version, random."""
 
 EXTENSION_SERVER_NAME = 0
 
@@ -69,7 +69,7 @@ class CaptureResolver(BaseResolver):
     needs_port = True
 
     def __init__(self, decap: bool = True) -> None:
-        self._tap = Tap(os.urandom(SEED_BYTES), decap)
+        self._hints = NameHints(os.urandom(HINTS_SEED_BYTES), decap)
         self._lock = threading.Lock()
         self._called: OrderedDict[tuple[str, int], str] = OrderedDict()
         self._answered: OrderedDict[str, str] = OrderedDict()
@@ -78,11 +78,11 @@ class CaptureResolver(BaseResolver):
     @property
     def n_skipped(self) -> int:
         """Packets that may have held a name, beyond what is looked at per batch."""
-        return self._tap.n_skipped
+        return self._hints.n_skipped
 
     def feed(self, batch: PacketBatch) -> None:
         """Look for names in a batch."""
-        for hint in self._tap.look(batch):
+        for hint in self._hints.look(batch):
             if hint.kind in (HintKind.DNS_UDP, HintKind.DNS_TCP):
                 self._take_answers(hint)
             else:
@@ -99,9 +99,9 @@ class CaptureResolver(BaseResolver):
             tries = self._tries.get(hint.tag, 0) + 1
             _put(self._tries, hint.tag, tries)
             if tries >= MAX_TRIES:
-                self._tap.settle(hint)
+                self._hints.settle(hint)
             return
-        self._tap.settle(hint)
+        self._hints.settle(hint)
         addr = address_name(hint.addr)
         with self._lock:
             for port in (hint.port, 0):

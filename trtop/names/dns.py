@@ -15,11 +15,11 @@ import dns.name
 import dns.resolver
 import dns.reversename
 
-from trtop.names.base import Answer, BaseResolver
+from trtop.names.base import BaseResolver, NameAnswer
 from trtop_core.errors import TrtopError
 
 TIMEOUT_S = 2.0
-"""For one name, all servers and attempts together."""
+"""Time for one name, all servers and attempts together."""
 
 N_CACHED = 65_536
 """Answers that are kept, the least recently used go first."""
@@ -88,23 +88,23 @@ class DNSResolver(BaseResolver):
         """The name that the PTR record of an address gives, None without one."""
         return self.answer(addr, port).name
 
-    def answer(self, addr: str, port: int) -> Answer:
+    def answer(self, addr: str, port: int) -> NameAnswer:
         """The name, and how long it is good for."""
         if not _is_askable(addr):
-            return Answer(None)
+            return NameAnswer(None)
         question = dns.reversename.from_address(addr)
         try:
             found = self._resolver.resolve(question, "PTR", raise_on_no_answer=False)
         except dns.resolver.NXDOMAIN:
-            return Answer(None, self._max_age_s)
+            return NameAnswer(None, self._max_age_s)
         except (dns.exception.DNSException, OSError):
-            return Answer(None, RETRY_S)
+            return NameAnswer(None, RETRY_S)
         left_s = found.expiration - time.time()
         age_s = max(self._min_age_s, min(left_s, self._max_age_s))
         if not found.rrset:
-            return Answer(None, age_s)
+            return NameAnswer(None, age_s)
         names = sorted(_text(record.target) for record in found.rrset)
-        return Answer(names[0] or None, age_s)
+        return NameAnswer(names[0] or None, age_s)
 
 
 def _is_askable(addr: str) -> bool:

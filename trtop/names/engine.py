@@ -1,7 +1,7 @@
 """``NamedEngine``: an engine whose snapshots carry names and leave out what is not allowed.
 
 Takes packets and views as an engine does. Lets a resolver that reads the capture look at each
-batch, and asks all others only when a picture is made.
+batch, and asks all others only when a snapshot is made.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class NamedEngine(Engine):
 
     Args:
         config: what to keep and how to group it.
-        seed: see ``Engine``.
+        seed: secret random bytes, as for ``Engine``.
         namer: who knows names and what is allowed.
     """
 
@@ -69,7 +69,7 @@ class NamedEngine(Engine):
         return named(everything, view, self.namer)
 
     def settled_snapshot(self, view: View, patience_s: float = PATIENCE_S) -> Snapshot:
-        """The same, after waiting for the names that are under way.
+        """What is known once the names that are under way have come.
 
         Raises:
             ValueError: as ``Engine.snapshot``.
@@ -78,10 +78,10 @@ class NamedEngine(Engine):
 
 
 def settled(take: Callable[[], Snapshot], namer: Namer, patience_s: float = PATIENCE_S) -> Snapshot:
-    """A picture after waiting for the names that are under way.
+    """A snapshot after waiting for the names that are under way.
 
     Args:
-        take: makes a picture.
+        take: makes a snapshot.
         namer: who is waited for.
         patience_s: not longer than this.
     """
@@ -90,7 +90,7 @@ def settled(take: Callable[[], Snapshot], namer: Namer, patience_s: float = PATI
         n_answers = namer.n_answers
         snapshot = take()
         left_s = deadline_s - time.monotonic()
-        # An answer may have come while the picture was made; and it may lead to the next
+        # An answer may have come while the snapshot was made; and it may lead to the next
         # question: a whitelist's to a resolver, one link's of a chain to the next.
         if left_s <= 0 or not (namer.is_waiting or namer.n_answers > n_answers):
             return snapshot

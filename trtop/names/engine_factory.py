@@ -1,6 +1,6 @@
 """The engine of a run, with names or without.
 
-Takes who knows names, gives an engine, its final picture, and what went wrong with names. A run
+Takes who knows names, gives an engine, its final snapshot, and what went wrong with names. A run
 without names does without their modules, which take a while to import.
 """
 
@@ -22,13 +22,13 @@ def make_engine(config: EngineConfig, seed: bytes, namer: Namer | None) -> Engin
     """An engine; one with names where there is somebody to ask."""
     if namer is None or namer.is_idle:
         return Engine(config, seed)
-    from trtop.names.engine import NamedEngine  # noqa: PLC0415 - see above
+    from trtop.names.engine import NamedEngine  # noqa: PLC0415 - takes a while
 
     return NamedEngine(config, seed, namer)
 
 
 def final_snapshot(engine: Engine, view: View) -> Snapshot:
-    """The picture for a report that is made once: it waits a while for names."""
+    """The snapshot for a report that is made once: it waits a while for names."""
     named = _with_names(engine)
     return engine.snapshot(view) if named is None else named.settled_snapshot(view)
 
@@ -42,6 +42,6 @@ def name_failures(engine: Engine) -> list[str]:
 def _with_names(engine: Engine) -> NamedEngine | None:
     if type(engine) is Engine:
         return None
-    from trtop.names.engine import NamedEngine  # noqa: PLC0415 - see above
+    from trtop.names.engine import NamedEngine  # noqa: PLC0415 - takes a while
 
     return engine if isinstance(engine, NamedEngine) else None

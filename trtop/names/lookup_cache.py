@@ -1,4 +1,4 @@
-"""``Asker``: a slow function asked once per key, on threads of its own.
+"""``LookupCache``: a slow function asked once per key, on threads of its own.
 
 Takes keys, gives what is known about them at once, never waits for the function. Keeps a bounded
 number of answers, for as long as the function said; logs its first failure and no other.
@@ -43,7 +43,7 @@ class _Entry(Generic[V]):
     expires_s: float | None = None
 
 
-class Asker(Generic[K, V]):
+class LookupCache(Generic[K, V]):
     """Asks a function that may be slow, may block for ever, and may raise.
 
     Args:

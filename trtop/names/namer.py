@@ -1,7 +1,7 @@
 """Names and whitelists applied to snapshots: rows are named, left out, and merged by name.
 
 Takes a snapshot with all rows, gives the one that a view asks for. Asks resolvers and whitelists
-through ``Asker``, so nothing here waits, and no packet ever does.
+through ``LookupCache``, so nothing here waits, and no packet ever does.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from trtop.names.base import BaseResolver
-from trtop.names.lookup_cache import Asker
+from trtop.names.lookup_cache import LookupCache
 from trtop.names.resolvers import NoResolver
 from trtop.names.whitelist import BaseWhitelist, BothWhitelist, DefaultWhitelist, RuleWhitelist
 from trtop_core.records import DestinationKind, GroupBy
@@ -72,9 +72,9 @@ class Namer:
             link.resolver.needs_port for link in self._links
         )
         asked, self._rules = _parts(self.whitelist)
-        self._permits: Asker[Destination, bool] | None = None
+        self._permits: LookupCache[Destination, bool] | None = None
         if asked is not None:
-            self._permits = Asker(
+            self._permits = LookupCache(
                 f"whitelist {asked.__class__.__name__}",
                 lambda key: (bool(asked.allow(*key)), None),
                 default=True,
@@ -88,7 +88,7 @@ class Namer:
 
     @property
     def shapes_rows(self) -> bool:
-        """Rows of a picture are named, merged or left out as things are."""
+        """Rows of a snapshot are named, merged or left out as things are."""
         has_names = self.is_enabled and bool(self._links)
         return has_names or self._rules is not None or self._permits is not None
 
@@ -106,9 +106,9 @@ class Namer:
     def failures(self) -> list[str]:
         """One line for each resolver and whitelist that raised, and what follows from it."""
         failures = [
-            f"{link.asker.what}: {link.asker.failure} (addresses are shown)"
+            f"{link.cache.what}: {link.cache.failure} (addresses are shown)"
             for link in self._links
-            if link.asker is not None and link.asker.failure
+            if link.cache is not None and link.cache.failure
         ]
         if self._permits is not None and self._permits.failure:
             failures.append(f"{self._permits.what}: {self._permits.failure} (rows are shown)")
@@ -159,26 +159,26 @@ class Namer:
     @property
     def is_waiting(self) -> bool:
         """Answers are under way."""
-        return any(asker.n_pending for asker in self._askers())
+        return any(cache.n_pending for cache in self._caches())
 
     @property
     def n_answers(self) -> int:
         """How many answers have come so far."""
-        return sum(asker.n_answers for asker in self._askers())
+        return sum(cache.n_answers for cache in self._caches())
 
     def wait(self, timeout_s: float) -> None:
         """Wait for answers that are under way."""
         deadline_s = time.monotonic() + timeout_s
-        for asker in self._askers():
-            asker.wait(max(0.0, deadline_s - time.monotonic()))
+        for cache in self._caches():
+            cache.wait(max(0.0, deadline_s - time.monotonic()))
 
     def close(self) -> None:
         """Ask nothing more."""
-        for asker in self._askers():
-            asker.close()
+        for cache in self._caches():
+            cache.close()
 
-    def _askers(self) -> Iterator[Asker[Destination, Any]]:
-        yield from (link.asker for link in self._links if link.asker is not None)
+    def _caches(self) -> Iterator[LookupCache[Destination, Any]]:
+        yield from (link.cache for link in self._links if link.cache is not None)
         if self._permits is not None:
             yield self._permits
 
@@ -201,22 +201,22 @@ def _parts(whitelist: BaseWhitelist) -> tuple[BaseWhitelist | None, RuleWhitelis
 
 
 class _Link:
-    """One resolver of a chain; slow ones have an asker."""
+    """One resolver of a chain; a slow one has a look-up cache."""
 
     def __init__(self, resolver: BaseResolver, clock_s: Callable[[], float]) -> None:
         self.resolver = resolver
         what = f"resolver {resolver.__class__.__name__}"
-        self.asker: Asker[Destination, str | None] | None = None
+        self.cache: LookupCache[Destination, str | None] | None = None
         if not resolver.is_instant:
-            self.asker = Asker(
+            self.cache = LookupCache(
                 what, self._ask, default=None, n_threads=resolver.concurrency, clock_s=clock_s
             )
 
     def look_up(self, addr: str, port: int) -> tuple[str | None, bool]:
         """The name (None: the address), and whether the resolver has answered."""
         port = port if self.resolver.needs_port else 0
-        if self.asker is not None:
-            return self.asker.look_up((addr, port))
+        if self.cache is not None:
+            return self.cache.look_up((addr, port))
         return clean_name(self.resolver.resolve(addr, port), addr), True
 
     def _ask(self, key: Destination) -> tuple[str | None, float | None]:
@@ -244,7 +244,7 @@ def wide(view: View, needs_port: bool) -> View:
 
 
 def named(snapshot: Snapshot, view: View, namer: Namer) -> Snapshot:
-    """The picture that a view asks for, with names, without what is not allowed.
+    """The snapshot that a view asks for, with names, without what is not allowed.
 
     Args:
         snapshot: of ``wide(view, namer.needs_port)``: all rows.

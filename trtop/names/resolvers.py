@@ -16,7 +16,7 @@ from trtop_core.errors import TrtopError
 HOSTS_FILE = "/etc/hosts"
 
 MAX_HOSTS_BYTES = 64 * 1024 * 1024
-"""Of a hosts file: the largest block lists have some MiB."""
+"""Largest hosts file that is read: the largest block lists have some MiB."""
 
 
 class NoResolver(BaseResolver):

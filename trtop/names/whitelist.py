@@ -169,7 +169,7 @@ class BothWhitelist(BaseWhitelist):
 
     Args:
         first: asked once per destination.
-        rules: looked at for every picture.
+        rules: looked at for every snapshot.
     """
 
     def __init__(self, first: BaseWhitelist, rules: RuleWhitelist) -> None:

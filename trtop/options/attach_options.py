@@ -11,18 +11,16 @@ from dataclasses import dataclass, field
 
 from trtop.options.parser import (
     Color,
-    UsageError,
     add_grouping,
     add_look,
     add_showing,
-    argument,
     check_output,
-    new_parser,
     one_of,
     view_of,
 )
 from trtop.options.plugin_arguments import add_names
-from trtop.reporters import Format
+from trtop.reporters.formats import Format
+from trtop_core.argument_parser import UsageError, argument, new_parser
 from trtop_core.metric_types import Threshold
 from trtop_core.parse import seconds
 from trtop_core.records import Window
@@ -107,10 +105,7 @@ def parse(argv: Sequence[str]) -> AttachOptions:
         UsageError: it makes no sense.
         SystemExit: ``--help`` was printed.
     """
-    parser = new_parser("trtop attach", USAGE, DESCRIPTION, EPILOG)
-    _add_daemons(parser.add_argument_group("whom to ask"))
-    add_display(parser)
-    given = parser.parse_args(argv)
+    given = make_parser().parse_args(argv)
     endpoints = tuple(given.endpoints)
     if len(set(endpoints)) < len(endpoints):
         raise UsageError("an endpoint is named twice: its numbers would count twice")
@@ -122,6 +117,14 @@ def parse(argv: Sequence[str]) -> AttachOptions:
     if any(endpoint.path is None and not endpoint.port for endpoint in endpoints):
         raise UsageError("a port of 0 cannot be connected to")
     return make_options(given, endpoints)
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The parser of the command line; it raises ``UsageError`` where argparse would exit."""
+    parser = new_parser("trtop attach", USAGE, DESCRIPTION, EPILOG)
+    _add_daemons(parser.add_argument_group("whom to ask"))
+    add_display(parser)
+    return parser
 
 
 def add_display(parser: argparse.ArgumentParser) -> None:

@@ -1,7 +1,7 @@
-"""What the command lines of ``trtop`` and its subcommands share: parser, readers, common options.
+"""Options that the command lines of ``trtop`` and its subcommands share.
 
-Gives a parser that raises instead of exiting, readers of values as argparse wants them, and the
-options that mean the same everywhere. Knows no subcommand.
+Adds them to groups of a parser, and says what follows from those that mean the same everywhere.
+Knows no subcommand.
 """
 
 from __future__ import annotations
@@ -9,20 +9,16 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from enum import Enum
-from typing import NoReturn, TypeVar
+from typing import TypeVar
 
 from trtop.metrics import lookup
 from trtop_core import parse
-from trtop_core.errors import TrtopError
+from trtop_core.argument_parser import UsageError, argument
 from trtop_core.records import GroupBy, Window
 from trtop_core.view import DEFAULT_PERCENTILE, View
 
 MIN_WIDTH = 20
 """Columns; below this a table cannot be read."""
-
-
-class UsageError(TrtopError):
-    """The command line makes no sense."""
 
 
 class Color(Enum):
@@ -33,41 +29,7 @@ class Color(Enum):
     NEVER = "never"
 
 
-class _Parser(argparse.ArgumentParser):
-    """One line instead of a page of usage, and our exit status instead of argparse's 2."""
-
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(f"{message} (see {self.prog} --help)")
-
-
-def new_parser(prog: str, usage: str, description: str, epilog: str) -> argparse.ArgumentParser:
-    """A parser of one command, still without options; it raises ``UsageError``."""
-    return _Parser(
-        prog=prog,
-        usage=usage,
-        description=description,
-        epilog=epilog,
-        formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(
-            prog, max_help_position=28, width=98
-        ),
-        allow_abbrev=False,
-        add_help=False,
-    )
-
-
 T = TypeVar("T")
-
-
-def argument(read: Callable[[str], T]) -> Callable[[str], T]:
-    """A reader of values as argparse wants it: its message reaches the user."""
-
-    def read_argument(text: str) -> T:
-        try:
-            return read(text)
-        except ValueError as error:
-            raise argparse.ArgumentTypeError(str(error)) from None
-
-    return read_argument
 
 
 def one_of(choices: dict[str, T]) -> Callable[[str], T]:

@@ -16,13 +16,13 @@ SNAPSHOT_MINUTES = 2.0
 """How long a snapshot lasts unless it is said."""
 
 SOURCES = "capture (DNS, TLS and HTTP in it), hosts[:FILE]"
-"""Of names, beside those that are always there."""
+"""Sources of names that the help tells of, beside DNS and those that are installed."""
 
 CLASSIC_SPELLINGS = ("-if", "-bpf", "-am", "-cm", "-rm", "-wm", "-tm")
 """Long options of the classic tool behind one dash."""
 
 
-class Mode(Enum):
+class RunMode(Enum):
     """When a run ends; the value is what ``--mode`` takes."""
 
     CONTINUOUS = "continuous"
@@ -125,9 +125,9 @@ def _listed(text: str) -> tuple[str, ...]:
     return tuple(parts)
 
 
-def _mode(text: str) -> Mode:
+def _mode(text: str) -> RunMode:
     try:
-        return Mode(text.lower())
+        return RunMode(text.lower())
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is none of: continuous | snapshot") from None
 

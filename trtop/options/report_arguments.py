@@ -8,10 +8,11 @@ from __future__ import annotations
 import argparse
 
 from trtop._version import __version__
-from trtop.options.parser import add_grouping, add_look, add_showing, argument, new_parser, one_of
+from trtop.options.parser import add_grouping, add_look, add_showing, one_of
 from trtop.options.plugin_arguments import add_names, add_parts
-from trtop.reporters import Format
+from trtop.reporters.formats import Format
 from trtop_core import parse
+from trtop_core.argument_parser import argument, new_parser
 from trtop_core.records import Direction
 
 DESCRIPTION = """\

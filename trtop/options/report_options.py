@@ -10,10 +10,11 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from trtop.options.parser import Color, UsageError, check_output, view_of
-from trtop.options.plugin_arguments import SNAPSHOT_MINUTES, Mode, check_spelling
+from trtop.options.parser import Color, check_output, view_of
+from trtop.options.plugin_arguments import SNAPSHOT_MINUTES, RunMode, check_spelling
 from trtop.options.report_arguments import make_parser
-from trtop.reporters import Format
+from trtop.reporters.formats import Format
+from trtop_core.argument_parser import UsageError
 from trtop_core.config import EngineConfig, engine_config
 from trtop_core.metric_types import Threshold
 from trtop_core.view import View
@@ -46,7 +47,7 @@ class Parts:
     whitelist: str | None = None
     interface: str | None = None
     bpf_filter: str | None = None
-    mode: Mode | None = None
+    mode: RunMode | None = None
     minutes: float = SNAPSHOT_MINUTES
 
     @property
@@ -159,7 +160,7 @@ def parse(argv: Sequence[str], needs_input: bool = True) -> Options:
 
 
 def _parts(given: argparse.Namespace) -> Parts:
-    if given.minutes is not None and given.mode is not Mode.SNAPSHOT:
+    if given.minutes is not None and given.mode is not RunMode.SNAPSHOT:
         raise UsageError("--minutes goes with --mode snapshot")
     return Parts(
         analyzer=given.analyzer,

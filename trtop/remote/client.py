@@ -151,7 +151,7 @@ class Client:
             self._asked, self._asked_s = ask, now_s
 
     def ask_detail(self, view: DetailView, now_s: float) -> None:
-        """The same about one destination."""
+        """Ask about one destination, unless that question is under way."""
         asked = self._detail_asked
         is_early = now_s - self._detail_asked_s < RETRY_S
         if asked is not None and asked.view == view and is_early:

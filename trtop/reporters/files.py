@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Mapping
 from typing import TextIO
 
-from trtop.reporters import Format, make_reporter
+from trtop.reporters.formats import Format, make_reporter
 from trtop.table.style import TableStyle
 from trtop_core.errors import TrtopError
 from trtop_core.metric_types import Threshold
@@ -32,7 +32,7 @@ def check_prefix(prefix: str) -> None:
         raise TrtopError(f"--out {prefix}: {folder} is no folder that can be written to")
 
 
-def write_copies(prefix: str, writers: dict[str, Callable[[TextIO], None]]) -> None:
+def write_files(prefix: str, writers: dict[str, Callable[[TextIO], None]]) -> None:
     """Write files; one that exists is replaced when the new one is complete.
 
     Args:
@@ -74,4 +74,4 @@ def copy_report(
             snapshot
         )
 
-    write_copies(prefix, {TABLE_SUFFIX: write_as(Format.TABLE), JSON_SUFFIX: write_as(Format.JSON)})
+    write_files(prefix, {TABLE_SUFFIX: write_as(Format.TABLE), JSON_SUFFIX: write_as(Format.JSON)})

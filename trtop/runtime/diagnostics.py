@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from trtop.escape import escape
 from trtop.names.engine_factory import name_failures
 from trtop.options.report_options import STDIN, Options
-from trtop.runtime.environment import Surroundings
+from trtop.runtime.environment import Environment
 from trtop_core.engine import Engine
 from trtop_core.errors import DamagedCaptureError, TrtopError
 from trtop_core.link_types import unsupported_lines
@@ -30,27 +30,27 @@ def worth_telling(errors: Sequence[TrtopError], is_ended_by_user: bool) -> Seque
     return errors[:-1] if is_ended_by_user and is_cut else errors
 
 
-def complain_of_names(engine: Engine, around: Surroundings) -> None:
+def complain_of_names(engine: Engine, env: Environment) -> None:
     """One line on stderr for each resolver or whitelist that raised."""
     for failure in name_failures(engine):
-        around.stderr.write(f"trtop: {escape(failure)}\n")
+        env.stderr.write(f"trtop: {escape(failure)}\n")
 
 
 def complain(
     errors: Sequence[TrtopError],
     link_types: dict[int, int],
     options: Options,
-    around: Surroundings,
+    env: Environment,
 ) -> None:
     """One line on stderr for each thing that could not be read."""
     for error in errors:
-        around.stderr.write(f"trtop: {escape(str(error))}\n")
+        env.stderr.write(f"trtop: {escape(str(error))}\n")
     where = f"{escape(options.inputs[0])}: " if len(options.inputs) == 1 else ""
     for line in unsupported_lines(link_types):
-        around.stderr.write(f"trtop: {where}{line}\n")
+        env.stderr.write(f"trtop: {where}{line}\n")
 
 
-def complain_of_nobody(snapshot: Snapshot, options: Options, around: Surroundings) -> None:
+def complain_of_nobody(snapshot: Snapshot, options: Options, env: Environment) -> None:
     """One line on stderr if TCP is there, but none that the local networks take part in."""
     config, health = options.engine, snapshot.health
     is_tcp = health.packets > health.not_tcp + sum(health.undecoded.values())
@@ -59,24 +59,24 @@ def complain_of_nobody(snapshot: Snapshot, options: Options, around: Surrounding
     )
     if config.local and is_tcp and is_all and not snapshot.n_destinations:
         word = {Direction.OUT: "opened by", Direction.IN: "opened to", Direction.BOTH: "of"}
-        around.stderr.write(
+        env.stderr.write(
             f"trtop: no connection {word[config.direction]} the networks of --local; "
             "without --local every connection counts\n"
         )
 
 
-def complain_of_order(source: Source, around: Surroundings) -> None:
+def complain_of_order(source: Source, env: Environment) -> None:
     """One line on stderr if files seem to stand in the wrong order: connections fall apart then."""
     if source.early:
-        around.stderr.write(
+        env.stderr.write(
             f"trtop: {escape(source.early[0])}: begins before the file in front of it ended; "
             "numbers are right only for files in the order of their packets\n"
         )
 
 
-def tell_of_waiting(options: Options, around: Surroundings) -> None:
+def tell_of_waiting(options: Options, env: Environment) -> None:
     """One line on stderr if the file to follow is not there yet."""
     last = options.inputs[-1]
     if options.follow and last != STDIN and not os.path.exists(last):
-        around.stderr.write(f"trtop: waiting for {escape(last)}, which is not there yet\n")
-        around.stderr.flush()
+        env.stderr.write(f"trtop: waiting for {escape(last)}, which is not there yet\n")
+        env.stderr.flush()

@@ -50,7 +50,7 @@ class LookOptions(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class Environment:
     """What the command knows of the system around it.
 
     Attributes:

@@ -12,15 +12,15 @@ from typing import TextIO
 
 from trtop.metrics import format as units
 from trtop.options.report_options import Options
-from trtop.reporters import Format, Reporter
-from trtop.runtime.environment import Surroundings
+from trtop.reporters.formats import Format, Reporter
+from trtop.runtime.environment import Environment
 from trtop_core.engine import Engine
 from trtop_core.sources import Source
 
 DEFAULT_INTERVAL_S = 1.0
 
 PATIENCE_S = 0.5
-"""Nothing is shown before: a short read needs no bar."""
+"""Seconds of reading before a line appears: a short read needs none."""
 
 REDRAW_S = 0.1
 
@@ -29,7 +29,7 @@ BAR_WIDTH = 20
 CLEAR_LINE = "\r\x1b[K"
 
 
-class Display(AbstractContextManager["Display"]):
+class LiveOutput(AbstractContextManager["LiveOutput"]):
     """Is told of every batch; this one shows nothing."""
 
     def __exit__(self, *exc: object) -> None:
@@ -39,19 +39,19 @@ class Display(AbstractContextManager["Display"]):
         """Show something, if it is time."""
 
 
-class _Reports(Display):
+class _Reports(LiveOutput):
     """Writes a report every so many seconds."""
 
-    def __init__(self, options: Options, around: Surroundings, reporter: Reporter) -> None:
+    def __init__(self, options: Options, env: Environment, reporter: Reporter) -> None:
         self._view = options.view
-        self._around = around
+        self._env = env
         self._reporter = reporter
         self._interval_s = options.interval_s or DEFAULT_INTERVAL_S
-        self._next_s = around.monotonic_s() + self._interval_s
+        self._next_s = env.monotonic_s() + self._interval_s
 
     def tick(self, engine: Engine, source: Source) -> None:
         """Write a report, if it is time."""
-        now_s = self._around.monotonic_s()
+        now_s = self._env.monotonic_s()
         if now_s >= self._next_s:
             self._next_s = now_s + self._interval_s
             self._show(engine)
@@ -63,38 +63,38 @@ class _Reports(Display):
 class _Redrawn(_Reports):
     """Draws the table over the last one."""
 
-    def __init__(self, options: Options, around: Surroundings, reporter: Reporter) -> None:
-        super().__init__(options, around, reporter)
+    def __init__(self, options: Options, env: Environment, reporter: Reporter) -> None:
+        super().__init__(options, env, reporter)
         self._options = options
-        from trtop.table.redraw import Screen  # noqa: PLC0415 - only for a terminal
+        from trtop.table.redraw import RedrawnTable  # noqa: PLC0415 - only for a terminal
 
-        self._screen = Screen(around.stdout)
+        self._screen = RedrawnTable(env.stdout)
 
     def __exit__(self, *exc: object) -> None:
         self._screen.__exit__(*exc)
 
     def _show(self, engine: Engine) -> None:
-        n_lines = self._around.screen_size().lines
+        n_lines = self._env.screen_size().lines
         limit = n_lines if self._view.limit is None else min(n_lines, self._view.limit)
         snapshot = engine.snapshot(replace(self._view, limit=limit))
-        self._screen.draw(snapshot, self._around.table_style(self._options), n_lines)
+        self._screen.draw(snapshot, self._env.table_style(self._options), n_lines)
 
 
-class _ProgressLine(Display):
+class _ProgressLine(LiveOutput):
     """Shows how far reading has come."""
 
-    def __init__(self, around: Surroundings) -> None:
-        self._around = around
-        size = around.size_of(around.stderr)
+    def __init__(self, env: Environment) -> None:
+        self._env = env
+        size = env.size_of(env.stderr)
         columns = size.columns if size and size.columns else 80
-        self._progress = Progress(around.stderr, around.monotonic_s(), columns)
+        self._progress = Progress(env.stderr, env.monotonic_s(), columns)
 
     def __exit__(self, *exc: object) -> None:
         self._progress.clear()
 
     def tick(self, engine: Engine, source: Source) -> None:
         """Draw the line, if it is time."""
-        now_s = self._around.monotonic_s()
+        now_s = self._env.monotonic_s()
         self._progress.update(now_s, source.bytes_read, source.bytes_total, source.n_packets)
 
 
@@ -165,21 +165,23 @@ def _clock(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
-def make_display(options: Options, around: Surroundings, reporter: Reporter, live: bool) -> Display:
-    """The display that suits the options and the terminal.
+def make_live_output(
+    options: Options, env: Environment, reporter: Reporter, live: bool
+) -> LiveOutput:
+    """The output that suits the options and the terminal.
 
     Args:
         options: what the user asked for.
-        around: where it is shown.
+        env: where it is shown.
         reporter: writes successive reports.
         live: packets arrive while we read.
     """
     is_table = options.report_format is Format.TABLE
     has_interval = options.interval_s is not None
-    if is_table and around.can_redraw() and (live or has_interval):
-        return _Redrawn(options, around, reporter)
-    if has_interval or (is_table and live and around.stdout.isatty()):
-        return _Reports(options, around, reporter)
-    if options.with_progress and around.stderr.isatty():
-        return _ProgressLine(around)
-    return Display()
+    if is_table and env.can_redraw() and (live or has_interval):
+        return _Redrawn(options, env, reporter)
+    if has_interval or (is_table and live and env.stdout.isatty()):
+        return _Reports(options, env, reporter)
+    if options.with_progress and env.stderr.isatty():
+        return _ProgressLine(env)
+    return LiveOutput()

@@ -12,8 +12,8 @@ from typing import Protocol
 from trtop.names.namer import Namer
 from trtop.options.parser import Color
 from trtop.options.report_options import Options
-from trtop.runtime.environment import DRAWN, Surroundings, can_print
-from trtop.tui.app import Stage
+from trtop.runtime.environment import DRAWN, Environment, can_print
+from trtop.tui.app import DisplayOptions
 from trtop.tui.event_loop import REFRESH_S, Setup
 from trtop.tui.state import Grouping, State
 from trtop.tui.terminal import has_keyboard
@@ -49,26 +49,26 @@ class ScreenOptions(Protocol):
         """When to use colour."""
 
 
-def has_screen(around: Surroundings) -> bool:
+def has_screen(env: Environment) -> bool:
     """Whether there is a terminal to draw on, and a keyboard."""
-    if not around.can_redraw():
+    if not env.can_redraw():
         return False
     try:
-        return has_keyboard(around.stdout.fileno())
+        return has_keyboard(env.stdout.fileno())
     except (OSError, ValueError):
         return False
 
 
-def can_explore(options: Options, around: Surroundings) -> bool:
+def can_open_screen(options: Options, env: Environment) -> bool:
     """Whether the screen is wanted, and can be opened."""
-    return options.wants_screen and has_screen(around)
+    return options.wants_screen and has_screen(env)
 
 
-def make_stage(options: ScreenOptions, around: Surroundings) -> Stage:
+def make_display_options(options: ScreenOptions, env: Environment) -> DisplayOptions:
     """What is known of the terminal."""
-    color = around.has_color(options.color)
-    ascii_only = not can_print(around.stdout, DRAWN)
-    return Stage(color, ascii_only, around.monotonic_s)
+    color = env.has_color(options.color)
+    ascii_only = not can_print(env.stdout, DRAWN)
+    return DisplayOptions(color, ascii_only, env.monotonic_s)
 
 
 def make_setup(

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from trtop.metrics.columns import COLUMNS, Column, Lens
+from trtop.metrics.columns import COLUMNS, CellFormat, Column
 from trtop.metrics.format import Forms
 from trtop.table.rows import QuickRow
 
@@ -93,7 +93,7 @@ def lay_out(
     rows: Sequence[QuickRow],
     name_width: int,
     width: int | None,
-    lens: Lens,
+    cell_format: CellFormat,
     columns: Sequence[Column] = COLUMNS,
 ) -> Layout:
     """Choose columns and widths.
@@ -102,12 +102,12 @@ def lay_out(
         rows: what will be drawn, the totals first.
         name_width: of the longest name.
         width: columns of the terminal; None shows everything in full.
-        lens: how cells are looked at.
+        cell_format: how cells are written.
         columns: what there is to choose from, in the order of the screen.
     """
 
     def fill(column: Column) -> Placed:
-        return _filled(column, rows, lens)
+        return _filled(column, rows, cell_format)
 
     if width is None:
         everything = [fill(column) for column in columns]
@@ -161,15 +161,15 @@ def _widen(placed: Placed, to_width: int, left: int) -> int:
     return grown
 
 
-def _filled(column: Column, rows: Sequence[QuickRow], lens: Lens) -> Placed:
-    threshold = lens.thresholds.get(column.key, column.threshold)
+def _filled(column: Column, rows: Sequence[QuickRow], cell_format: CellFormat) -> Placed:
+    threshold = cell_format.thresholds.get(column.key, column.threshold)
     cells = [
         Cell(
-            column.forms(row, lens),
-            threshold is not None and threshold.is_high(column.value(row, lens)),
+            column.forms(row, cell_format),
+            threshold is not None and threshold.is_high(column.value(row, cell_format)),
         )
         for row in rows
     ]
     shortest = max(len(cell.forms[-1]) for cell in cells)
     width = max(column.floor, len(column.headings[-1]), shortest)
-    return Placed(column, cells, width, lens.mark_width)
+    return Placed(column, cells, width, cell_format.mark_width)

@@ -30,7 +30,7 @@ DEFAULT_WIDTH = 80
 HINT = "Ctrl-C ends with the final report"
 
 
-class Screen:
+class RedrawnTable:
     """Draws tables over each other.
 
     Args:
@@ -41,7 +41,7 @@ class Screen:
         self._stream = stream
         self._is_entered = False
 
-    def __enter__(self) -> Screen:
+    def __enter__(self) -> RedrawnTable:
         return self
 
     def __exit__(self, *exc: object) -> None:

@@ -11,7 +11,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 
 from trtop.escape import display_width, escape, shorten
-from trtop.metrics.columns import Lens
+from trtop.metrics.columns import CellFormat
 from trtop.table.health import health_items, warnings
 from trtop.table.layout import Layout, lay_out
 from trtop.table.lines import Grid
@@ -41,12 +41,12 @@ def render(
     rows = [quick_totals(snapshot), *quick_rows(snapshot)]
     called = [row_label(row) for row in rows] if row_names is None else [rows[0].name, *row_names]
     names = [escape(name, style.ascii_only) for name in called]
-    lens = style.lens(snapshot.view.percentile)
+    cell_format = style.cell_format(snapshot.view.percentile)
     longest_name = max(len(HEADING), *(display_width(name) for name in names))
-    layout = lay_out(rows, longest_name, style.width, lens)
+    layout = lay_out(rows, longest_name, style.width, cell_format)
     grid = Grid(layout, HEADING, style.ascii_only)
 
-    yield from _health_lines(snapshot, rows[0], style, lens)
+    yield from _health_lines(snapshot, rows[0], style, cell_format)
     yield ""
     if layout.placed:
         yield painted(grid.group_line(), style.color)
@@ -64,9 +64,12 @@ def row_label(row: QuickRow) -> str:
 
 
 def _health_lines(
-    snapshot: Snapshot, totals: QuickRow, style: TableStyle, lens: Lens
+    snapshot: Snapshot, totals: QuickRow, style: TableStyle, cell_format: CellFormat
 ) -> Iterator[str]:
-    items = [*health_items(snapshot, totals, lens.micro), f"latencies, QoS: p{lens.percentile:g}"]
+    items = [
+        *health_items(snapshot, totals, cell_format.micro),
+        f"latencies, QoS: p{cell_format.percentile:g}",
+    ]
     line = ""
     for item in items:
         joined = f"{line}{ITEM_GAP}{item}" if line else item

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from trtop.metrics.columns import Lens
+from trtop.metrics.columns import CellFormat
 from trtop.table.text import HIGH_MARK, Role, Span, line_of, painted
 from trtop_core.metric_types import Threshold
 
@@ -30,9 +30,9 @@ class TableStyle:
         """The text in its role, where there is colour."""
         return painted(line_of(Span(text, role)), self.color)
 
-    def lens(self, percentile: float) -> Lens:
+    def cell_format(self, percentile: float) -> CellFormat:
         """How cells are looked at."""
-        return Lens(
+        return CellFormat(
             percentile=percentile,
             micro="u" if self.ascii_only else "µ",
             thresholds=self.thresholds,

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from trtop.tui.event_loop import Session, Setup
+from trtop.tui.event_loop import EventLoop, Setup
 from trtop.tui.source import SnapshotSource
 from trtop.tui.terminal import Terminal
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class DisplayOptions:
     """What is known of the terminal and of time.
 
     Attributes:
@@ -25,17 +25,19 @@ class Stage:
     monotonic_s: Callable[[], float]
 
 
-def show(source: SnapshotSource, setup: Setup, stage: Stage, is_due: Callable[[], bool]) -> None:
+def show(
+    source: SnapshotSource, setup: Setup, display: DisplayOptions, is_due: Callable[[], bool]
+) -> None:
     """Draw what a source gives; the terminal is given back on every way out.
 
     Args:
         source: gives snapshots.
         setup: what is looked at first, and what there is.
-        stage: see there.
+        display: what is known of the terminal and of time.
         is_due: whether something else than the user ends it, such as a signal.
 
     Raises:
         TrtopError: the terminal cannot be drawn on.
     """
-    with Terminal(stage.color, stage.ascii_only) as terminal:
-        Session(source, terminal, setup, stage.monotonic_s).run(is_due)
+    with Terminal(display.color, display.ascii_only) as terminal:
+        EventLoop(source, terminal, setup, display.monotonic_s).run(is_due)

@@ -1,6 +1,6 @@
 """The drill-down: everything known of one destination, as lines to scroll through. Pure.
 
-Takes a ``Detail``; where there is none (yet), the row of the picture, which has the same numbers
+Takes a ``Detail``; where there is none (yet), the row of the model, which has the same numbers
 but no history and no connections.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from trtop.escape import escape, shorten
@@ -16,10 +16,14 @@ from trtop.metrics import format as units
 from trtop.metrics.columns import counted_value
 from trtop.table.rows import Figures, QuickRow
 from trtop.table.text import Line, Role, Span, line_of
-from trtop.tui.frame import Look
+from trtop.tui.effects import Context
+from trtop.tui.frame import TerminalCaps
 from trtop.tui.header import WINDOW_NAMES
+from trtop.tui.keys import KEY_OF, Action
+from trtop.tui.page import Page
 from trtop.tui.scene import Scene
 from trtop.tui.sparkline import bars, histogram
+from trtop.tui.state import Mode, State
 from trtop_core.detail import ConnectionState, Detail
 from trtop_core.metric_types import Group, Kind, Metric, Unit
 from trtop_core.metrics import METRIC_OF, METRICS, SKETCHES
@@ -28,14 +32,14 @@ from trtop_core.sketch import SketchColumn
 from trtop_core.snapshot import DETAIL_PERCENTILES
 
 CELL_WIDTH = 28
-"""Of a field's name and its number."""
+"""Columns of a field's name and its number."""
 
 NAME_WIDTH = 16
 
 LATENCY_NAME_WIDTH = 9
 COUNT_WIDTH = 6
 VALUE_WIDTH = 7
-"""Of a latency and the gap before it; a mark takes one more, where there is room."""
+"""Columns of a latency and the gap before it; a mark takes one more, where there is room."""
 MIN_HISTOGRAM_WIDTH = 8
 MAX_HISTOGRAM_WIDTH = 60
 
@@ -70,7 +74,7 @@ FIELDS = {
 """What stands side by side, by group; distributions have lines of their own."""
 
 Series = Callable[[Any], list[float | None]]
-"""From a history to one number per slot, None where there is none."""
+"""One number per slot of a history, None where there is none."""
 
 WAITING = "waiting for the answer about this destination"
 NOTHING = "nothing of this destination in this window"
@@ -78,19 +82,19 @@ NO_HISTORY = "The last minutes are known where windows are kept, for one address
 
 
 @dataclass(frozen=True, slots=True)
-class _Pen:
+class _DetailFormat:
     """How lines are written: how wide, in which characters."""
 
     width: int
-    look: Look
+    caps: TerminalCaps
 
     @property
     def micro(self) -> str:
-        return "u" if self.look.ascii_only else "µ"
+        return "u" if self.caps.ascii_only else "µ"
 
     @property
     def value_width(self) -> int:
-        wanted = VALUE_WIDTH + (not self.look.color)
+        wanted = VALUE_WIDTH + (not self.caps.color)
         room = self.width - 1 - LATENCY_NAME_WIDTH - COUNT_WIDTH
         return max(1, min(wanted, room // (len(DETAIL_PERCENTILES) + 1)))
 
@@ -98,18 +102,18 @@ class _Pen:
         return units.NO_SAMPLE if ns < 0 else units.duration(ns, self.micro)
 
 
-def detail_lines(scene: Scene, width: int, look: Look) -> list[Line]:
+def detail_lines(scene: Scene, width: int, caps: TerminalCaps) -> list[Line]:
     """Everything known of the selected destination.
 
     Args:
-        scene: with the detail, or at least the picture that has its row.
+        scene: with the detail, or at least the model that has its row.
         width: characters of a line.
-        look: what the terminal can show.
+        caps: what the terminal can show.
     """
-    pen = _Pen(width, look)
+    fmt = _DetailFormat(width, caps)
     name, row = _row(scene)
     lines = [
-        line_of(" ", Span(escape(name, look.ascii_only), Role.BOLD), *_window(scene, row, pen))
+        line_of(" ", Span(escape(name, caps.ascii_only), Role.BOLD), *_window(scene, row, fmt))
     ]
     if row is None:
         text = NOTHING if scene.detail is not None else WAITING
@@ -117,12 +121,12 @@ def detail_lines(scene: Scene, width: int, look: Look) -> list[Line]:
     if row.suspect:
         warning = "? the capture missed part of it: counters are lower bounds"
         lines.append(line_of(" ", Span(warning, Role.WARNING)))
-    lines += _latencies(row, scene, pen)
+    lines += _latencies(row, scene, fmt)
     if scene.detail is not None:
-        lines += _history(scene.detail, pen)
-        lines += _connections(scene.detail, pen)
+        lines += _history(scene.detail, fmt)
+        lines += _connections(scene.detail, fmt)
     for group in Group:
-        lines += [(), _title(group.value[0]), *_fields(row, FIELDS[group], scene, pen)]
+        lines += [(), _title(group.value[0]), *_fields(row, FIELDS[group], scene, fmt)]
     if scene.detail is None:
         lines += [(), line_of(" ", NO_HISTORY)]
     return lines
@@ -130,12 +134,12 @@ def detail_lines(scene: Scene, width: int, look: Look) -> list[Line]:
 
 def _row(scene: Scene) -> tuple[str, QuickRow | None]:
     """What the destination is called, and its numbers."""
-    state, picture = scene.state, scene.picture
+    state, model = scene.state, scene.model
     place = None
-    if picture is not None and state.selected_key is not None:
-        place = picture.place(state.selected_key)
-    name = picture.names[place] if picture is not None and place is not None else ""
-    loss = picture.snapshot.window_health.loss if picture is not None else None
+    if model is not None and state.selected_key is not None:
+        place = model.place(state.selected_key)
+    name = model.names[place] if model is not None and place is not None else ""
+    loss = model.snapshot.window_health.loss if model is not None else None
     if scene.detail is not None:
         table = scene.detail.table
         if not len(table):
@@ -143,35 +147,37 @@ def _row(scene: Scene) -> tuple[str, QuickRow | None]:
         return name or address_of(table.keys["addr"][0], int(table.keys["port"][0])), QuickRow(
             table, 0, scene.detail.span_ns, loss, name, Figures(table)
         )
-    if picture is None or place is None:
+    if model is None or place is None:
         return name, None
-    table = picture.snapshot.table
-    span_ns = picture.snapshot.span_ns
+    table = model.snapshot.table
+    span_ns = model.snapshot.span_ns
     return name, QuickRow(table, place, span_ns, loss, name, Figures(table))
 
 
-def _window(scene: Scene, row: QuickRow | None, pen: _Pen) -> Iterator[str]:
+def _window(scene: Scene, row: QuickRow | None, fmt: _DetailFormat) -> Iterator[str]:
     yield f"  {WINDOW_NAMES[scene.state.window]}"
     if row is not None and row.span_ns > 0:
-        yield f" ({units.duration(row.span_ns, pen.micro)})"
-    picture = scene.picture
-    if picture is not None and scene.detail is None and scene.state.selected_key is not None:
-        place = picture.place(scene.state.selected_key)
-        if place is not None and picture.members[place] > 1:
-            yield f"  {picture.members[place]:,} addresses of this name"
+        yield f" ({units.duration(row.span_ns, fmt.micro)})"
+    model = scene.model
+    if model is not None and scene.detail is None and scene.state.selected_key is not None:
+        place = model.place(scene.state.selected_key)
+        if place is not None and model.members[place] > 1:
+            yield f"  {model.members[place]:,} addresses of this name"
 
 
 def _title(text: str, more: str = "") -> Line:
     return line_of(" ", Span(text, Role.SORTED), more)
 
 
-def _fields(row: QuickRow, metrics: tuple[Metric, ...], scene: Scene, pen: _Pen) -> list[Line]:
+def _fields(
+    row: QuickRow, metrics: tuple[Metric, ...], scene: Scene, fmt: _DetailFormat
+) -> list[Line]:
     """Fields side by side: name and number."""
-    n_columns = max(1, (pen.width - 1) // CELL_WIDTH)
+    n_columns = max(1, (fmt.width - 1) // CELL_WIDTH)
     cells = []
     for metric in metrics:
-        text, is_high = _field(row, metric, scene, pen)
-        mark = "!" if is_high and not pen.look.color else ""
+        text, is_high = _field(row, metric, scene, fmt)
+        mark = "!" if is_high and not fmt.caps.color else ""
         room = CELL_WIDTH - 2 - NAME_WIDTH
         value = Span(f"{mark}{text}".rjust(room), Role.HIGH if is_high else Role.PLAIN)
         cells.append(line_of(f" {metric.name:<{NAME_WIDTH}}", value, " "))
@@ -183,17 +189,17 @@ def _fields(row: QuickRow, metrics: tuple[Metric, ...], scene: Scene, pen: _Pen)
     return lines
 
 
-def _field(row: QuickRow, metric: Metric, scene: Scene, pen: _Pen) -> tuple[str, bool]:
+def _field(row: QuickRow, metric: Metric, scene: Scene, fmt: _DetailFormat) -> tuple[str, bool]:
     """The text of one field, and whether it is high."""
     if metric.kind is Kind.DERIVED:
-        return _derived(row, metric, pen), False
+        return _derived(row, metric, fmt), False
     n = row.count(metric.name)
     if metric.unit is Unit.NS:
-        return units.duration(n, pen.micro), False
+        return units.duration(n, fmt.micro), False
     text = f"{n:,}"
     if metric.beside:
         other = row.derived(metric.beside)
-        text += "" if other is None else f" ({_derived(row, METRIC_OF[metric.beside], pen)})"
+        text += "" if other is None else f" ({_derived(row, METRIC_OF[metric.beside], fmt)})"
     elif metric.share_of and n and (whole := row.whole(metric.name)):
         text += f" ({units.percent(n, whole)})"
     if len(text) > CELL_WIDTH - 3 - NAME_WIDTH:
@@ -202,24 +208,24 @@ def _field(row: QuickRow, metric: Metric, scene: Scene, pen: _Pen) -> tuple[str,
     return text, threshold is not None and threshold.is_high(counted_value(metric, row))
 
 
-def _derived(row: QuickRow, metric: Metric, pen: _Pen) -> str:
+def _derived(row: QuickRow, metric: Metric, fmt: _DetailFormat) -> str:
     """A metric that is computed from others; rates say that they are some."""
     value = row.derived(metric.name)
     if value is None:
         return units.NO_SAMPLE
-    text = units.forms_of(metric.unit, value, pen.micro)[0]
+    text = units.forms_of(metric.unit, value, fmt.micro)[0]
     return f"{text}/s" if metric.unit is Unit.PER_SECOND else text
 
 
-def _latencies(row: QuickRow, scene: Scene, pen: _Pen) -> list[Line]:
+def _latencies(row: QuickRow, scene: Scene, fmt: _DetailFormat) -> list[Line]:
     """Each latency's percentiles side by side, and its histogram."""
     percentiles = [float(p) for p in DETAIL_PERCENTILES]
     headings = [*(f"p{p:g}" for p in percentiles), "max"]
-    used = 1 + LATENCY_NAME_WIDTH + COUNT_WIDTH + len(headings) * pen.value_width
-    room = min(MAX_HISTOGRAM_WIDTH, pen.width - used - 3)
+    used = 1 + LATENCY_NAME_WIDTH + COUNT_WIDTH + len(headings) * fmt.value_width
+    room = min(MAX_HISTOGRAM_WIDTH, fmt.width - used - 3)
     is_beside = room >= MIN_HISTOGRAM_WIDTH
     heading = f"{'n':>{COUNT_WIDTH}}"
-    heading += "".join(f"{text:>{pen.value_width}}" for text in headings)
+    heading += "".join(f"{text:>{fmt.value_width}}" for text in headings)
     lines = [
         (),
         line_of(
@@ -236,34 +242,34 @@ def _latencies(row: QuickRow, scene: Scene, pen: _Pen) -> list[Line]:
         if not row.samples(name):
             lines.append(line_of(label, f"{units.NO_SAMPLE:>{COUNT_WIDTH}}"))
             continue
-        picture_width = room if is_beside else min(MAX_HISTOGRAM_WIDTH, pen.width - 24)
-        picture = _histogram(column, row.idx, max(1, picture_width), pen)
-        line = line_of(label, *_percentiles(row, metric, percentiles, scene, pen))
+        chart_width = room if is_beside else min(MAX_HISTOGRAM_WIDTH, fmt.width - 24)
+        chart = _histogram(column, row.idx, max(1, chart_width), fmt)
+        line = line_of(label, *_percentiles(row, metric, percentiles, scene, fmt))
         low, high = _extremes(row, name)
         if is_beside:
-            lines.append(line_of(*line, "  ", picture))
+            lines.append(line_of(*line, "  ", chart))
         else:
             lines.append(line)
-            ends = (_value(metric, value, pen) for value in (low, high))
-            lines.append(line_of(Span(f"   {next(ends):>7} {picture} {next(ends)}", Role.DIM)))
+            ends = (_value(metric, value, fmt) for value in (low, high))
+            lines.append(line_of(Span(f"   {next(ends):>7} {chart} {next(ends)}", Role.DIM)))
     return lines
 
 
 def _percentiles(
-    row: QuickRow, metric: Metric, percentiles: list[float], scene: Scene, pen: _Pen
+    row: QuickRow, metric: Metric, percentiles: list[float], scene: Scene, fmt: _DetailFormat
 ) -> Iterator[Span]:
     threshold = scene.thresholds.get(metric.name, metric.threshold)
     yield Span(f"{units.count_forms(row.samples(metric.name))[-1]:>{COUNT_WIDTH}}")
     for percentile in [*percentiles, 100.0]:
         value = row.quantile(metric.name, percentile)
-        text = units.NO_SAMPLE if value is None else _value(metric, value, pen)
+        text = units.NO_SAMPLE if value is None else _value(metric, value, fmt)
         is_high = threshold is not None and threshold.is_high(value)
-        mark = "!" if is_high and not pen.look.color else ""
-        yield Span(f"{mark + text:>{pen.value_width}}", Role.HIGH if is_high else Role.PLAIN)
+        mark = "!" if is_high and not fmt.caps.color else ""
+        yield Span(f"{mark + text:>{fmt.value_width}}", Role.HIGH if is_high else Role.PLAIN)
 
 
-def _value(metric: Metric, value: int, pen: _Pen) -> str:
-    return units.forms_of(metric.unit, value, pen.micro)[-1]
+def _value(metric: Metric, value: int, fmt: _DetailFormat) -> str:
+    return units.forms_of(metric.unit, value, fmt.micro)[-1]
 
 
 def _extremes(row: QuickRow, name: str) -> tuple[int, int]:
@@ -271,17 +277,17 @@ def _extremes(row: QuickRow, name: str) -> tuple[int, int]:
     return lows[row.idx], highs[row.idx]
 
 
-def _histogram(column: SketchColumn, idx: int, width: int, pen: _Pen) -> str:
+def _histogram(column: SketchColumn, idx: int, width: int, fmt: _DetailFormat) -> str:
     at = slice(column.indptr[idx], column.indptr[idx + 1])
     shape = histogram(column.bins[at], column.counts[at], width)
-    return bars(shape, pen.look.ascii_only)
+    return bars(shape, fmt.caps.ascii_only)
 
 
-def _history(detail: Detail, pen: _Pen) -> list[Line]:
+def _history(detail: Detail, fmt: _DetailFormat) -> list[Line]:
     """The last minutes, and the last minute, as rows of bars."""
     if not len(detail.minutes) and not len(detail.minute):
         return [(), line_of(" ", NO_HISTORY)]
-    bar = " | " if pen.look.ascii_only else " │ "
+    bar = " | " if fmt.caps.ascii_only else " │ "
     heading = f"{'5 min':>10}{' ' * len(bar)}{'1 min':>12}  {'greatest':>8} {'now':>7}"
     lines: list[Line] = [
         (),
@@ -289,13 +295,13 @@ def _history(detail: Detail, pen: _Pen) -> list[Line]:
             " ",
             Span(f"{'History':<11}", Role.SORTED),
             Span(heading, Role.BOLD),
-            Span("  30 s, 5 s a bar" if pen.width >= MIN_WIDE else "", Role.DIM),
+            Span("  30 s, 5 s a bar" if fmt.width >= MIN_WIDE else "", Role.DIM),
         ),
     ]
     series_of: tuple[tuple[str, Series, Callable[[float], str]], ...] = (
         ("attempts/s", lambda part: _rates(part, "syn"), units.rate),
         ("requests/s", lambda part: _rates(part, "requests"), units.rate),
-        ("Rtt p95", _response_times, lambda ns: pen.duration(round(ns))),
+        ("Rtt p95", _response_times, lambda ns: fmt.duration(round(ns))),
         ("resets", lambda part: _counts(part, "rst"), lambda n: f"{n:,.0f}"),
     )
     for label, series, shown in series_of:
@@ -304,7 +310,7 @@ def _history(detail: Detail, pen: _Pen) -> list[Line]:
         top = units.NO_SAMPLE if not known else shown(max(known))
         now = next((value for value in reversed(short) if value is not None), None)
         latest = units.NO_SAMPLE if now is None else shown(now)
-        ascii_only = pen.look.ascii_only
+        ascii_only = fmt.caps.ascii_only
         lines.append(
             line_of(
                 f" {label:<11}",
@@ -333,7 +339,7 @@ def _response_times(part: Any) -> list[float | None]:
     return [None if ns < 0 else float(ns) for ns in part["response_time_ns"].tolist()]
 
 
-def _connections(detail: Detail, pen: _Pen) -> list[Line]:
+def _connections(detail: Detail, fmt: _DetailFormat) -> list[Line]:
     """The longest open connections, and the slowest."""
     lines: list[Line] = []
     clock_ns = detail.clock_ns or 0
@@ -345,32 +351,32 @@ def _connections(detail: Detail, pen: _Pen) -> list[Line]:
         if not len(part):
             lines.append(line_of("  none"))
             continue
-        wide = pen.width >= MIN_WIDE
-        client_width = max(15, min(47, pen.width - (54 if wide else 45)))
+        wide = fmt.width >= MIN_WIDE
+        client_width = max(15, min(47, fmt.width - (54 if wide else 45)))
         silent = f" {'silent':>8}" if wide else ""
         heading = (
             f" {'client':<{client_width}} {'port':>5} {'state':<9} {'age':>8}{silent} "
             f"{'answers':>7} {'latest':>8}"
         )
         lines.append(line_of(Span(heading, Role.BOLD)))
-        lines += [_connection(item, clock_ns, client_width, pen) for item in part]
+        lines += [_connection(item, clock_ns, client_width, fmt) for item in part]
     return lines
 
 
-def _connection(item: Any, clock_ns: int, client_width: int, pen: _Pen) -> Line:
+def _connection(item: Any, clock_ns: int, client_width: int, fmt: _DetailFormat) -> Line:
     client = address_of(item["client_addr"], int(item["client_port"]))
-    client = shorten(client, client_width, pen.look.ascii_only)
+    client = shorten(client, client_width, fmt.caps.ascii_only)
     opened_ns = int(item["opened_ns"])
-    age = "unknown" if item["is_midstream"] else pen.duration(max(0, clock_ns - opened_ns))
-    silent = pen.duration(max(0, clock_ns - int(item["last_ns"])))
+    age = "unknown" if item["is_midstream"] else fmt.duration(max(0, clock_ns - opened_ns))
+    silent = fmt.duration(max(0, clock_ns - int(item["last_ns"])))
     state = ConnectionState(int(item["state"]))
     waits = state is ConnectionState.WAITING
     return line_of(
         f" {client:<{client_width}} {int(item['server_port']):>5} ",
         Span(f"{STATE_NAMES[state]:<9}", Role.BOLD if waits else Role.PLAIN),
-        f" {age:>8}" + (f" {silent:>8}" if pen.width >= MIN_WIDE else ""),
+        f" {age:>8}" + (f" {silent:>8}" if fmt.width >= MIN_WIDE else ""),
         f" {int(item['responses']):>7,} ",
-        f"{pen.duration(int(item['response_ns'])) + ('+' if waits else ''):>8}",
+        f"{fmt.duration(int(item['response_ns'])) + ('+' if waits else ''):>8}",
     )
 
 
@@ -380,3 +386,21 @@ def address_of(raw: Any, port: int) -> str:
     if address.ipv4_mapped is not None:
         return f"{address.ipv4_mapped}:{port}" if port else str(address.ipv4_mapped)
     return f"[{address}]:{port}" if port else str(address)
+
+
+def _prepared(state: State, context: Context) -> State:
+    key = context.model.key(state.selected) if context.model else None
+    if key is None:
+        return state.saying("there is no row to look at")
+    return replace(state, selected_key=key)
+
+
+DETAIL_PAGE = Page(
+    mode=Mode.DETAIL,
+    key=KEY_OF[Action.DETAIL],
+    lines=detail_lines,
+    prepare=_prepared,
+    row_actions=frozenset({Action.WINDOW, Action.PAUSE, Action.SAVE}),
+    question=State.detail_view,
+    is_saved=True,
+)

@@ -1,4 +1,4 @@
-"""The screen as a pure function: a scene, a size and a look -> a ``Frame``.
+"""The screen as a pure function: a scene, a size and what the terminal can -> a ``Frame``.
 
 The same scene gives the same lines, whatever was drawn before. Rows that do not fit are not looked
 at: the cost is that of what is shown.
@@ -13,17 +13,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from trtop.escape import display_width, escape
-from trtop.metrics.columns import COLUMNS, Lens
+from trtop.metrics.columns import COLUMNS, CellFormat
 from trtop.table.layout import MARK_WIDTH, Layout, lay_out
 from trtop.table.lines import Grid
 from trtop.table.rows import QuickRow, quick_rows
 from trtop.table.text import HIGH_MARK, Line, Role, Span, line_of
 from trtop.tui import header
-from trtop.tui.detail import detail_lines
 from trtop.tui.frame import (
     Frame,
-    Look,
     Size,
+    TerminalCaps,
     bordered,
     cut,
     edge,
@@ -31,43 +30,42 @@ from trtop.tui.frame import (
     highlighted,
     to_height,
 )
-from trtop.tui.keys import KEYS
-from trtop.tui.pages import column_lines, help_lines
+from trtop.tui.page import Page
+from trtop.tui.pages import ALL_KEYS, PAGE_OF_MODE
 from trtop.tui.scene import Scene
-from trtop.tui.state import Mode, Prompt, State
-from trtop.tui.view_model import Picture
+from trtop.tui.state import Prompt, State
+from trtop.tui.view_model import ViewModel
 
 HEADING = "Host"
 
 TOTALS = "total"
 TOTALS_OF_ALL = "total of all"
-"""Where a filter leaves out rows: the totals do not."""
+"""Heading of the totals where a filter leaves out rows: the totals do not."""
 
 MAX_HEADER_SHARE = 0.4
-"""Of the lines: warnings and health leave the rest to the rows."""
+"""Share of the lines that warnings and health may take; the rest is for rows."""
 
 NOTHING_YET = "no packets yet"
 NO_ROWS = "no connections"
 NO_MATCHES = "no row matches the filter (Esc: all rows)"
 
-KEYS_ELSEWHERE = (("Esc", "Back"), ("Up Down", "Scroll"), ("?", "Help"), ("q", "Quit"))
-KEYS_OF_COLUMNS = (("Esc", "Back"), ("Space", "Show or hide"), ("?", "Help"), ("q", "Quit"))
 KEYS_OF_PROMPT = (("Enter", "Take it"), ("Esc", "Leave it"))
 
 
-def draw(scene: Scene, size: Size, look: Look) -> Frame:
+def draw(scene: Scene, size: Size, caps: TerminalCaps) -> Frame:
     """The whole screen.
 
     Args:
         scene: what is drawn.
         size: of the terminal; any.
-        look: what it can show.
+        caps: what it can show.
     """
     if size.width < 1 or size.height < 1:
         return Frame(())
-    if scene.state.mode is Mode.LIST:
-        return _rows_frame(scene, size, look)
-    return _text_frame(scene, size, look)
+    page = PAGE_OF_MODE.get(scene.state.mode)
+    if page is None:
+        return _rows_frame(scene, size, caps)
+    return _page_frame(page, scene, size, caps)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,16 +77,16 @@ class _Parts:
     n_rows: int
 
 
-def _rows_frame(scene: Scene, size: Size, look: Look) -> Frame:
-    state, picture = scene.state, scene.picture
+def _rows_frame(scene: Scene, size: Size, caps: TerminalCaps) -> Frame:
+    state, model = scene.state, scene.model
     inner = max(1, size.width - 2)
-    parts = _parts(scene, size, look)
-    if picture is None:
-        waiting = _sides([*parts.above, line_of(" " + NOTHING_YET)], size, look)
-        return _framed(scene, size, look, waiting, ())
-    first = _first_row(state, picture, parts.n_rows)
-    shown = range(first, min(first + parts.n_rows, len(picture.names)))
-    grid, totals_line, lines = _table(scene, shown, inner, look)
+    parts = _parts(scene, size, caps)
+    if model is None:
+        waiting = _sides([*parts.above, line_of(" " + NOTHING_YET)], size, caps)
+        return _framed(scene, size, caps, waiting, ())
+    first = _first_row(state, model, parts.n_rows)
+    shown = range(first, min(first + parts.n_rows, len(model.names)))
+    grid, totals_line, lines = _table(scene, shown, inner, caps)
 
     body: list[Line] = list(parts.above)
     if parts.groups:
@@ -97,18 +95,18 @@ def _rows_frame(scene: Scene, size: Size, look: Look) -> Frame:
     body.append(grid.heading_line(state.sort))
     body.append(totals_line)
     rows: dict[int, int] = {}
-    sided = _sides(body, size, look)
+    sided = _sides(body, size, caps)
     for number, line in zip(shown, lines, strict=True):
         rows[1 + len(sided)] = number
-        full = filled(line, inner, look.ascii_only)
+        full = filled(line, inner, caps.ascii_only)
         is_selected = number == state.selected
-        sided.append(bordered(highlighted(full) if is_selected else full, size.width, look))
+        sided.append(bordered(highlighted(full) if is_selected else full, size.width, caps))
     if not lines:
         text = NO_MATCHES if state.filter is not None else NO_ROWS
-        sided.append(bordered(line_of(" " + text), size.width, look))
+        sided.append(bordered(line_of(" " + text), size.width, caps))
     headings = {heading_at: _heading_places(grid.layout)}
-    count = _count_text(picture, shown)
-    frame = _framed(scene, size, look, sided, line_of(count))
+    count = _count_text(model, shown)
+    frame = _framed(scene, size, caps, sided, line_of(count))
     lowest = size.height - 2
     return replace(
         frame,
@@ -119,23 +117,23 @@ def _rows_frame(scene: Scene, size: Size, look: Look) -> Frame:
     )
 
 
-def _parts(scene: Scene, size: Size, look: Look) -> _Parts:
+def _parts(scene: Scene, size: Size, caps: TerminalCaps) -> _Parts:
     """What goes above the rows, as far as there is room for it."""
     inner = max(1, size.width - 2)
     # Upper edge, headings, totals, one row, lower edge, bottom line.
     left = size.height - 6
-    warnings = _warning_lines(scene, inner, look)
-    view = [line_of(" ", *line) for line in header.view_lines(scene, look, inner - 1)]
+    warnings = _warning_lines(scene, inner, caps)
+    view = [line_of(" ", *line) for line in header.view_lines(scene, caps, inner - 1)]
     health: list[Line] = []
-    if scene.picture is not None:
-        lines = header.health_lines(scene.picture, inner - 1)
+    if scene.model is not None:
+        lines = header.health_lines(scene.model, inner - 1)
         health = [line_of(" ", *line) for line in lines]
     budget = max(0, min(left - 1, round(size.height * MAX_HEADER_SHARE)))
     kept_warnings = warnings[: max(1, budget - 2)] if budget > 0 else []
     if len(kept_warnings) < len(warnings) and kept_warnings:
         n_more = len(warnings) - len(kept_warnings)
         note = Span(f" (+{n_more} more lines)", Role.WARNING)
-        last = cut(kept_warnings[-1], inner - len(note.text), look.ascii_only)
+        last = cut(kept_warnings[-1], inner - len(note.text), caps.ascii_only)
         kept_warnings[-1] = line_of(*last, note)
     budget -= len(kept_warnings)
     kept_health = health[: max(0, min(2, budget - 1))]
@@ -147,17 +145,17 @@ def _parts(scene: Scene, size: Size, look: Look) -> _Parts:
     return _Parts(above, ((),) if has_groups else (), max(1, left + 1 - has_groups))
 
 
-def _warning_lines(scene: Scene, width: int, look: Look) -> list[Line]:
+def _warning_lines(scene: Scene, width: int, caps: TerminalCaps) -> list[Line]:
     lines: list[Line] = []
-    for sentence in header.warning_sentences(scene, look):
+    for sentence in header.warning_sentences(scene, caps):
         text = textwrap.wrap(f"{HIGH_MARK} {sentence}", max(10, width - 1), subsequent_indent="  ")
         lines += [line_of(" ", Span(part, Role.WARNING)) for part in text]
     return lines
 
 
-def _first_row(state: State, picture: Picture, n_rows: int) -> int:
+def _first_row(state: State, model: ViewModel, n_rows: int) -> int:
     """The first row shown: as before, unless the selected one would be out of sight."""
-    last_first = max(0, picture.n_rows - n_rows)
+    last_first = max(0, model.n_rows - n_rows)
     first = max(0, min(state.offset, last_first))
     if state.selected < first:
         first = state.selected
@@ -166,28 +164,30 @@ def _first_row(state: State, picture: Picture, n_rows: int) -> int:
     return max(0, min(first, last_first))
 
 
-def _table(scene: Scene, shown: range, width: int, look: Look) -> tuple[Grid, Line, list[Line]]:
+def _table(
+    scene: Scene, shown: range, width: int, caps: TerminalCaps
+) -> tuple[Grid, Line, list[Line]]:
     """The table's own lines: how it is laid out, the totals, the rows."""
-    state, picture = scene.state, scene.picture
-    assert picture is not None
-    part = picture.snapshot.table.take(np.arange(shown.start, max(shown.start, shown.stop)))
+    state, model = scene.state, scene.model
+    assert model is not None
+    part = model.snapshot.table.take(np.arange(shown.start, max(shown.start, shown.stop)))
     rows: list[QuickRow] = [
-        picture.totals,
-        *quick_rows(replace(picture.snapshot, table=part)),
+        model.totals,
+        *quick_rows(replace(model.snapshot, table=part)),
     ]
-    shown_names = picture.names[shown.start : max(shown.start, shown.stop)]
-    totals = TOTALS if picture.n_rows == picture.n_destinations else TOTALS_OF_ALL
-    names = [totals, *(escape(name, look.ascii_only) for name in shown_names)]
-    lens = Lens(
+    shown_names = model.names[shown.start : max(shown.start, shown.stop)]
+    totals = TOTALS if model.n_rows == model.n_destinations else TOTALS_OF_ALL
+    names = [totals, *(escape(name, caps.ascii_only) for name in shown_names)]
+    cell_format = CellFormat(
         percentile=state.percentile,
-        micro="u" if look.ascii_only else "µ",
+        micro="u" if caps.ascii_only else "µ",
         thresholds=scene.thresholds,
-        mark_width=0 if look.color else len(HIGH_MARK),
+        mark_width=0 if caps.color else len(HIGH_MARK),
     )
     longest = max(len(HEADING), *(display_width(name) for name in names))
     columns = [column for column in COLUMNS if column.key not in state.hidden]
-    layout = lay_out(rows, longest, width, lens, columns)
-    grid = Grid(layout, HEADING, look.ascii_only)
+    layout = lay_out(rows, longest, width, cell_format, columns)
+    grid = Grid(layout, HEADING, caps.ascii_only)
     lines = []
     for i, (row, name) in enumerate(zip(rows, names, strict=True)):
         cells = [placed.cells[i] for placed in layout.placed]
@@ -197,7 +197,7 @@ def _table(scene: Scene, shown: range, width: int, look: Look) -> tuple[Grid, Li
 
 
 def _heading_places(layout: Layout) -> tuple[tuple[int, int, str], ...]:
-    """From and up to which column of the terminal a heading sorts by what."""
+    """Spans of the heading line: first column, column behind the last, and the key to sort by."""
     at = 1 + MARK_WIDTH + layout.name_width
     places = [(1, at, "destination")]
     for placed in layout.placed:
@@ -206,78 +206,75 @@ def _heading_places(layout: Layout) -> tuple[tuple[int, int, str], ...]:
     return tuple(places)
 
 
-def _count_text(picture: Picture, shown: range) -> str:
-    if not picture.n_rows:
+def _count_text(model: ViewModel, shown: range) -> str:
+    if not model.n_rows:
         return ""
-    of_all = "" if picture.n_rows == picture.n_destinations else f" ({picture.n_destinations:,})"
+    of_all = "" if model.n_rows == model.n_destinations else f" ({model.n_destinations:,})"
     last = max(shown.start + 1, shown.stop)
-    return f"{shown.start + 1:,}-{last:,} of {picture.n_rows:,}{of_all}"
+    return f"{shown.start + 1:,}-{last:,} of {model.n_rows:,}{of_all}"
 
 
-def _text_frame(scene: Scene, size: Size, look: Look) -> Frame:
-    """A mode that shows text to scroll through."""
+def _page_frame(page: Page, scene: Scene, size: Size, caps: TerminalCaps) -> Frame:
+    """A page: text to scroll through, or lines to choose from."""
     inner = max(1, size.width - 2)
-    page = max(1, size.height - 3)
+    n_lines = max(1, size.height - 3)
     state = scene.state
-    if state.mode is Mode.HELP:
-        lines = help_lines(inner, look)
-    elif state.mode is Mode.COLUMNS:
-        lines = column_lines(state, inner, look)
-    else:
-        lines = detail_lines(scene, inner, look)
+    lines = page.lines(scene, inner, caps)
     first = state.scroll
-    if state.mode is Mode.COLUMNS:
-        first = max(0, state.chosen - page + 1) if state.chosen >= page else 0
-    first = max(0, min(first, len(lines) - page))
+    if page.n_choices:
+        first = max(0, state.chosen - n_lines + 1) if state.chosen >= n_lines else 0
+    first = max(0, min(first, len(lines) - n_lines))
     body = []
     rows: dict[int, int] = {}
-    for i, line in enumerate(lines[first : first + page]):
-        full = filled(line, inner, look.ascii_only)
-        if state.mode is Mode.COLUMNS and first + i < len(COLUMNS):
+    for i, line in enumerate(lines[first : first + n_lines]):
+        full = filled(line, inner, caps.ascii_only)
+        if first + i < page.n_choices:
             rows[1 + i] = first + i
             full = highlighted(full) if first + i == state.chosen else full
-        body.append(bordered(full, size.width, look))
-    last = min(len(lines), first + page)
-    count = line_of(f"{first + 1}-{last} of {len(lines)}" if len(lines) > page else "")
-    frame = _framed(scene, size, look, body, count)
+        body.append(bordered(full, size.width, caps))
+    last = min(len(lines), first + n_lines)
+    count = line_of(f"{first + 1}-{last} of {len(lines)}" if len(lines) > n_lines else "")
+    frame = _framed(scene, size, caps, body, count)
     rows = {at: number for at, number in rows.items() if at < size.height - 2}
-    return replace(frame, rows=rows, page=page, first=first)
+    return replace(frame, rows=rows, page=n_lines, first=first)
 
 
-def _sides(lines: Sequence[Line], size: Size, look: Look) -> list[Line]:
-    return [bordered(line, size.width, look) for line in lines]
+def _sides(lines: Sequence[Line], size: Size, caps: TerminalCaps) -> list[Line]:
+    return [bordered(line, size.width, caps) for line in lines]
 
 
-def _framed(scene: Scene, size: Size, look: Look, body: list[Line], count: Line) -> Frame:
+def _framed(scene: Scene, size: Size, caps: TerminalCaps, body: list[Line], count: Line) -> Frame:
     """The frame around a body that is cut or filled up to the terminal's height."""
-    left, right = header.title(scene, look, size.width)
-    top = edge(size.width, look, left, right, is_top=True)
-    bottom, cursor = _bottom_line(scene.state, size, look)
+    left, right = header.title(scene, caps, size.width)
+    top = edge(size.width, caps, left, right, is_top=True)
+    bottom, cursor = _bottom_line(scene.state, size, caps)
     room = size.height - 3
     if room < 1:
         return Frame(to_height([top, *body, bottom], size.height))
-    empty = bordered((), size.width, look)
+    empty = bordered((), size.width, caps)
     filled_up = [*body[:room], *[empty] * (room - len(body))]
-    low = edge(size.width, look, (), count, is_top=False)
+    low = edge(size.width, caps, (), count, is_top=False)
     return Frame(to_height([top, *filled_up, low, bottom], size.height), cursor)
 
 
-def _bottom_line(state: State, size: Size, look: Look) -> tuple[Line, tuple[int, int] | None]:
+def _bottom_line(
+    state: State, size: Size, caps: TerminalCaps
+) -> tuple[Line, tuple[int, int] | None]:
     """What is typed, a message, or the main keys."""
     if state.prompt is not None:
-        return _prompt_line(state.prompt, size, look)
+        return _prompt_line(state.prompt, size, caps)
     if state.message:
-        text = escape(state.message, look.ascii_only)
-        return cut(line_of(Span(text, Role.BOLD)), size.width, look.ascii_only), None
-    if state.mode is Mode.LIST:
-        pairs = [(key.shown, key.label) for key in KEYS if key.label]
-    else:
-        pairs = list(KEYS_OF_COLUMNS if state.mode is Mode.COLUMNS else KEYS_ELSEWHERE)
+        text = escape(state.message, caps.ascii_only)
+        return cut(line_of(Span(text, Role.BOLD)), size.width, caps.ascii_only), None
+    page = PAGE_OF_MODE.get(state.mode)
+    if page is not None:
+        return _keys_line(page.labels, size.width), None
+    pairs = [(key.shown, key.label) for key in ALL_KEYS if key.label]
     return _keys_line(pairs, size.width), None
 
 
 def _keys_line(pairs: Sequence[tuple[str, str]], width: int) -> Line:
-    """As many keys as fit, the main ones first."""
+    """Keys and what they do, the main ones first, as many as fit."""
     parts: list[str | Span] = []
     used = 0
     for shown, label in pairs:
@@ -289,16 +286,18 @@ def _keys_line(pairs: Sequence[tuple[str, str]], width: int) -> Line:
     return line_of(*parts)
 
 
-def _prompt_line(prompt: Prompt, size: Size, look: Look) -> tuple[Line, tuple[int, int] | None]:
+def _prompt_line(
+    prompt: Prompt, size: Size, caps: TerminalCaps
+) -> tuple[Line, tuple[int, int] | None]:
     """What is typed, with the part around the cursor in sight."""
     label = prompt.purpose.value
     if len(label) > size.width // 2:
         label = label[-max(0, size.width // 2) :]
-    text = escape(prompt.text, look.ascii_only)
-    before = display_width(escape(prompt.text[: prompt.at], look.ascii_only))
+    text = escape(prompt.text, caps.ascii_only)
+    before = display_width(escape(prompt.text[: prompt.at], caps.ascii_only))
     room = max(1, size.width - len(label) - 1)
-    error = f"  {escape(prompt.error, look.ascii_only)}" if prompt.error else ""
+    error = f"  {escape(prompt.error, caps.ascii_only)}" if prompt.error else ""
     start = max(0, before - room)
     line = line_of(Span(label, Role.BOLD), text[start:], Span(error, Role.WARNING))
     cursor = (min(size.width - 1, len(label) + before - start), size.height - 1)
-    return cut(line, size.width, look.ascii_only), cursor
+    return cut(line, size.width, caps.ascii_only), cursor

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from trtop.tui.state import Grouping, State
-from trtop.tui.view_model import Picture
+from trtop.tui.view_model import ViewModel
 from trtop_core.records import Window
 
 WINDOWS = (Window.LAST_10_S, Window.LAST_60_S, Window.LAST_300_S, Window.ALL)
-"""In the order in which a key goes through them."""
+"""Windows in the order in which a key goes through them."""
 
 
 class Effect(Enum):
@@ -28,7 +28,7 @@ class Context:
     """What keys depend on besides the state.
 
     Attributes:
-        picture: the rows at hand, None before the first.
+        model: the rows at hand, None before the first.
         page: rows or lines on one screen.
         windows: the windows that can be asked for.
         groupings: what rows can be grouped by.
@@ -37,7 +37,7 @@ class Context:
         is_over: nothing more comes, so that counting from now on makes no sense.
     """
 
-    picture: Picture | None = None
+    model: ViewModel | None = None
     page: int = 1
     windows: tuple[Window, ...] = WINDOWS
     groupings: tuple[Grouping, ...] = tuple(Grouping)
@@ -48,11 +48,11 @@ class Context:
     @property
     def n_rows(self) -> int:
         """Rows there are."""
-        return self.picture.n_rows if self.picture else 0
+        return self.model.n_rows if self.model else 0
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class Updated:
     """What came of a key.
 
     Attributes:

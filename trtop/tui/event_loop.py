@@ -13,16 +13,17 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from trtop.tui.draw import draw
-from trtop.tui.effects import WINDOWS, Context, Effect, Outcome
-from trtop.tui.frame import Frame, Look, Size
+from trtop.tui.effects import WINDOWS, Context, Effect, Updated
+from trtop.tui.frame import Frame, Size, TerminalCaps
+from trtop.tui.pages import PAGE_OF_MODE
 from trtop.tui.save import save
 from trtop.tui.scene import Scene
 from trtop.tui.source import SnapshotSource
-from trtop.tui.state import Grouping, Mode, State
+from trtop.tui.state import Grouping, State
 from trtop.tui.terminal import ClickEvent, Event, HangUpEvent, KeyEvent, WheelEvent
-from trtop.tui.update import click, react, selecting, wheel
-from trtop.tui.view_model import Names, Picture, everything, picture, question
-from trtop_core.detail import Detail
+from trtop.tui.update import click, selecting, update, wheel
+from trtop.tui.view_model import Names, ViewModel, everything, make_view_model, question
+from trtop_core.detail import Detail, DetailView
 from trtop_core.metric_types import Threshold
 from trtop_core.records import Window
 from trtop_core.snapshot import Snapshot
@@ -52,11 +53,11 @@ MAX_KEPT_EVENTS = 100
 class Screen(Protocol):
     """What a session needs of a terminal."""
 
-    look: Look
+    caps: TerminalCaps
 
     @property
     def size(self) -> Size:
-        """As it is now."""
+        """Columns and lines, as they are now."""
 
     def show(self, frame: Frame) -> None:
         """Draw a frame."""
@@ -76,7 +77,7 @@ class Setup:
         names: what destinations are called, None for addresses alone.
         windows: the windows that the source keeps.
         groupings: what the source's rows can be grouped by.
-        refresh_s: seconds between pictures.
+        refresh_s: seconds between snapshots.
     """
 
     state: State = field(default_factory=State)
@@ -88,13 +89,13 @@ class Setup:
     refresh_s: float = REFRESH_S
 
 
-class Session:
+class EventLoop:
     """One user at one terminal.
 
     Args:
         source: gives snapshots.
         screen: the terminal.
-        setup: see there.
+        setup: what is looked at first, and what there is.
         monotonic_s: a clock in seconds.
     """
 
@@ -115,7 +116,7 @@ class Session:
         self._baselines: dict[Grouping, Snapshot] = {}
         self._detail: Detail | None = None
         self._is_looking = False
-        self._picture: Picture | None = None
+        self._model: ViewModel | None = None
         self._frame = Frame(())
         self._kept: deque[Event] = deque()
         self._next_s = 0.0
@@ -155,11 +156,11 @@ class Session:
         if isinstance(event, HangUpEvent):
             return False
         if isinstance(event, KeyEvent):
-            outcome = react(self.state, event.key, self._context())
+            outcome = update(self.state, event.key, self._context())
         elif isinstance(event, WheelEvent):
-            outcome = Outcome(wheel(self.state, event.is_down, self._context()))
+            outcome = Updated(wheel(self.state, event.is_down, self._context()))
         else:
-            outcome = Outcome(self._clicked(event))
+            outcome = Updated(self._clicked(event))
         self.state = outcome.state
         if outcome.effect is Effect.QUIT:
             return False
@@ -170,7 +171,7 @@ class Session:
 
     def _context(self) -> Context:
         return Context(
-            picture=self._picture,
+            model=self._model,
             page=self._frame.page,
             windows=self._setup.windows,
             groupings=self._setup.groupings,
@@ -185,7 +186,7 @@ class Session:
                 return click(self.state, None, column)
         return click(self.state, self._frame.rows.get(event.y), None)
 
-    def _carry_out(self, outcome: Outcome) -> None:
+    def _carry_out(self, outcome: Updated) -> None:
         if outcome.effect is Effect.RESET:
             self._reset()
         elif outcome.effect is Effect.FORGET_RESET:
@@ -201,8 +202,8 @@ class Session:
             self._held = self._ask(everything(after))
         if not after.is_paused:
             self._held = None
-        if after.mode is Mode.DETAIL and (
-            before.mode is not Mode.DETAIL or after.selected_key != before.selected_key
+        if self._question() is not None and (
+            before.mode is not after.mode or after.selected_key != before.selected_key
         ):
             self._detail = None
             self._is_asking = True
@@ -217,10 +218,10 @@ class Session:
 
     def _lacks_rows(self) -> bool:
         """Whether the selection is moving towards rows that were not asked for."""
-        picture = self._picture
-        if picture is None or len(picture.names) >= picture.n_rows:
+        model = self._model
+        if model is None or len(model.names) >= model.n_rows:
             return False
-        return self.state.selected + self._frame.page >= len(picture.names)
+        return self.state.selected + self._frame.page >= len(model.names)
 
     def _refresh(self) -> bool:
         """Ask the source if it is time, and take its answer; whether to draw."""
@@ -231,9 +232,9 @@ class Session:
         self._was_over = is_over
         is_time = now_s >= self._next_s
         if is_time:
-            is_early = self._picture is None or not self._picture.n_rows
+            is_early = self._model is None or not self._model.n_rows
             self._next_s = now_s + (FIRST_REFRESHES_S if is_early else self._setup.refresh_s)
-            if not is_over or self._picture is None:
+            if not is_over or self._model is None:
                 self._is_asking = True
         if not self._is_asking:
             return is_time
@@ -255,16 +256,16 @@ class Session:
         return True
 
     def _arrange(self, answer: Snapshot, n_rows: int | None = None) -> None:
-        """Make the picture of an answer."""
+        """Make the model of an answer."""
         n_wanted = self._n_rows_wanted() if n_rows is None else n_rows
-        self._picture = picture(
+        self._model = make_view_model(
             answer,
             self.state,
             n_wanted,
             self._baselines.get(self.state.grouping),
             self._setup.names,
         )
-        self.state = selecting(self.state, self._picture)
+        self.state = selecting(self.state, self._model)
 
     def _n_rows_wanted(self) -> int:
         """Rows up to the end of the page that the selection is on, and some more."""
@@ -274,21 +275,25 @@ class Session:
 
     def _look_closer(self) -> None:
         """Ask for the detail of the selected destination, where that is on the screen."""
-        view = self.state.detail_view()
-        if self.state.mode is not Mode.DETAIL or view is None or self._picture is None:
+        if self._question() is None or self._model is None:
             return
-        place = self._picture.place(self.state.selected_key) if self.state.selected_key else None
-        is_one = place is None or self._picture.members[place] == 1
+        place = self._model.place(self.state.selected_key) if self.state.selected_key else None
+        is_one = place is None or self._model.members[place] == 1
         is_plain = not (self._baselines and self.state.window is Window.ALL)
         self._is_looking = is_one and is_plain
         if not self._is_looking:
             self._detail = None
         self._has_looked()
 
+    def _question(self) -> DetailView | None:
+        """What the page that is shown wants to know; None: there is no page, or it knows all."""
+        page = PAGE_OF_MODE.get(self.state.mode)
+        return page.question(self.state) if page is not None and page.question else None
+
     def _has_looked(self) -> bool:
         """Whether the detail that was asked for is there; a daemon's takes a while."""
-        view = self.state.detail_view()
-        if not self._is_looking or self.state.mode is not Mode.DETAIL or view is None:
+        view = self._question()
+        if not self._is_looking or view is None:
             return False
         detail = self._source.detail(view)
         if detail is None:
@@ -298,20 +303,19 @@ class Session:
 
     def _draw(self) -> None:
         scene = self._scene()
-        self._frame = draw(scene, self._screen.size, self._screen.look)
-        if self.state.mode is Mode.LIST:
+        self._frame = draw(scene, self._screen.size, self._screen.caps)
+        page = PAGE_OF_MODE.get(self.state.mode)
+        if page is None:
             self.state = replace(self.state, offset=self._frame.first)
-        elif self.state.mode is not Mode.COLUMNS:
+        elif not page.n_choices:
             self.state = replace(self.state, scroll=self._frame.first)
         self._screen.show(self._frame)
 
     def _scene(self) -> Scene:
-        detail = self._detail if self.state.mode is Mode.DETAIL else None
-        if detail is not None and detail.view != self.state.detail_view():
+        detail = self._detail
+        if detail is not None and detail.view != self._question():
             detail = None
-        return Scene(
-            self.state, self._picture, self._source.status(), detail, self._setup.thresholds
-        )
+        return Scene(self.state, self._model, self._source.status(), detail, self._setup.thresholds)
 
     def _reset(self) -> None:
         """Count from now on, whatever rows are grouped by."""
@@ -347,12 +351,12 @@ class Session:
         baseline = self._baselines.get(self.state.grouping)
         n_all = max(1, answer.n_destinations)
         names = self._setup.names
-        shown = picture(answer, self.state, n_all, baseline, names)
+        shown = make_view_model(answer, self.state, n_all, baseline, names)
         listed = shown
         if self.state.grouping is Grouping.NAME:
             # A record is of one address, whatever it is called.
             by_address = replace(self.state, grouping=Grouping.ADDR)
-            listed = picture(answer, by_address, n_all, baseline, names)
+            listed = make_view_model(answer, by_address, n_all, baseline, names)
         self.state = self.state.saying(save(prefix, self._scene(), shown, listed))
 
 

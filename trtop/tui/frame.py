@@ -14,7 +14,7 @@ from trtop.table.text import Line, Role, Span, line_of, plain
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class TerminalCaps:
     """What the terminal can show.
 
     Attributes:
@@ -28,7 +28,7 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """Of the terminal, in characters."""
+    """The terminal's size, in characters."""
 
     width: int
     height: int
@@ -65,9 +65,9 @@ class Borders:
     rule: str
 
     @staticmethod
-    def of(look: Look) -> Borders:
+    def of(caps: TerminalCaps) -> Borders:
         """Drawn lines, or ASCII."""
-        return Borders("++", "|", "++", "-") if look.ascii_only else Borders("┌┐", "│", "└┘", "─")
+        return Borders("++", "|", "++", "-") if caps.ascii_only else Borders("┌┐", "│", "└┘", "─")
 
 
 def cut(line: Line, width: int, ascii_only: bool = False) -> Line:
@@ -95,33 +95,33 @@ def filled(line: Line, width: int, ascii_only: bool = False) -> Line:
     return line_of(*line, " " * (width - display_width(plain(line))))
 
 
-def bordered(line: Line, width: int, look: Look) -> Line:
+def bordered(line: Line, width: int, caps: TerminalCaps) -> Line:
     """A line between the frame's sides."""
     if width < 4:
-        return cut(line, width, look.ascii_only)
-    side = Span(Borders.of(look).side, Role.DIM)
-    return (side, *filled(line, width - 2, look.ascii_only), side)
+        return cut(line, width, caps.ascii_only)
+    side = Span(Borders.of(caps).side, Role.DIM)
+    return (side, *filled(line, width - 2, caps.ascii_only), side)
 
 
-def edge(width: int, look: Look, left: Line, right: Line, is_top: bool) -> Line:
+def edge(width: int, caps: TerminalCaps, left: Line, right: Line, is_top: bool) -> Line:
     """The top or the bottom of a frame, with text in it.
 
     Args:
         width: of the terminal.
-        look: what it can show.
+        caps: what it can show.
         left: text at the left; cut where there is no room.
         right: text at the right; left out where there is no room.
         is_top: which edge.
     """
-    borders = Borders.of(look)
+    borders = Borders.of(caps)
     corners = borders.top if is_top else borders.bottom
     if width < 8:
-        return cut(left, width, look.ascii_only)
+        return cut(left, width, caps.ascii_only)
     room = width - 6
     left_width, right_width = (display_width(plain(part)) for part in (left, right))
     if right_width and left_width + right_width + 4 > room:
         right, right_width = (), 0
-    left = cut(left, room, look.ascii_only)
+    left = cut(left, room, caps.ascii_only)
     left_width = display_width(plain(left))
     parts: list[str | Span] = [Span(corners[0] + borders.rule, Role.DIM)]
     used = 2

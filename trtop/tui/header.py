@@ -10,10 +10,10 @@ from trtop.escape import escape
 from trtop.metrics import format as units
 from trtop.table.health import warnings
 from trtop.table.text import Line, Role, Span, line_of
-from trtop.tui.frame import Look, wrapped
+from trtop.tui.frame import TerminalCaps, wrapped
 from trtop.tui.scene import Scene
 from trtop.tui.state import State
-from trtop.tui.view_model import Picture
+from trtop.tui.view_model import ViewModel
 from trtop_core.health import SUSPECT_COMPLETENESS, SUSPECT_LOSS, Health
 from trtop_core.metrics import METRIC_OF, derived
 from trtop_core.records import NS_PER_S, Window
@@ -39,14 +39,14 @@ MIN_DATE_WIDTH = 80
 TITLE = "TCP Remote TOP"
 
 
-def title(scene: Scene, look: Look, width: int) -> tuple[Line, Line]:
+def title(scene: Scene, caps: TerminalCaps, width: int) -> tuple[Line, Line]:
     """What stands in the frame's upper edge, at the left and at the right."""
-    source = escape(scene.status.source, look.ascii_only)
+    source = escape(scene.status.source, caps.ascii_only)
     left = line_of(Span(TITLE, Role.BOLD), "  " if source else "", source)
     marks: list[Line] = []
     if scene.state.is_paused:
         marks.append(line_of(Span("paused", Role.WARNING)))
-    snapshot = scene.picture.snapshot if scene.picture else None
+    snapshot = scene.model.snapshot if scene.model else None
     if snapshot is not None and snapshot.clock_ns is not None:
         marks.append(line_of(_clock(snapshot.clock_ns, width)))
     right: list[str | Span] = []
@@ -65,40 +65,40 @@ def _clock(clock_ns: int, width: int) -> str:
     return f"{day} {seconds} UTC" if width >= MIN_DATE_WIDTH else f"{seconds} UTC"
 
 
-def health_lines(picture: Picture, width: int) -> list[Line]:
+def health_lines(model: ViewModel, width: int) -> list[Line]:
     """The capture's health, the most telling first."""
     form = 0 if width >= MIN_EXACT_WIDTH else -1
-    return wrapped(list(_health_items(picture, form)), width)
+    return wrapped(list(_health_items(model, form)), width)
 
 
-def view_lines(scene: Scene, look: Look, width: int) -> list[Line]:
+def view_lines(scene: Scene, caps: TerminalCaps, width: int) -> list[Line]:
     """What is looked at: window, percentile, sort, grouping, filter."""
-    return wrapped(list(_view_items(scene, look, width)), width)
+    return wrapped(list(_view_items(scene, caps, width)), width)
 
 
-def warning_sentences(scene: Scene, look: Look) -> list[str]:
+def warning_sentences(scene: Scene, caps: TerminalCaps) -> list[str]:
     """Notices of the source, then why numbers cannot be trusted, and which rows that affects."""
-    sentences = [escape(notice, look.ascii_only) for notice in scene.status.notices]
-    if scene.picture is not None:
-        sentences += warnings(scene.picture.snapshot, scene.picture.totals)
-        sentences += _suspects(scene.picture, look)
+    sentences = [escape(notice, caps.ascii_only) for notice in scene.status.notices]
+    if scene.model is not None:
+        sentences += warnings(scene.model.snapshot, scene.model.totals)
+        sentences += _suspects(scene.model, caps)
     return sentences
 
 
-def _health_items(picture: Picture, form: int) -> Iterator[Line]:
+def _health_items(model: ViewModel, form: int) -> Iterator[Line]:
     """Facts about the capture.
 
     Args:
-        picture: of which they are.
+        model: of which they are.
         form: which form of counts: 0 exact, -1 short.
     """
-    snapshot = picture.snapshot
+    snapshot = model.snapshot
     health, window = snapshot.health, snapshot.window_health
     speed = ""
     if snapshot.span_ns > 0:
         speed = f" {units.rate(window.packets * NS_PER_S / snapshot.span_ns)}/s"
     yield line_of(f"{units.count_forms(health.packets)[form]} packets{speed}")
-    complete = picture.totals.completeness
+    complete = model.totals.completeness
     if complete is None:
         yield line_of("complete unknown")
     else:
@@ -134,24 +134,24 @@ def _dropped(n: int | None, n_in_window: int | None, window: Health) -> Line:
     return line_of(Span(f"{n:,} ({units.fine_percent(share)})", role))
 
 
-def _view_items(scene: Scene, look: Look, width: int) -> Iterator[Line]:
-    state, picture = scene.state, scene.picture
+def _view_items(scene: Scene, caps: TerminalCaps, width: int) -> Iterator[Line]:
+    state, model = scene.state, scene.model
     window = WINDOW_NAMES[state.window]
-    if picture is not None and picture.is_since_reset:
+    if model is not None and model.is_since_reset:
         window = "since reset"
-    if picture is not None:
-        span = units.duration(picture.snapshot.span_ns, "u" if look.ascii_only else "µ")
+    if model is not None:
+        span = units.duration(model.snapshot.span_ns, "u" if caps.ascii_only else "µ")
         window += f" ({span})"
     yield _item("window", window)
     yield line_of(Span(f"p{state.percentile:g}", Role.BOLD))
-    yield _item("sort", f"{column_name(state.sort)} {_arrow(state, look)}")
+    yield _item("sort", f"{column_name(state.sort)} {_arrow(state, caps)}")
     yield _item("by", state.grouping.value)
     if state.filter is None:
         if width >= MIN_ROOMY_WIDTH:
             yield _item("filter", "none")
     else:
-        text = escape(state.filter.text, look.ascii_only)
-        shown = f" ({picture.n_rows:,} of {picture.n_destinations:,})" if picture else ""
+        text = escape(state.filter.text, caps.ascii_only)
+        shown = f" ({model.n_rows:,} of {model.n_destinations:,})" if model else ""
         yield line_of("filter ", Span(text, Role.BOLD), shown)
 
 
@@ -159,8 +159,8 @@ def _item(name: str, value: str) -> Line:
     return line_of(f"{name} ", Span(value, Role.BOLD))
 
 
-def _arrow(state: State, look: Look) -> str:
-    if look.ascii_only:
+def _arrow(state: State, caps: TerminalCaps) -> str:
+    if caps.ascii_only:
         return "v" if state.is_descending else "^"
     return "▼" if state.is_descending else "▲"
 
@@ -170,9 +170,9 @@ def column_name(key: str) -> str:
     return "Host" if key == "destination" else METRIC_OF[key].shown_name
 
 
-def _suspects(picture: Picture, look: Look) -> Iterator[str]:
+def _suspects(model: ViewModel, caps: TerminalCaps) -> Iterator[str]:
     """Which rows a warning is about."""
-    snapshot = picture.snapshot
+    snapshot = model.snapshot
     loss = snapshot.window_health.loss
     if loss is not None and loss > SUSPECT_LOSS:
         yield "Every row is affected."
@@ -183,7 +183,7 @@ def _suspects(picture: Picture, look: Look) -> Iterator[str]:
     rows = np.flatnonzero(is_suspect).tolist()
     if not rows:
         return
-    names = [escape(picture.names[i], look.ascii_only) for i in rows[:MAX_SUSPECT_NAMES]]
+    names = [escape(model.names[i], caps.ascii_only) for i in rows[:MAX_SUSPECT_NAMES]]
     more = f" and {len(rows) - len(names):,} more" if len(rows) > len(names) else ""
     yield (
         f"Rows marked ? are affected, their counters are lower bounds: {', '.join(names)}{more}."

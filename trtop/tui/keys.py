@@ -1,4 +1,4 @@
-"""Which key does what: data, which the help, the bottom line and ``react`` share.
+"""Which key does what: data, which the help, the bottom line and ``update`` share.
 
 Keys have names as ``terminal`` gives them: a printable key is itself, others are words.
 """
@@ -12,7 +12,7 @@ from trtop.metrics.columns import COLUMNS
 
 
 class Action(Enum):
-    """What a key asks for."""
+    """What a key asks for; ``PAGE`` is for pages whose key stands beside them."""
 
     UP = auto()
     DOWN = auto()
@@ -37,6 +37,7 @@ class Action(Enum):
     HELP = auto()
     BACK = auto()
     QUIT = auto()
+    PAGE = auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +85,8 @@ KEYS: tuple[Key, ...] = (
     Key(Action.BACK, ("esc", "backspace", "left"), "Esc", "", "back to the rows"),
 )
 
+KEY_OF = {key.action: key for key in KEYS}
+
 ACTION_OF = {name: key.action for key in KEYS for name in key.keys}
 
 LETTER_OF_DESTINATION = "H"
@@ -100,6 +103,6 @@ def _letters() -> dict[str, str]:
 
 
 LETTER_OF = _letters()
-"""Of a column's key, the letter that sorts by it."""
+"""Letters that sort, by the key of the column."""
 
 COLUMN_OF = {letter: key for key, letter in LETTER_OF.items()}

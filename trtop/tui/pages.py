@@ -1,79 +1,35 @@
-"""The screens of text: help, and the choice of columns. Pure."""
+"""The table of pages: what the screen shows besides the rows, and all keys together.
+
+A new page is one line here.
+"""
 
 from __future__ import annotations
 
-import textwrap
+from trtop.tui.column_chooser import COLUMNS_PAGE
+from trtop.tui.detail import DETAIL_PAGE
+from trtop.tui.help import help_lines
+from trtop.tui.keys import KEY_OF, KEYS, Action, Key
+from trtop.tui.page import Page
+from trtop.tui.state import Mode
 
-from trtop.metrics.columns import COLUMNS
-from trtop.table.text import Line, Role, Span, line_of
-from trtop.tui.frame import Look
-from trtop.tui.keys import KEYS, LETTER_OF
-from trtop.tui.state import State
+_PAGES = (DETAIL_PAGE, COLUMNS_PAGE)
 
-FILTERS = (
-    ("db-7", "a part of a name or an address"),
-    ("10.0.0.0/8", "addresses in a network"),
-    (":443", "the port"),
-    ("rtt>100ms", "a latency, at the percentile shown; us, ms, s"),
-    ("rst>0", "a count; k, M, G"),
-    ("est<90%", "a share"),
-    ("!refused>0", "not this"),
+ALL_KEYS: tuple[Key, ...] = (
+    *KEYS,
+    *(page.key for page in _PAGES if page.key.action is Action.PAGE),
+)
+"""The table of keys, and those that pages bring."""
+
+PAGES = (
+    *_PAGES,
+    Page(
+        mode=Mode.HELP,
+        key=KEY_OF[Action.HELP],
+        lines=lambda scene, width, caps: help_lines(ALL_KEYS, width),
+        is_everywhere=True,
+    ),
 )
 
-MARKS = (
-    ("!", "and red: beyond the column's threshold"),
-    ("?", "the capture missed part of it: counters are lower bounds"),
-)
+PAGE_OF_MODE = {page.mode: page for page in PAGES}
 
-WIDTH_OF_KEYS = 11
-
-
-def help_lines(width: int, look: Look) -> list[Line]:
-    """Keys, the filter language, the marks, the letters of columns."""
-    lines: list[Line] = [_title("Keys")]
-    for key in KEYS:
-        if key.meaning:
-            lines += _entry(key.shown, key.meaning, width)
-    lines += _entry("A letter", "sort by the column that it stands for, again: reverse", width)
-    lines += _entry("Mouse", "a heading sorts, a row is selected, the wheel scrolls", width)
-    lines += [(), _title("Filter: words that must all hold")]
-    for example, meaning in FILTERS:
-        lines += _entry(example, meaning, width)
-    lines += [(), _title("Marks")]
-    for mark, meaning in MARKS:
-        lines += _entry(mark, meaning, width)
-    lines += [(), _title("Columns and their letters")]
-    lines += _entry(f"{LETTER_OF['destination']} Host", "address, or name", width)
-    for column in COLUMNS:
-        heading = f"{LETTER_OF.get(column.key, ' ')} {column.metric.shown_name}"
-        lines += _entry(heading, column.metric.help, width)
-    return lines
-
-
-def column_lines(state: State, width: int, look: Look) -> list[Line]:
-    """One line per column: whether it is wanted, its letter, its meaning."""
-    lines = []
-    for column in COLUMNS:
-        mark = " " if column.key in state.hidden else "x"
-        letter = LETTER_OF.get(column.key, " ")
-        lines.append(
-            line_of(
-                f" [{mark}] ",
-                Span(letter, Role.BOLD),
-                f" {column.metric.shown_name:<11} ",
-                column.metric.help,
-            )
-        )
-    return lines
-
-
-def _title(text: str) -> Line:
-    return line_of(" ", Span(text, Role.SORTED))
-
-
-def _entry(name: str, meaning: str, width: int) -> list[Line]:
-    indent = WIDTH_OF_KEYS + 3
-    room = max(10, width - indent - 1)
-    parts = textwrap.wrap(meaning, room) or [""]
-    first = line_of("  ", Span(f"{name:<{WIDTH_OF_KEYS}}", Role.BOLD), " ", parts[0])
-    return [first, *(line_of(" " * indent, part) for part in parts[1:])]
+PAGE_OF_KEY = {name: page for page in PAGES for name in page.key.keys}

@@ -1,19 +1,19 @@
-"""Typing a line: a filter, or where to save. Pure, as ``react``."""
+"""Typing a line: a filter, or where to save. Pure, as ``update``."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from trtop.tui.effects import Context, Effect, Outcome
+from trtop.tui.effects import Context, Effect, Updated
 from trtop.tui.filters import MAX_FILTER_CHARS, parse_filter
 from trtop.tui.state import Grouping, Prompt, Purpose, State
 
 
-def type_key(state: State, prompt: Prompt, key: str, context: Context) -> Outcome:
+def type_key(state: State, prompt: Prompt, key: str, context: Context) -> Updated:
     """A key while something is being typed."""
     text, at = prompt.text, prompt.at
     if key == "esc":
-        return Outcome(replace(state, prompt=None))
+        return Updated(replace(state, prompt=None))
     if key == "enter":
         return _typed(state, prompt, context)
     if key == "backspace":
@@ -28,26 +28,26 @@ def type_key(state: State, prompt: Prompt, key: str, context: Context) -> Outcom
     elif len(key) == 1 and key.isprintable() and len(text) < MAX_FILTER_CHARS:
         text, at = text[:at] + key + text[at:], at + 1
     else:
-        return Outcome(state)
-    return Outcome(replace(state, prompt=replace(prompt, text=text, at=at, error="")))
+        return Updated(state)
+    return Updated(replace(state, prompt=replace(prompt, text=text, at=at, error="")))
 
 
-def _typed(state: State, prompt: Prompt, context: Context) -> Outcome:
+def _typed(state: State, prompt: Prompt, context: Context) -> Updated:
     """What was typed is to be taken."""
     done = replace(state, prompt=None)
     if prompt.purpose is Purpose.SAVE:
         prefix = prompt.text.strip()
-        return Outcome(done, Effect.SAVE, prefix) if prefix else Outcome(done)
+        return Updated(done, Effect.SAVE, prefix) if prefix else Updated(done)
     try:
         chosen = parse_filter(prompt.text)
     except ValueError as error:
-        return Outcome(replace(state, prompt=replace(prompt, error=str(error))))
+        return Updated(replace(state, prompt=replace(prompt, error=str(error))))
     done = replace(done, filter=chosen, selected=0, selected_key=None, offset=0)
     needs_ports = chosen is not None and chosen.needs_ports
     if needs_ports and state.grouping is not Grouping.ADDR_PORT:
         if Grouping.ADDR_PORT not in context.groupings:
             refusal = "rows are kept by address only: they have no ports"
-            return Outcome(replace(state, prompt=replace(prompt, error=refusal)))
+            return Updated(replace(state, prompt=replace(prompt, error=refusal)))
         done = replace(done, grouping=Grouping.ADDR_PORT)
         done = done.saying("rows by address:port, since the filter asks for a port")
-    return Outcome(done)
+    return Updated(done)

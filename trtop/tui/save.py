@@ -4,23 +4,22 @@ from __future__ import annotations
 
 from typing import TextIO
 
-from trtop.reporters.files import JSON_SUFFIX, TABLE_SUFFIX, write_copies
+from trtop.reporters.files import JSON_SUFFIX, TABLE_SUFFIX, write_files
 from trtop.reporters.json_document import JsonReporter
 from trtop.table.render import render
 from trtop.table.style import TableStyle
 from trtop.table.text import plain
-from trtop.tui.detail import detail_lines
-from trtop.tui.frame import Look
+from trtop.tui.frame import TerminalCaps
+from trtop.tui.pages import PAGE_OF_MODE
 from trtop.tui.scene import Scene
-from trtop.tui.state import Mode
-from trtop.tui.view_model import Picture
+from trtop.tui.view_model import ViewModel
 from trtop_core.errors import TrtopError
 
 SAVE_WIDTH = 132
 """Characters of a line of a saved drill-down."""
 
 
-def save(prefix: str, scene: Scene, rows: Picture, listed: Picture) -> str:
+def save(prefix: str, scene: Scene, rows: ViewModel, listed: ViewModel) -> str:
     """Write PREFIX.trtop and PREFIX.json.
 
     Args:
@@ -34,8 +33,10 @@ def save(prefix: str, scene: Scene, rows: Picture, listed: Picture) -> str:
     """
 
     def write_text(stream: TextIO) -> None:
-        if scene.state.mode is Mode.DETAIL:
-            text = [plain(line) for line in detail_lines(scene, SAVE_WIDTH, Look(color=False))]
+        page = PAGE_OF_MODE.get(scene.state.mode)
+        if page is not None and page.is_saved:
+            lines = page.lines(scene, SAVE_WIDTH, TerminalCaps(color=False))
+            text = [plain(line) for line in lines]
         else:
             style = TableStyle(thresholds=scene.thresholds)
             text = list(render(rows.snapshot, style, rows.names))
@@ -45,7 +46,7 @@ def save(prefix: str, scene: Scene, rows: Picture, listed: Picture) -> str:
         JsonReporter(stream).report(listed.snapshot)
 
     try:
-        write_copies(prefix, {TABLE_SUFFIX: write_text, JSON_SUFFIX: write_json})
+        write_files(prefix, {TABLE_SUFFIX: write_text, JSON_SUFFIX: write_json})
     except (TrtopError, ValueError) as error:  # ValueError: a NUL in the path
         return str(error)
     return f"saved {prefix}{TABLE_SUFFIX} and {prefix}{JSON_SUFFIX}"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from trtop.tui.source import Status
 from trtop.tui.state import State
-from trtop.tui.view_model import Picture
+from trtop.tui.view_model import ViewModel
 from trtop_core.detail import Detail
 from trtop_core.metric_types import Threshold
 
@@ -18,14 +18,14 @@ class Scene:
 
     Attributes:
         state: what the user looks at.
-        picture: the rows, None before the first answer.
+        model: the rows, None before the first answer.
         status: what the source says of itself.
         detail: of the selected destination, None where there is none (yet).
         thresholds: by column key, instead of the columns' own.
     """
 
     state: State
-    picture: Picture | None
+    model: ViewModel | None
     status: Status
     detail: Detail | None = None
     thresholds: Mapping[str, Threshold] = field(default_factory=dict)

@@ -24,7 +24,7 @@ class Status:
         notices: what the user should know now, one sentence each, the most urgent first: how far
             reading is, a daemon that is gone. Not escaped: the screen does that.
         is_live: packets arrive as time goes by, so the screen shows the last seconds first.
-        is_over: nothing more will come; the pictures do not change any more.
+        is_over: nothing more will come; the snapshots do not change any more.
     """
 
     source: str
@@ -70,7 +70,7 @@ def named_status(status: Status, namer: Namer, n_shown: int) -> Status:
     Args:
         status: of the packets alone.
         namer: who knows names.
-        n_shown: answers that had come when the last picture was asked for.
+        n_shown: answers that had come when the last snapshot was asked for.
     """
     is_late = namer.is_waiting or namer.n_answers > n_shown
     return replace(status, is_over=False) if is_late else status

@@ -1,4 +1,4 @@
-"""Small pictures made of characters: bars of equal width, one character each. Pure."""
+"""Small charts made of characters: bars of equal width, one character each. Pure."""
 
 from __future__ import annotations
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import Enum
+from typing import ClassVar
 
 from trtop.tui.filters import Filter
 from trtop_core.detail import DetailView
@@ -14,13 +15,22 @@ from trtop_core.records import GroupBy, Window
 from trtop_core.view import DEFAULT_PERCENTILE, View
 
 
-class Mode(Enum):
-    """What fills the screen."""
+@dataclass(frozen=True, slots=True)
+class Mode:
+    """What fills the screen: the rows, or a page; each page has one of its own."""
 
-    LIST = "list"
-    DETAIL = "detail"
-    COLUMNS = "columns"
-    HELP = "help"
+    name: str
+
+    LIST: ClassVar[Mode]
+    DETAIL: ClassVar[Mode]
+    COLUMNS: ClassVar[Mode]
+    HELP: ClassVar[Mode]
+
+
+Mode.LIST = Mode("list")
+Mode.DETAIL = Mode("detail")
+Mode.COLUMNS = Mode("columns")
+Mode.HELP = Mode("help")
 
 
 class Grouping(Enum):
@@ -84,12 +94,12 @@ class State:
         hidden: keys of columns that the user does not want.
         with_names: names instead of addresses, where they are known.
         names_by_port: a name depends on the port.
-        is_paused: the picture stands still.
+        is_paused: the snapshot stands still.
         selected: place of the selected row among all rows, from 0.
         selected_key: which destination that is; None: whichever comes first.
         offset: rows above the first one shown.
         scroll: lines above the first one shown, in the other modes.
-        chosen: place of the column that the chooser is at.
+        chosen: place of the line that is chosen, on a page to choose from.
         prompt: what is being typed, None for nothing.
         message: one sentence until the next key.
     """
@@ -143,5 +153,5 @@ class State:
         )
 
     def saying(self, message: str) -> State:
-        """The same with a message."""
+        """This state with a message for the user."""
         return replace(self, message=message)

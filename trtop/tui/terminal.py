@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from trtop.table.text import Role
-from trtop.tui.frame import Frame, Look, Size
+from trtop.tui.frame import Frame, Size, TerminalCaps
 from trtop_core.errors import TrtopError
 
 STDIN_FD = 0
@@ -99,21 +99,21 @@ class Terminal:
         ascii_only: nothing but ASCII.
 
     Attributes:
-        look: what the terminal can show.
+        caps: what the terminal can show.
 
     Raises:
         TrtopError: it is of a kind that cannot be drawn on.
     """
 
     def __init__(self, color: bool, ascii_only: bool) -> None:
-        self.look = Look(color, ascii_only)
+        self.caps = TerminalCaps(color, ascii_only)
         self._attributes: dict[Role, int] = {}
 
     def __enter__(self) -> Terminal:
         with contextlib.suppress(locale.Error):
             locale.setlocale(locale.LC_CTYPE, "")
         if not _can_draw(locale.nl_langinfo(locale.CODESET)):
-            self.look = Look(self.look.color, ascii_only=True)
+            self.caps = TerminalCaps(self.caps.color, ascii_only=True)
         try:
             self._window = curses.initscr()
         except curses.error as error:
@@ -130,7 +130,7 @@ class Terminal:
 
     @property
     def size(self) -> Size:
-        """As it is now."""
+        """Columns and lines, as they are now."""
         height, width = self._window.getmaxyx()
         return Size(width, height)
 
@@ -202,12 +202,12 @@ class Terminal:
         # A click is told when the button goes down, not after a wait for a second one.
         curses.mouseinterval(0)
         has_color = False
-        if self.look.color:
+        if self.caps.color:
             with contextlib.suppress(curses.error):
                 curses.start_color()
                 curses.use_default_colors()
                 has_color = curses.has_colors()
-        self.look = Look(has_color, self.look.ascii_only)
+        self.caps = TerminalCaps(has_color, self.caps.ascii_only)
         self._attributes = _attributes(has_color)
 
     def _give_back(self) -> None:

@@ -11,11 +11,13 @@ from dataclasses import replace
 
 from trtop.metrics.columns import COLUMNS
 from trtop.metrics.lookup import LOW_FIRST
-from trtop.tui.effects import WINDOWS, Context, Effect, Outcome
+from trtop.tui.effects import WINDOWS, Context, Effect, Updated
 from trtop.tui.keys import ACTION_OF, COLUMN_OF, Action
+from trtop.tui.page import Page
+from trtop.tui.pages import PAGE_OF_KEY, PAGE_OF_MODE
 from trtop.tui.prompt import type_key
 from trtop.tui.state import Grouping, Mode, Prompt, Purpose, State
-from trtop.tui.view_model import Picture
+from trtop.tui.view_model import ViewModel
 from trtop_core.records import Window
 from trtop_core.snapshot import DETAIL_PERCENTILES
 
@@ -27,20 +29,22 @@ WHEEL_ROWS = 3
 PAUSED = "the picture is held: Space lets it go on"
 
 
-def react(state: State, key: str, context: Context) -> Outcome:
+def update(state: State, key: str, context: Context) -> Updated:
     """What a key makes of a state; a key without a meaning changes nothing."""
     if state.prompt is not None:
         return type_key(state, state.prompt, key, context)
     state = replace(state, message="")
     if key in COLUMN_OF and state.mode is Mode.LIST:
-        return Outcome(sorted_by(state, COLUMN_OF[key]))
+        return Updated(sorted_by(state, COLUMN_OF[key]))
     action = ACTION_OF.get(key)
-    if action is None:
-        return Outcome(state)
     if action is Action.QUIT:
-        return Outcome(state, Effect.QUIT)
-    if state.mode is not Mode.LIST:
-        return _elsewhere(state, action, context)
+        return Updated(state, Effect.QUIT)
+    if (page := PAGE_OF_MODE.get(state.mode)) is not None:
+        return _on_page(page, state, key, context)
+    if (opened := PAGE_OF_KEY.get(key)) is not None:
+        return opened.open(state, context)
+    if action is None:
+        return Updated(state)
     return _LIST_ACTIONS[action](state, context)
 
 
@@ -53,8 +57,9 @@ def click(state: State, row: int | None, column: str | None) -> State:
         return sorted_by(state, column)
     if row is None:
         return state
-    if state.mode is Mode.COLUMNS:
-        return _toggled(replace(state, chosen=row))
+    page = PAGE_OF_MODE.get(state.mode)
+    if page is not None and page.choose is not None:
+        return page.choose(replace(state, chosen=row))
     return replace(state, selected=row, selected_key=None)
 
 
@@ -62,24 +67,24 @@ def wheel(state: State, is_down: bool, context: Context) -> State:
     """What the wheel of a mouse makes of a state."""
     key = "down" if is_down else "up"
     for _ in range(WHEEL_ROWS):
-        state = state if state.prompt else react(state, key, context).state
+        state = state if state.prompt else update(state, key, context).state
     return state
 
 
-def selecting(state: State, picture: Picture) -> State:
-    """The state with its selection on a row of a new picture.
+def selecting(state: State, model: ViewModel) -> State:
+    """The state with its selection on a row of a new model.
 
     The selected destination stays selected wherever it went; one that is gone, or beyond the rows
     at hand, leaves its place to whoever is there now. Until the user moves, it is the first row.
     """
-    place = picture.place(state.selected_key) if state.selected_key else None
+    place = model.place(state.selected_key) if state.selected_key else None
     selected = state.selected if place is None else place
-    selected = max(0, min(selected, picture.n_rows - 1))
+    selected = max(0, min(selected, model.n_rows - 1))
     if state.selected_key is None and selected == 0 and state.mode is Mode.LIST:
         return replace(state, selected=0)
     if state.mode is Mode.DETAIL and place is None:
         return state
-    return replace(state, selected=selected, selected_key=picture.key(selected))
+    return replace(state, selected=selected, selected_key=model.key(selected))
 
 
 def sorted_by(state: State, column: str) -> State:
@@ -91,40 +96,40 @@ def sorted_by(state: State, column: str) -> State:
 
 def _moved(state: State, to: int, context: Context) -> State:
     selected = max(0, min(to, context.n_rows - 1))
-    key = context.picture.key(selected) if context.picture else None
+    key = context.model.key(selected) if context.model else None
     return replace(state, selected=selected, selected_key=key)
 
 
-def _up(state: State, context: Context) -> Outcome:
-    return Outcome(_moved(state, state.selected - 1, context))
+def _up(state: State, context: Context) -> Updated:
+    return Updated(_moved(state, state.selected - 1, context))
 
 
-def _down(state: State, context: Context) -> Outcome:
-    return Outcome(_moved(state, state.selected + 1, context))
+def _down(state: State, context: Context) -> Updated:
+    return Updated(_moved(state, state.selected + 1, context))
 
 
-def _page_up(state: State, context: Context) -> Outcome:
-    return Outcome(_moved(state, state.selected - context.page, context))
+def _page_up(state: State, context: Context) -> Updated:
+    return Updated(_moved(state, state.selected - context.page, context))
 
 
-def _page_down(state: State, context: Context) -> Outcome:
-    return Outcome(_moved(state, state.selected + context.page, context))
+def _page_down(state: State, context: Context) -> Updated:
+    return Updated(_moved(state, state.selected + context.page, context))
 
 
-def _first(state: State, context: Context) -> Outcome:
-    return Outcome(replace(state, selected=0, selected_key=None, offset=0))
+def _first(state: State, context: Context) -> Updated:
+    return Updated(replace(state, selected=0, selected_key=None, offset=0))
 
 
-def _last(state: State, context: Context) -> Outcome:
-    return Outcome(_moved(state, context.n_rows - 1, context))
+def _last(state: State, context: Context) -> Updated:
+    return Updated(_moved(state, context.n_rows - 1, context))
 
 
-def _sort_left(state: State, context: Context) -> Outcome:
-    return Outcome(_sort_beside(state, -1))
+def _sort_left(state: State, context: Context) -> Updated:
+    return Updated(_sort_beside(state, -1))
 
 
-def _sort_right(state: State, context: Context) -> Outcome:
-    return Outcome(_sort_beside(state, 1))
+def _sort_right(state: State, context: Context) -> Updated:
+    return Updated(_sort_beside(state, 1))
 
 
 def _sort_beside(state: State, step: int) -> State:
@@ -134,98 +139,83 @@ def _sort_beside(state: State, step: int) -> State:
     return sorted_by(state, keys[(at + step) % len(keys)]) if len(keys) > 1 else state
 
 
-def _reverse(state: State, context: Context) -> Outcome:
-    return Outcome(replace(state, is_descending=not state.is_descending))
+def _reverse(state: State, context: Context) -> Updated:
+    return Updated(replace(state, is_descending=not state.is_descending))
 
 
-def _filter(state: State, context: Context) -> Outcome:
+def _filter(state: State, context: Context) -> Updated:
     text = state.filter.text if state.filter else ""
-    return Outcome(replace(state, prompt=Prompt(Purpose.FILTER, text, len(text))))
+    return Updated(replace(state, prompt=Prompt(Purpose.FILTER, text, len(text))))
 
 
-def _group(state: State, context: Context) -> Outcome:
+def _group(state: State, context: Context) -> Updated:
     if state.is_paused:
-        return Outcome(state.saying(PAUSED))
+        return Updated(state.saying(PAUSED))
     stops = [
         grouping
         for grouping in context.groupings
         if context.has_names or grouping is not Grouping.NAME
     ]
     if len(stops) < 2:
-        return Outcome(state.saying("rows are kept by address only"))
+        return Updated(state.saying("rows are kept by address only"))
     at = stops.index(state.grouping) if state.grouping in stops else -1
     grouping = stops[(at + 1) % len(stops)]
     moved = replace(state, grouping=grouping, selected=0, selected_key=None, offset=0)
-    return Outcome(moved.saying(f"rows by {grouping.value}"))
+    return Updated(moved.saying(f"rows by {grouping.value}"))
 
 
-def _window(state: State, context: Context) -> Outcome:
+def _window(state: State, context: Context) -> Updated:
     if state.is_paused:
-        return Outcome(state.saying(PAUSED))
+        return Updated(state.saying(PAUSED))
     stops = [window for window in WINDOWS if window in context.windows]
     if len(stops) < 2:
-        return Outcome(state.saying("no other window is kept"))
+        return Updated(state.saying("no other window is kept"))
     at = stops.index(state.window) if state.window in stops else -1
-    return Outcome(replace(state, window=stops[(at + 1) % len(stops)]))
+    return Updated(replace(state, window=stops[(at + 1) % len(stops)]))
 
 
-def _percentile(state: State, context: Context) -> Outcome:
+def _percentile(state: State, context: Context) -> Updated:
     larger = [float(p) for p in DETAIL_PERCENTILES if p > state.percentile]
-    return Outcome(replace(state, percentile=min(larger, default=float(DETAIL_PERCENTILES[0]))))
+    return Updated(replace(state, percentile=min(larger, default=float(DETAIL_PERCENTILES[0]))))
 
 
-def _columns(state: State, context: Context) -> Outcome:
-    return Outcome(replace(state, mode=Mode.COLUMNS, scroll=0, chosen=0))
-
-
-def _detail(state: State, context: Context) -> Outcome:
-    key = context.picture.key(state.selected) if context.picture else None
-    if key is None:
-        return Outcome(state.saying("there is no row to look at"))
-    return Outcome(replace(state, mode=Mode.DETAIL, selected_key=key, scroll=0))
-
-
-def _names(state: State, context: Context) -> Outcome:
+def _names(state: State, context: Context) -> Updated:
     if not context.has_names:
-        return Outcome(state.saying("nobody looks up names here: addresses stay"))
+        return Updated(state.saying("nobody looks up names here: addresses stay"))
     shown = not state.with_names
-    return Outcome(replace(state, with_names=shown).saying("names" if shown else "addresses"))
+    return Updated(replace(state, with_names=shown).saying("names" if shown else "addresses"))
 
 
-def _pause(state: State, context: Context) -> Outcome:
-    return Outcome(replace(state, is_paused=not state.is_paused))
+def _pause(state: State, context: Context) -> Updated:
+    return Updated(replace(state, is_paused=not state.is_paused))
 
 
-def _reset(state: State, context: Context) -> Outcome:
+def _reset(state: State, context: Context) -> Updated:
     if context.is_over:
-        return Outcome(state.saying("the capture is over: nothing more would be counted"))
+        return Updated(state.saying("the capture is over: nothing more would be counted"))
     moved = replace(state, window=Window.ALL, selected=0, selected_key=None, offset=0)
-    return Outcome(moved.saying("counting from now on (u: from the beginning)"), Effect.RESET)
+    return Updated(moved.saying("counting from now on (u: from the beginning)"), Effect.RESET)
 
 
-def _forget_reset(state: State, context: Context) -> Outcome:
-    return Outcome(state.saying("counting from the beginning"), Effect.FORGET_RESET)
+def _forget_reset(state: State, context: Context) -> Updated:
+    return Updated(state.saying("counting from the beginning"), Effect.FORGET_RESET)
 
 
-def _save(state: State, context: Context) -> Outcome:
-    if context.picture is None:
-        return Outcome(state.saying("there is nothing to save yet"))
+def _save(state: State, context: Context) -> Updated:
+    if context.model is None:
+        return Updated(state.saying("there is nothing to save yet"))
     if context.prefix is not None:
-        return Outcome(state, Effect.SAVE, context.prefix)
-    return Outcome(replace(state, prompt=Prompt(Purpose.SAVE)))
+        return Updated(state, Effect.SAVE, context.prefix)
+    return Updated(replace(state, prompt=Prompt(Purpose.SAVE)))
 
 
-def _help(state: State, context: Context) -> Outcome:
-    return Outcome(replace(state, mode=Mode.HELP, scroll=0))
-
-
-def _back(state: State, context: Context) -> Outcome:
+def _back(state: State, context: Context) -> Updated:
     if state.filter is not None:
-        return Outcome(replace(state, filter=None).saying("all rows"))
-    return Outcome(state)
+        return Updated(replace(state, filter=None).saying("all rows"))
+    return Updated(state)
 
 
-_LIST_ACTIONS: dict[Action, Callable[[State, Context], Outcome]] = {
+_LIST_ACTIONS: dict[Action, Callable[[State, Context], Updated]] = {
     Action.UP: _up,
     Action.DOWN: _down,
     Action.PAGE_UP: _page_up,
@@ -239,14 +229,11 @@ _LIST_ACTIONS: dict[Action, Callable[[State, Context], Outcome]] = {
     Action.GROUP: _group,
     Action.WINDOW: _window,
     Action.PERCENTILE: _percentile,
-    Action.COLUMNS: _columns,
-    Action.DETAIL: _detail,
     Action.NAMES: _names,
     Action.PAUSE: _pause,
     Action.RESET: _reset,
     Action.FORGET_RESET: _forget_reset,
     Action.SAVE: _save,
-    Action.HELP: _help,
     Action.BACK: _back,
 }
 
@@ -259,36 +246,26 @@ _STEPS: dict[Action, Callable[[int], int]] = {
     Action.LAST: lambda page: MAX_SCROLL,
 }
 
-_MODE_OF = {
-    Action.HELP: Mode.HELP,
-    Action.COLUMNS: Mode.COLUMNS,
-    Action.DETAIL: Mode.DETAIL,
-}
-
-_SAME_IN_DETAIL = (Action.WINDOW, Action.PAUSE, Action.SAVE)
+_CHOOSING = (Action.PAUSE, Action.DETAIL)
+"""Space and Enter."""
 
 
-def _elsewhere(state: State, action: Action, context: Context) -> Outcome:
-    """Keys of the modes that scroll text."""
+def _on_page(page: Page, state: State, key: str, context: Context) -> Updated:
+    """What a key makes of a state while a page is shown."""
+    action = ACTION_OF.get(key)
     if action in _STEPS:
         step = _STEPS[action](max(1, context.page))
-        if state.mode is Mode.COLUMNS:
-            chosen = max(0, min(state.chosen + step, len(COLUMNS) - 1))
-            return Outcome(replace(state, chosen=chosen))
-        return Outcome(replace(state, scroll=max(0, min(state.scroll + step, MAX_SCROLL))))
-    if state.mode is Mode.COLUMNS and action in (Action.PAUSE, Action.DETAIL):
-        return Outcome(_toggled(state))
-    if state.mode is Mode.DETAIL and action in _SAME_IN_DETAIL:
+        if page.n_choices:
+            chosen = max(0, min(state.chosen + step, page.n_choices - 1))
+            return Updated(replace(state, chosen=chosen))
+        return Updated(replace(state, scroll=max(0, min(state.scroll + step, MAX_SCROLL))))
+    if page.choose is not None and action in _CHOOSING:
+        return Updated(page.choose(state))
+    if action in page.row_actions:
         return _LIST_ACTIONS[action](state, context)
-    if action is Action.BACK or _MODE_OF.get(action) is state.mode:
-        return Outcome(replace(state, mode=Mode.LIST, scroll=0))
-    if action is Action.HELP:
-        return _help(state, context)
-    return Outcome(state)
-
-
-def _toggled(state: State) -> State:
-    """The chooser's column taken away or brought back."""
-    if not 0 <= state.chosen < len(COLUMNS):
-        return state
-    return replace(state, hidden=state.hidden ^ {COLUMNS[state.chosen].key})
+    other = PAGE_OF_KEY.get(key)
+    if action is Action.BACK or other is page:
+        return Updated(replace(state, mode=Mode.LIST, scroll=0))
+    if other is not None and other.is_everywhere:
+        return other.open(state, context)
+    return Updated(state)

@@ -1,7 +1,8 @@
-"""From a source's answer to the rows on the screen: since a reset, by name, filtered.
+"""Rows on the screen, made of a source's answer: since a reset, by name, filtered.
 
-What a view cannot ask for is done here, on all rows of an answer. Gives a ``Picture``, which holds
-only the rows that are wanted. Never changes a number: rows are merged, left out or subtracted.
+What a view cannot ask for is done here, on all rows of an answer. Gives a ``ViewModel``, which
+holds only the rows that are wanted. Never changes a number: rows are merged, left out or
+subtracted.
 """
 
 from __future__ import annotations
@@ -30,11 +31,11 @@ Names = Callable[[str, int], str | None]
 None: nothing. Never waits: who looks names up does so elsewhere."""
 
 MAX_NAME_CHARS = 255
-"""Of a name: what DNS allows. Anything longer is cut."""
+"""Characters of a name that DNS allows; anything longer is cut."""
 
 
 @dataclass(frozen=True)
-class Picture:
+class ViewModel:
     """What there is to draw.
 
     Attributes:
@@ -74,7 +75,7 @@ class Picture:
 
 
 def question(state: State, n_rows: int, is_since_reset: bool) -> View:
-    """What to ask a source for, so that ``picture`` has what it needs.
+    """What to ask a source for, so that ``make_view_model`` has what it needs.
 
     Args:
         state: what the user looks at.
@@ -85,7 +86,7 @@ def question(state: State, n_rows: int, is_since_reset: bool) -> View:
 
 
 def everything(state: State) -> View:
-    """What to ask for all rows; in the order that costs least, since ``picture`` sorts."""
+    """What to ask for all rows; in the order that costs least, since ``make_view_model`` sorts."""
     return replace(state.view(None), sort="destination", descending=False)
 
 
@@ -95,9 +96,9 @@ def needs_all_rows(state: State, is_since_reset: bool) -> bool:
     return state.filter is not None or state.grouping is Grouping.NAME or is_from_reset
 
 
-def picture(
+def make_view_model(
     answer: Snapshot, state: State, n_rows: int, baseline: Snapshot | None, names: Names | None
-) -> Picture:
+) -> ViewModel:
     """The rows on the screen.
 
     Args:
@@ -110,7 +111,7 @@ def picture(
     shown_names = names if state.with_names or state.grouping is Grouping.NAME else None
     if answer.view == state.view(n_rows) and not needs_all_rows(state, baseline is not None):
         table = answer.table
-        return Picture(
+        return ViewModel(
             answer,
             tuple(_names(table.keys, shown_names)),
             (1,) * len(table),
@@ -138,7 +139,7 @@ def picture(
         table = arrange(table, view)
         order = [place[key.tobytes()] for key in table.keys]
         found, counts = [labels[i] for i in order], [members[i] for i in order]
-    return Picture(
+    return ViewModel(
         replace(answer, view=view, table=table, n_destinations=n_rows_there),
         tuple(found),
         tuple(counts),

@@ -57,7 +57,7 @@ class PcapWalker:
         self._layout = PcapLayout(order == ">", ns_per_tick, header_len, network & LINK_TYPE_MASK)
 
     def walk(self, data: ByteArray, start: int, index: npt.NDArray[Any]) -> Step:
-        """See :class:`trtop_core.savefile.walk.Walker`."""
+        """Index the packets of a piece (a ``Walker``)."""
         n_packets, end, stop, need, _ = walk_pcap(self._layout, data, start, index)
         return Step(n_packets, end, Stop(stop), need)
 

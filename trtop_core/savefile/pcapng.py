@@ -20,7 +20,7 @@ from trtop_core.savefile.options import find_options
 from trtop_core.savefile.walk import MAX_INTERFACES, ByteArray, Step, Stop, add_counters
 
 SECTION_MAGIC = b"\x0a\x0d\x0d\x0a"
-"""The same in both byte orders."""
+"""Type of a section header block, the same number in both byte orders."""
 ORDER_MAGIC = 0x1A2B3C4D
 VERSION_MAJOR = 1
 
@@ -68,7 +68,7 @@ class PcapngWalker:
         self._statistics: dict[int, tuple[int | None, ...]] = {}
 
     def walk(self, data: ByteArray, start: int, index: npt.NDArray[Any]) -> Step:
-        """See :class:`trtop_core.savefile.walk.Walker`."""
+        """Index the packets of a piece (a ``Walker``)."""
         n_packets = n_untimed = 0
         counters = None
         pos = start
@@ -91,7 +91,7 @@ class PcapngWalker:
             pos += length
 
     def is_skipped_whole(self, total_len: int, trailer: ByteArray) -> bool:
-        """See :class:`trtop_core.savefile.walk.Walker`."""
+        """Tell whether a block can be skipped (a ``Walker``)."""
         return bool(struct.unpack(f"{self._order}I", trailer.tobytes())[0] == total_len)
 
     def _take_block(self, data: ByteArray) -> tuple[Stop, int, CaptureCounters | None]:

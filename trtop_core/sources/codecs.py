@@ -61,7 +61,7 @@ class GzipCodec:
         self._member = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
 
     def step(self, data: bytes) -> bytes:
-        """See :class:`Codec`."""
+        """Decompress a piece (a ``Codec``)."""
         member = self._member
         out = member.decompress(member.unconsumed_tail + data, OUT_BYTES)
         self.is_done = member.eof
@@ -83,7 +83,7 @@ class FrameCodec:
         self.error = error
 
     def step(self, data: bytes) -> bytes:
-        """See :class:`Codec`."""
+        """Decompress a piece (a ``Codec``)."""
         out = bytes(self._member.decompress(data, self._out_bytes))
         self.is_done = self._member.eof
         self.has_more = not self._member.eof and not self._member.needs_input
@@ -105,7 +105,7 @@ class ZstdCodec:
         self.error: type[Exception] = zstandard.ZstdError
 
     def step(self, data: bytes) -> bytes:
-        """See :class:`Codec`."""
+        """Decompress a piece (a ``Codec``)."""
         out = bytes(self._member.decompress(data))
         self.is_done = self._member.eof
         self.unused = bytes(self._member.unused_data)

@@ -1,6 +1,6 @@
 """``RawFile``: one open file, pipe or device, read without ever waiting for more than is there.
 
-Takes a path, gives pieces of bytes. Every error of the surroundings becomes one ``TrtopError`` that
+Takes a path, gives pieces of bytes. Every error of the environment becomes one ``TrtopError`` that
 names the file. Knows nothing of what the bytes mean.
 """
 

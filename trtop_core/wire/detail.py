@@ -15,13 +15,13 @@ from msgspec import Meta
 
 from trtop_core.detail import CONNECTION, HISTORY, ConnectionState, Detail, DetailView
 from trtop_core.records import TS_LIMIT_NS
-from trtop_core.wire.envelope import MAX_DETAIL_BYTES, frame, unframe
+from trtop_core.wire.envelope import MAX_DETAIL_BYTES, disclose, enclose
 from trtop_core.wire.errors import WireError
 from trtop_core.wire.messages import check_detail_view
 from trtop_core.wire.tables import SentTable, table_in, table_out
 
 MAX_SLOTS = 64
-"""Of a history: windows have 10 and 12."""
+"""Slots of a history that are accepted: windows have 10 and 12."""
 
 _Time = Annotated[int, Meta(ge=-TS_LIMIT_NS - 1, le=TS_LIMIT_NS)]
 _Amount = Annotated[int, Meta(ge=0)]
@@ -58,7 +58,7 @@ def encode_detail(detail: Detail) -> bytes:
         slowest=memoryview(detail.slowest.tobytes()),
         n_connections=detail.n_connections,
     )
-    return frame(_ENCODER.encode(sent))
+    return enclose(_ENCODER.encode(sent))
 
 
 def decode_detail(data: bytes | memoryview) -> Detail:
@@ -67,7 +67,7 @@ def decode_detail(data: bytes | memoryview) -> Detail:
     Raises:
         WireError: they hold none, or one that contradicts itself.
     """
-    sent: _Detail = unframe(data, _DECODER, MAX_DETAIL_BYTES)
+    sent: _Detail = disclose(data, _DECODER, MAX_DETAIL_BYTES)
     try:
         check_detail_view(sent.view)
     except ValueError as error:

@@ -20,10 +20,10 @@ MAX_PORT = 65535
 ANY_HOST = "*"
 
 RUN_DIR = "/run/trtop"
-"""Where a daemon of the system has its socket."""
+"""Path of the socket of a daemon of the system."""
 
 USER_DIR = "trtop"
-"""The same below ``$XDG_RUNTIME_DIR``, for a daemon without root."""
+"""Path below ``$XDG_RUNTIME_DIR`` of the socket of a daemon without root."""
 
 SOCKET_NAME = "trtopd.sock"
 

@@ -1,7 +1,7 @@
 """What clients ask and daemons answer, as values and as bytes.
 
 A client sends ``Ask``; it gets ``Answer`` followed by a snapshot in a frame of its own, or
-``Refusal``. To ``AskDetail`` it gets ``DetailAnswer`` and a detail likewise. A refusal keeps its
+``Refusal``. To ``AskDetail`` it gets ``DetailAnswer`` and, behind it, a detail. A refusal keeps its
 form in every version of the protocol, so that a client of any age can read which version to use.
 """
 
@@ -20,8 +20,8 @@ from trtop_core.wire.envelope import (
     MAX_REPLY_BYTES,
     MAX_REQUEST_BYTES,
     VERSION,
-    frame,
-    unframe,
+    disclose,
+    enclose,
     unpack_payload,
     version_of,
 )
@@ -32,7 +32,7 @@ MAX_TEXT = 300
 """Characters of a notice, a refusal or a host's name; longer ones are cut."""
 
 MAX_CONNECTIONS = 1000
-"""Of each kind in a detail: far more than anybody reads."""
+"""Connections of each kind in a detail: far more than anybody reads."""
 
 _Id = Annotated[int, Meta(ge=0, le=(1 << 62))]
 _Text = Annotated[str, Meta(max_length=MAX_TEXT)]
@@ -155,7 +155,7 @@ _REFUSALS = msgspec.msgpack.Decoder(Refusal)
 
 def encode_request(request: Request) -> bytes:
     """A question as bytes."""
-    return frame(_ENCODER.encode(request))
+    return enclose(_ENCODER.encode(request))
 
 
 def decode_request(data: bytes | memoryview) -> Request:
@@ -165,12 +165,12 @@ def decode_request(data: bytes | memoryview) -> Request:
         WireVersionError: it is of another version.
         WireError: they hold none.
     """
-    return unframe(data, _REQUESTS, MAX_REQUEST_BYTES)
+    return disclose(data, _REQUESTS, MAX_REQUEST_BYTES)
 
 
 def encode_reply(reply: Reply) -> bytes:
     """An answer's head, or a refusal, as bytes."""
-    return frame(_ENCODER.encode(reply))
+    return enclose(_ENCODER.encode(reply))
 
 
 def decode_reply(data: bytes | memoryview) -> Reply:
@@ -181,7 +181,7 @@ def decode_reply(data: bytes | memoryview) -> Reply:
         WireError: they hold neither.
     """
     try:
-        return unframe(data, _REPLIES, MAX_REPLY_BYTES)
+        return disclose(data, _REPLIES, MAX_REPLY_BYTES)
     except WireVersionError:
         try:
             return unpack_payload(data, _REFUSALS)

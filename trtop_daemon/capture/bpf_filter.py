@@ -14,7 +14,7 @@ import pcapy
 from trtop_core.errors import TrtopError
 
 NETMASK_UNKNOWN = 0xFFFFFFFF
-"""Of libpcap: only ``ip broadcast`` needs it."""
+"""Netmask for libpcap: only ``ip broadcast`` needs one."""
 
 DLT_NULL = 0
 DLT_EN10MB = 1
@@ -24,7 +24,7 @@ DLT_LINUX_SLL = 113
 DLT_LINUX_SLL2 = 276
 
 LINKTYPE_OF = {DLT_RAW: 101}
-"""Where the number in files is another one than here (https://www.tcpdump.org/linktypes.html)."""
+"""LINKTYPE_ numbers of files that differ from libpcap's (https://www.tcpdump.org/linktypes.html)."""
 
 ETHERTYPE_AT = {DLT_EN10MB: 12, DLT_LINUX_SLL: 14, DLT_LINUX_SLL2: 0}
 """Offset of the ethertype."""
@@ -42,7 +42,7 @@ TUNNELS = (4, 41, 47)
 """IP in IP, 6in4, GRE."""
 
 EXTENSIONS = (0, 43, 44, 51, 60)
-"""Of IPv6: hop-by-hop, routing, fragment, AH, destination. What follows is for the decoder."""
+"""Extension headers of IPv6: hop-by-hop, routing, fragment, AH, destination options."""
 
 TUNNEL_PORTS = (4789, 6081)
 """VXLAN, Geneve."""

@@ -28,7 +28,7 @@ from trtop_daemon.ipc.feed import ANY_INTERFACE, CaptureConfig
 from trtop_daemon.system.interfaces import is_loopback
 
 MAX_BATCH_PACKETS = 4_096
-"""Of one call: below about 1,000 the library's allocations cost more than the packets."""
+"""Packets of one call: below about 1,000 the library's allocations cost more than they do."""
 
 MIN_BATCH_PACKETS = 64
 
@@ -36,16 +36,16 @@ MAX_BATCH_BYTES = 8 << 20
 """Long snaplens get fewer packets to a batch: the library knows no bound in bytes."""
 
 DOWN_PAUSE_S = 0.1
-"""Between looks at an interface that is down: polling it returns at once."""
+"""Time between looks at an interface that is down: polling it returns at once."""
 
 DRAIN_LOOK_S = 0.01
-"""Between looks at a ring that still holds a packet; the kernel hands it over at a time-out."""
+"""Time between looks at a ring with a packet left, which the kernel gives at a time-out."""
 
 MARGIN_NS = 20 * NS_PER_MS
 """What a packet may take from its timestamp to an idle ring, beyond two timeouts of the ring."""
 
 EXIT_NOT_CAPTURING = 3
-"""Of a capture subprocess whose device failed after it had been opened."""
+"""Exit status of a subprocess whose device failed after it had been opened."""
 
 _RAW_INDEX = np.dtype([("sec", "=u4"), ("usec", "=u4"), ("offset", "=u4"), ("caplen", "=u4")])
 
@@ -165,7 +165,7 @@ class Device:
 
     @property
     def _settle_s(self) -> float:
-        """After so long without packets the ring holds none: a block closes after a timeout."""
+        """Time without packets after which the ring holds none: a block closes after a timeout."""
         return 4 * self._config.timeout_ms / 1000
 
     def is_drained(self) -> bool:
@@ -215,10 +215,10 @@ class Device:
         return self.totals()
 
     def close(self) -> None:
-        """Nothing: the process ends."""
+        """Do nothing: the process ends."""
 
     def _wait(self, control: Control, poller: select.poll, timeout_s: float) -> None:
-        """Until there are packets, an order, or a report is due."""
+        """Wait until there are packets, an order, or a report is due."""
         if self.is_down:
             control.wait(DOWN_PAUSE_S)
             return

@@ -1,6 +1,6 @@
 """The command line of ``trtopd``: its options come from the table of settings.
 
-Gives what was asked for, or ``TrtopError`` with one line. Opens nothing.
+Gives what was asked for, or ``UsageError`` with one line. Opens nothing.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ import argparse
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any, NoReturn
+from typing import Any
 
-from trtop_core.errors import TrtopError
+from trtop_core.argument_parser import argument, new_parser
 from trtop_daemon.config.settings import SETTINGS, Setting
 
 DESCRIPTION = """\
@@ -36,6 +36,10 @@ CAPTURING = ("interface", "filter", "snaplen", "buffer_size", "fanout", "read", 
 MEASURING = ("local", "direction", "group_by", "max_connections", "idle_timeout", "no_decap")
 
 
+HELP_COLUMN = 30
+"""Where the help of an option begins: the daemon's have long names."""
+
+
 @dataclass(frozen=True, slots=True)
 class Command:
     """What the command line says.
@@ -55,45 +59,28 @@ class Command:
     lifeline_fd: int | None = None
 
 
-class Parser(argparse.ArgumentParser):
-    """One line instead of a page of usage, and our exit status instead of argparse's 2."""
-
-    def error(self, message: str) -> NoReturn:
-        """Raise what is wrong.
-
-        Raises:
-            TrtopError: always.
-        """
-        raise TrtopError(f"{message} (see {self.prog} --help)")
-
-
 def parse(argv: Sequence[str]) -> Command:
     """Read the command line.
 
     Raises:
-        TrtopError: it makes no sense.
+        UsageError: it makes no sense.
         SystemExit: ``--help`` or ``--version`` was printed.
     """
-    parser = Parser(
-        prog="trtopd",
-        usage=USAGE,
-        description=DESCRIPTION,
-        epilog=EPILOG,
-        formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(
-            prog, max_help_position=30, width=98
-        ),
-        allow_abbrev=False,
-        add_help=False,
-        argument_default=argparse.SUPPRESS,
-    )
+    found = vars(make_parser().parse_args(argv))
+    return Command(given=settings_in(found), **{k: v for k, v in found.items() if k in _ACTIONS})
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The parser of the command line; what is not given is not in its result."""
+    parser = new_parser("trtopd", USAGE, DESCRIPTION, EPILOG, HELP_COLUMN)
+    parser.argument_default = argparse.SUPPRESS
     add_settings(parser.add_argument_group("what to capture"), CAPTURING)
     add_settings(parser.add_argument_group("what to measure"), MEASURING)
     shown = (*CAPTURING, *MEASURING)
     rest = [setting.key for setting in SETTINGS if setting.key not in shown]
     add_settings(parser.add_argument_group("how to serve it"), rest)
     _add_actions(parser.add_argument_group("others"))
-    found = vars(parser.parse_args(argv))
-    return Command(given=settings_in(found), **{k: v for k, v in found.items() if k in _ACTIONS})
+    return parser
 
 
 def add_settings(
@@ -175,13 +162,10 @@ def arguments_for(found: dict[str, Any], keys: Sequence[str]) -> list[str]:
 
 def _reader(setting: Setting, keep_text: bool) -> Callable[[str], Any]:
     def read(text: str) -> Any:
-        try:
-            value = setting.read(text)
-            return text if keep_text else value
-        except ValueError as error:
-            raise argparse.ArgumentTypeError(str(error)) from None
+        value = setting.read(text)
+        return text if keep_text else value
 
-    return read
+    return argument(read)
 
 
 def _version() -> str:

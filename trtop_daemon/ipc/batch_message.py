@@ -22,7 +22,7 @@ from trtop_core.batch import CaptureCounters, PacketBatch
 from trtop_core.records import PACKET_INDEX
 
 VERSION = 1
-"""Of the layout; both ends come from one installation, so another one is an error."""
+"""Version of the layout; both ends come from one installation, so another is an error."""
 
 MAGIC = b"TRTF"
 
@@ -32,7 +32,7 @@ MAX_TEXT_BYTES = 65_536
 MAX_PARTS = 3
 
 MAX_MESSAGE_BYTES = 64 << 20
-"""Of one part; ours stay far below."""
+"""Bound on one part of a message; those of a capture subprocess have some MiB."""
 
 Buffer = bytes | memoryview
 
@@ -63,7 +63,7 @@ class Totals:
     """What the capturing side has counted since it began; None is unknown, which is not 0.
 
     Attributes:
-        received, kernel_dropped, interface_dropped, read_lost: see ``CaptureCounters``.
+        received, kernel_dropped, interface_dropped, read_lost: as in ``CaptureCounters``.
         untimed: packets that were skipped since they carry no time.
     """
 

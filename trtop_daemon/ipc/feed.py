@@ -107,19 +107,19 @@ class Feed(Protocol):
 
     @property
     def sockets(self) -> list[zmq.Socket[bytes]]:
-        """See above; they may change from call to call."""
+        """Sockets to poll for input; they may change from call to call."""
 
     @property
     def notices(self) -> tuple[Notice, ...]:
-        """See above."""
+        """Conditions that hold now, the oldest first."""
 
     @property
     def is_finished(self) -> bool:
-        """See above."""
+        """Whether a replay has ended, and all of it is in the engines."""
 
     @property
     def exit_status(self) -> int:
-        """See above."""
+        """What the daemon should end with: 0, or that of what could not be replayed."""
 
     def filenos(self) -> dict[int, int]:
         """Descriptors to poll besides ``sockets``, and zmq poll flags for each."""

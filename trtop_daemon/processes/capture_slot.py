@@ -243,7 +243,7 @@ class CaptureSlot:
         self._handle_death(how, now_s)
 
     def _handle_death(self, how: str, now_s: float) -> None:
-        """It died: count the interruption once, and start another one in a while."""
+        """Count the interruption once, and plan another subprocess."""
         is_first = self._gap_ns is None
         self._begin_gap(self._until_ns or time.time_ns())
         self._retry(
@@ -268,7 +268,7 @@ class CaptureSlot:
         self._say("child", Severity.ERROR, f"{what}, restarting in {wait_s:g} s")
 
     def _resume(self, counters: CaptureCounters, now_s: float) -> CaptureCounters:
-        """It captures again: the gap ends."""
+        """End the gap: there is a capture again. Gives what the engine must add."""
         key = (self.assignment.number, "child")
         gone_ns, self._gone_since_ns = self._gone_since_ns, None
         if self._gap_ns is None:
@@ -285,7 +285,7 @@ class CaptureSlot:
         return replace(counters, interrupted_ns=counters.interrupted_ns + interrupted_ns)
 
     def _lose_interface(self) -> None:
-        """Nothing is missed while there is no interface: the gap begins when it is back."""
+        """Say that the interface is gone; a gap begins when it is back, not before."""
         if self._gone_since_ns is None:
             self._gone_since_ns = time.time_ns()
         self._shared.notices.clear(("link", self.assignment.target))

@@ -31,17 +31,17 @@ ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
     "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
 }
-"""No threads of libraries, which would keep their capabilities; and a batch's buffer grows by
-realloc: kept out of mmap, that costs a third."""
+"""Variables of a subprocess: no threads of libraries, which would keep their capabilities; and
+buffers that grow by realloc, kept out of mmap, which costs a third."""
 
 ANSWER_TIMEOUT_S = 10.0
-"""For the launcher's imports on a busy machine."""
+"""Time for the launcher's imports on a busy machine."""
 
 STATUS_TIMEOUT_S = 0.5
-"""Between a process's end and the launcher's word of how it ended."""
+"""Time between a process's end and the launcher's word of how it ended."""
 
 END_TIMEOUT_S = 5.0
-"""Between SIGKILL and the end."""
+"""Time between SIGKILL and a process's end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ class Orders:
     identity: Identity | None
 
     def to_json(self) -> dict[str, object]:
-        """As ``trtop_daemon.capture.process.main`` takes them."""
+        """Orders as ``trtop_daemon.capture.process.main`` takes them."""
         assignment, identity = self.assignment, self.identity
         origin = Origin(self.endpoint, assignment.number, self.generation, assignment.target)
         return {
@@ -99,7 +99,7 @@ class Children:
 
     Args:
         identity: whom the launcher and what it forks become.
-        needs_rights: see ``Backend``.
+        needs_rights: opening takes CAP_NET_RAW (``Backend``).
         with_stdin: a process needs our standard input.
     """
 
@@ -227,7 +227,7 @@ class Child:
         said: reading end of its standard error.
 
     Attributes:
-        pid: see above.
+        pid: of the process.
         pidfd: readable once it has ended.
     """
 

@@ -30,7 +30,7 @@ N_FDS = 3
 EXIT_FAILED = 1
 
 IGNORED = (signal.SIGINT, signal.SIGHUP, signal.SIGTERM)
-"""They reach the whole group or unit; the main process says when it is time."""
+"""Signals that reach the whole group or unit; the main process says when it is time to end."""
 
 
 class Launcher:
@@ -39,7 +39,7 @@ class Launcher:
     Args:
         channel: to the main process.
         identity: whom to become.
-        needs_rights: see ``Backend``; else it is opened once, as whoever started us.
+        needs_rights: opening takes CAP_NET_RAW; else it is opened once, as whoever started us.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Launcher:
             self._drop(privileges.CAP_NET_RAW)
 
     def serve(self) -> None:
-        """Until the main process is gone."""
+        """Fork and reap until the main process is gone."""
         while True:
             for fd, _ in self._poll.poll():
                 if fd != self._channel.fileno():

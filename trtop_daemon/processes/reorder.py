@@ -107,7 +107,7 @@ def _joined(batches: list[PacketBatch]) -> PacketBatch:
 
 
 def _copied(batch: PacketBatch) -> PacketBatch:
-    """The same packets, back to back in memory of their own, so that the rest can be freed."""
+    """Copy a batch's packets, back to back, so that the memory of the others can be freed."""
     lengths = batch.index["caplen"].astype(np.intp)
     ends = np.cumsum(lengths)
     shifts = np.repeat(batch.index["offset"].astype(np.intp) - (ends - lengths), lengths)

@@ -41,25 +41,25 @@ from trtop_daemon.system import interfaces
 from trtop_daemon.system.privileges import Identity, choose_identity
 
 MAX_MESSAGES_AT_ONCE = 64
-"""Taken before the loop looks after its clients again."""
+"""Messages taken before the loop looks after its clients again."""
 
 MAX_TAKE_S = 0.05
-"""Likewise in time: a twentieth of a screen's interval."""
+"""Time for messages before the loop looks after its clients: a twentieth of a refresh."""
 
 START_TIMEOUT_S = 10.0
-"""In which the first subprocesses must capture."""
+"""Time in which the first subprocesses must capture."""
 
 STOP_TIMEOUT_S = 5.0
-"""In which subprocesses must have handed over what they hold."""
+"""Time in which subprocesses must have handed over what they hold."""
 
 LAST_MESSAGE_MS = 500
 """A message of a process that has ended takes no longer through the socket."""
 
 END_GRACE_S = 0.1
-"""Between a process's last message and its end."""
+"""Time between a process's last message and its end."""
 
 TICK_S = 1.0
-"""Between looks at what sends no event."""
+"""Time between looks at what sends no event."""
 
 
 def make_feed(
@@ -81,12 +81,12 @@ def make_feed(
 
 
 class Supervisor:
-    """See ``feed.Feed`` for what its user may call.
+    """A ``Feed`` of capture subprocesses.
 
     Args:
         config: what to capture.
         context: the process's own, for one PULL socket.
-        make_engine: see ``make_feed``.
+        make_engine: makes what packets are fed to.
 
     Attributes:
         slots: where subprocesses are.

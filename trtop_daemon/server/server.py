@@ -29,16 +29,16 @@ MAX_CLIENTS = 1024
 MAX_CACHED_VIEWS = 32
 
 MAX_CACHED_BYTES = 64 << 20
-"""Of answers kept for others who ask the same; the newest is kept however large."""
+"""Bytes of answers kept for others who ask the same; the newest is kept however large."""
 
 CLIENT_MEMORY_S = 60.0
-"""Whoever asked within this time gets a last answer when the daemon stops."""
+"""Time within which a client must have asked to get a last answer when the daemon stops."""
 
 N_QUESTION_FRAMES = (2, 3)
 """Identity and question; REQ sockets put an empty frame between them."""
 
 N_KEPT_FRAMES = N_QUESTION_FRAMES[-1] + 1
-"""Of a longer message the rest is thrown away as it is read."""
+"""Parts of a message that are kept; the rest is thrown away as it is read."""
 
 TOO_LARGE = "the answer is too large; ask for fewer rows (--limit)"
 
@@ -47,7 +47,7 @@ Client = tuple[Socket, tuple[bytes, ...]]
 """A socket, and the frames that lead to one of its peers."""
 
 Waiting = tuple[Client, type[wire.Request]]
-"""Of a client the newest question of each kind counts."""
+"""The newest question of each kind of one client."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ class Counts:
 
 
 @dataclass(frozen=True, slots=True)
-class _Picture:
+class _CachedSnapshot:
     """An encoded snapshot or detail, or why there is none."""
 
     taken_s: float
@@ -105,16 +105,16 @@ class Server:
         self._detail = detail
         self._waiting: OrderedDict[Waiting, wire.Request] = OrderedDict()
         self._known: OrderedDict[Client, tuple[wire.Ask | None, float]] = OrderedDict()
-        self._pictures: OrderedDict[View | DetailView, _Picture] = OrderedDict()
+        self._snapshots: OrderedDict[View | DetailView, _CachedSnapshot] = OrderedDict()
 
     @property
     def has_work(self) -> bool:
         """Somebody waits for an answer."""
         return bool(self._waiting)
 
-    def forget_pictures(self) -> None:
+    def forget_snapshots(self) -> None:
         """The next answers are computed anew."""
-        self._pictures.clear()
+        self._snapshots.clear()
 
     def take(self, socket: Socket, now_s: float) -> None:
         """Read the questions that wait at a socket; the newest of each kind and client counts."""
@@ -141,11 +141,11 @@ class Server:
         if not self._waiting:
             return
         view = next(iter(self._waiting.values())).view
-        picture = self._picture(view, now_s)
+        cached = self._cached_snapshot(view, now_s)
         same = [waiting for waiting, ask in self._waiting.items() if ask.view == view]
         for waiting in same:
             ask = self._waiting.pop(waiting)
-            self._answer(waiting[0], ask, picture, announcement, is_last=False)
+            self._answer(waiting[0], ask, cached, announcement, is_last=False)
 
     def send_final_answers(
         self, now_s: Callable[[], float], announcement: Announcement, until_s: float
@@ -157,7 +157,7 @@ class Server:
             announcement: as in ``serve``.
             until_s: clients whose view has not been computed by then get none.
         """
-        self.forget_pictures()
+        self.forget_snapshots()
         start_s = now_s()
         asks = {
             client: ask
@@ -169,10 +169,10 @@ class Server:
         for view in dict.fromkeys(ask.view for ask in asks.values()):
             if now_s() > until_s:
                 return
-            picture = self._picture(view, start_s)
+            cached = self._cached_snapshot(view, start_s)
             for client, ask in asks.items():
                 if ask.view == view:
-                    self._answer(client, ask, picture, announcement, is_last=True)
+                    self._answer(client, ask, cached, announcement, is_last=True)
 
     def _remember(self, client: Client, ask: wire.Request, now_s: float) -> None:
         self._waiting[client, type(ask)] = ask
@@ -184,25 +184,25 @@ class Server:
             for kind in (wire.Ask, wire.AskDetail):
                 self._waiting.pop((forgotten, kind), None)
 
-    def _picture(self, view: View | DetailView, now_s: float) -> _Picture:
+    def _cached_snapshot(self, view: View | DetailView, now_s: float) -> _CachedSnapshot:
         """The answer to a view, not older than the interval."""
-        known = self._pictures.get(view)
+        known = self._snapshots.get(view)
         if known is not None and now_s - known.taken_s < self.interval_s:
             return known
-        picture = self._take_picture(view, now_s)
-        self._pictures[view] = picture
-        self._pictures.move_to_end(view)
+        cached = self._take_snapshot(view, now_s)
+        self._snapshots[view] = cached
+        self._snapshots.move_to_end(view)
         self._forget_old_pictures(now_s)
-        return picture
+        return cached
 
     def _forget_old_pictures(self, now_s: float) -> None:
-        for view, picture in list(self._pictures.items())[:-1]:
-            n_bytes = sum(len(kept.data or b"") for kept in self._pictures.values())
-            is_old = now_s - picture.taken_s >= self.interval_s
-            if is_old or len(self._pictures) > MAX_CACHED_VIEWS or n_bytes > MAX_CACHED_BYTES:
-                del self._pictures[view]
+        for view, cached in list(self._snapshots.items())[:-1]:
+            n_bytes = sum(len(kept.data or b"") for kept in self._snapshots.values())
+            is_old = now_s - cached.taken_s >= self.interval_s
+            if is_old or len(self._snapshots) > MAX_CACHED_VIEWS or n_bytes > MAX_CACHED_BYTES:
+                del self._snapshots[view]
 
-    def _take_picture(self, view: View | DetailView, now_s: float) -> _Picture:
+    def _take_snapshot(self, view: View | DetailView, now_s: float) -> _CachedSnapshot:
         self.counts.snapshots += 1
         try:
             if isinstance(view, DetailView):
@@ -210,29 +210,29 @@ class Server:
             else:
                 data = wire.encode_snapshot(self._snapshot(view))
         except ValueError as error:
-            return _Picture(now_s, None, str(error))
+            return _CachedSnapshot(now_s, None, str(error))
         except Exception:
             # One odd question must not end the capture for everybody else.
             LOG.exception("no answer to %s", view)
-            return _Picture(now_s, None, "the daemon failed to answer; its log says more")
+            return _CachedSnapshot(now_s, None, "the daemon failed to answer; its log says more")
         if len(data) > wire.MAX_SNAPSHOT_BYTES:
-            return _Picture(now_s, None, TOO_LARGE)
-        return _Picture(now_s, data)
+            return _CachedSnapshot(now_s, None, TOO_LARGE)
+        return _CachedSnapshot(now_s, data)
 
     def _answer(
         self,
         client: Client,
         ask: wire.Request,
-        picture: _Picture,
+        cached: _CachedSnapshot,
         announcement: Announcement,
         is_last: bool,
     ) -> None:
-        if picture.data is None:
-            self._refuse(client, wire.Reason.UNAVAILABLE, picture.reason, ask.id)
+        if cached.data is None:
+            self._refuse(client, wire.Reason.UNAVAILABLE, cached.reason, ask.id)
             return
         self.counts.answers += 1
         if isinstance(ask, wire.AskDetail):
-            self._send(client, [wire.encode_reply(wire.DetailAnswer(ask.id)), picture.data])
+            self._send(client, [wire.encode_reply(wire.DetailAnswer(ask.id)), cached.data])
             return
         head = wire.Answer(
             id=ask.id,
@@ -241,7 +241,7 @@ class Server:
             is_finished=announcement.is_finished,
             is_last=is_last,
         )
-        self._send(client, [wire.encode_reply(head), picture.data])
+        self._send(client, [wire.encode_reply(head), cached.data])
 
     def _refuse(self, client: Client, reason: wire.Reason, text: str, ask_id: int = 0) -> None:
         self.counts.refused += 1

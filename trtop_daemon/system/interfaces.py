@@ -119,7 +119,7 @@ class InterfaceWatch:
 
     @property
     def filenos(self) -> list[int]:
-        """To poll for input."""
+        """Descriptors to poll for input."""
         return [] if self._socket is None else [self._socket.fileno()]
 
     def has_changed(self) -> bool:

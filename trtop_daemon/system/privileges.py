@@ -20,7 +20,7 @@ ROOT_UID = 0
 
 NOBODY = "nobody"
 NOBODY_ID = 65_534
-"""Where there is no user of that name."""
+"""Number of the user nobody where there is no user of that name."""
 
 CAP_SETUID = 7
 """Without it root has become whom it can: itself, where that was asked for."""

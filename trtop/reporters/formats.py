@@ -1,0 +1,65 @@
+"""The formats of reports, and one reporter per format: each writes snapshots to a text stream.
+
+Takes snapshots one after the other, writes each as a report of its own. A reporter never opens or
+closes the stream, and never looks at the clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import Enum
+from typing import TYPE_CHECKING, Protocol, TextIO
+
+if TYPE_CHECKING:
+    from trtop.table.style import TableStyle
+    from trtop_core.snapshot import Snapshot
+
+
+class Format(Enum):
+    """How a report is written; the value is what ``--format`` takes."""
+
+    TABLE = "table"
+    JSON = "json"
+    NDJSON = "ndjson"
+    CSV = "csv"
+
+
+class Reporter(Protocol):
+    """What all reporters have in common."""
+
+    def report(self, snapshot: Snapshot) -> None:
+        """Write one snapshot."""
+
+
+def make_reporter(
+    report_format: Format,
+    stream: TextIO,
+    style: Callable[[], TableStyle],
+    with_bins: bool = False,
+) -> Reporter:
+    """The reporter of a format.
+
+    Args:
+        report_format: which one.
+        stream: where it writes.
+        style: says how a table is drawn, at each report; other formats have no look.
+        with_bins: whether JSON holds the sketches' bins.
+    """
+    # Only the one that is asked for: together they take a while to import.
+    match report_format:
+        case Format.TABLE:
+            from trtop.reporters.text_table import TableReporter  # noqa: PLC0415
+
+            return TableReporter(stream, style)
+        case Format.JSON:
+            from trtop.reporters.json_document import JsonReporter  # noqa: PLC0415
+
+            return JsonReporter(stream, with_bins)
+        case Format.NDJSON:
+            from trtop.reporters.json_lines import JsonLinesReporter  # noqa: PLC0415
+
+            return JsonLinesReporter(stream, with_bins)
+        case Format.CSV:
+            from trtop.reporters.csv_rows import CsvReporter  # noqa: PLC0415
+
+            return CsvReporter(stream)

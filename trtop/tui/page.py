@@ -1,0 +1,63 @@
+"""``Page``: a screen of text besides the rows, with what its keys do. Data only.
+
+A page is a file that makes one of these, and a line in the table of ``pages``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from trtop.table.text import Line
+from trtop.tui.effects import Context, Updated
+from trtop.tui.frame import TerminalCaps
+from trtop.tui.keys import Action, Key
+from trtop.tui.scene import Scene
+from trtop.tui.state import Mode, State
+from trtop_core.detail import DetailView
+
+LABELS = (("Esc", "Back"), ("Up Down", "Scroll"), ("?", "Help"), ("q", "Quit"))
+"""The bottom line of a page that scrolls."""
+
+
+def _always(state: State, context: Context) -> State:
+    return state
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A screen of text.
+
+    Attributes:
+        mode: what ``State.mode`` is while it is shown.
+        key: what opens and closes it; its ``action`` is ``Action.PAGE``, unless it stands in the
+            table of keys.
+        lines: what it shows, of a scene, within so many characters.
+        labels: keys and what they do, for the bottom line.
+        prepare: the state to open it with; one whose message says why leaves it closed.
+        is_everywhere: its key opens it from other pages too.
+        n_choices: so many of its lines can be chosen; 0: it scrolls.
+        choose: what becomes of a state when its line is chosen.
+        row_actions: keys that do what they do where the rows are.
+        question: what a source is asked for while it is shown; None: nothing.
+        is_saved: ``s`` writes its text, not the table.
+    """
+
+    mode: Mode
+    key: Key
+    lines: Callable[[Scene, int, TerminalCaps], list[Line]]
+    labels: tuple[tuple[str, str], ...] = LABELS
+    prepare: Callable[[State, Context], State] = _always
+    is_everywhere: bool = False
+    n_choices: int = 0
+    choose: Callable[[State], State] | None = None
+    row_actions: frozenset[Action] = frozenset()
+    question: Callable[[State], DetailView | None] | None = None
+    is_saved: bool = False
+
+    def open(self, state: State, context: Context) -> Updated:
+        """The state in which it is shown, from its first line on."""
+        prepared = self.prepare(state, context)
+        if prepared.message:
+            return Updated(prepared)
+        return Updated(replace(prepared, mode=self.mode, scroll=0, chosen=0))

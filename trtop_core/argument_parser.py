@@ -1,0 +1,59 @@
+"""Parsers of command lines that say what is wrong in one line.
+
+Gives an ``argparse`` parser, still without options, that raises ``UsageError`` where argparse would
+print a page of usage and exit with 2; and readers of values whose message reaches the user. Knows
+no option.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from typing import NoReturn, TypeVar
+
+from trtop_core.errors import TrtopError
+
+HELP_COLUMN = 28
+"""Where the help of an option begins, unless its name is too long."""
+
+HELP_WIDTH = 98
+
+T = TypeVar("T")
+
+
+class UsageError(TrtopError):
+    """The command line makes no sense."""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message} (see {self.prog} --help)")
+
+
+def new_parser(
+    prog: str, usage: str, description: str, epilog: str, help_column: int = HELP_COLUMN
+) -> argparse.ArgumentParser:
+    """A parser of one command, still without options; it raises ``UsageError``."""
+    return _Parser(
+        prog=prog,
+        usage=usage,
+        description=description,
+        epilog=epilog,
+        formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(
+            prog, max_help_position=help_column, width=HELP_WIDTH
+        ),
+        allow_abbrev=False,
+        add_help=False,
+    )
+
+
+def argument(read: Callable[[str], T]) -> Callable[[str], T]:
+    """A reader of values as argparse wants it: its message reaches the user."""
+
+    def read_argument(text: str) -> T:
+        try:
+            return read(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    return read_argument
