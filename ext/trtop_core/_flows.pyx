@@ -17,6 +17,7 @@ from trtop_core._connection cimport *
 from trtop_core._decode cimport decode_block
 from trtop_core._destinations cimport hash_key_t
 from trtop_core._ends cimport decide_one_sided, judge_acked
+from trtop_core._eviction cimport RANK_STATE
 from trtop_core._opening cimport lookup_t, open_connection, opens_anew, turn_roles
 from trtop_core._records cimport (
     LINK_TYPE,
@@ -251,6 +252,8 @@ cdef class Flows:
         take(state, data, segment, c, from_client)
         if (before ^ c.state) & GAUGE_STATE:
             adjust_gauges(&state.destinations.rows[row], before, c.state)
+        if (before ^ c.state) & RANK_STATE:
+            state.table.note_rank(number)
         if (before ^ c.state) & (GAUGE_STATE | S_RST) or not c.state & S_IN_WHEEL:
             watch(state, number)
 

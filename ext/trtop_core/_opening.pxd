@@ -17,10 +17,11 @@ from trtop_core._connection cimport (
     direction_t,
     recent_t,
 )
-from trtop_core._ends cimport close, evict, forget, time_out
+from trtop_core._ends cimport close, forget, time_out
 from trtop_core._records cimport TCP_ACK, TCP_RST, TCP_SYN, counter_row_t, segment_t
 from trtop_core._state cimport State, adjust_gauges, touch
 from trtop_core._table cimport NONE, endpoints_t
+from trtop_core._timers cimport make_room
 from trtop_core._turns cimport forget_turns
 
 # The two ends of a segment, found or about to be found in the table.
@@ -76,7 +77,7 @@ cdef inline uint32_t open_connection(
         memcpy(recent, &c.recent_of_low, sizeof(recent))
         forget(state, old, row)
     elif state.table.is_full():
-        evict(state, state.table.longest_idle())
+        make_room(state)
     number = state.table.insert(&lookup.ends, lookup.hash)
     c = &state.table.connections[number]
     if old != NONE:
@@ -101,6 +102,7 @@ cdef inline uint32_t open_connection(
     else:
         row.midstream += 1
     row.active += 1
+    state.table.note_rank(number)
     return number
 
 cdef inline void turn_roles(State state, connection_t* c) noexcept nogil:

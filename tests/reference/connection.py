@@ -265,6 +265,18 @@ class Connection:
         self.opening.time_out(self.row)
         self.leave()
 
+    @property
+    def eviction_order(self) -> tuple[int, int]:
+        """What is least goes first from a full table: by its rank, then by its last segment."""
+        is_proven = self.opening.has_est if self.opening.is_attempt else self.n_segments > 1
+        if not is_proven:
+            rank = 0
+        elif not self.is_closed:
+            rank = 3
+        else:
+            rank = 2 if self.is_idle else 1
+        return rank, self.last_order
+
     def evict(self) -> None:
         """The table needs the room: an attempt that still waits counts in nothing any more."""
         self.opening.is_waiting = False
