@@ -18,6 +18,7 @@ from trtop_core._decode cimport decode_block
 from trtop_core._destinations cimport hash_key_t
 from trtop_core._duplicates cimport DUPLICATE_NS, fingerprint_of, head_of, is_duplicate, remember
 from trtop_core._ends cimport decide_one_sided, judge_acked
+from trtop_core._eviction cimport RANK_STATE
 from trtop_core._opening cimport lookup_t, open_connection, opens_anew, turn_roles
 from trtop_core._records cimport (
     LINK_TYPE,
@@ -281,6 +282,8 @@ cdef class Flows:
         take(state, data, segment, c, from_client)
         if (before ^ c.state) & GAUGE_STATE:
             adjust_gauges(&state.destinations.rows[row], before, c.state)
+        if (before ^ c.state) & RANK_STATE:
+            state.table.note_rank(number)
         is_unlisted = needs_slot(c) and not list_slot(state, number)
         if (before ^ c.state) & TIMED_STATE or not c.state & S_IN_WHEEL or is_unlisted:
             watch(state, number)

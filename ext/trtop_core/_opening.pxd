@@ -16,10 +16,11 @@ from trtop_core._connection cimport (
     direction_of,
     direction_t,
 )
-from trtop_core._ends cimport close, evict, forget, time_out
+from trtop_core._ends cimport close, forget, time_out
 from trtop_core._records cimport TCP_ACK, TCP_RST, TCP_SYN, counter_row_t, segment_t
 from trtop_core._state cimport State, adjust_gauges, touch
 from trtop_core._table cimport NONE, endpoints_t
+from trtop_core._timers cimport make_room
 from trtop_core._turns cimport forget_turns
 
 cdef enum:
@@ -80,7 +81,7 @@ cdef inline uint32_t open_connection(
         before_high = end_of(c, True)[0]
         forget(state, old, row)
     elif state.table.is_full():
-        evict(state, state.table.longest_idle())
+        make_room(state)
     number = state.table.insert(&lookup.ends, lookup.hash)
     c = &state.table.connections[number]
     c.client.gap_end = c.client.lost_below = BEFORE_ALL_NS
@@ -107,6 +108,7 @@ cdef inline uint32_t open_connection(
     else:
         row.midstream += 1
     row.active += 1
+    state.table.note_rank(number)
     return number
 
 cdef inline direction_t* end_of(connection_t* c, bint is_high) noexcept nogil:

@@ -21,6 +21,7 @@ from trtop_core._connection cimport (
     connection_t,
     turn_t,
 )
+from trtop_core._eviction cimport drop_all
 from trtop_core._latency cimport lower_floor, time_between
 from trtop_core._records cimport PATH_RTT
 from trtop_core._responses cimport grow_time
@@ -164,9 +165,9 @@ cdef inline void fall_behind(State state, int64_t ts_ns) noexcept nogil:
     state.clock_ns = ts_ns
     state.n_behind = 0
     start_ticks(state, ts_ns)
-    clamp_all(state)
     # What eviction lined up rests on times that are gone.
-    state.table.n_candidates = state.table.next_candidate = 0
+    drop_all(&state.table.eviction)
+    clamp_all(state)
 
 cdef inline void note_behind(State state, uint32_t number, int64_t ts_ns) noexcept nogil:
     """Remember which connection a packet far behind the clock belongs to."""
@@ -271,7 +272,9 @@ cdef inline void clamp(State state, uint32_t number) noexcept nogil:
     """Bring a connection's times of the future back to now."""
     cdef connection_t* c = &state.table.connections[number]
     cdef int64_t now_ns = state.clock_ns
-    c.last_ns = min(c.last_ns, now_ns)
+    if c.last_ns > now_ns:
+        c.last_ns = now_ns
+        state.table.note_rank(number)
     c.began_clock_ns = min(c.began_clock_ns, now_ns)
     c.state &= ~<uint32_t>S_IN_SLOTS
     if c.client.holes:

@@ -18,7 +18,7 @@ from trtop_core._connection cimport (
     direction_of,
     direction_t,
 )
-from trtop_core._ends cimport close, end_requests_if_due, forget, time_out
+from trtop_core._ends cimport close, end_requests_if_due, evict, forget, time_out
 from trtop_core._records cimport counter_row_t, floor_div
 from trtop_core._slots cimport (
     clear_slots,
@@ -97,6 +97,17 @@ cdef inline void run_timers(State state, uint32_t number, int64_t now_ns) noexce
         forget(state, number, row)
     else:
         watch(state, number)
+        if c.state & S_IDLE and not before & S_IDLE:
+            state.table.note_rank(number)
+
+cdef inline void make_room(State state) noexcept nogil:
+    """Forget a connection of the full table; none if the timers that are due make room already."""
+    cdef uint32_t number = state.table.next_due(state.clock_ns)
+    while number != NONE:
+        run_timers(state, number, state.clock_ns)
+        number = state.table.next_due(state.clock_ns)
+    if state.table.is_full():
+        evict(state, state.table.next_to_evict())
 
 cdef inline void leap(State state, int64_t now_ns) noexcept nogil:
     """Skip the ticks, once in a turn of the wheel, up to that in which the next timer runs out."""

@@ -33,7 +33,6 @@ class Connection(Life):
         # Per sender, the last counted segments as (order, timestamp, what duplicates must equal).
         self.recent: dict[Endpoint, list[tuple[int, int, tuple[int, ...]]]]
         self.recent = {end: [] for end in ends}
-        self.last_order = 0
         self.ledger.add("syn" if opening.is_attempt else "midstream")
 
     # --- identity -----------------------------------------------------------------------------

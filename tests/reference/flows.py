@@ -246,7 +246,7 @@ class Twin:
         return connection
 
     def _evict(self) -> None:
-        key = min(self._table, key=lambda key: self._table[key].last_order)
+        key = min(self._table, key=lambda key: self._table[key].eviction_order)
         connection = self._table.pop(key)
         connection.evict()
         self._n_evicted += 1

@@ -42,6 +42,8 @@ class Life:
         self.floor = Floor(now_ns)
         self.ending = Ending()
         self.last_ns = now_ns
+        # The number of its last segment, among those of all connections.
+        self.last_order = 0
         self.is_fragmented = False
         self._measurements = measurements
         self.count_in(row, banner_possible=opening.is_attempt)
@@ -93,6 +95,19 @@ class Life:
         """A new opening took the 4-tuple."""
         self.opening.time_out(self.ledger)
         self.leave()
+
+    @property
+    def eviction_order(self) -> tuple[int, int]:
+        """What is least goes first from a full table: by its rank, then by its last segment."""
+        n_segments = sum(direction.n_segments for direction in self.directions.values())
+        is_proven = self.opening.has_est if self.opening.is_attempt else n_segments > 1
+        if not is_proven:
+            rank = 0
+        elif not self.ending.is_closed:
+            rank = 3
+        else:
+            rank = 2 if self.ending.is_idle else 1
+        return rank, self.last_order
 
     def evict(self) -> None:
         """The table needs the room: what still waits counts in nothing any more."""
