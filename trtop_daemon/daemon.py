@@ -41,7 +41,7 @@ MAX_FILES = 65_536
 SYSTEM_FOLDER_MODE = 0o755
 USER_FOLDER_MODE = 0o700
 
-FIXED = ("listen", "user", "pidfile", "server_key", "group_by", "read", "speed")
+FIXED = ("listen", "user", "pidfile", "server_key", "group_by", "read", "speed", "stay")
 """Settings that need a restart."""
 
 FeedMaker = Callable[[CaptureConfig, "zmq.Context[zmq.Socket[bytes]]"], Feed]
@@ -78,6 +78,7 @@ def run(command: Command, make_feed: FeedMaker) -> int:
         reloader = _Reloader(command, settings, _Running(server, listeners, feed, notifier))
         loop = Loop(feed, server, listeners, socket.gethostname(), reloader.reload)
         loop.lifeline_fd = command.lifeline_fd
+        loop.stays = settings.stay
         addresses = ", ".join(listener.address for listener in listeners.listeners)
         who = "" if identity is None else f" as {name_of(identity)}"
         LOG.info("%s%s, listening on %s", reloader.status, who, addresses)

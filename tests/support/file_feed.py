@@ -27,6 +27,8 @@ class FileFeed:
         self.sockets: list[zmq.Socket[bytes]] = []
         self.notices: tuple[Notice, ...] = ()
         self.exit_status = 0
+        self.is_capturing = True
+        self.failure = ""
         self.is_finished = not config.source
         self.reloaded: list[CaptureConfig] = []
         self._engine = Engine(config.engine, os.urandom(16))

@@ -102,6 +102,8 @@ class Feed(Protocol):
         sockets: zmq sockets to poll for input.
         notices: conditions that hold now, the oldest first.
         is_finished: a replay has ended, and all of it is in the engines.
+        is_capturing: at least one capture process captures, or a replay runs or has ended.
+        failure: why nothing will be captured here any more, one line; empty while that is not so.
         exit_status: what the daemon should end with: 0, or that of what could not be replayed.
     """
 
@@ -116,6 +118,14 @@ class Feed(Protocol):
     @property
     def is_finished(self) -> bool:
         """Whether a replay has ended, and all of it is in the engines."""
+
+    @property
+    def is_capturing(self) -> bool:
+        """See above."""
+
+    @property
+    def failure(self) -> str:
+        """See above."""
 
     @property
     def exit_status(self) -> int:

@@ -104,6 +104,11 @@ class CaptureSlot:
         return self._has_spoken
 
     @property
+    def is_capturing(self) -> bool:
+        """Nothing is being missed: a subprocess captures, or there is no interface."""
+        return self._gap_ns is None
+
+    @property
     def is_watched(self) -> bool:
         """Whether it captures on one interface, which can vanish."""
         return self._backend.on_interfaces and self.assignment.target != ANY_INTERFACE
@@ -200,6 +205,14 @@ class CaptureSlot:
     def is_silent(self, now_s: float) -> bool:
         """A subprocess runs and has said nothing for long."""
         return self.child is not None and now_s - self._heard_s > SILENCE_S
+
+    def give_up(self, now_s: float) -> None:
+        """Settle that no other subprocess can be started."""
+        self.look(now_s)
+        if self.child is None:
+            self.starts_s = None
+            self._begin_gap(time.time_ns())
+            self._say("child", Severity.ERROR, f"nothing is captured on {self.name} any more")
 
     def how_it_ended(self) -> str:
         """What became of the last subprocess of a replay."""

@@ -62,6 +62,7 @@ class Loop:
 
     Attributes:
         lifeline_fd: readable when the daemon is no longer wanted; None where nobody says so.
+        stays: goes on answering when nothing will be captured any more.
     """
 
     def __init__(
@@ -73,6 +74,7 @@ class Loop:
         reload: Callable[[], None] = lambda: None,
     ) -> None:
         self.lifeline_fd: int | None = None
+        self.stays = False
         self._feed = feed
         self._server = server
         self._listeners = listeners
@@ -100,6 +102,8 @@ class Loop:
                 next_housekeeping_s = min(next_housekeeping_s, now_s + HOUSEKEEPING_S)
                 self._housekeeping(notifier)
             until_s = self._feed.tick(now_s)
+            if self._feed.failure and not self.stays:
+                break
             until_s = min(until_s, max(0.0, next_housekeeping_s - now_s))
             if not self._turn(signals, 0.0 if self._server.has_work else until_s):
                 LOG.info("stopping: whoever wanted this daemon is gone")
@@ -111,6 +115,8 @@ class Loop:
         if signals.stopping is not None:
             LOG.info("stopping after %s", signals.stopping.name)
         self._stop()
+        if self._feed.failure and not self.stays:
+            raise TrtopError(self._feed.failure)
 
     def _turn(self, signals: Signals, wait_s: float) -> bool:
         """Wait, then do what there is to do; False when the lifeline has ended."""
@@ -165,7 +171,8 @@ class Loop:
         return False
 
     def _announcement(self) -> Announcement:
-        return Announcement(self._host, self._notices(), self._feed.is_finished)
+        feed = self._feed
+        return Announcement(self._host, self._notices(), feed.is_finished, feed.is_capturing)
 
     def _notices(self) -> tuple[Notice, ...]:
         return tuple(

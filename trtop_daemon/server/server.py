@@ -58,11 +58,13 @@ class Announcement:
         host: the name of this machine.
         notices: what is wrong with the capture now.
         is_finished: the numbers will not change any more.
+        is_capturing: see ``Answer``.
     """
 
     host: str
     notices: tuple[wire.Notice, ...] = ()
     is_finished: bool = False
+    is_capturing: bool = True
 
 
 @dataclass(slots=True)
@@ -240,6 +242,7 @@ class Server:
             notices=announcement.notices[: wire.MAX_NOTICES],
             is_finished=announcement.is_finished,
             is_last=is_last,
+            is_capturing=announcement.is_capturing,
         )
         self._send(client, [wire.encode_reply(head), cached.data])
 
