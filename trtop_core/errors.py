@@ -26,6 +26,12 @@ class TrtopError(Exception):
     exit_status = EXIT_UNUSABLE
 
 
+def reason_of(error: OSError) -> str:
+    """What the system says, without its number, behind the file that it says it of."""
+    reason = error.strerror or str(error)
+    return reason if error.filename is None else f"{error.filename}: {reason}"
+
+
 class NotACaptureError(TrtopError):
     """The bytes are no pcap and no pcapng: nothing could be read."""
 

@@ -185,7 +185,7 @@ def test_a_client_does_not_rename_what_dns_named_otherwise(
 
 
 def test_of_the_names_that_dns_gave_an_address_the_client_says_which() -> None:
-    names = [f"n{i}.example" for i in range(capture_names.MAX_NAMES_OF_ADDRESS + 1)]
+    names = [f"n{i}.example" for i in range(capture.MAX_NAMES_OF_ADDRESS + 1)]
     resolver = resolver_after(
         *(udp_frame(dns_answer(name, [SERVER])) for name in names),
         call(SERVER, 443, client_hello(names[-2])),

@@ -15,7 +15,7 @@ import socket
 import subprocess
 from dataclasses import asdict, dataclass
 
-from trtop_core.errors import TrtopError
+from trtop_core.errors import TrtopError, reason_of
 from trtop_daemon.capture.backends import to_json
 from trtop_daemon.capture.batch_sender import Origin
 from trtop_daemon.capture.control import STOP
@@ -130,7 +130,8 @@ class Children:
             if not self._has_ended():
                 self._how = str(error)
             self.close()
-            raise TrtopError(f"cannot start a capture process: {error}") from error
+            why = reason_of(error) if isinstance(error, OSError) else str(error)
+            raise TrtopError(f"cannot start a capture process: {why}") from error
 
     def status_of(self, pid: int) -> int | None:
         """The exit status of a process that has ended; None if the launcher does not say."""

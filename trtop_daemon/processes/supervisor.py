@@ -44,6 +44,7 @@ from trtop_daemon.system.privileges import (
     choose_identity,
     has_permitted,
 )
+from trtop_daemon.system.socket_file import acting_as
 
 MAX_MESSAGES_AT_ONCE = 64
 """Messages taken before the loop looks after its clients again."""
@@ -434,10 +435,12 @@ def _assignments(backend: Backend, config: CaptureConfig, first: int = 0) -> lis
 
 def _bind(pull: zmq.Socket[bytes], folder: str, identity: Identity | None) -> str:
     path = f"{folder}/{SOCKET_NAME}"
+    uid, gid = (os.geteuid(), os.getegid()) if identity is None else (identity.uid, identity.gid)
     try:
-        pull.bind(f"ipc://{path}")
-        if identity is not None:
-            os.chown(path, identity.uid, identity.gid)
+        with acting_as(uid, gid):  # the folder is theirs: root would follow what they put there
+            pull.bind(f"ipc://{path}")
     except (zmq.ZMQError, OSError) as error:
-        raise TrtopError(f"{path}: cannot be listened on: {error}") from error
+        raise TrtopError(
+            f"{path}: cannot be listened on: {os.strerror(error.errno or 0)}"
+        ) from error
     return f"ipc://{path}"
