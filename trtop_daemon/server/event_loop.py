@@ -105,7 +105,7 @@ class Loop:
             if self._feed.failure and not self.stays:
                 break
             until_s = min(until_s, max(0.0, next_housekeeping_s - now_s))
-            if not self._turn(signals, 0.0 if self._server.has_work else until_s):
+            if not self._turn(signals, 0.0 if self._has_work else until_s):
                 LOG.info("stopping: whoever wanted this daemon is gone")
                 break
             if signals.take_reload():
@@ -134,6 +134,13 @@ class Loop:
         self._answer(ready)
         return True
 
+    @property
+    def _has_work(self) -> bool:
+        """Somebody waits for an answer, or to be read."""
+        return self._server.has_work or any(
+            listener.channel.has_messages for listener in self._listeners.listeners
+        )
+
     def _watch(self, signals: Signals) -> None:
         """Poll what there is now: captures come and go."""
         watched = *self._feed.sockets, *self._feed.filenos().items()
@@ -147,7 +154,7 @@ class Loop:
             poller.register(fd, flags)
         self._feed_items = {*self._feed.sockets, *self._feed.filenos()}
         for listener in self._listeners.listeners:
-            poller.register(listener.socket, zmq.POLLIN)
+            poller.register(listener.pollable, zmq.POLLIN)
         if self._listeners.key_check is not None:
             poller.register(self._listeners.key_check.socket, zmq.POLLIN)
         poller.register(signals.wakeup_fd, zmq.POLLIN)
@@ -160,8 +167,8 @@ class Loop:
             self._server.forget_snapshots()
         now_s = time.monotonic()
         for listener in self._listeners.listeners:
-            if listener.socket in ready:
-                self._server.take(listener.socket, now_s)
+            if listener.pollable in ready or listener.channel.has_messages:
+                self._server.take(listener.channel, now_s)
         self._server.serve(now_s, self._announcement())
 
     def _is_abandoned(self) -> bool:
@@ -184,6 +191,7 @@ class Loop:
         notifier.alive()
         for listener in self._listeners.listeners:
             self._restore(listener)
+            listener.expire()
         key_check = self._listeners.key_check
         if key_check is not None and key_check.n_refused > self._n_refused:
             n_new, self._n_refused = key_check.n_refused - self._n_refused, key_check.n_refused
@@ -207,7 +215,7 @@ class Loop:
         self._feed.stop()
         now_s = time.monotonic()
         for listener in self._listeners.listeners:
-            self._server.take(listener.socket, now_s)
+            self._server.take(listener.channel, now_s)
         self._server.send_final_answers(
             time.monotonic, self._announcement(), now_s + FINAL_ANSWERS_S
         )
