@@ -79,6 +79,7 @@ def test_told_to_stay_it_says_on_every_screen_and_by_a_status_that_nothing_is_ca
             wait_for(lambda: "the capture is over" in seen())
             process.send_signal(signal.SIGTERM)
             assert process.wait(TIMEOUT_S) == 0
+        wait_for(lambda: "the capture is over" in daemon.log)
         assert daemon.stop() == 1  # it went on, but without what it is for
 
 

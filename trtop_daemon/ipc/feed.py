@@ -13,6 +13,7 @@ import zmq
 
 from trtop_core.config import EngineConfig
 from trtop_core.detail import Detail, DetailView
+from trtop_core.health import Health
 from trtop_core.snapshot import Snapshot
 from trtop_core.view import View
 
@@ -153,6 +154,9 @@ class Feed(Protocol):
         Raises:
             ValueError: the view asks for what is not kept.
         """
+
+    def health(self) -> Health:
+        """What all captures held, lost and could not read so far."""
 
     def detail(self, view: DetailView) -> Detail:
         """What all engines know of one destination, as one.

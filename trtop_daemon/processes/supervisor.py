@@ -17,6 +17,7 @@ import zmq
 
 from trtop_core.detail import Detail, DetailView
 from trtop_core.errors import EXIT_INCOMPLETE, EXIT_OK, EXIT_UNUSABLE, TrtopError
+from trtop_core.health import Health
 from trtop_core.link_types import unsupported_lines
 from trtop_core.snapshot import Snapshot
 from trtop_core.view import View
@@ -209,6 +210,10 @@ class Supervisor:
     def snapshot(self, view: View) -> Snapshot:
         """What all engines know, as one."""
         return self.engines.snapshot(view)
+
+    def health(self) -> Health:
+        """What all captures held, lost and could not read so far."""
+        return self.engines.health()
 
     def detail(self, view: DetailView) -> Detail:
         """What all engines know of one destination, as one."""

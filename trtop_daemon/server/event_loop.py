@@ -20,6 +20,7 @@ import zmq
 from trtop_core.errors import TrtopError
 from trtop_core.wire import MAX_NOTICES, Notice, cut
 from trtop_daemon.ipc.feed import Feed
+from trtop_daemon.server.event_log import EventLog
 from trtop_daemon.server.listener import Listener
 from trtop_daemon.server.server import Announcement, Server
 from trtop_daemon.server.zap import KeyCheck
@@ -82,6 +83,7 @@ class Loop:
         self._reload = reload
         self._was_finished = False
         self._n_refused = 0
+        self._events = EventLog()
         self._troubled: set[Listener] = set()
         self._poller = zmq.Poller()
         self._watched: tuple[object, ...] | None = None
@@ -189,6 +191,7 @@ class Loop:
 
     def _housekeeping(self, notifier: Notifier) -> None:
         notifier.alive()
+        self._log_events()
         for listener in self._listeners.listeners:
             self._restore(listener)
             listener.expire()
@@ -201,6 +204,9 @@ class Loop:
                 key_check.last_refused,
             )
 
+    def _log_events(self) -> None:
+        self._events.look(self._feed.notices, self._feed.health(), time.monotonic())
+
     def _restore(self, listener: Listener) -> None:
         try:
             if listener.restore():
@@ -212,6 +218,7 @@ class Loop:
             self._troubled.add(listener)
 
     def _stop(self) -> None:
+        self._log_events()
         self._feed.stop()
         now_s = time.monotonic()
         for listener in self._listeners.listeners:
