@@ -144,6 +144,10 @@ class Engine:
             window_health=health if exported.level is None else self._health(exported.level),
         )
 
+    def health(self) -> Health:
+        """What the capture held, lost and could not read so far."""
+        return self._health(None)
+
     def detail(self, view: DetailView) -> Detail:
         """What is known of one destination at this moment of capture time.
 

@@ -38,6 +38,7 @@ class DaemonSource:
 
     Attributes:
         n_missing: daemons without a part in the last snapshot.
+        n_dead: daemons with a part in it that capture nothing now.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class DaemonSource:
         namer: Namer | None = None,
     ) -> None:
         self.n_missing = 0
+        self.n_dead = 0
         self._namer = namer or Namer()
         self._n_shown = 0
         self._latest: Snapshot | None = None
@@ -159,6 +161,7 @@ class DaemonSource:
             return None
         self._round = None
         self.n_missing = len(self._clients) - len(answers)
+        self.n_dead = sum(not _is_capturing(client) for client, _ in answers)
         return self._joined(answers, view)
 
     @property
@@ -196,6 +199,10 @@ class DaemonSource:
 def _answer_to(client: Client, view: View) -> Snapshot | None:
     newest = client.newest
     return newest.snapshot if newest is not None and newest.snapshot.view == view else None
+
+
+def _is_capturing(client: Client) -> bool:
+    return client.newest is None or client.newest.head.is_capturing
 
 
 def _host(client: Client) -> str:

@@ -13,6 +13,7 @@ from trtop_core.batch import CaptureCounters, PacketBatch
 from trtop_core.config import EngineConfig
 from trtop_core.detail import Detail, DetailView
 from trtop_core.engine import SEED_BYTES, Engine
+from trtop_core.health import Health
 from trtop_core.merge import merge
 from trtop_core.merge_details import merge_details
 from trtop_core.snapshot import Snapshot
@@ -103,6 +104,10 @@ class Engines:
             return self.engines[0].snapshot(view)
         whole = View(window=view.window, group_by=view.group_by)
         return merge([engine.snapshot(whole) for engine in self.engines], view)
+
+    def health(self) -> Health:
+        """What all captures held, lost and could not read so far."""
+        return Health.merged([engine.health() for engine in self.engines])
 
     def detail(self, view: DetailView) -> Detail:
         """What all engines know of one destination, as one; see ``merge_details``."""

@@ -1,6 +1,6 @@
 """Questions of clients in, snapshots and details out: one answer each, computed once per view.
 
-Takes ROUTER sockets and a function that gives snapshots; sends answers without ever waiting for
+Takes channels and functions that give snapshots and details; sends answers without ever waiting for
 anybody. Everything it remembers of clients is bounded. Knows neither captures nor signals.
 """
 
@@ -11,17 +11,16 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import zmq
-
 from trtop_core import wire
 from trtop_core.detail import Detail, DetailView
 from trtop_core.snapshot import Snapshot
 from trtop_core.view import View
+from trtop_daemon.server.channel import Channel, ChannelError
 
 LOG = logging.getLogger(__name__)
 
 MAX_REQUESTS_PER_TURN = 64
-"""Read from one socket before the capture gets its turn again."""
+"""Read from one channel before the capture gets its turn again."""
 
 MAX_CLIENTS = 1024
 """Remembered at once; those silent for the longest are forgotten first."""
@@ -37,14 +36,10 @@ CLIENT_MEMORY_S = 60.0
 N_QUESTION_FRAMES = (2, 3)
 """Identity and question; REQ sockets put an empty frame between them."""
 
-N_KEPT_FRAMES = N_QUESTION_FRAMES[-1] + 1
-"""Parts of a message that are kept; the rest is thrown away as it is read."""
-
 TOO_LARGE = "the answer is too large; ask for fewer rows (--limit)"
 
-Socket = zmq.Socket[bytes]
-Client = tuple[Socket, tuple[bytes, ...]]
-"""A socket, and the frames that lead to one of its peers."""
+Client = tuple[Channel, tuple[bytes, ...]]
+"""A channel, and the frames that lead to one of its peers."""
 
 Waiting = tuple[Client, type[wire.Request]]
 """The newest question of each kind of one client."""
@@ -58,11 +53,13 @@ class Announcement:
         host: the name of this machine.
         notices: what is wrong with the capture now.
         is_finished: the numbers will not change any more.
+        is_capturing: see ``Answer``.
     """
 
     host: str
     notices: tuple[wire.Notice, ...] = ()
     is_finished: bool = False
+    is_capturing: bool = True
 
 
 @dataclass(slots=True)
@@ -116,16 +113,16 @@ class Server:
         """The next answers are computed anew."""
         self._snapshots.clear()
 
-    def take(self, socket: Socket, now_s: float) -> None:
-        """Read the questions that wait at a socket; the newest of each kind and client counts."""
+    def take(self, channel: Channel, now_s: float) -> None:
+        """Read the questions that wait in a channel; the newest of each kind and client counts."""
         for _ in range(MAX_REQUESTS_PER_TURN):
-            frames = _receive(socket)
+            frames = channel.receive()
             if not frames:
                 return
             self.counts.requests += 1
-            client = socket, tuple(frames[:-1])
+            client = channel, tuple(frames[:-1])
             if len(frames) not in N_QUESTION_FRAMES or any(frames[1:-1]):
-                self._refuse((socket, (frames[0],)), wire.Reason.MALFORMED, "one frame, please")
+                self._refuse((channel, (frames[0],)), wire.Reason.MALFORMED, "one frame, please")
                 continue
             try:
                 ask = wire.decode_request(frames[-1])
@@ -240,6 +237,7 @@ class Server:
             notices=announcement.notices[: wire.MAX_NOTICES],
             is_finished=announcement.is_finished,
             is_last=is_last,
+            is_capturing=announcement.is_capturing,
         )
         self._send(client, [wire.encode_reply(head), cached.data])
 
@@ -250,21 +248,8 @@ class Server:
 
     def _send(self, client: Client, frames: list[bytes]) -> None:
         """Never waits: what a client cannot take is dropped."""
-        socket, route = client
+        channel, route = client
         try:
-            socket.send_multipart([*route, *frames], zmq.NOBLOCK, copy=False)
-        except zmq.ZMQError as error:
+            channel.send([*route, *frames])
+        except ChannelError as error:
             LOG.debug("an answer was dropped: %s", error)
-
-
-def _receive(socket: Socket) -> list[bytes]:
-    """The first frames of the next message; none where there is no message."""
-    try:
-        frames = [socket.recv(zmq.NOBLOCK)]
-        while socket.get(zmq.RCVMORE):
-            frame = socket.recv(zmq.NOBLOCK)
-            if len(frames) < N_KEPT_FRAMES:
-                frames.append(frame)
-    except zmq.Again:
-        return []
-    return frames
