@@ -58,7 +58,7 @@ class FileFeed:
     def snapshot(self, view: View) -> Snapshot:
         return self._engine.snapshot(view)
 
-    def detail(self, view: DetailView) -> Detail:
+    def answer(self, view: DetailView) -> Detail:
         return self._engine.detail(view)
 
     def reload(self, config: CaptureConfig) -> None:

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 import zmq
 
 from trtop_core.config import EngineConfig
-from trtop_core.detail import Detail, DetailView
 from trtop_core.snapshot import Snapshot
 from trtop_core.view import View
+from trtop_core.wire.questions import Question, QuestionReply
 
 if TYPE_CHECKING:  # capture processes do without what travels to clients
     from trtop_core.wire import Notice
@@ -144,11 +144,11 @@ class Feed(Protocol):
             ValueError: the view asks for what is not kept.
         """
 
-    def detail(self, view: DetailView) -> Detail:
-        """What all engines know of one destination, as one.
+    def answer(self, question: Question) -> QuestionReply:
+        """What all engines know of something else, as one answer.
 
         Raises:
-            ValueError: the view asks for what is not kept.
+            ValueError: the question asks for what is not kept.
         """
 
     def reload(self, config: CaptureConfig) -> None:
