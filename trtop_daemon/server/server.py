@@ -49,6 +49,8 @@ Client = tuple[Socket, tuple[bytes, ...]]
 Waiting = tuple[Client, type[wire.Request]]
 """The newest question of each kind of one client."""
 
+_REQUESTS: tuple[type[wire.Request], ...] = (wire.Ask, *ASKS)
+
 
 @dataclass(frozen=True, slots=True)
 class Announcement:
@@ -181,7 +183,7 @@ class Server:
         self._known.move_to_end(client)
         while len(self._known) > MAX_CLIENTS:
             forgotten, _ = self._known.popitem(last=False)
-            for kind in (wire.Ask, *ASKS):
+            for kind in _REQUESTS:
                 self._waiting.pop((forgotten, kind), None)
 
     def _cached_answer(self, view: View | Question, now_s: float) -> _CachedAnswer:
