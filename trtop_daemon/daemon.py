@@ -81,7 +81,7 @@ def run(command: Command, make_feed: FeedMaker) -> int:
         feed = make_feed(settings.capture_config(), context)
         stack.callback(feed.stop)
         drop_to(identity)
-        server = Server(feed.snapshot, feed.detail, settings.interval)
+        server = Server(feed.snapshot, feed.answer, settings.interval)
         reloader = _Reloader(command, settings, _Running(server, listeners, feed, notifier))
         loop = Loop(feed, server, listeners, socket.gethostname(), reloader.reload)
         loop.lifeline_fd = command.lifeline_fd

@@ -407,7 +407,7 @@ def test_what_is_remembered_of_clients_and_views_is_bounded(desk: Desk) -> None:
     assert len(desk.server._waiting) == MAX_CLIENTS
     for _ in range(MAX_CACHED_VIEWS + 10):
         desk.server.serve(0.0, desk.announcement)
-    assert len(desk.server._snapshots) == MAX_CACHED_VIEWS
+    assert len(desk.server._cached) == MAX_CACHED_VIEWS
     client.socket.close(0)
 
 

@@ -28,7 +28,7 @@ class Desk:
         self.details: list[DetailView] = []
         self.engine = Engine(EngineConfig(group_by=GroupBy.ADDR_PORT), bytes(16))
         self.sockets: list[zmq.Socket[bytes]] = []
-        self.server = Server(self.give, self.look_closer, interval_s)
+        self.server = Server(self.give, self.answer, interval_s)
         self.announcement = Announcement("web-3")
 
     def give(self, view: View) -> Snapshot:
@@ -39,7 +39,7 @@ class Desk:
             raise ZeroDivisionError
         return replace(incident(), view=view)
 
-    def look_closer(self, view: DetailView) -> Detail:
+    def answer(self, view: DetailView) -> Detail:
         self.details.append(view)
         if view.port == 1:
             raise ValueError("not that")

@@ -64,7 +64,7 @@ class FileFeed:
     def health(self) -> Health:
         return self._engine.health()
 
-    def detail(self, view: DetailView) -> Detail:
+    def answer(self, view: DetailView) -> Detail:
         return self._engine.detail(view)
 
     def reload(self, config: CaptureConfig) -> None:

@@ -103,7 +103,7 @@ class Recorded:
             return None
         return self.engine.snapshot(view)
 
-    def detail(self, view: DetailView) -> Detail | None:
+    def answer(self, view: DetailView) -> Detail | None:
         self.details.append(view)
         return self.engine.detail(view) if self.has_detail else None
 

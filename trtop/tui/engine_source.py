@@ -12,12 +12,12 @@ from collections.abc import Callable
 from trtop.names.namer import Namer
 from trtop.tui.source import Status, named_status
 from trtop_core.batch import PacketBatch
-from trtop_core.detail import Detail, DetailView
 from trtop_core.engine import Engine
 from trtop_core.errors import EXIT_UNUSABLE, TrtopError
 from trtop_core.snapshot import Snapshot
 from trtop_core.sources import IDLE, Source, read_into
 from trtop_core.view import View
+from trtop_core.wire.questions import Question, QuestionReply, answered
 
 
 class EngineSource:
@@ -89,9 +89,9 @@ class EngineSource:
         self._n_shown = self.namer.n_answers
         return self._engine.snapshot(view)
 
-    def detail(self, view: DetailView) -> Detail | None:
-        """What is known of one destination by now."""
-        return self._engine.detail(view)
+    def answer(self, question: Question) -> QuestionReply | None:
+        """What is known by now of what a page asks."""
+        return answered([self._engine], question)
 
     def status(self) -> Status:
         """How far reading is; not over while names are under way."""

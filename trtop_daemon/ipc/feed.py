@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 import zmq
 
 from trtop_core.config import EngineConfig
-from trtop_core.detail import Detail, DetailView
 from trtop_core.health import Health
 from trtop_core.snapshot import Snapshot
 from trtop_core.view import View
+from trtop_core.wire.questions import Question, QuestionReply
 
 if TYPE_CHECKING:  # capture processes do without what travels to clients
     from trtop_core.wire import Notice
@@ -158,11 +158,11 @@ class Feed(Protocol):
     def health(self) -> Health:
         """What all captures held, lost and could not read so far."""
 
-    def detail(self, view: DetailView) -> Detail:
-        """What all engines know of one destination, as one.
+    def answer(self, question: Question) -> QuestionReply:
+        """What all engines know of something else, as one answer.
 
         Raises:
-            ValueError: the view asks for what is not kept.
+            ValueError: the question asks for what is not kept.
         """
 
     def reload(self, config: CaptureConfig) -> None:

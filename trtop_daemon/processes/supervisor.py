@@ -15,13 +15,13 @@ from dataclasses import replace
 
 import zmq
 
-from trtop_core.detail import Detail, DetailView
 from trtop_core.errors import EXIT_INCOMPLETE, EXIT_OK, EXIT_UNUSABLE, TrtopError
 from trtop_core.health import Health
 from trtop_core.link_types import unsupported_lines
 from trtop_core.snapshot import Snapshot
 from trtop_core.view import View
 from trtop_core.wire import Notice, Severity
+from trtop_core.wire.questions import Question, QuestionReply
 from trtop_daemon.capture.backend import Backend
 from trtop_daemon.capture.backends import backend_of
 from trtop_daemon.capture.batch_sender import HIGH_WATER_MARK
@@ -215,9 +215,9 @@ class Supervisor:
         """What all captures held, lost and could not read so far."""
         return self.engines.health()
 
-    def detail(self, view: DetailView) -> Detail:
-        """What all engines know of one destination, as one."""
-        return self.engines.detail(view)
+    def answer(self, question: Question) -> QuestionReply:
+        """What all engines know of something else, as one answer."""
+        return self.engines.answer(question)
 
     def reload(self, config: CaptureConfig) -> None:
         """Go on with other interfaces, filter and addresses; what an engine is cannot change.

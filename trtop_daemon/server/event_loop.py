@@ -166,7 +166,7 @@ class Loop:
     def _answer(self, ready: dict[object, int]) -> None:
         if self._feed.is_finished and not self._was_finished:
             self._was_finished = True
-            self._server.forget_snapshots()
+            self._server.forget_answers()
         now_s = time.monotonic()
         for listener in self._listeners.listeners:
             if listener.pollable in ready or listener.channel.has_messages:
