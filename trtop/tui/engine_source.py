@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from trtop.metrics import format as units
 from trtop.names.namer import Namer
 from trtop.tui.source import Status, named_status
 from trtop_core.batch import PacketBatch
@@ -98,9 +99,16 @@ class EngineSource:
         name = self._name
         total = self._capture.bytes_total
         if not self._is_over and total:
-            name = f"{name} (reading, {min(99, 100 * self._capture.bytes_read // total)}%)"
+            name = f"{name} (reading, {self._how_far(total)})"
         elif self._is_live:
             name = f"{name} (ended)" if self._is_over else f"{name} (live)"
         errors = tuple(str(error) for error in self._capture.errors)
         status = Status(name, errors, is_live=self._is_live, is_over=self._is_over)
         return named_status(status, self.namer, self._n_shown)
+
+    def _how_far(self, bytes_total: int) -> str:
+        """Percent of the files; once they are read, what a compressed one has become."""
+        bytes_read, bytes_unpacked = self._capture.bytes_read, self._capture.bytes_unpacked
+        if bytes_read >= bytes_total and bytes_unpacked > bytes_read:
+            return f"{units.bytes_forms(bytes_unpacked)[0]}B unpacked"
+        return f"{min(99, 100 * bytes_read // bytes_total)}%"
