@@ -59,7 +59,7 @@ NOTES = """\
 | `clock_steps` | times that capture time jumped: back (32 packets in a row lie more than 10 s behind), or forward by more than a day. No latency spans a step, and no rate counts it as time |
 | `stray_times` | packets whose time no later packet confirms, 20 s and more ahead of the others: they count, and move no clock |
 | `untimed` | packets without a time (pcapng simple packets), skipped |
-| `evicted` | connections that a full table forgot, the longest idle first |
+| `evicted` | connections that a full table forgot: attempts that are not established first, then closed ones, idle ones, the rest; of each the longest idle first |
 | `holes_unkept`, `samples_unbinned` | memory for missing data, or for percentiles, was full |
 | `received`, `kernel_dropped`, `interface_dropped` | what the capturing side says; `null` where it does not say |
 | `loss`, `completeness` | share of packets lost; share of acknowledged bytes that were captured |

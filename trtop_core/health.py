@@ -23,7 +23,8 @@ class Health:
         undecoded: of these, packets that should have held TCP, by reason (``Verdict`` names).
         duplicates: segments that the capture held twice.
         untimed: packets without a timestamp, skipped before the decoder.
-        evicted: connections that a full table forgot, the longest idle first.
+        evicted: connections that a full table forgot: unproven ones first, then closed ones, idle
+            ones, the rest; of each the longest idle first.
         holes_unkept: holes judged at once since the memory for holes was full.
         samples_unbinned: latencies that found no memory for a bin: they are in count, sum, min
             and max, not in the percentiles.
