@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from reference import Packet, Twin
+from reference.clock import TS_LIMIT_NS
 from support.builders import NS_PER_MS, NS_PER_S, ethernet
 from support.dialogue import Dialogue
 from support.stories import OPENED, Story, Telling, check, tell
 from support.traffic import generate
-from reference import Packet, Twin
-from reference.clock import TS_LIMIT_NS
 
 MS, S = NS_PER_MS, NS_PER_S
 HOUR_MS, DAY_MS, YEAR_MS = 3_600_000, 86_400_000, 365 * 86_400_000
