@@ -63,7 +63,8 @@ class Result:
 
         Fields, as in JSON and CSV reports: ``destination`` (str); every counter and gauge (uint64);
         ``syn_rate`` and ``est_rate`` (per second); ``completeness`` (0 … 1); ``suspect`` (bool);
-        ``verdict`` and ``because`` (str; empty where nothing is wrong); and of each latency ``L`` ``L_count`` (samples), ``L_sum_ns``, ``L_min_ns``, ``L_max_ns``,
+        ``verdict`` and ``because`` (str; empty where nothing is wrong); and of each latency ``L``
+        ``L_count`` (samples), ``L_sum_ns``, ``L_min_ns``, ``L_max_ns``,
         ``L_p50_ns``, ``L_p90_ns``, ``L_p95_ns``, ``L_p99_ns``, ``L_p99.9_ns`` (float64,
         nanoseconds; NaN without samples; sums beyond 2**53 ns, 104 days, are rounded). ``reuse`` is
         responses per connection, without ``_ns``. Unknown numbers are NaN.

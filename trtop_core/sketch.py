@@ -42,7 +42,7 @@ MAX_VALUE = 1_000_000_000_000
 """1,000 s in ns; anything above counts as this."""
 
 LEAST = {name: 1 if METRIC_OF[name].unit is Unit.COUNT else MIN_VALUE for name in SKETCHES}
-"""By the name of a distribution, what values below count as: counts have no unit and begin with 1."""
+"""By the name of a distribution, what values below count as: counts begin with 1."""
 
 
 def _powers(n_bits: int) -> list[int]:

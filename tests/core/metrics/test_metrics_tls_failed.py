@@ -31,6 +31,7 @@ from support.tls_records import (
 MS = NS_PER_MS
 OPEN: Expected = {"active": 1}
 FAILED: Expected = {"tls_failed": 1}
+FAILED_IN = {**FAILED, "tls_failed_in": 1}
 RST_OUT = {"rst": 1, "rst_out": 1}
 RST_IN = {"rst": 1, "rst_in": 1}
 HELLO = hello()
@@ -54,8 +55,8 @@ def _check(story: Dialogue, *counted: Expected, n_turns: int = 1) -> None:
 
 
 def test_a_fatal_alert_of_the_server_fails_the_handshake() -> None:
-    _check(_hello().reply(130, alert(FATAL, HANDSHAKE_FAILURE)), FAILED, OPEN)
-    _check(_greeted().reply(140, alert(FATAL, HANDSHAKE_FAILURE)), FAILED, OPEN)
+    _check(_hello().reply(130, alert(FATAL, HANDSHAKE_FAILURE)), FAILED_IN, OPEN)
+    _check(_greeted().reply(140, alert(FATAL, HANDSHAKE_FAILURE)), FAILED_IN, OPEN)
 
 
 def test_so_does_one_of_the_client() -> None:
@@ -63,7 +64,7 @@ def test_so_does_one_of_the_client() -> None:
 
 
 def test_so_does_a_close_notify_of_either_side() -> None:
-    _check(_hello().reply(130, alert(WARNING, CLOSE_NOTIFY)), FAILED, OPEN)
+    _check(_hello().reply(130, alert(WARNING, CLOSE_NOTIFY)), FAILED_IN, OPEN)
     _check(_greeted().ask(140, alert(WARNING, CLOSE_NOTIFY)), FAILED, OPEN)
 
 
@@ -79,7 +80,7 @@ def test_an_alert_that_cannot_be_read_is_taken_for_fatal() -> None:
 
 
 def test_an_alert_behind_other_records_counts_as_well() -> None:
-    _check(_hello().reply(130, SERVER_FLIGHT_13 + alert(FATAL, HANDSHAKE_FAILURE)), FAILED, OPEN)
+    _check(_hello().reply(130, SERVER_FLIGHT_13 + alert(FATAL, HANDSHAKE_FAILURE)), FAILED_IN, OPEN)
     story = _greeted().ask(140, CCS + alert(FATAL, HANDSHAKE_FAILURE))
     _check(story, FAILED, OPEN, n_turns=2)
 
@@ -94,12 +95,12 @@ def test_a_fin_of_either_side_fails_it() -> None:
     fin = {"fin_out": 1}
     _check(_greeted().ask_fin(140), FAILED, OPEN, fin)
     _check(_hello().ask_fin(140), FAILED, OPEN, fin)
-    _check(_greeted().reply_fin(140), FAILED, OPEN, {"fin_in": 1})
+    _check(_greeted().reply_fin(140), FAILED_IN, OPEN, {"fin_in": 1})
 
 
 def test_a_rst_of_either_side_fails_it() -> None:
     _check(_greeted().reset(140), FAILED, RST_OUT)
-    _check(_greeted().reset(140, from_client=False), FAILED, RST_IN)
+    _check(_greeted().reset(140, from_client=False), FAILED_IN, RST_IN)
 
 
 def test_a_handshake_fails_once() -> None:
@@ -134,7 +135,7 @@ def test_behind_the_finished_an_end_fails_nothing() -> None:
 
 def test_a_server_that_refuses_the_clients_certificate_fails_it() -> None:
     story = _greeted().ask(140, CCS + CERTIFICATE + FINISHED_13).reply(170, ALERT_13)
-    _check(story, FAILED, OPEN, n_turns=2)
+    _check(story, FAILED_IN, OPEN, n_turns=2)
 
 
 def test_the_end_of_early_data_is_no_certificate() -> None:
@@ -149,7 +150,7 @@ def test_an_end_without_an_alert_refuses_nothing() -> None:
 
 def test_in_tls_12_the_server_refuses_in_clear() -> None:
     story = _greeted(SERVER_FLIGHT_12).ask(140, CLIENT_FLIGHT_12)
-    _check(story.reply(170, alert(FATAL, HANDSHAKE_FAILURE)), FAILED, OPEN, n_turns=2)
+    _check(story.reply(170, alert(FATAL, HANDSHAKE_FAILURE)), FAILED_IN, OPEN, n_turns=2)
     # Behind its own Finished what it says is encrypted: a close_notify, for all one can see.
     story = _greeted(SERVER_FLIGHT_12).ask(140, CLIENT_FLIGHT_12).reply(170, SERVER_FINISHED_12)
     _check(story.reply(180, record(ALERT, bytes(26))), OPEN, n_turns=2)
@@ -189,7 +190,7 @@ def test_requests_before_the_hello_are_none_of_tls() -> None:
         "server_time": [0],
         "response_duration": [10 * MS],
     }
-    _check(story, FAILED, OPEN, counted)
+    _check(story, FAILED_IN, OPEN, counted)
 
 
 # --- what was captured of it ----------------------------------------------------------------------
@@ -198,4 +199,4 @@ def test_requests_before_the_hello_are_none_of_tls() -> None:
 @pytest.mark.parametrize("flight", [alert(FATAL, HANDSHAKE_FAILURE), alert(WARNING, CLOSE_NOTIFY)])
 def test_a_short_capture_tells_as_much(flight: bytes) -> None:
     story = _hello().reply(130, flight)
-    check(story, story.carried, FAILED, OPEN, {"tls_turns": 1})
+    check(story, story.carried, FAILED_IN, OPEN, {"tls_turns": 1})

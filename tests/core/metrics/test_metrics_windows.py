@@ -124,6 +124,7 @@ def test_a_row_that_has_samples_only_is_shown() -> None:
     row = _row(_seen([story], 305_000, Window.LAST_10_S))
     assert {name: sketch["count"] for name, sketch in row.items()} == {
         "response_duration": 1,
+        "path_rtt": 1,
         "reuse": 1,
     }
     assert _row(_seen([story], 299_999, Window.LAST_10_S)) == {"active": 1}
@@ -223,8 +224,15 @@ def test_engines_with_other_seeds_and_disjoint_connections_merge(
 
     def snapshot(packets: list[Any], seed: int) -> Snapshot:
         engine = Engine(config, bytes([seed]) * 16)
+        # The clock is that of all packets, whoever takes them.
+        theirs = {id(packet) for packet in packets}
         engine.advance(first_ns)
-        engine.feed(batch_of([packet for packet in packets if packet.ts_ns <= until_ns]))
+        for packet in PACKETS:
+            if packet.ts_ns <= until_ns:
+                if id(packet) in theirs:
+                    engine.feed(batch_of([packet]))
+                else:
+                    engine.advance(packet.ts_ns)
         engine.advance(until_ns)
         return engine.snapshot(view)
 
@@ -257,13 +265,20 @@ def test_a_full_table_evicts_the_longest_idle_and_counts_it() -> None:
         "syn": 23,
         "syn_retrans": 1,
         "pending": 7,
+        "pending_retrans": 1,
         "active": 7,
     }
     unknown = Story(client_port=30_015).syn(31).packets(Telling())
     engine.feed(batch_of(unknown))
     shown = engine.snapshot(View())
     assert shown.health.evicted == 17
-    assert _row(shown) == {"syn": 24, "syn_retrans": 1, "pending": 7, "active": 7}
+    assert _row(shown) == {
+        "syn": 24,
+        "syn_retrans": 1,
+        "pending": 7,
+        "pending_retrans": 1,
+        "active": 7,
+    }
 
 
 def test_an_evicted_attempt_counts_as_nothing_more() -> None:

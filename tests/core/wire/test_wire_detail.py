@@ -106,7 +106,7 @@ def test_a_question_out_of_range_is_refused(wrong: dict[str, object]) -> None:
 
 
 def an_example() -> Detail:
-    shown = Stage().picture
+    shown = Stage().model
     return detailed(shown, shown.names[0])
 
 
