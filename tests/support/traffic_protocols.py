@@ -15,6 +15,13 @@ from reference import Packet
 from support.builders import ACK, FIN, NS_PER_MS, PSH, RST, SYN, Talk
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+FRAMES = (
+    *((1, 4), (1, 5), (1, 1), (1, 0)),  # HEADERS
+    *((0, 0), (0, 1), (0, 1)),  # DATA
+    *((9, 4), (9, 0), (3, 0), (4, 0), (8, 0), (6, 1)),
+)
+"""Types and flags to draw from."""
+
 START_NS = 1_700_000_000 * 10**9
 
 
@@ -145,14 +152,9 @@ class _Connection:
             if is_client and rng.random() < 0.4:
                 last_id += 2
                 stream_id = last_id
-            kind, flags = rng.choice(
-                [
-                    *((1, 4), (1, 5), (1, 1), (1, 0), (0, 0), (0, 1), (0, 1), (9, 4), (9, 0)),
-                    *((3, 0), (4, 0), (8, 0), (6, 1)),
-                ]
-            )
+            kind, flags = rng.choice(FRAMES)
             size = rng.choice([0, 5, 30, 2_000]) if kind in (0, 1, 9) else 4
-            if kind == 0 and rng.random() < 0.02:
+            if kind == 0 and rng.random() < 0.15:
                 size = 1_100_000
             yield is_client, frame(kind, flags, stream_id, size)
 
