@@ -91,8 +91,8 @@ cdef packed struct direction_t:
     int64_t frontier         # all below is held, a hole, or given up. Unseen: first early ACK
     int64_t acked            # highest ACK; until the first: where a mid-stream direction began
     int64_t highest_ack      # as it stood in a segment
-    int64_t lost_below       # positions never held lie below; nobody remembers which. In mid-stream
-                             # at first: where it began
+    # Positions never held lie below; nobody remembers which. Mid-stream at first: where it began.
+    int64_t lost_below
     int64_t gap_end          # where the last counted capture gap ends
     uint32_t holes           # first node of its list plus one
     uint16_t flags

@@ -1,8 +1,8 @@
 # Segments that a capture holds twice, looked for among the latest counted ones.
 #
-# A ring holds the latest counted segments of all connections, chained by hash; each direction numbers
-# its own. Without an IPv4 id, a true retransmission faster than 1 ms passes for a duplicate; of more
-# counted segments than the ring holds within 1 ms, the earliest are forgotten.
+# A ring holds the latest counted segments of all connections, chained by hash; each direction
+# numbers its own. Without an IPv4 id, a true retransmission faster than 1 ms passes for a
+# duplicate; of more counted segments than the ring holds within 1 ms, the earliest are forgotten.
 
 from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t
 

@@ -72,7 +72,9 @@ cdef inline void fin(
     if c.client.flags & c.server.flags & D_FIN:
         close(state, c, row)
 
-cdef inline void end_requests_if_due(State state, connection_t* c, counter_row_t* row) noexcept nogil:
+cdef inline void end_requests_if_due(
+    State state, connection_t* c, counter_row_t* row
+) noexcept nogil:
     """Behind the server's FIN nothing answers, once no hole before it is open."""
     if c.state & (S_ENDS_REQUESTS | S_REQUESTS_ENDED) != S_ENDS_REQUESTS:
         return

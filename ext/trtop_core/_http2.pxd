@@ -1,8 +1,8 @@
 # Cleartext HTTP/2, followed by the frames of each stream (RFC 9113).
 #
-# Takes the new data of both sides of a connection whose client began with the HTTP/2 preface; counts
-# requests and responses per stream. Stops when a frame header was not captured, and for good: what
-# belongs to which stream is not known any more. Never decodes a header block.
+# Takes the new data of both sides of a connection whose client began with the HTTP/2 preface;
+# counts requests and responses per stream. Stops when a frame header was not captured, and for
+# good: what belongs to which stream is not known any more. Never decodes a header block.
 
 from libc.stdint cimport INT64_MAX, int64_t, uint8_t, uint32_t
 from libc.string cimport memset
@@ -175,7 +175,9 @@ cdef inline void take_frame(
     else:
         answer_stream(state, at, http2, side, n_bytes, is_whole)
 
-cdef inline uint32_t find_stream(State state, const http2_t* http2, uint32_t stream_id) noexcept nogil:
+cdef inline uint32_t find_stream(
+    State state, const http2_t* http2, uint32_t stream_id
+) noexcept nogil:
     """The number plus one of an open stream, or 0."""
     cdef uint32_t number = http2.streams
     while number and state.sides.streams[number - 1].stream_id != stream_id:
@@ -303,7 +305,9 @@ cdef inline void reset_stream(
     end_of_response(state, at.c, turn)
     close_stream(state, at.c, http2, number, at.row)
 
-cdef inline void note_sent_again(State state, const connection_t* c, int64_t start, int64_t end) noexcept nogil:
+cdef inline void note_sent_again(
+    State state, const connection_t* c, int64_t start, int64_t end
+) noexcept nogil:
     """The client repeated data: of which streams?"""
     cdef uint32_t number = http2_of(state, c).streams
     cdef stream_t* stream

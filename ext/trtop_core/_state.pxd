@@ -96,7 +96,7 @@ cdef class State:
     cdef int64_t next_tick_ns
     cdef int64_t first_ns        # of the first packet
     cdef int64_t jumped_ns       # what steps of the clock add up to
-    cdef int64_t window_shift_ns # from the clock to that of the windows, which never steps back
+    cdef int64_t window_shift_ns  # from the clock to that of the windows, which never steps back
     cdef int64_t window_first_ns
     cdef bint has_clock
     cdef bint has_first

@@ -50,8 +50,8 @@ SEEN = np.dtype(
 
 cdef int64_t LAST_EPOCH = 0xFFFF_FFF0  # of 32 bits
 cdef int64_t LONGEST_SLOT_NS = 30 * <int64_t>SECOND_NS
+# The windows' clock begins here, far from both ends of an epoch's 32 bits.
 cdef int64_t FIRST_WINDOW_NS = (1 << 26) * LONGEST_SLOT_NS
-"""The windows' clock begins here, far from both ends of an epoch's 32 bits."""
 
 cdef int OUT = Direction.OUT
 cdef int IN = Direction.IN
@@ -126,7 +126,8 @@ cdef class State:
         cdef int64_t epoch
         if not self.has_windows:
             return
-        epoch = min(max(<int64_t>0, floor_div(now_ns - self.window_shift_ns, SECOND_NS)), LAST_EPOCH)
+        epoch = floor_div(now_ns - self.window_shift_ns, SECOND_NS)
+        epoch = min(max(<int64_t>0, epoch), LAST_EPOCH)
         with gil:
             self.start_epoch(epoch)
 
@@ -138,8 +139,7 @@ cdef class State:
         self.roll_epoch(now_ns)
 
     cdef void jump_windows(self, int64_t to_ns, int64_t by_ns) noexcept nogil:
-        """The clock steps; that of the windows goes on, at most a second late, and further by so much.
-        """
+        """Let the windows' clock go on at a step, at most a second late, and so much further."""
         cdef int64_t shift_ns = to_ns - (self.clock_ns - self.window_shift_ns) - by_ns
         # Whole seconds, as timers count in the second in which they ran out.
         self.window_shift_ns = floor_div(shift_ns, SECOND_NS) * SECOND_NS

@@ -2,8 +2,8 @@
 #
 # Takes the timestamp of every packet in the order of the file, and times that a live clock reached;
 # moves the clock, runs the timers that this makes due, and settles what a packet that had to wait
-# for the next one measured. A step walks all connections: what lies in the future counts as now, and
-# what began on the other side of it is no sample.
+# for the next one measured. A step walks all connections: what lies in the future counts as now,
+# and what began on the other side of it is no sample.
 
 from libc.stdint cimport int64_t, uint32_t
 

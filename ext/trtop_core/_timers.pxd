@@ -46,7 +46,10 @@ cdef inline void start_ticks(State state, int64_t now_ns) noexcept nogil:
 cdef inline void run_ticks(State state, int64_t now_ns) noexcept nogil:
     """Move the clock on, and run what is due in the ticks that end by that."""
     while state.next_tick_ns <= now_ns and state.table.n_in_wheel:
-        if not state.table.tick & (N_TICKS - 1) and now_ns // TICK_NS > state.table.tick + 2 * N_TICKS:
+        if (
+            not state.table.tick & (N_TICKS - 1)
+            and now_ns // TICK_NS > state.table.tick + 2 * N_TICKS
+        ):
             leap(state, now_ns)
         end_tick(state)
     state.table.tick = floor_div(now_ns, TICK_NS)

@@ -1,8 +1,8 @@
 # The TLS handshake of one connection: where it ends, how long it takes, whether it fails.
 #
 # Takes the new data of both sides in the order of arrival; counts `tls_hellos`, `tls_failed` and
-# samples `tls_latency`. Knows types and lengths only: a Finished of TLS 1.3 is an application record
-# of a length that hardly anything else has (RFC 8446 §4.4.4, §5.2).
+# samples `tls_latency`. Knows types and lengths only: a Finished of TLS 1.3 is an application
+# record of a length that hardly anything else has (RFC 8446 §4.4.4, §5.2).
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t
 
@@ -195,7 +195,9 @@ cdef inline void take_client_alert(segment_context_t* at) noexcept nogil:
         if record.kind == TLS_APPLICATION_DATA or ends_connection(&record):
             fail_unfinished(at.c, True, at.row)
 
-cdef inline void begin_application_data(State state, segment_context_t* at, tls_t* tls) noexcept nogil:
+cdef inline void begin_application_data(
+    State state, segment_context_t* at, tls_t* tls
+) noexcept nogil:
     """The first application data behind a ClientHello: how long the handshake took."""
     cdef connection_t* c = at.c
     if c.protocol & P_HELLO:
@@ -205,7 +207,9 @@ cdef inline void begin_application_data(State state, segment_context_t* at, tls_
         if c.server.flags & D_SEEN:
             sample_latency(state, c, TLS_LATENCY, tls.hello_ns, tls.last_ns, 0)
 
-cdef inline void take_server_record(segment_context_t* at, tls_t* tls, const record_t* record) noexcept nogil:
+cdef inline void take_server_record(
+    segment_context_t* at, tls_t* tls, const record_t* record
+) noexcept nogil:
     cdef connection_t* c = at.c
     if record.kind == TLS_APPLICATION_DATA:
         if c.protocol & P_TLS13 and record.length == TLS13_ALERT_BYTES:
@@ -218,12 +222,16 @@ cdef inline void take_server_record(segment_context_t* at, tls_t* tls, const rec
     if record.length == PLAIN_ALERT_BYTES:
         refuse_client(c, tls, at.row)
 
-cdef inline void refuse_client(connection_t* c, const tls_t* tls, counter_row_t* row) noexcept nogil:
+cdef inline void refuse_client(
+    connection_t* c, const tls_t* tls, counter_row_t* row
+) noexcept nogil:
     """The server does not like the client's certificate."""
     if c.protocol & (P_FINISHED | P_TLS_OVER) == P_FINISHED and tls.flags & TLS_OTHERS_STOOD:
         fail_tls(c, False, row)
 
-cdef inline void fail_unfinished(connection_t* c, bint by_client, counter_row_t* row) noexcept nogil:
+cdef inline void fail_unfinished(
+    connection_t* c, bint by_client, counter_row_t* row
+) noexcept nogil:
     """The connection ends: that fails a handshake without a Finished."""
     if c.protocol & (P_HELLO | P_FINISHED | P_TLS_OVER) == P_HELLO:
         fail_tls(c, by_client, row)

@@ -397,7 +397,9 @@ cdef inline void answer(State state, segment_context_t* at) noexcept nogil:
     grow_response(state, c, turn, at.segment.ts_ns, at.taken.n_bytes, at.row)
     note_sent(c, at.taken.data_end)
 
-cdef inline void answer_now(State state, const segment_context_t* at, answer_t* first) noexcept nogil:
+cdef inline void answer_now(
+    State state, const segment_context_t* at, answer_t* first
+) noexcept nogil:
     """What is known when a segment may be the first of a response."""
     cdef const turn_t* turn = &at.c.turn
     first.ts_ns = at.segment.ts_ns

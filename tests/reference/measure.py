@@ -8,13 +8,10 @@ decides (one packet's worth at most). Never judges a time itself: the clock does
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from .clock import Clock, Moment
 from .rows import Row
-
-if TYPE_CHECKING:
-    from .floor import Floor
 
 
 class Measurement(Protocol):
@@ -39,6 +36,12 @@ class Latency:
             self.row.sample(self.name, max(0, latency_ns - self.less_ns))
 
 
+class Lowered(Protocol):
+    """What a round trip lowers: the least of its connection so far."""
+
+    def lower(self, rtt_ns: int, name: str) -> None: ...
+
+
 @dataclass
 class RoundTrip:
     """A sample of a round trip, which lowers its connection's floor."""
@@ -47,7 +50,7 @@ class RoundTrip:
     name: str
     start: Moment
     end: Moment
-    floor: Floor
+    floor: Lowered
 
     def count(self, clock: Clock) -> None:
         rtt_ns = clock.latency_ns(self.start, self.end)
