@@ -100,7 +100,7 @@ def rows_of(snapshot: Snapshot) -> dict[str, Row]:
 
 def counted(row: Row) -> dict[str, int]:
     """Every counter that is not 0, but for those that hang on how segments were cut and timed."""
-    left_out = ("bytes_out", "bytes_in", "acked_bytes")
+    left_out = ("bytes_out", "bytes_in", "acked_bytes", "segments_out", "segments_in")
     return {n: row.count(n) for n in COUNTERS if row.count(n) and n not in left_out}
 
 

@@ -381,6 +381,7 @@ class Batches:
         self._batches = iter(batches)
         self._error = error
         self.bytes_read, self.bytes_total = 34, 100
+        self.bytes_unpacked = 34
         self.errors = [error] if error else []
 
     def __iter__(self) -> "Batches":

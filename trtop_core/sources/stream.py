@@ -17,8 +17,8 @@ from trtop_core.savefile import CaptureReader
 from trtop_core.savefile.walk import ByteArray
 from trtop_core.sources.decompress import HEADROOM, OverLimitError, Unpacker, UnpackError
 
-MAX_SILENT_PIECES = 64
-"""Pieces without a packet, of 256 KiB to 1 MiB each, after which an empty batch is given."""
+MAX_SILENT_BYTES = 32 * 1024 * 1024
+"""Bytes without a packet after which an empty batch is given."""
 
 STILL_READING = PacketBatch(np.empty(0, np.uint8), np.empty(0, PACKET_INDEX))
 """That batch: whoever reads can show how far it is, or stop."""
@@ -35,7 +35,7 @@ class Stream:
         self._name = name
         self._unpacker = Unpacker()
         self._reader = CaptureReader()
-        self._n_silent = 0
+        self._silent_bytes = 0
 
     @property
     def n_bytes(self) -> int:
@@ -70,14 +70,14 @@ class Stream:
     def _read(self, pieces: Iterator[ByteArray]) -> Iterator[PacketBatch]:
         try:
             for piece in pieces:
-                self._n_silent += 1
+                self._silent_bytes += len(piece) - HEADROOM
                 for batch in self._reader.feed(piece, HEADROOM):
-                    self._n_silent = 0
+                    self._silent_bytes = 0
                     yield batch
                 if self._reader.error is not None:
                     break
-                if self._n_silent >= MAX_SILENT_PIECES:
-                    self._n_silent = 0
+                if self._silent_bytes >= MAX_SILENT_BYTES:
+                    self._silent_bytes = 0
                     yield STILL_READING
         except OverLimitError as error:
             raise self._too_large(error) from error

@@ -84,6 +84,7 @@ class Loop:
         self._was_finished = False
         self._n_refused = 0
         self._events = EventLog()
+        self._notices_logged: tuple[Notice, ...] = ()
         self._troubled: set[Listener] = set()
         self._poller = zmq.Poller()
         self._watched: tuple[object, ...] | None = None
@@ -133,6 +134,9 @@ class Loop:
         key_check = self._listeners.key_check
         if key_check is not None and key_check.socket in ready:
             key_check.on_ready()
+        # At once: a death may be over before the housekeeping looks.
+        if self._feed.notices != self._notices_logged:
+            self._log_events()
         self._answer(ready)
         return True
 
@@ -205,7 +209,8 @@ class Loop:
             )
 
     def _log_events(self) -> None:
-        self._events.look(self._feed.notices, self._feed.health(), time.monotonic())
+        self._notices_logged = self._feed.notices
+        self._events.look(self._notices_logged, self._feed.health(), time.monotonic())
 
     def _restore(self, listener: Listener) -> None:
         try:

@@ -191,7 +191,7 @@ def check(data: bytes) -> None:
         if isinstance(value, Detail):
             stage = Stage().press("d")
             stage.detail = value
-            stage.enclose()
+            stage.frame()
 
 
 MESSAGES = (
