@@ -178,6 +178,7 @@ def test_four_services_show_what_was_done_to_them(hosts: tuple[Host, Host], vers
         "synack": N_RESET,
         "est": N_RESET,
         "requests": N_RESET,
+        "unanswered": N_RESET,
         "rst": N_RESET,
         "rst_in": N_RESET,
     }
