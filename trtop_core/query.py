@@ -45,7 +45,7 @@ class Exported:
 
     Attributes:
         keys: shape (n,), dtype ``records.DESTINATION_KEY``.
-        counters: shape (n,), dtype ``records.COUNTER_ROW``.
+        counters: shape (n,), dtype ``metrics.COUNTER_ROW``.
         state: sketches of the same n destinations.
         span_ns: capture time that they cover.
         level: which window; None for all time.
@@ -69,7 +69,7 @@ def pick_rows(
 
     Args:
         keys: shape (n,), dtype ``records.DESTINATION_KEY``.
-        counters: shape (n,), dtype ``records.COUNTER_ROW``.
+        counters: shape (n,), dtype ``metrics.COUNTER_ROW``.
         state: sketches of the same n destinations.
         view: sort and limit.
         by_addr_only: merge the rows of one address, whatever their ports.
@@ -133,16 +133,24 @@ def _sketch_column(
     )
 
 
-@dataclass(frozen=True, slots=True)
 class _MergedCounters:
-    """The counters of groups by name; only what is asked for is merged."""
+    """The counters of groups by name; only what is asked for is merged.
 
-    counters: npt.NDArray[Any]
-    rows: npt.NDArray[np.intp]
-    groups: _Groups
+    Args:
+        counters: shape (n,), dtype ``metrics.COUNTER_ROW``.
+        rows: of these, the ones that the groups are made of.
+        groups: who belongs together.
+    """
+
+    def __init__(
+        self, counters: npt.NDArray[Any], rows: npt.NDArray[np.intp], groups: _Groups
+    ) -> None:
+        self._counters = counters
+        self._rows = rows
+        self._groups = groups
 
     def __getitem__(self, name: str) -> npt.NDArray[np.uint64]:
-        return self.groups.merge_counter(self.counters[name][self.rows])
+        return self._groups.merge_counter(self._counters[name][self._rows])
 
 
 class _Groups:
