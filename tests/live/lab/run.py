@@ -1,0 +1,112 @@
+"""Runs one pairing: network, server, capture, client; then reads the capture and compares."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from lab import LabError
+from lab.capture import capturing
+from lab.forwarder import read_log
+from lab.measures import Kind, Outcome, Truth, judge
+from lab.network import FAR, network
+from lab.pairing import Pairing, Site
+from lab.processes import lacking
+from lab.retransmissions import passed_again
+
+TRTOP = [sys.executable, "-m", "trtop"]
+READ_TIMEOUT_S = 60.0
+
+NEEDS = ("ip", "nsenter", "unshare", "setpriv", "tcpdump", "openssl")
+"""Commands without which nothing runs."""
+
+
+def lack(pairing: Pairing) -> str:
+    """Say why a pairing cannot run here; empty if it can."""
+    if os.geteuid():
+        return "needs root, to make network namespaces"
+    if not Path("/dev/net/tun").exists():
+        return "needs /dev/net/tun"
+    missing = lacking([*NEEDS, *pairing.server.needs, *pairing.client.needs])
+    modules = (*pairing.server.modules, *pairing.client.modules)
+    missing += [f"Python's {name}" for name in modules if not importlib.util.find_spec(name)]
+    return f"needs {', '.join(missing)}" if missing else ""
+
+
+def make_certificate(folder: Path) -> tuple[Path, Path]:
+    """Make a certificate of the server's name and address; gives it and its key."""
+    certificate, key = folder / "certificate.pem", folder / "key.pem"
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
+    command += ["-nodes", "-days", "30", "-subj", "/CN=lab", "-keyout", key, "-out", certificate]
+    command += ["-addext", f"subjectAltName=DNS:lab,IP:{FAR}"]
+    subprocess.run(command, check=True, capture_output=True, timeout=30)
+    key.chmod(0o644)
+    return certificate, key
+
+
+@contextlib.contextmanager
+def scratch() -> Iterator[Path]:
+    """Make a folder that any user of this host may enter, and remove it."""
+    folder = Path(tempfile.mkdtemp(prefix="trtop-lab-"))
+    folder.chmod(0o755)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def record(pairing: Pairing, capture: Path) -> Truth:
+    """Run a pairing into a capture; what was true."""
+    with scratch() as folder, network(pairing.link, folder) as hosts:
+        certificate, key = make_certificate(folder)
+        site = Site(
+            hosts.near,
+            hosts.far,
+            folder,
+            certificate,
+            key,
+            pairing.port,
+            pairing.setup,
+            pairing.work,
+        )
+        ends = (hosts.near, hosts.far)
+        watched, other = ends[::-1] if pairing.capture_far else ends
+        with pairing.server.serve(site):
+            with capturing(watched, other, folder / "capture.pcap"):
+                truth = pairing.client.use(site)
+            shutil.copyfile(folder / "capture.pcap", capture)
+        if pairing.kind is Kind.LOSSY:
+            truth = passed_again(truth, read_log(hosts.log))
+    return truth
+
+
+def read(capture: Path, address: str = FAR) -> Mapping[str, Any]:
+    """Read the row of a destination out of a capture.
+
+    Raises:
+        LabError: the capture cannot be read, or holds no such destination.
+    """
+    command = [*TRTOP, "--format", "json", str(capture)]
+    done = subprocess.run(command, capture_output=True, timeout=READ_TIMEOUT_S, check=False)
+    if done.returncode:
+        raise LabError(f"trtop: {done.stderr.decode(errors='replace').strip()}")
+    rows = json.loads(done.stdout)["destinations"]
+    for row in rows:
+        if row["destination"] == address:
+            return row
+    raise LabError(f"{capture.name} holds no {address}: {[row['destination'] for row in rows]}")
+
+
+def run(pairing: Pairing, capture: Path) -> Outcome:
+    """Run a pairing and compare."""
+    truth = record(pairing, capture)
+    return judge(pairing.kind, truth, read(capture))
