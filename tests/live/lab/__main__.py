@@ -38,7 +38,7 @@ def main() -> int:
                 continue
             try:
                 outcome = run(pairing, kept / f"{pairing.name}.pcap")
-            except LabError as error:
+            except (LabError, AssertionError) as error:
                 print(f"FAIL {pairing.name}: {error}")
                 n_failed += 1
                 continue

@@ -15,6 +15,9 @@ N_EVENTS, EVENT_PAUSE_MS = 7, 30
 TICK_MS = 3
 """Between two messages that a server sends unasked."""
 
+REPORT = "report.json"
+"""Where the service puts what a page reports."""
+
 
 def delay_ms(number: int) -> int:
     """Give how long a service takes for its n-th request, from 0."""

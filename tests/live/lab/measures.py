@@ -52,6 +52,11 @@ class Times:
     p95_ns: int
 
 
+def less(times: Times | None, ns: int) -> Times | None:
+    """Give times that are shorter by so much, never below 0."""
+    return times and Times(max(0, times.p50_ns - ns), max(0, times.p95_ns - ns))
+
+
 def times_of(samples_ns: Iterable[float]) -> Times | None:
     """Give the percentiles of some samples; none of none."""
     ordered = sorted(samples_ns)
@@ -69,18 +74,22 @@ class Truth:
         requests: sent and answered.
         connections: opened.
         response_time: end of the request to the first byte of the answer, at the client.
-        server_time: what the service took of it.
+        service: what the service is known to take of it, where it is known.
+        server_time: the response time less the path's known round trip.
         tls_failed: handshakes that failed.
         unanswered: requests that were never answered, beside ``requests``.
+        farewells: last words that nobody answers (Terminate, QUIT), beside ``requests``.
         retrans_out, retrans_in: retransmissions that passed the capture.
     """
 
     requests: int
     connections: int
     response_time: Times | None = None
+    service: Times | None = None
     server_time: Times | None = None
     tls_failed: int = 0
     unanswered: int = 0
+    farewells: int = 0
     retrans_out: int | None = None
     retrans_in: int | None = None
 
@@ -92,7 +101,7 @@ class Truth:
 def truth_of(words: Mapping[str, Any]) -> Truth:
     """Read back what ``as_dict`` gave."""
     values = dict(words)
-    for name in ("response_time", "server_time"):
+    for name in ("response_time", "service", "server_time"):
         if values.get(name):
             values[name] = Times(**values[name])
     return Truth(**values)
@@ -161,24 +170,35 @@ def _exact(what: str, true: int | None, row: Mapping[str, Any]) -> Check:
     return Check(what, true, shown, shown == true)
 
 
-def _percentiles(what: str, true: Times | None, row: Mapping[str, Any]) -> Iterable[Check]:
+def _percentiles(
+    what: str, true: Times | None, row: Mapping[str, Any], least: Times | None = None
+) -> Iterable[Check]:
+    """Compare percentiles; with a known least, what is shown may lie anywhere between the two.
+
+    A service that sleeps takes at least that long, and at most what its client saw less the
+    path's round trip: between them lies what a busy machine adds.
+    """
     if true is None:
         return
     for name, value in asdict(true).items():
+        low = min(value, getattr(least, name)) if least else value
         shown = row[what][name]
-        margin = max(TOLERANCE * value, TOLERANCE_NS)
-        holds = shown is not None and abs(shown - value) <= margin
+        holds = shown is not None and low - _margin(low) <= shown <= value + _margin(value)
         yield Check(f"{what} {name.removesuffix('_ns')}", value, shown, holds, "ns")
+
+
+def _margin(ns: float) -> float:
+    return max(TOLERANCE * ns, TOLERANCE_NS)
 
 
 def _requests(truth: Truth, row: Mapping[str, Any]) -> Iterable[Check]:
     yield _exact("syn", truth.connections, row)
-    yield _exact("requests", truth.requests + truth.unanswered, row)
+    yield _exact("requests", truth.requests + truth.unanswered + truth.farewells, row)
     yield _exact("responses", truth.requests, row)
     yield _exact("unanswered", truth.unanswered, row)
     yield _exact("tls_failed", truth.tls_failed, row)
     yield from _percentiles("response_time", truth.response_time, row)
-    yield from _percentiles("server_time", truth.server_time, row)
+    yield from _percentiles("server_time", truth.server_time, row, truth.service)
 
 
 def _alternating(truth: Truth, row: Mapping[str, Any]) -> Iterable[Check]:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from netns import Host
 
-from lab import processes
-from lab.delays import delay_ms
+from lab import LabError, processes
+from lab.delays import FAST_MS, SLOW_EVERY, SLOW_MS, delay_ms
 from lab.measures import NS_PER_MS, Kind, Times, Truth, times_of
 from lab.network import FAR, LAB, Link
 
@@ -119,12 +120,49 @@ class Site:
             self.near, command, CLIENT_TIMEOUT_S, env=env, input=input, may_fail=may_fail
         )
 
+    def run_until(self, done: Callable[[], object], *command: str | Path) -> None:
+        """Run a client that does not end by itself until something is so."""
+        log = self.folder / f"{Path(command[0]).name}.client.log"
+        with processes.running(self.near, command, log):
+            processes.wait_until(done, CLIENT_TIMEOUT_S, f"{Path(command[0]).name} is done")
+
     def file(self, name: str, text: str) -> Path:
         """Write a file for a program, e.g. its configuration."""
         path = self.folder / name
         path.write_text(text)
         path.chmod(0o644)
         return path
+
+    def job(self) -> Path:
+        """Write what the laboratory's own programs must know."""
+        job = {
+            "address": self.address,
+            "port": self.port,
+            "url": self.url("/work"),
+            "certificate": str(self.certificate),
+            "key": str(self.key),
+            "shares": self.work.shares(),
+            "parallel": self.work.parallel,
+            "fast_ms": FAST_MS,
+            "slow_ms": SLOW_MS,
+            "slow_every": SLOW_EVERY,
+            **asdict(self.setup),
+        }
+        return self.file("job.json", json.dumps(job))
+
+    def timed(self, out: str) -> Truth:
+        """Give what was true, by the times that a program of the laboratory wrote."""
+        last = out.splitlines()[-1] if out.strip() else ""
+        try:
+            times_ns = json.loads(last)["times_ns"]
+        except ValueError:
+            raise LabError(f"a client wrote no result but {out[-300:]!r}") from None
+        return Truth(
+            len(times_ns),
+            self.work.connections,
+            times_of(times_ns),
+            service_times(len(times_ns)),
+        )
 
 
 def python(program: str, *words: str | Path | int) -> list[str]:

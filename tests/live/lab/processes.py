@@ -25,6 +25,9 @@ from lab import LabError
 START_TIMEOUT_S = 60.0
 PAUSE_S = 0.01
 
+NICENESS = "-5"
+"""A client that waits for the processor measures that."""
+
 LISTENING = "0A"
 """State of a socket in /proc/net/tcp."""
 
@@ -47,7 +50,7 @@ def wait_until(what: Callable[[], object], timeout_s: float, said: str) -> None:
 
 def inside(host: Host, command: Sequence[str | Path], user: str | None = None) -> list[str]:
     """Give the command line that runs a command in a host."""
-    words = ["setpriv", "--pdeathsig", "KILL", "nsenter", f"--net=/run/netns/{host.name}"]
+    words = ["setpriv", "--pdeathsig", "KILL", "nice", "-n", NICENESS, "nsenter", f"--net=/run/netns/{host.name}"]
     words += ["unshare", "--pid", "--fork", "--kill-child=KILL", "--mount-proc"]
     if user:
         words += ["setpriv", f"--reuid={user}", f"--regid={user}", "--init-groups"]

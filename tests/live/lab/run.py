@@ -11,13 +11,14 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from lab import LabError
 from lab.capture import capturing
 from lab.forwarder import read_log
-from lab.measures import Kind, Outcome, Truth, judge
+from lab.measures import Kind, Outcome, Truth, judge, less
 from lab.network import FAR, network
 from lab.pairing import Pairing, Site
 from lab.processes import lacking
@@ -25,6 +26,8 @@ from lab.retransmissions import passed_again
 
 TRTOP = [sys.executable, "-m", "trtop"]
 READ_TIMEOUT_S = 60.0
+
+NS_PER_US = 1_000
 
 NEEDS = ("ip", "nsenter", "unshare", "setpriv", "tcpdump", "openssl")
 """Commands without which nothing runs."""
@@ -84,6 +87,8 @@ def record(pairing: Pairing, capture: Path) -> Truth:
             with capturing(watched, other, folder / "capture.pcap"):
                 truth = pairing.client.use(site)
             shutil.copyfile(folder / "capture.pcap", capture)
+        round_trip_ns = 2 * pairing.link.delay_us * NS_PER_US
+        truth = replace(truth, server_time=less(truth.response_time, round_trip_ns))
         if pairing.kind is Kind.LOSSY:
             truth = passed_again(truth, read_log(hosts.log))
     return truth

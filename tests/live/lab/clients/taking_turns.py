@@ -5,9 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from lab.delays import delay_ms
-from lab.measures import Times, Truth, times_of
+from lab.delays import N_EVENTS, POLL_MS, delay_ms
+from lab.measures import NS_PER_MS, Times, Truth, times_of
 from lab.pairing import Client, Site, python, service_times
+
+BATCH = 7
+CLOSING = "\r\nContent-Length: 1\r\n\r\n."
+LINE = "a line that comes back\n"
 
 Script = Sequence[tuple[str, str]]
 """What to send and what the answer ends with, of each turn of a connection; nothing to send waits
@@ -15,7 +19,7 @@ for a banner."""
 
 
 def take_turns(
-    site: Site, scripts: Sequence[Script], server_time: Times | None, farewell: str = ""
+    site: Site, scripts: Sequence[Script], service: Times | None = None, farewell: str = ""
 ) -> Truth:
     """Run scripts, one connection after the other."""
     job = {
@@ -26,9 +30,9 @@ def take_turns(
         "connections": scripts,
         "farewell": farewell,
     }
-    path = site.file("job.json", json.dumps(job))
+    path = site.file("turns.json", json.dumps(job))
     times_ns = json.loads(site.run(*python("taking_turns.py", path)))["times_ns"]
-    return Truth(len(times_ns), len(scripts), times_of(times_ns), server_time)
+    return Truth(len(times_ns), len(scripts), times_of(times_ns), service)
 
 
 def use_http(site: Site) -> Truth:
@@ -36,6 +40,34 @@ def use_http(site: Site) -> Truth:
     ask = "GET /work HTTP/1.1\r\nHost: lab\r\n\r\n"
     scripts = [[(ask, "hello\n")] * share for share in site.work.shares()]
     return take_turns(site, scripts, service_times(site.work.requests))
+
+
+def use_poll(site: Site) -> Truth:
+    """Ask what takes long."""
+    ask = "GET /poll HTTP/1.1\r\nHost: lab\r\n\r\n"
+    scripts = [[(ask, "hello\n")] * share for share in site.work.shares()]
+    return take_turns(site, scripts, Times(POLL_MS * NS_PER_MS, POLL_MS * NS_PER_MS))
+
+
+def use_events(site: Site) -> Truth:
+    """Ask for server-sent events, one request a connection."""
+    ask = "GET /events HTTP/1.1\r\nHost: lab\r\n\r\n"
+    scripts = [[(ask, f"data: {N_EVENTS - 1}\n\n")] for _ in site.work.shares()]
+    return take_turns(site, scripts, service_times(site.work.connections))
+
+
+def use_pipelined(site: Site) -> Truth:
+    """Ask several times at once, the last one for something else: a batch is one request."""
+    ask = "GET /work HTTP/1.1\r\nHost: lab\r\n\r\n"
+    batch = ask * (BATCH - 1) + ask.replace("GET", "POST").replace("\r\n\r\n", CLOSING)
+    scripts = [[(batch, "taken\n")] * share for share in site.work.shares()]
+    return take_turns(site, scripts)
+
+
+def use_echo(site: Site) -> Truth:
+    """Have lines sent back."""
+    scripts = [[(LINE, LINE)] * share for share in site.work.shares()]
+    return take_turns(site, scripts)
 
 
 def use_redis(site: Site) -> Truth:
@@ -49,4 +81,8 @@ def use_redis(site: Site) -> Truth:
 
 
 HTTP = Client("Python ssl, socket", (), use_http)
+POLL = Client("Python socket", (), use_poll)
+EVENTS = Client("Python socket", (), use_events)
+PIPELINED = Client("Python socket", (), use_pipelined)
+ECHO = Client("Python ssl", (), use_echo)
 REDIS = Client("Python socket (RESP)", (), use_redis)

@@ -3,7 +3,9 @@
     python origin.py ADDRESS PORT [--tls 1.2|1.3 --certificate FILE --key FILE] [--no-tickets]
 
 ``/work`` answers after the laboratory's delay, ``/poll`` after a longer one, ``/events`` sends
-server-sent events. One thread a connection, so that a delay is as exact as ``sleep`` is.
+server-sent events, ``/page?N`` is a page that
+fetches N times and reports how long that took; what is posted to ``/report`` becomes a file in
+the current folder. One thread a connection, so that a delay is as exact as ``sleep`` is.
 """
 
 from __future__ import annotations
@@ -18,9 +20,21 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent.parent))
 
-from lab.delays import EVENT_PAUSE_MS, N_EVENTS, POLL_MS, delay_ms
+from lab.delays import EVENT_PAUSE_MS, N_EVENTS, POLL_MS, REPORT, delay_ms
 
 TIMEOUT_S = 30.0
+
+PAGE = b"""<!DOCTYPE html><title>lab</title><link rel="icon" href="data:,"><body><script>
+(async () => {
+  const n = Number(location.search.slice(1));
+  for (let i = 0; i < n; i++) await (await fetch("/work?" + i, {cache: "no-store"})).text();
+  await new Promise(resolve => setTimeout(resolve, 50));
+  const timings = performance.getEntriesByType("resource").filter(e => e.name.includes("/work"));
+  const body = JSON.stringify(timings.map(entry => entry.responseStart - entry.requestStart));
+  await fetch("/report", {method: "POST", body});
+})();
+</script>
+"""
 
 _numbers = itertools.count()
 
@@ -45,18 +59,25 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if self.path.startswith("/events"):
             self._send_events()
             return
+        if self.path.startswith("/page"):
+            self._answer(PAGE, "text/html")
+            return
         late_ms = POLL_MS if self.path.startswith("/poll") else delay_ms(next(_numbers))
         time.sleep(late_ms / 1_000)
         self._answer(b"hello\n")
 
     def do_POST(self) -> None:
         """Take a body, answer late."""
-        self.rfile.read(int(self.headers["Content-Length"]))
+        body = self.rfile.read(int(self.headers["Content-Length"]))
         time.sleep(delay_ms(next(_numbers)) / 1_000)
         self._answer(b"taken\n")
+        if self.path.startswith("/report"):
+            part = Path(REPORT).with_suffix(".part")
+            part.write_bytes(body)
+            part.rename(REPORT)
 
-    def _answer(self, body: bytes) -> None:
-        head = f"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {len(body)}\r\n\r\n"
+    def _answer(self, body: bytes, kind: str = "text/plain") -> None:
+        head = f"HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n\r\n"
         self.wfile.write(head.encode() + body)
 
     def _send_events(self) -> None:

@@ -1,0 +1,14 @@
+"""SMTP: Python's ``smtplib``, in clear or with STARTTLS."""
+
+from __future__ import annotations
+
+from lab.measures import Truth
+from lab.pairing import Client, Site, python
+
+
+def use(site: Site) -> Truth:
+    """Send mails, a connection each."""
+    return site.timed(site.run(*python("smtp.py", site.job())))
+
+
+SMTPLIB = Client("Python smtplib", (), use)
