@@ -36,6 +36,9 @@ class Kind(StrEnum):
     FAILED = "failed"
     """TLS handshakes that fail: counted as such, and nothing else."""
 
+    CROWD = "crowd"
+    """Many connections whose sides take turns: none is taken for multiplexed."""
+
     LOSSY = "lossy"
     """The path loses packets: no request is forgotten, no retransmission misread."""
 
@@ -72,7 +75,8 @@ class Truth:
 
     Attributes:
         requests: sent and answered.
-        connections: opened.
+        connections: opened and used.
+        idle_connections: opened beside, and never used.
         response_time: end of the request to the first byte of the answer, at the client.
         service: what the service is known to take of it, where it is known.
         server_time: the response time less the path's known round trip.
@@ -90,6 +94,7 @@ class Truth:
     tls_failed: int = 0
     unanswered: int = 0
     farewells: int = 0
+    idle_connections: int = 0
     retrans_out: int | None = None
     retrans_in: int | None = None
 
@@ -160,6 +165,7 @@ def judge(kind: Kind, truth: Truth, row: Mapping[str, Any]) -> Outcome:
         Kind.PER_STREAM: _per_stream,
         Kind.MULTIPLEXED: _multiplexed,
         Kind.FAILED: _failed,
+        Kind.CROWD: _crowd,
         Kind.LOSSY: _lossy,
     }
     return Outcome(kind, truth, row, tuple(rules[kind](truth, row)))
@@ -192,7 +198,7 @@ def _margin(ns: float) -> float:
 
 
 def _requests(truth: Truth, row: Mapping[str, Any]) -> Iterable[Check]:
-    yield _exact("syn", truth.connections, row)
+    yield _exact("syn", truth.connections + truth.idle_connections, row)
     yield _exact("requests", truth.requests + truth.unanswered + truth.farewells, row)
     yield _exact("responses", truth.requests, row)
     yield _exact("unanswered", truth.unanswered, row)
@@ -214,7 +220,7 @@ def _per_stream(truth: Truth, row: Mapping[str, Any]) -> Iterable[Check]:
 def _multiplexed(truth: Truth, row: Mapping[str, Any]) -> Iterable[Check]:
     shown = row.get("multiplexed")
     holds = shown is not None and truth.connections >= shown >= RECOGNISED * truth.connections
-    yield _exact("syn", truth.connections, row)
+    yield _exact("syn", truth.connections + truth.idle_connections, row)
     yield Check("multiplexed", truth.connections, shown, holds)
     # What was counted before the second crossed run stays: two turns of each connection at most.
     most = 2 * truth.connections
@@ -223,14 +229,19 @@ def _multiplexed(truth: Truth, row: Mapping[str, Any]) -> Iterable[Check]:
 
 
 def _failed(truth: Truth, row: Mapping[str, Any]) -> Iterable[Check]:
-    yield _exact("syn", truth.connections, row)
+    yield _exact("syn", truth.connections + truth.idle_connections, row)
     yield _exact("tls_failed", truth.tls_failed, row)
     yield _exact("requests", 0, row)
     yield _exact("unanswered", 0, row)
 
 
+def _crowd(truth: Truth, row: Mapping[str, Any]) -> Iterable[Check]:
+    yield _exact("syn", truth.connections + truth.idle_connections, row)
+    yield _exact("multiplexed", 0, row)
+
+
 def _lossy(truth: Truth, row: Mapping[str, Any]) -> Iterable[Check]:
-    yield _exact("syn", truth.connections, row)
+    yield _exact("syn", truth.connections + truth.idle_connections, row)
     yield _exact("requests", truth.requests, row)
     withheld, unanswered = row.get("withheld"), row.get("unanswered")
     told = row["response_time"]["count"]

@@ -77,6 +77,7 @@ class Site:
         certificate, key: of the server, files in PEM, for the name "lab" and its address.
         port: where the server listens.
         setup, work: what is agreed on, what is to do.
+        path_log: what the path has carried.
     """
 
     near: Host
@@ -87,6 +88,7 @@ class Site:
     port: int
     setup: Setup
     work: Work
+    path_log: Path
 
     address: str = FAR
 
@@ -111,13 +113,13 @@ class Site:
     def run(
         self,
         *command: str | Path,
-        input: str = "",
+        said: str = "",
         env: Mapping[str, str] | None = None,
         may_fail: bool = False,
     ) -> str:
         """Run a client to its end; what it wrote."""
         return processes.run(
-            self.near, command, CLIENT_TIMEOUT_S, env=env, input=input, may_fail=may_fail
+            self.near, command, CLIENT_TIMEOUT_S, env=env, said=said, may_fail=may_fail
         )
 
     def run_until(self, done: Callable[[], object], *command: str | Path) -> None:

@@ -50,7 +50,16 @@ def wait_until(what: Callable[[], object], timeout_s: float, said: str) -> None:
 
 def inside(host: Host, command: Sequence[str | Path], user: str | None = None) -> list[str]:
     """Give the command line that runs a command in a host."""
-    words = ["setpriv", "--pdeathsig", "KILL", "nice", "-n", NICENESS, "nsenter", f"--net=/run/netns/{host.name}"]
+    words = [
+        "setpriv",
+        "--pdeathsig",
+        "KILL",
+        "nice",
+        "-n",
+        NICENESS,
+        "nsenter",
+        f"--net=/run/netns/{host.name}",
+    ]
     words += ["unshare", "--pid", "--fork", "--kill-child=KILL", "--mount-proc"]
     if user:
         words += ["setpriv", f"--reuid={user}", f"--regid={user}", "--init-groups"]
@@ -89,7 +98,7 @@ def run(
     *,
     env: Mapping[str, str] | None = None,
     user: str | None = None,
-    input: str = "",
+    said: str = "",
     may_fail: bool = False,
 ) -> str:
     """Run a program in a host to its end; what it wrote.
@@ -108,7 +117,7 @@ def run(
         errors="replace",
     ) as process:
         try:
-            out, errors = process.communicate(input, timeout_s)
+            out, errors = process.communicate(said, timeout_s)
         except subprocess.TimeoutExpired:
             raise LabError(f"{Path(command[0]).name}: not done within {timeout_s:g} s") from None
         finally:

@@ -33,7 +33,11 @@ def passed_again(truth: Truth, log: Iterable[Segment]) -> Truth:
             continue
         end = segment.seq + segment.payload_bytes + bool(segment.flags & FIN)
         before = reached.get(key, segment.seq)
-        if not _is_beyond(end, before) and segment.payload_bytes and not _keeps_alive(segment, before):
+        if (
+            not _is_beyond(end, before)
+            and segment.payload_bytes
+            and not _keeps_alive(segment, before)
+        ):
             counts[segment.is_out] += 1
         elif _is_beyond(end, before):
             reached[key] = end

@@ -18,7 +18,7 @@ from typing import Any
 from lab import LabError
 from lab.capture import capturing
 from lab.forwarder import read_log
-from lab.measures import Kind, Outcome, Truth, judge, less
+from lab.measures import Kind, Truth, less
 from lab.network import FAR, network
 from lab.pairing import Pairing, Site
 from lab.processes import lacking
@@ -80,6 +80,7 @@ def record(pairing: Pairing, capture: Path) -> Truth:
             pairing.port,
             pairing.setup,
             pairing.work,
+            hosts.log,
         )
         ends = (hosts.near, hosts.far)
         watched, other = ends[::-1] if pairing.capture_far else ends
@@ -109,9 +110,3 @@ def read(capture: Path, address: str = FAR) -> Mapping[str, Any]:
         if row["destination"] == address:
             return row
     raise LabError(f"{capture.name} holds no {address}: {[row['destination'] for row in rows]}")
-
-
-def run(pairing: Pairing, capture: Path) -> Outcome:
-    """Run a pairing and compare."""
-    truth = record(pairing, capture)
-    return judge(pairing.kind, truth, read(capture))

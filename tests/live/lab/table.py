@@ -6,6 +6,7 @@ from lab.clients import (
     chromium,
     curl,
     databases,
+    failing,
     gnutls_curl,
     go,
     grpc,
@@ -20,6 +21,7 @@ from lab.clients import (
     wget,
 )
 from lab.measures import Kind
+from lab.network import Link
 from lab.pairing import Pairing, Setup, Work
 from lab.servers import (
     apache,
@@ -50,6 +52,8 @@ KEPT = Work(1, 23)
 ONE_EACH = Work(17, 17)
 SEVERAL_AT_ONCE = Work(3, 53, parallel=7)
 
+# fmt: off
+# A table: one pairing a line.
 HTTP = (
     Pairing("curl-nginx", curl.CURL, nginx.NGINX, "HTTP/1.1"),
     Pairing("wget-apache", wget.WGET, apache.APACHE, "HTTP/1.1"),
@@ -90,7 +94,7 @@ TLS = (
     Pairing("java-java-tls13", java.JAVA, java_server.JAVA, "HTTP/1.1, TLS 1.3", setup=TLS13, work=KEPT),
     Pairing("java-nginx-tls12", java.JAVA, nginx.NGINX, "HTTP/1.1, TLS 1.2", setup=TLS12, work=KEPT),
     Pairing("wrk-nginx-tls13", load.WRK, nginx.NGINX, "HTTP/1.1, TLS 1.3", setup=TLS13, work=Work(5, 25)),
-    Pairing("ab-apache-tls13", load.AB, apache.APACHE, "HTTP/1.1, TLS 1.3, one request a connection", setup=TLS13, work=ONE_EACH),
+    Pairing("ab-apache-tls13", load.AB, apache.APACHE, "HTTP/1.1, TLS 1.3, one request a connection", setup=TLS13, work=Work(11, 11)),
     Pairing("openssl-openssl-tls13", openssl.S_CLIENT, tls_tools.OPENSSL, "lines, TLS 1.3 resumed", setup=RESUMED13, work=Work(7, 7)),
     Pairing("openssl-nginx-early", openssl.S_CLIENT_HTTP, nginx.NGINX, "HTTP/1.1, TLS 1.3, early data", setup=EARLY, work=Work(7, 7)),
     Pairing("openssl-haproxy-early", openssl.S_CLIENT_HTTP, haproxy.HAPROXY, "HTTP/1.1, TLS 1.3, early data", setup=EARLY, work=Work(7, 7)),
@@ -115,7 +119,7 @@ DATABASES_AND_MAIL = (
 )
 
 PER_STREAM = (
-    Pairing("curl-nginx-h2c", curl.CURL, nginx.NGINX, "HTTP/2 in clear", Kind.PER_STREAM, H2C),
+    Pairing("curl-apache-h2c", curl.CURL, apache.APACHE, "HTTP/2 in clear, one request a connection", Kind.PER_STREAM, H2C, ONE_EACH),
     Pairing("h2load-haproxy-h2c", load.H2LOAD, haproxy.HAPROXY, "HTTP/2 in clear, 7 at once", Kind.PER_STREAM, H2C, SEVERAL_AT_ONCE),
     Pairing("nghttp-nginx-h2c", load.NGHTTP, nginx.NGINX, "HTTP/2 in clear, 7 at once", Kind.PER_STREAM, H2C, Work(3, 21)),
     Pairing("node-node-h2c", node.NODE, node_server.NODE, "HTTP/2 in clear, 7 at once", Kind.PER_STREAM, H2C, SEVERAL_AT_ONCE),
@@ -136,10 +140,45 @@ MULTIPLEXED = (
     Pairing("java-nginx-h2", java.JAVA, nginx.NGINX, "HTTP/2, TLS 1.3", Kind.MULTIPLEXED, H2),
     Pairing("chromium-nginx-h2", chromium.CHROMIUM, nginx.NGINX, "HTTP/2, TLS 1.3", Kind.MULTIPLEXED, H2, Work(1, 23)),
     Pairing("grpc-tls", grpc.GRPC, grpc_server.GRPC, "gRPC unary, TLS 1.3", Kind.MULTIPLEXED, H2, SEVERAL_AT_ONCE),
-    Pairing("websocket", websocket.WEBSOCKET, websocket_server.WEBSOCKET, "WebSocket, both talk", Kind.MULTIPLEXED, Setup(), Work(7, 140)),
-    Pairing("websocket-tls", websocket.WEBSOCKET, websocket_server.WEBSOCKET, "WebSocket, TLS 1.3, both talk", Kind.MULTIPLEXED, TLS13, Work(7, 140)),
-    Pairing("websocket-far", websocket.WEBSOCKET, websocket_server.WEBSOCKET, "WebSocket, both talk, captured at the server", Kind.MULTIPLEXED, Setup(), Work(7, 140), capture_far=True),
+    Pairing("websocket", websocket.WEBSOCKET, websocket_server.WEBSOCKET, "WebSocket, both talk", Kind.MULTIPLEXED, Setup(), Work(5, 60)),
+    Pairing("websocket-tls", websocket.WEBSOCKET, websocket_server.WEBSOCKET, "WebSocket, TLS 1.3, both talk", Kind.MULTIPLEXED, TLS13, Work(5, 60)),
+    Pairing("websocket-far", websocket.WEBSOCKET, websocket_server.WEBSOCKET, "WebSocket, both talk, captured at the server", Kind.MULTIPLEXED, Setup(), Work(5, 60), capture_far=True),
     Pairing("websocket-turns", websocket.WEBSOCKET, websocket_server.WEBSOCKET, "WebSocket, taking turns", setup=Setup(mode="echo")),
 )
 
-PAIRINGS: tuple[Pairing, ...] = HTTP + TLS + DATABASES_AND_MAIL + PER_STREAM + MULTIPLEXED
+FAILING = (
+    Pairing("fail-curl-nginx", failing.CURL, nginx.NGINX, "certificate not believed, TLS 1.3", Kind.FAILED, TLS13, ONE_EACH),
+    Pairing("fail-curl-apache-tls12", failing.CURL, apache.APACHE, "certificate not believed, TLS 1.2", Kind.FAILED, TLS12, ONE_EACH),
+    Pairing("fail-version-nginx", failing.PYTHON, nginx.NGINX, "no common version, server has 1.3", Kind.FAILED, Setup("1.3", mode="version"), ONE_EACH),
+    Pairing("fail-version-haproxy", failing.PYTHON, haproxy.HAPROXY, "no common version, server has 1.2", Kind.FAILED, Setup("1.2", mode="version"), ONE_EACH),
+    Pairing("fail-no-certificate-openssl", failing.PYTHON, tls_tools.OPENSSL, "client has no certificate, TLS 1.3", Kind.FAILED, Setup("1.3", mode="certificate"), ONE_EACH),
+    Pairing("fail-no-certificate-gnutls-tls12", failing.PYTHON, tls_tools.GNUTLS, "client has no certificate, TLS 1.2", Kind.FAILED, Setup("1.2", mode="certificate"), ONE_EACH),
+    Pairing("fail-hello-python", failing.PYTHON, origin.PYTHON, "client leaves within the handshake", Kind.FAILED, Setup("1.3", mode="hello"), ONE_EACH),
+    Pairing("fail-reset-go", failing.PYTHON, go_server.GO, "client resets within the handshake", Kind.FAILED, Setup("1.3", mode="reset"), ONE_EACH),
+)
+
+LOSS_OF_2_PERCENT = Link(loss_out=0.02, loss_in=0.02, seed=7)
+
+LOSSY = (
+    Pairing("loss-python-python", taking_turns.BULK, origin.PYTHON, "HTTP/1.1, 30 kB", Kind.LOSSY, work=Work(23, 401), link=LOSS_OF_2_PERCENT),
+    Pairing("loss-python-python-tls13", taking_turns.BULK, origin.PYTHON, "HTTP/1.1, TLS 1.3, 30 kB", Kind.LOSSY, TLS13, Work(23, 211), LOSS_OF_2_PERCENT),
+    Pairing("loss-curl-nginx-tls12", curl.CURL, nginx.NGINX, "HTTP/1.1, TLS 1.2, small", Kind.LOSSY, TLS12, Work(17, 101), LOSS_OF_2_PERCENT),
+    Pairing("loss-python-redis", taking_turns.REDIS, redis.REDIS, "RESP, small", Kind.LOSSY, work=Work(5, 101), link=LOSS_OF_2_PERCENT),
+)
+
+NEAR_BY = Link(delay_us=500)
+
+CROWDS = (
+    Pairing("crowd-ab-nginx-tls13", load.AB_STATIC, nginx.NGINX, "HTTP/1.1, TLS 1.3", Kind.CROWD, TLS13, Work(2003, 2003), NEAR_BY),
+    Pairing("crowd-redis-tls13", databases.REDIS_BENCHMARK_ONCE, redis.REDIS, "RESP, TLS 1.3", Kind.CROWD, TLS13, Work(1009, 1009), NEAR_BY),
+    Pairing("crowd-pgbench-tls13", databases.PGBENCH_ONCE, postgresql.POSTGRESQL, "PostgreSQL, TLS 1.3", Kind.CROWD, TLS13, Work(1009, 1009), NEAR_BY),
+    Pairing("crowd-smtp-tls13", smtp.SMTPLIB_ONCE, postfix.POSTFIX, "SMTP, STARTTLS, TLS 1.3", Kind.CROWD, TLS13, Work(503, 503), NEAR_BY),
+    Pairing("crowd-gnutls-tls12", taking_turns.ONCE, tls_tools.GNUTLS, "lines, TLS 1.2", Kind.CROWD, TLS12, Work(503, 503), NEAR_BY),
+    Pairing("crowd-h2load-h2", load.H2LOAD, nginx.NGINX, "HTTP/2, TLS 1.3", Kind.MULTIPLEXED, H2, Work(211, 422, 7), NEAR_BY),
+    Pairing("crowd-websocket-tls", websocket.WEBSOCKET, websocket_server.WEBSOCKET, "WebSocket, TLS 1.3, both talk", Kind.MULTIPLEXED, TLS13, Work(101, 1010), NEAR_BY),
+)
+# fmt: on
+
+PAIRINGS: tuple[Pairing, ...] = (
+    HTTP + TLS + DATABASES_AND_MAIL + PER_STREAM + MULTIPLEXED + FAILING + LOSSY + CROWDS
+)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 
 from lab.delays import REPORT
+from lab.forwarder import read_log
 from lab.measures import NS_PER_MS, Truth, times_of
 from lab.pairing import Client, Site
+from lab.retransmissions import SYN
 
 FLAGS = (
     "--headless",
@@ -29,8 +31,10 @@ def use(site: Site) -> Truth:
     words = ["chromium", *FLAGS, f"--user-data-dir={site.folder / 'chromium'}", page]
     site.run_until(report.exists, *words)
     times = times_of(time_ms * NS_PER_MS for time_ms in json.loads(report.read_text()))
-    # The page and its report are requests too.
-    return Truth(site.work.requests + 2, site.work.connections, times)
+    # The page and its report are requests too. A browser opens more connections than it uses.
+    opened = {one.sport for one in read_log(site.path_log) if one.is_out and one.flags & SYN}
+    used = site.work.connections
+    return Truth(site.work.requests + 2, used, times, idle_connections=len(opened) - used)
 
 
 CHROMIUM = Client("Chromium", ("chromium",), use)

@@ -35,7 +35,7 @@ def _transfers(site: Site, path: str, n_requests: int, headers: Iterable[str] = 
         lines += [*_options(site), f'url = "{site.url(path)}"', "output = /dev/null"]
         lines += [f'header = "{header}"' for header in headers]
         lines += ['write-out = "%{json}\\n"']
-    out = site.run("curl", "-q", "-K", "-", input="\n".join(lines) + "\n")
+    out = site.run("curl", "-q", "-K", "-", said="\n".join(lines) + "\n")
     return [json.loads(line) for line in out.splitlines()]
 
 

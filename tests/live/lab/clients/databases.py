@@ -77,6 +77,26 @@ def use_redis_benchmark(site: Site) -> Truth:
     return Truth(work.requests + 1, work.connections + 1, times)
 
 
+def use_pgbench_once(site: Site) -> Truth:
+    """Run pgbench so that each transaction has a connection of its own."""
+    work = site.work
+    script = site.file("pgbench.sql", "select 1;")
+    words = ["-n", "-C", "-f", script, "-c", 1, "-t", work.requests]
+    words += ["-h", site.address, "-p", site.port, "-U", "lab", "postgres"]
+    env = {"PGSSLMODE": "require", "PGGSSENCMODE": "disable"}
+    site.run("pgbench", *map(str, words), env=env)
+    return Truth(work.requests, work.connections + 1)
+
+
+def use_redis_benchmark_once(site: Site) -> Truth:
+    """Run redis-benchmark so that each request has a connection of its own."""
+    work = site.work
+    words = ["redis-benchmark", "-h", site.address, "-p", site.port, "-n", work.requests]
+    words += ["-c", "1", "-k", "0", "-t", "ping_mbulk", "--tls", "--insecure", "--csv"]
+    site.run(*map(str, words))
+    return Truth(work.requests, work.connections + 1)
+
+
 def use_pubsub(site: Site) -> Truth:
     """Publish messages that subscribers get; theirs are answers to nothing."""
     out = site.run(*python("pubsub.py", site.job()))
@@ -84,6 +104,10 @@ def use_pubsub(site: Site) -> Truth:
 
 
 PGBENCH = Client("pgbench", ("pgbench",), use_pgbench)
+PGBENCH_ONCE = Client("pgbench -C", ("pgbench",), use_pgbench_once)
+REDIS_BENCHMARK_ONCE = Client(
+    "redis-benchmark -k 0", ("redis-benchmark",), use_redis_benchmark_once
+)
 PSYCOPG = Client("psycopg", (), use_python, ("psycopg",))
 PYMYSQL = Client("PyMySQL", (), use_python, ("pymysql",))
 REDIS_BENCHMARK = Client("redis-benchmark", ("redis-benchmark",), use_redis_benchmark)

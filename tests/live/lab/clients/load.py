@@ -36,7 +36,18 @@ def use_wrk(site: Site) -> Truth:
     n_threads = site.work.connections
     share = site.work.requests // n_threads
     script = site.file("wrk.lua", WRK_SCRIPT.format(share=share))
-    words = ["-t", n_threads, "-c", n_threads, "-d", WRK_DURATION_S, "--timeout", "30", "-s", script]
+    words = [
+        "-t",
+        n_threads,
+        "-c",
+        n_threads,
+        "-d",
+        WRK_DURATION_S,
+        "--timeout",
+        "30",
+        "-s",
+        script,
+    ]
     out = site.run("wrk", *map(str, words), site.url("/work"))
     found = re.search(r"^lab (\d+) (\d+) (\d+)$", out, re.MULTILINE)
     assert found, out
@@ -100,7 +111,17 @@ def _ns(text: str) -> float:
     return float(number) * {"us": 1e3, "ms": 1e6, "s": 1e9}[unit]
 
 
+def use_ab_static(site: Site) -> Truth:
+    """Run ab against a page without delay, one request a connection."""
+    work = site.work
+    words = ["ab", "-q", "-n", str(work.requests), "-c", "1", site.url("/static")]
+    out = site.run(*words)
+    assert f"Complete requests:      {work.requests}\n" in out, out
+    return Truth(work.requests, work.connections)
+
+
 WRK = Client("wrk", ("wrk",), use_wrk)
 AB = Client("ab", ("ab",), use_ab)
+AB_STATIC = Client("ab", ("ab",), use_ab_static)
 H2LOAD = Client("h2load", ("h2load",), use_h2load)
 NGHTTP = Client("nghttp", ("nghttp",), use_nghttp)

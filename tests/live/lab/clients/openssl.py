@@ -41,11 +41,9 @@ def use_http(site: Site) -> Truth:
 
 def _command(site: Site, number: int) -> list[str]:
     session = ["-sess_in" if number else "-sess_out", str(site.folder / "session.pem")]
+    where = f"{site.address}:{site.port}"
     version = f"-tls{site.setup.tls.replace('.', '_')}"
-    return ["openssl", "s_client", "-connect", f"{site.address}:{site.port}", "-quiet"] + [
-        version,
-        *session,
-    ]
+    return ["openssl", "s_client", "-connect", where, "-quiet", version, *session]
 
 
 S_CLIENT = Client("openssl s_client", ("openssl", "bash"), use_lines)

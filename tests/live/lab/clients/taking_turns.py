@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from lab.delays import N_EVENTS, POLL_MS, delay_ms
+from lab.delays import BULK_BYTES, N_EVENTS, POLL_MS, delay_ms
 from lab.measures import NS_PER_MS, Times, Truth, times_of
 from lab.pairing import Client, Site, python, service_times
 
@@ -64,6 +64,20 @@ def use_pipelined(site: Site) -> Truth:
     return take_turns(site, scripts)
 
 
+def use_bulk(site: Site) -> Truth:
+    """Fetch large answers and send large bodies, one after the other."""
+    ask = "GET /bulk HTTP/1.1\r\nHost: lab\r\n\r\n"
+    head = f"POST /bulk HTTP/1.1\r\nHost: lab\r\nContent-Length: {BULK_BYTES}\r\n\r\n"
+    turns = [(ask, "b\n"), (head + "p" * BULK_BYTES, "taken\n")]
+    scripts = [[turns[number % 2] for number in range(share)] for share in site.work.shares()]
+    return take_turns(site, scripts)
+
+
+def use_once(site: Site) -> Truth:
+    """Have one line sent back a connection."""
+    return take_turns(site, [[(LINE, LINE)]] * site.work.connections)
+
+
 def use_echo(site: Site) -> Truth:
     """Have lines sent back."""
     scripts = [[(LINE, LINE)] * share for share in site.work.shares()]
@@ -84,5 +98,7 @@ HTTP = Client("Python ssl, socket", (), use_http)
 POLL = Client("Python socket", (), use_poll)
 EVENTS = Client("Python socket", (), use_events)
 PIPELINED = Client("Python socket", (), use_pipelined)
+BULK = Client("Python socket, ssl", (), use_bulk)
+ONCE = Client("Python ssl", (), use_once)
 ECHO = Client("Python ssl", (), use_echo)
 REDIS = Client("Python socket (RESP)", (), use_redis)

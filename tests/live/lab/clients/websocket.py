@@ -9,9 +9,9 @@ from lab.pairing import Client, Site, python
 
 
 def use(site: Site) -> Truth:
-    """Talk; where both sides take turns, the upgrade is a turn of each connection too."""
+    """Talk; where both sides take turns, upgrade and close are turns of each connection too."""
     truth = site.timed(site.run(*python("websocket.py", "use", site.job())))
-    return replace(truth, requests=truth.requests + truth.connections)
+    return replace(truth, requests=truth.requests + 2 * truth.connections)
 
 
 WEBSOCKET = Client("Python websockets", (), use, ("websockets",))

@@ -2,10 +2,10 @@
 
     python origin.py ADDRESS PORT [--tls 1.2|1.3 --certificate FILE --key FILE] [--no-tickets]
 
-``/work`` answers after the laboratory's delay, ``/poll`` after a longer one, ``/events`` sends
-server-sent events, ``/page?N`` is a page that
-fetches N times and reports how long that took; what is posted to ``/report`` becomes a file in
-the current folder. One thread a connection, so that a delay is as exact as ``sleep`` is.
+``/work`` answers after the laboratory's delay, ``/bulk`` at once and large, ``/poll`` after a
+longer one, ``/events`` sends server-sent events, ``/page?N`` is a page that fetches N times and
+reports how long that took; what is posted to ``/report`` becomes a file in the current folder. One
+thread a connection, so that a delay is as exact as ``sleep`` is.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent.parent))
 
-from lab.delays import EVENT_PAUSE_MS, N_EVENTS, POLL_MS, REPORT, delay_ms
+from lab.delays import BULK_BYTES, EVENT_PAUSE_MS, N_EVENTS, POLL_MS, REPORT, delay_ms
 
 TIMEOUT_S = 30.0
 
@@ -62,6 +62,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if self.path.startswith("/page"):
             self._answer(PAGE, "text/html")
             return
+        if self.path.startswith("/bulk"):
+            self._answer(b"b" * (BULK_BYTES - 1) + b"\n")
+            return
         late_ms = POLL_MS if self.path.startswith("/poll") else delay_ms(next(_numbers))
         time.sleep(late_ms / 1_000)
         self._answer(b"hello\n")
@@ -69,7 +72,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         """Take a body, answer late."""
         body = self.rfile.read(int(self.headers["Content-Length"]))
-        time.sleep(delay_ms(next(_numbers)) / 1_000)
+        if not self.path.startswith("/bulk"):
+            time.sleep(delay_ms(next(_numbers)) / 1_000)
         self._answer(b"taken\n")
         if self.path.startswith("/report"):
             part = Path(REPORT).with_suffix(".part")

@@ -49,8 +49,6 @@ TLS = """
         ssl_session_cache {cache};
         ssl_session_tickets {tickets};
         ssl_early_data {early};
-        ssl_verify_client {verify};
-        ssl_client_certificate {certificate};
 """
 
 
@@ -64,7 +62,6 @@ def config(site: Site, upstream: str) -> str:
         cache="off" if not setup.tickets else "shared:lab:1m",
         tickets="on" if setup.tickets else "off",
         early="on" if setup.early_data else "off",
-        verify="on" if setup.mode == "client certificate" else "off",
     )
     return CONFIG.format(
         folder=site.folder,

@@ -16,7 +16,12 @@ def serve(site: Site) -> Iterator[None]:
     if site.setup.tls:
         words += ["--port", "0", "--tls-port", site.port, "--tls-auth-clients", "no"]
         words += ["--tls-cert-file", site.certificate, "--tls-key-file", site.key]
-        words += ["--tls-ca-cert-file", site.certificate, "--tls-protocols", f"TLSv{site.setup.tls}"]
+        words += [
+            "--tls-ca-cert-file",
+            site.certificate,
+            "--tls-protocols",
+            f"TLSv{site.setup.tls}",
+        ]
     else:
         words += ["--port", site.port]
     with site.serving(*map(str, words)):

@@ -16,7 +16,9 @@ GNUTLS_VERSIONS = {
 @contextlib.contextmanager
 def serve_gnutls(site: Site) -> Iterator[None]:
     """Send back what comes, at once."""
-    words = ["gnutls-serv", "--echo", "--port", str(site.port), "--disable-client-cert"]
+    asks = site.setup.mode == "certificate"
+    words = ["gnutls-serv", "--echo", "--port", str(site.port)]
+    words += ["--require-client-cert" if asks else "--disable-client-cert"]
     words += ["--x509certfile", str(site.certificate), "--x509keyfile", str(site.key)]
     words += ["--priority", GNUTLS_VERSIONS[site.setup.tls]]
     words += ["--noticket"] * (not site.setup.tickets)
@@ -28,11 +30,12 @@ def serve_gnutls(site: Site) -> Iterator[None]:
 @contextlib.contextmanager
 def serve_openssl(site: Site) -> Iterator[None]:
     """Send each line back reversed, at once."""
+    asks = site.setup.mode == "certificate"
     words = ["openssl", "s_server", "-rev", "-accept", f"{site.address}:{site.port}"]
     words += ["-cert", str(site.certificate), "-key", str(site.key)]
     words += [f"-tls{site.setup.tls.replace('.', '_')}"]
     words += ["-num_tickets", "0"] * (not site.setup.tickets)
-    words += ["-early_data"] * site.setup.early_data
+    words += ["-Verify", "1", "-verify_return_error"] * asks
     with site.serving(*words):
         yield
 
