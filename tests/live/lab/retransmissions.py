@@ -14,7 +14,7 @@ from dataclasses import replace
 from lab.forwarder import Segment
 from lab.measures import Truth
 
-SYN, FIN, RST = 0x02, 0x01, 0x04
+FIN, SYN, RST, ACK = 0x01, 0x02, 0x04, 0x10
 
 HALF = 1 << 31
 

@@ -10,22 +10,24 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from lab import LabError
-from lab.capture import capturing
+from lab.capture import capturing, settle
 from lab.forwarder import read_log
+from lab.live import Row, watching
 from lab.measures import Kind, Truth, less
 from lab.network import FAR, network
 from lab.pairing import Pairing, Site
-from lab.processes import lacking
+from lab.processes import lacking, wait_until
 from lab.retransmissions import passed_again
 
 TRTOP = [sys.executable, "-m", "trtop"]
 READ_TIMEOUT_S = 60.0
+ROW_TIMEOUT_S = 10.0
 
 NS_PER_US = 1_000
 
@@ -69,9 +71,51 @@ def scratch() -> Iterator[Path]:
 
 def record(pairing: Pairing, capture: Path) -> Truth:
     """Run a pairing into a capture; what was true."""
+    with site_of(pairing) as site, pairing.server.serve(site):
+        ends = (site.near, site.far)
+        watched, other = ends[::-1] if pairing.capture_far else ends
+        with capturing(watched, other, site.folder / "capture.pcap"):
+            truth = pairing.client.use(site)
+        shutil.copyfile(site.folder / "capture.pcap", capture)
+        return on_the_path(pairing, truth, site.path_log)
+
+
+def watch(pairing: Pairing) -> tuple[Truth, Mapping[str, Any]]:
+    """Run a pairing under the eyes of ``trtopd``; what was true, and what it showed."""
+    with site_of(pairing) as site, pairing.server.serve(site):
+        with watching(site.near, site.folder) as ask:
+            truth = pairing.client.use(site)
+            settle(site.near, site.far)
+            row = wait_for_row(ask, site.address)
+        return on_the_path(pairing, truth, site.path_log), row
+
+
+def on_the_path(pairing: Pairing, truth: Truth, log: Path) -> Truth:
+    """Give what was true, with what the path adds to it."""
+    round_trip_ns = 2 * pairing.link.delay_us * NS_PER_US
+    truth = replace(truth, server_time=less(truth.response_time, round_trip_ns))
+    return passed_again(truth, read_log(log)) if pairing.kind is Kind.LOSSY else truth
+
+
+def wait_for_row(ask: Callable[[str], Row], address: str) -> Row:
+    """Ask until no connection is open any more: the last packets may still be on their way."""
+    rows: list[Row] = []
+
+    def is_over() -> bool:
+        rows.append(ask(address))
+        return not rows[-1]["active"]
+
+    with contextlib.suppress(LabError):
+        wait_until(is_over, ROW_TIMEOUT_S, "connections end")
+    return rows[-1]
+
+
+@contextlib.contextmanager
+def site_of(pairing: Pairing) -> Iterator[Site]:
+    """Make where a pairing runs."""
     with scratch() as folder, network(pairing.link, folder) as hosts:
         certificate, key = make_certificate(folder)
-        site = Site(
+        yield Site(
             hosts.near,
             hosts.far,
             folder,
@@ -82,17 +126,6 @@ def record(pairing: Pairing, capture: Path) -> Truth:
             pairing.work,
             hosts.log,
         )
-        ends = (hosts.near, hosts.far)
-        watched, other = ends[::-1] if pairing.capture_far else ends
-        with pairing.server.serve(site):
-            with capturing(watched, other, folder / "capture.pcap"):
-                truth = pairing.client.use(site)
-            shutil.copyfile(folder / "capture.pcap", capture)
-        round_trip_ns = 2 * pairing.link.delay_us * NS_PER_US
-        truth = replace(truth, server_time=less(truth.response_time, round_trip_ns))
-        if pairing.kind is Kind.LOSSY:
-            truth = passed_again(truth, read_log(hosts.log))
-    return truth
 
 
 def read(capture: Path, address: str = FAR) -> Mapping[str, Any]:
