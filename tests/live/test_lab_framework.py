@@ -22,7 +22,7 @@ from lab.report import Result, page
 from lab.retransmissions import ACK, FIN, SYN, passed_again
 from lab.store import Record, keep, recall
 from lab.table import PAIRINGS
-from netns import needs_root
+from support.netns import needs_root
 
 NS_PER_MS = 1_000_000
 PORT = 7_777

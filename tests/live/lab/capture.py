@@ -8,7 +8,7 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
-from netns import Host
+from support.netns import Host
 
 from lab import LabError
 from lab.processes import datagram, is_settled, running, wait_until

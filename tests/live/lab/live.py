@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from netns import Host
+from support.netns import Host
 
 from lab import LabError
 from lab.processes import run, running, wait_until

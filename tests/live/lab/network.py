@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from netns import Host, ip
+from support.netns import Host, ip
 
 from lab import LabError
 from lab.forwarder import PathConfig

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from netns import Host
+from support.netns import Host
 
 from lab import LabError, processes
 from lab.delays import FAST_MS, SLOW_EVERY, SLOW_MS, delay_ms

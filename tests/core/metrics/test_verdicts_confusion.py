@@ -9,8 +9,8 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from builders_savefile import Captured, write_pcap
-from verdicts import CAUSES, N_ROWS, Destination, capture_of, destinations
+from support.builders_savefile import Captured, write_pcap
+from support.verdicts import CAUSES, N_ROWS, Destination, capture_of, destinations
 
 SNAPLEN = 600
 """Whole ClientHellos, no large payloads."""
