@@ -33,8 +33,8 @@ MAX_FRAME_BYTES = 65_536
 MAX_QUEUE_FRAMES = 20_000
 """Beyond that a frame is lost, and logged so."""
 
-NICENESS = -10
-"""A path that waits for the processor is a longer path."""
+PRIORITY = 1
+"""Real time, the lowest: a path that waits for the processor is a longer path."""
 
 FRAMES_PER_TURN = 32
 
@@ -182,7 +182,7 @@ def main() -> None:
     words = json.loads(Path(sys.argv[1]).read_text())
     config = PathConfig(**{**words, "near": tuple(words["near"]), "far": tuple(words["far"])})
     with contextlib.suppress(PermissionError):
-        os.nice(NICENESS)
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(PRIORITY))
     taps = [make_tap(*config.near), make_tap(*config.far)]
     sys.stdout.write("ready\n")
     sys.stdout.flush()
