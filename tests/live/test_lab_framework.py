@@ -93,7 +93,8 @@ def test_server_time_may_lie_between_what_is_known_and_what_the_client_saw() -> 
         server_time=Times(50 * NS_PER_MS, 120 * NS_PER_MS),
     )
     for p50_ms, holds in [(37.9, False), (38.1, True), (45, True), (52.4, True), (52.6, False)]:
-        row = a_row(server_time={"count": 23, "p50_ns": p50_ms * NS_PER_MS, "p95_ns": 120e6})
+        times = {"count": 23, "p50_ns": p50_ms * NS_PER_MS, "p95_ns": 120e6}
+        row = a_row(server_time=times, verdict="SLOW SERVER")
         assert (failed(Kind.ALTERNATING, truth, row) == []) == holds
 
 
@@ -107,10 +108,10 @@ def test_one_connection_in_a_hundred_may_stay_unrecognised_as_multiplexed() -> N
     truth = Truth(500, 100)
     few = {"count": 7, "p50_ns": None, "p95_ns": None}
     for shown, holds in [(98, False), (99, True), (100, True), (101, False)]:
-        row = a_row(syn=100, multiplexed=shown, response_time=few)
+        row = a_row(syn=100, multiplexed=shown, response_time=few, verdict="MIXED")
         assert (failed(Kind.MULTIPLEXED, truth, row) == []) == holds
     many = {"count": 201, "p50_ns": 1, "p95_ns": 1}
-    row = a_row(syn=100, multiplexed=100, response_time=many)
+    row = a_row(syn=100, multiplexed=100, response_time=many, verdict="MIXED")
     assert failed(Kind.MULTIPLEXED, truth, row) == ["response_time count at most"]
 
 
@@ -124,6 +125,16 @@ def test_under_loss_each_request_is_timed_or_withheld_or_unanswered() -> None:
         "out_of_order",
         "retrans_in",
     ]
+
+
+def test_a_wrong_verdict_fails() -> None:
+    truth = replace(TRUTH, service=Times(40 * NS_PER_MS, 120 * NS_PER_MS))
+    assert failed(Kind.ALTERNATING, truth, a_row(verdict="SLOW SERVER")) == []
+    assert failed(Kind.ALTERNATING, truth, a_row(verdict="ok")) == ["verdict"]
+    assert failed(Kind.ALTERNATING, truth, a_row()) == ["verdict"]
+    few = replace(truth, requests=9)
+    row = a_row(requests=9, responses=9, verdict="ok")
+    assert failed(Kind.ALTERNATING, few, row) == []
 
 
 def test_percentiles_are_by_nearest_rank() -> None:

@@ -116,8 +116,8 @@ def keep_small(results: Iterable[Result]) -> None:
             shutil.copyfile(capture.with_suffix(".json"), CAPTURES / f"{capture.stem}.json")
 
 
-def _value(check: Check, value: float | None) -> str:
-    if value is None or not check.unit:
+def _value(check: Check, value: float | str | None) -> str:
+    if value is None or isinstance(value, str) or not check.unit:
         return str(value)
     return f"{value / NS_PER_MS:.2f} ms"
 

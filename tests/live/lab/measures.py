@@ -17,6 +17,10 @@ TOLERANCE = 0.05
 TOLERANCE_NS = NS_PER_MS
 """A percentile may differ by the larger of the two."""
 
+SLOW_NS = 100 * NS_PER_MS
+ENOUGH_SAMPLES = 10
+"""From when on a service is called slow (the metric definitions, §10)."""
+
 RECOGNISED = 0.99
 """Share of multiplexed connections that must be recognised."""
 
@@ -124,13 +128,15 @@ class Check:
     """
 
     what: str
-    true: float | None
-    shown: float | None
+    true: float | str | None
+    shown: float | str | None
     holds: bool
     unit: str = ""
 
     def error(self) -> float | None:
         """Give the relative error, where there is one."""
+        if isinstance(self.true, str) or isinstance(self.shown, str):
+            return None
         if self.true is None or self.shown is None or not self.true:
             return None
         return (self.shown - self.true) / self.true
@@ -168,7 +174,22 @@ def judge(kind: Kind, truth: Truth, row: Mapping[str, Any]) -> Outcome:
         Kind.CROWD: _crowd,
         Kind.LOSSY: _lossy,
     }
-    return Outcome(kind, truth, row, tuple(rules[kind](truth, row)))
+    checks = tuple(rules[kind](truth, row))
+    if cause := ailment(kind, truth):
+        checks += (Check("verdict", cause, row.get("verdict"), row.get("verdict") == cause),)
+    return Outcome(kind, truth, row, checks)
+
+
+def ailment(kind: Kind, truth: Truth) -> str:
+    """Give the verdict's word for what ails a pairing's server; empty where nothing is certain."""
+    if kind is Kind.FAILED:
+        return "TLS FAILS"
+    if kind is Kind.MULTIPLEXED:
+        return "" if truth.idle_connections else "MIXED"
+    known = truth.service if kind in (Kind.ALTERNATING, Kind.PER_STREAM) else None
+    if known and truth.response_time and truth.requests >= ENOUGH_SAMPLES:
+        return "SLOW SERVER" if known.p95_ns >= SLOW_NS else ""
+    return ""
 
 
 def _exact(what: str, true: int | None, row: Mapping[str, Any]) -> Check:

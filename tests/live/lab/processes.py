@@ -7,6 +7,7 @@ killed, everything that it started is gone.
 from __future__ import annotations
 
 import contextlib
+import functools
 import ipaddress
 import os
 import shutil
@@ -25,8 +26,8 @@ from lab import LabError
 START_TIMEOUT_S = 60.0
 PAUSE_S = 0.01
 
-NICENESS = "-5"
-"""A client that waits for the processor measures that."""
+REAL_TIME = ["chrt", "--rr", "1"]
+"""A client that waits for the processor measures that: its truth would be no truth."""
 
 LISTENING = "0A"
 """State of a socket in /proc/net/tcp."""
@@ -50,20 +51,21 @@ def wait_until(what: Callable[[], object], timeout_s: float, said: str) -> None:
 
 def inside(host: Host, command: Sequence[str | Path], user: str | None = None) -> list[str]:
     """Give the command line that runs a command in a host."""
-    words = [
-        "setpriv",
-        "--pdeathsig",
-        "KILL",
-        "nice",
-        "-n",
-        NICENESS,
-        "nsenter",
-        f"--net=/run/netns/{host.name}",
-    ]
+    words = ["setpriv", "--pdeathsig", "KILL", *_priority()]
+    words += ["nsenter", f"--net=/run/netns/{host.name}"]
     words += ["unshare", "--pid", "--fork", "--kill-child=KILL", "--mount-proc"]
     if user:
         words += ["setpriv", f"--reuid={user}", f"--regid={user}", "--init-groups"]
     return [*words, *(str(word) for word in command)]
+
+
+@functools.cache
+def _priority() -> list[str]:
+    """Give what starts a program at real-time priority, where that is allowed."""
+    if lacking(REAL_TIME[:1]):
+        return []
+    probe = subprocess.run([*REAL_TIME, "true"], capture_output=True, check=False)
+    return [] if probe.returncode else REAL_TIME
 
 
 @contextlib.contextmanager
