@@ -47,6 +47,7 @@ def a_row(**changes: object) -> dict[str, object]:
         "retrans_in": 4,
         "response_time": {"count": 23, "p50_ns": 50.4e6, "p95_ns": 131e6},
         "server_time": {"count": 23, "p50_ns": 40.4e6, "p95_ns": 121e6},
+        "verdict": "SLOW SERVER",
         **changes,
     }
 
@@ -131,7 +132,7 @@ def test_a_wrong_verdict_fails() -> None:
     truth = replace(TRUTH, service=Times(40 * NS_PER_MS, 120 * NS_PER_MS))
     assert failed(Kind.ALTERNATING, truth, a_row(verdict="SLOW SERVER")) == []
     assert failed(Kind.ALTERNATING, truth, a_row(verdict="ok")) == ["verdict"]
-    assert failed(Kind.ALTERNATING, truth, a_row()) == ["verdict"]
+    assert failed(Kind.ALTERNATING, truth, a_row(verdict=None)) == ["verdict"]
     few = replace(truth, requests=9)
     row = a_row(requests=9, responses=9, verdict="ok")
     assert failed(Kind.ALTERNATING, few, row) == []
