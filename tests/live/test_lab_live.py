@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,10 @@ from lab.measures import judge
 from lab.pairing import Pairing
 from lab.run import lack, read, record, watch
 from lab.table import PAIRINGS
+
+pytestmark = pytest.mark.skipif(
+    os.environ.get("TRTOP_LAB") != "1", reason="takes minutes: run with TRTOP_LAB=1, or make lab"
+)
 
 QUICK = (
     "curl-nginx-tls13-resumed",
