@@ -43,7 +43,7 @@ quietly = mkdir -p build && { $(1) > build/log 2>&1 || { tail -n 30 build/log; e
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run build test test-long check format bench bench-replay bench-live bench-screen fuzz sdist clean distclean
+.PHONY: help run build test test-long check format bench bench-replay bench-live bench-screen lab fuzz sdist clean distclean
 .PHONY: lint test-normal test-checked
 
 help: ## this list
@@ -76,6 +76,9 @@ bench-live: $(VENV)/.built ## measure drops and CPU of a live capture beside tcp
 
 bench-screen: $(VENV)/.built ## measure a refresh of the screen at 10,000 destinations
 	$(BIN)/python benchmarks/screen.py $(ARGS)
+
+lab: $(VENV)/.lab ## compare with what real clients measured (as root), write docs/accuracy.md; ARGS='NAME …'
+	PYTHONPATH=tests:tests/live $(BIN)/python -m lab --write $(ARGS)
 
 fuzz: $(SANITIZED_TREE)/.built ## fuzz reader, decoder and engine on a sanitizer build; SECONDS=1200, CORPUS='…'
 	LD_PRELOAD=$$(gcc -print-file-name=libasan.so) ASAN_OPTIONS=detect_leaks=0 \
@@ -143,6 +146,11 @@ $(VENV)/.built: $(VENV)/.installed $(BUILD_SOURCES)
 
 $(VENV)/.dev: $(VENV)/.built
 	@$(call requirements,project["project"]["optional-dependencies"]["dev"]) > $@.txt
+	@$(PIP) install --requirement $@.txt
+	@touch $@
+
+$(VENV)/.lab: $(VENV)/.dev
+	@$(call requirements,project["optional-dependencies"]["lab"]) > $@.txt
 	@$(PIP) install --requirement $@.txt
 	@touch $@
 

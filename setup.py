@@ -19,6 +19,7 @@ KERNELS = (
     "_text",
     "_destinations",
     "_holes",
+    "_sides",
     "_table",
     "_state",
     "_flows",

@@ -26,6 +26,15 @@ NOTES = """\
   of its response. `net_rtt` is the network's round trip (a client segment to the ACK that covers its
   end), `syn_rtt` that of SYN and SYN/ACK. A server that acknowledges a request together with its answer
   makes `net_rtt` as long as the answer takes: `syn_rtt` tells then what the network alone needs.
+- **`verdict`** is one word for what is wrong with a row, `because` a sentence with the numbers that it
+  rests on: `CAPTURE` (the capture missed too much to judge), `REFUSED`, `NO ANSWER`, `RESET`,
+  `TLS FAILS`, `SILENT` (accepts and does not answer), `SLOW CONNECT`, `LOSS`, `SLOW SERVER`, `STALLS`,
+  `FAR`, `NO REUSE`, `MIXED` (request times cannot be told); `ok` if none of these holds, `-` if nothing
+  happened. The first that holds is the verdict.
+- **`path_rtt`** is the least round trip that a connection has shown, sampled every 10 s while it has
+  segments and when it closes: what the path itself takes. `net_rtt` includes delayed acknowledgements.
+- **`retrans_out`, `retrans_in`** are shares of `segments_out`, `segments_in`. FINs alone count in
+  `fin_retrans`, what only overtook on its way in `out_of_order` (it came sooner than a round trip).
 - **`server_time`** is Rtt less the least round trip that the connection has shown so far, where it has
   shown one: fewer samples than Rtt, and other ones.
 - **QoS** is responses per connection, sampled when a connection closes. Like the latencies it shows one
@@ -37,7 +46,7 @@ NOTES = """\
 - **Completeness below 100 %, Err above 0**: the capture has missed data that arrived. Counters of rows
   marked `?` are lower bounds. Latencies that depend on missing data are left out rather than guessed.
 - A latency's JSON object has `count`, `sum_ns`, `min_ns`, `max_ns` (exact) and `p50_ns`, `p90_ns`,
-  `p95_ns`, `p99_ns`, `p99.9_ns` (relative error at most 1 %), and `bins` with `--bins`.
+  `p95_ns`, `p99_ns`, `p99.9_ns` (relative error at most 0.55 %), and `bins` with `--bins`.
 
 ## The capture's health
 
@@ -47,8 +56,10 @@ NOTES = """\
 | `not_tcp` | of these, packets without TCP |
 | `undecoded` | of these, packets that should have held TCP but could not be read, by reason: `truncated` (cut off before the end of the TCP header), `fragment` (not the first of an IP datagram), `bad_header`, `bad_offset`, `bad_length`, `too_deep` (more than 8 nested headers), `link_type` |
 | `duplicates` | segments that the capture held twice (`-i any`, mirror ports); they count once |
+| `clock_steps` | times that capture time jumped: back (32 packets in a row lie more than 10 s behind), or forward by more than a day. No latency spans a step, and no rate counts it as time |
+| `stray_times` | packets whose time no later packet confirms, 20 s and more ahead of the others: they count, and move no clock |
 | `untimed` | packets without a time (pcapng simple packets), skipped |
-| `evicted` | connections that a full table forgot, the longest idle first |
+| `evicted` | connections that a full table forgot: attempts that are not established first, then closed ones, idle ones, the rest; of each the longest idle first |
 | `holes_unkept`, `samples_unbinned` | memory for missing data, or for percentiles, was full |
 | `received`, `kernel_dropped`, `interface_dropped` | what the capturing side says; `null` where it does not say |
 | `loss`, `completeness` | share of packets lost; share of acknowledged bytes that were captured |

@@ -37,6 +37,7 @@ MAN_EXTRA = {
         ("0", "Everything was read."),
         ("1", "Nothing was measured: wrong options, no permission, not a capture."),
         ("2", "Reported, but a part of the input could not be read."),
+        ("4", "trtop attach --once: the daemon answered, and nothing is captured there now."),
         ("130", "Interrupted while reading files; what was measured so far is shown."),
     ),
     "ENVIRONMENT": (

@@ -33,6 +33,7 @@ from trtop_core.records import NS_PER_S, TS_LIMIT_NS
 from trtop_core.snapshot import DETAIL_PERCENTILES, Row, Snapshot
 from trtop_core.sources import IDLE, Batches, Source, open_capture, read_into
 from trtop_core.table import Table
+from trtop_core.verdicts import WORDS
 from trtop_core.view import DEFAULT_PERCENTILE, View
 
 if TYPE_CHECKING:
@@ -62,7 +63,8 @@ class Result:
 
         Fields, as in JSON and CSV reports: ``destination`` (str); every counter and gauge (uint64);
         ``syn_rate`` and ``est_rate`` (per second); ``completeness`` (0 … 1); ``suspect`` (bool);
-        and of each latency ``L`` ``L_count`` (samples), ``L_sum_ns``, ``L_min_ns``, ``L_max_ns``,
+        ``verdict`` and ``because`` (str; empty where nothing is wrong); and of each latency ``L``
+        ``L_count`` (samples), ``L_sum_ns``, ``L_min_ns``, ``L_max_ns``,
         ``L_p50_ns``, ``L_p90_ns``, ``L_p95_ns``, ``L_p99_ns``, ``L_p99.9_ns`` (float64,
         nanoseconds; NaN without samples; sums beyond 2**53 ns, 104 days, are rounded). ``reuse`` is
         responses per connection, without ``_ns``. Unknown numbers are NaN.
@@ -296,10 +298,11 @@ def _listed(paths: Paths) -> list[str]:
     return [os.fspath(path) for path in paths]
 
 
-def _dtype(n_chars: int) -> np.dtype[np.void]:
+def _dtype(n_chars: int, n_reason_chars: int) -> np.dtype[np.void]:
     fields: list[tuple[str, str]] = [("destination", f"U{max(1, n_chars)}")]
     fields += [(name, "<u8") for name in COUNTERS + GAUGES]
     fields += [*((name, "<f8") for name in DERIVED_FIELDS), ("suspect", "?")]
+    fields += [("verdict", f"U{max(map(len, WORDS))}"), ("because", f"U{max(1, n_reason_chars)}")]
     for sketch in SKETCHES:
         unit = METRIC_OF[sketch].unit.suffix
         fields.append((f"{sketch}_count", "<u8"))
@@ -310,7 +313,10 @@ def _dtype(n_chars: int) -> np.dtype[np.void]:
 
 def _array(table: Table, rows: Sequence[Row]) -> npt.NDArray[Any]:
     """The rows of a table as a structured array."""
-    array = np.zeros(len(rows), _dtype(max((len(row.name) for row in rows), default=1)))
+    judged = [row.judged() for row in rows]
+    n_chars = max((len(row.name) for row in rows), default=1)
+    n_reason_chars = max((len(reason or "") for _, reason in judged), default=1)
+    array = np.zeros(len(rows), _dtype(n_chars, n_reason_chars))
     array["destination"] = [row.name for row in rows]
     for name in COUNTERS + GAUGES:
         array[name] = table.counters[name]
@@ -318,6 +324,8 @@ def _array(table: Table, rows: Sequence[Row]) -> npt.NDArray[Any]:
         values = (row.derived(name) for row in rows)
         array[name] = [np.nan if value is None else value for value in values]
     array["suspect"] = [row.suspect for row in rows]
+    array["verdict"] = [word for word, _ in judged]
+    array["because"] = [reason or "" for _, reason in judged]
     for sketch in SKETCHES:
         column, unit = table.sketches[sketch], METRIC_OF[sketch].unit.suffix
         counts = column.stats["count"]

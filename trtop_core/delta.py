@@ -85,7 +85,7 @@ def _subtract_sketch(
     indptr = np.searchsorted(cells[kept], np.arange(len(now) + 1) * N_BINS).astype(np.int64)
     stats = _subtract_stats(now.stats, before.stats, rows)
     _set_extremes(stats, (now, before, rows), (indptr, bins))
-    return SketchColumn(stats, indptr, bins, counts, now.scale)
+    return SketchColumn(stats, indptr, bins, counts)
 
 
 def _cells(column: SketchColumn, rows: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
@@ -123,7 +123,7 @@ def _set_extremes(
         ("min", indptr[at], least < before.stats["min"][mixed]),
         ("max", indptr[at + 1] - 1, greatest > before.stats["max"][mixed]),
     ):
-        middle = np.rint(MIDDLE[bins[end]] / now.scale).astype(np.int64)
+        middle = MIDDLE[bins[end]]
         known = now.stats[name][at]
         stats[name][at] = np.where(is_new, known, np.clip(middle, least, greatest))
 

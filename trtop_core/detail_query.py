@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from trtop_core._flows import Flows
 from trtop_core._sketch import BINS_IN_PAGE, PAGES_PER_SKETCH
 from trtop_core._state import State
 from trtop_core._table import STATE_BITS, TURN_BITS
@@ -30,22 +31,21 @@ SERIES = ("syn", "requests", "rst")
 MINUTE_S = 60
 MINUTES_S = 300
 
-Clock = tuple[int, int] | None
-
 
 def close_up(
-    state: State, clock: Clock, exported: Exported, view: DetailView, levels: dict[int, int]
+    state: State, flows: Flows, exported: Exported, view: DetailView, levels: dict[int, int]
 ) -> Detail:
     """Everything known of one destination.
 
     Args:
         state: the engine's tables, settled.
-        clock: capture time now and at the first packet, in ns; None before it.
+        flows: who keeps the engine's clock.
         exported: every row of the view's window.
         view: which destination.
         levels: of the windows that are kept, by length in s.
     """
     rows = _rows_of(exported.keys, view)
+    clock = flows.clock
     connections = state.table.of_destinations(rows)
     shown = _connections(connections, clock[0] if clock else 0)
     return Detail(
@@ -53,8 +53,8 @@ def close_up(
         clock_ns=clock[0] if clock else None,
         span_ns=exported.span_ns,
         table=_table(exported, rows, view),
-        minutes=_history(state, clock, rows, levels.get(MINUTES_S)),
-        minute=_history(state, clock, rows, levels.get(MINUTE_S)),
+        minutes=_history(state, flows, rows, levels.get(MINUTES_S)),
+        minute=_history(state, flows, rows, levels.get(MINUTE_S)),
         longest_open=longest_open(shown, view.n_connections),
         slowest=slowest(shown, view.n_connections),
         n_connections=len(connections),
@@ -82,21 +82,23 @@ def _table(exported: Exported, rows: npt.NDArray[np.intp], view: DetailView) -> 
 
 
 def _history(
-    state: State, clock: Clock, rows: npt.NDArray[np.intp], level: int | None
+    state: State, flows: Flows, rows: npt.NDArray[np.intp], level: int | None
 ) -> npt.NDArray[Any]:
     """What happened in each slot of a window; empty where it is not kept."""
-    if level is None or clock is None or not len(rows):
+    if level is None or flows.clock is None or not len(rows):
         return np.zeros(0, HISTORY)
+    now_ns, first_ns, to_capture_time_ns = flows.window_clock
     slot_ns = LEVELS[level][1] * EPOCH_NS
     first = max(state.destinations.first_slot(level), state.sketches.first_slot(level))
-    first = max(first, clock[1] // slot_ns)
-    last = max(first, clock[0] // slot_ns)
+    first = max(first, first_ns // slot_ns)
+    last = max(first, now_ns // slot_ns)
     n_slots = last - first + 1
 
     history = np.zeros(n_slots, HISTORY)
-    history["start_ns"] = np.maximum((first + np.arange(n_slots)) * slot_ns, clock[1])
-    ends = np.minimum((first + 1 + np.arange(n_slots)) * slot_ns, clock[0])
+    history["start_ns"] = np.maximum((first + np.arange(n_slots)) * slot_ns, first_ns)
+    ends = np.minimum((first + 1 + np.arange(n_slots)) * slot_ns, now_ns)
     history["span_ns"] = ends - history["start_ns"]
+    history["start_ns"] += to_capture_time_ns
 
     _, now = state.destinations.export()
     items, slots, saved = state.destinations.saved(level, first, rows)
@@ -161,7 +163,8 @@ def _connections(connections: npt.NDArray[Any], clock_ns: int) -> npt.NDArray[An
     """Connections as a detail shows them."""
     shown = np.zeros(len(connections), CONNECTION)
     has = {name: (connections["state"] & bit) != 0 for name, bit in STATE_BITS.items()}
-    turn = {name: (connections["turn"] & bit) != 0 for name, bit in TURN_BITS.items()}
+    request = connections["turn"]
+    turn = {name: (request["flags"] & bit) != 0 for name, bit in TURN_BITS.items()}
     is_high = has["client_is_high"]
     for end, other, mine in (("client", "low", "high"), ("server", "high", "low")):
         shown[f"{end}_addr"] = np.where(
@@ -170,7 +173,7 @@ def _connections(connections: npt.NDArray[Any], clock_ns: int) -> npt.NDArray[An
         shown[f"{end}_port"] = np.where(
             is_high, connections[f"{mine}_port"], connections[f"{other}_port"]
         )
-    is_asked = turn["open"] & ~turn["handshake"] & (connections["turn"] != 0)
+    is_asked = turn["open"] & ~turn["handshake"] & turn["counted"]
     is_waiting = is_asked & ~turn["answered"] & ~has["closed"]
     shown["state"] = np.select(
         [
@@ -196,10 +199,10 @@ def _connections(connections: npt.NDArray[Any], clock_ns: int) -> npt.NDArray[An
         ConnectionState.OPEN,
     )
     shown["is_midstream"] = ~has["attempt"]
-    shown["opened_ns"] = np.where(has["attempt"], connections["syn_ns"], -1)
+    shown["opened_ns"] = np.where(has["attempt"], connections["began_ns"], -1)
     shown["last_ns"] = connections["last_ns"]
-    answered_ns = connections["first_ns"] - connections["asked_ns"]
-    waited_ns = clock_ns - connections["asked_ns"]
+    answered_ns = request["first_ns"] - request["asked_ns"]
+    waited_ns = clock_ns - request["asked_ns"]
     response_ns = np.where(
         is_asked & turn["answered"], answered_ns, np.where(is_waiting, waited_ns, -1)
     )

@@ -112,7 +112,7 @@ class Engine:
         self._state.set_local(_networks(local))
 
     def advance(self, now_ns: int) -> None:
-        """Move capture time on (never back) and run the timers that are due by then."""
+        """Let capture time go on (never back) and run the timers that are due by then."""
         self._flows.advance(now_ns)
 
     def finish(self) -> None:
@@ -144,6 +144,10 @@ class Engine:
             window_health=health if exported.level is None else self._health(exported.level),
         )
 
+    def health(self) -> Health:
+        """What the capture held, lost and could not read so far."""
+        return self._health(None)
+
     def detail(self, view: DetailView) -> Detail:
         """What is known of one destination at this moment of capture time.
 
@@ -154,7 +158,7 @@ class Engine:
 
         exported = self._export(view.window, view.group_by)
         levels = {spec[0]: i for i, spec in enumerate(LEVELS) if Window(spec[0]) in self._windows}
-        return close_up(self._state, self._flows.clock, exported, view, levels)
+        return close_up(self._state, self._flows, exported, view, levels)
 
     def _export(self, window: Window, group_by: GroupBy) -> Exported:
         """Every row of a window, settled."""
@@ -167,11 +171,11 @@ class Engine:
         if window is Window.ALL or clock is None:
             keys, counters = self._state.destinations.export()
             state = SketchState(*self._state.sketches.export(len(keys)))
-            span_ns = 0 if clock is None else clock[0] - clock[1]
-            return Exported(keys, counters, state, span_ns, None)
+            return Exported(keys, counters, state, self._flows.span_ns, None)
         level = next(i for i, spec in enumerate(LEVELS) if spec[0] == int(window))
         keys, counters, state, first_epoch = self._window(level)
-        span_ns = clock[0] - max(clock[1], first_epoch * EPOCH_NS)
+        now_ns, first_ns, _ = self._flows.window_clock
+        span_ns = min(self._flows.span_ns, now_ns - max(first_ns, first_epoch * EPOCH_NS))
         return Exported(keys, counters, state, span_ns, level)
 
     def _window(self, level: int) -> tuple[npt.NDArray[Any], npt.NDArray[Any], SketchState, int]:
@@ -205,6 +209,8 @@ class Engine:
             read_lost=int(raw["read_lost"]),
             interruptions=int(raw["interruptions"]),
             interrupted_ns=int(raw["interrupted_ns"]),
+            clock_steps=int(raw["clock_steps"]),
+            stray_times=int(raw["stray_times"]),
         )
 
 

@@ -12,6 +12,9 @@ EXIT_UNUSABLE = 1
 EXIT_INCOMPLETE = 2
 """Something was measured and reported, but a part of the input could not be read."""
 
+EXIT_CAPTURE_DEAD = 4
+"""A daemon answered, and nothing is captured there now: its numbers stand still."""
+
 
 class TrtopError(Exception):
     """Something outside the program is wrong; ``str()`` is one line that says what to do.
@@ -21,6 +24,12 @@ class TrtopError(Exception):
     """
 
     exit_status = EXIT_UNUSABLE
+
+
+def reason_of(error: OSError) -> str:
+    """What the system says, without its number, behind the file that it says it of."""
+    reason = error.strerror or str(error)
+    return reason if error.filename is None else f"{error.filename}: {reason}"
 
 
 class NotACaptureError(TrtopError):

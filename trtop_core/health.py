@@ -23,7 +23,8 @@ class Health:
         undecoded: of these, packets that should have held TCP, by reason (``Verdict`` names).
         duplicates: segments that the capture held twice.
         untimed: packets without a timestamp, skipped before the decoder.
-        evicted: connections that a full table forgot, the longest idle first.
+        evicted: connections that a full table forgot: unproven ones first, then closed ones, idle
+            ones, the rest; of each the longest idle first.
         holes_unkept: holes judged at once since the memory for holes was full.
         samples_unbinned: latencies that found no memory for a bin: they are in count, sum, min
             and max, not in the percentiles.
@@ -34,6 +35,8 @@ class Health:
         interruptions: times that capturing stopped by itself: a capture process died.
         interrupted_ns: time in which nothing was captured for that reason; of several interfaces
             or engines together, the sum.
+        clock_steps: times that capture time jumped back, or forward by more than a day.
+        stray_times: packets whose time was no time, which never moved the clock.
     """
 
     packets: int = 0
@@ -50,6 +53,8 @@ class Health:
     read_lost: int = 0
     interruptions: int = 0
     interrupted_ns: int = 0
+    clock_steps: int = 0
+    stray_times: int = 0
 
     @property
     def loss(self) -> float | None:

@@ -39,8 +39,10 @@ def merge(snapshots: Sequence[Snapshot], view: View) -> Snapshot:
     clocks = [part.clock_ns for part in snapshots if part.clock_ns is not None]
     firsts = [part.first_ns for part in snapshots if part.first_ns is not None]
     clock, first = max(clocks, default=None), min(firsts, default=None)
-    if view.window is Window.ALL and clock is not None and first is not None:
-        span = clock - first
+    if view.window is Window.ALL and clock is not None:
+        # Steps of a part's clock are no time.
+        begun = (part.clock_ns - part.span_ns for part in snapshots if part.clock_ns is not None)
+        span = clock - min(begun)
     else:
         span = max(part.span_ns for part in snapshots)
     return Snapshot(

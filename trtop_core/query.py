@@ -13,7 +13,7 @@ from trtop_core._sketch import BINS_IN_PAGE, PAGES_PER_SKETCH
 from trtop_core.memory import take_records
 from trtop_core.metrics import COUNTER_ROW, COUNTERS, GAUGES, SKETCHES
 from trtop_core.records import DESTINATION_KEY, DestinationKind
-from trtop_core.sketch import HALF, LOW_32, SCALES, SketchColumn, merge_stats
+from trtop_core.sketch import HALF, LOW_32, SketchColumn, merge_stats
 from trtop_core.sorting import order_of, sort_column
 from trtop_core.table import Table
 from trtop_core.view import View
@@ -45,7 +45,7 @@ class Exported:
 
     Attributes:
         keys: shape (n,), dtype ``records.DESTINATION_KEY``.
-        counters: shape (n,), dtype ``records.COUNTER_ROW``.
+        counters: shape (n,), dtype ``metrics.COUNTER_ROW``.
         state: sketches of the same n destinations.
         span_ns: capture time that they cover.
         level: which window; None for all time.
@@ -69,7 +69,7 @@ def pick_rows(
 
     Args:
         keys: shape (n,), dtype ``records.DESTINATION_KEY``.
-        counters: shape (n,), dtype ``records.COUNTER_ROW``.
+        counters: shape (n,), dtype ``metrics.COUNTER_ROW``.
         state: sketches of the same n destinations.
         view: sort and limit.
         by_addr_only: merge the rows of one address, whatever their ports.
@@ -129,20 +129,27 @@ def _sketch_column(
         indptr,
         bins,
         counts,
-        SCALES[name],
     )
 
 
-@dataclass(frozen=True, slots=True)
 class _MergedCounters:
-    """The counters of groups by name; only what is asked for is merged."""
+    """The counters of groups by name; only what is asked for is merged.
 
-    counters: npt.NDArray[Any]
-    rows: npt.NDArray[np.intp]
-    groups: _Groups
+    Args:
+        counters: shape (n,), dtype ``metrics.COUNTER_ROW``.
+        rows: of these, the ones that the groups are made of.
+        groups: who belongs together.
+    """
+
+    def __init__(
+        self, counters: npt.NDArray[Any], rows: npt.NDArray[np.intp], groups: _Groups
+    ) -> None:
+        self._counters = counters
+        self._rows = rows
+        self._groups = groups
 
     def __getitem__(self, name: str) -> npt.NDArray[np.uint64]:
-        return self.groups.merge_counter(self.counters[name][self.rows])
+        return self._groups.merge_counter(self._counters[name][self._rows])
 
 
 class _Groups:
@@ -261,7 +268,7 @@ def write_out(
         stats = take_records(state.stats, rows * len(SKETCHES) + sketch)
         start, end = int(bounds[sketch, 0]), int(bounds[sketch, -1])
         columns[name] = SketchColumn(
-            stats, bounds[sketch] - start, bins[start:end], counts[start:end], SCALES[name]
+            stats, bounds[sketch] - start, bins[start:end], counts[start:end]
         )
         used = np.flatnonzero(totals[sketch])
         total_columns[name] = SketchColumn(
@@ -269,7 +276,6 @@ def write_out(
             np.array([0, len(used)]),
             used.astype(np.uint16),
             totals[sketch][used],
-            SCALES[name],
         )
     fields = counters.view(np.uint64).reshape(len(counters), N_FIELDS)
     total = fields[visible].sum(axis=0, dtype=np.uint64).view(COUNTER_ROW)

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from trtop_core.because import judge
 from trtop_core.health import Health, is_suspect
 from trtop_core.metric_types import per_second
 from trtop_core.metrics import (
@@ -83,7 +84,15 @@ class Row:
     @property
     def suspect(self) -> bool:
         """The capture missed so much that this row's counters are lower bounds."""
-        return is_suspect(self.completeness, self.loss)
+        return is_suspect(self.completeness, self.loss) or self.count("synack") < self.count("est")
+
+    def judged(self) -> tuple[str, str | None]:
+        """The verdict, and why: a sentence where something is wrong."""
+        counters = self.table.counters[self.idx : self.idx + 1]
+        row = np.array([self.idx])
+        columns = {name: column.take(row) for name, column in self.table.sketches.items()}
+        words, sentences = judge(counters, columns, self.loss)
+        return words[0], sentences[0]
 
     def samples(self, sketch: str) -> int:
         """How many samples a sketch has."""
@@ -113,7 +122,7 @@ class Row:
             value = int(column.quantiles(percentile)[0])
             record[f"p{percentile}{unit}"] = None if value < 0 else value
         if with_bins:
-            record["bins"] = np.stack([column.bins, column.counts], axis=1).tolist()
+            record["bins"] = column.bin_counts(0)
         return record
 
     def record(self, with_bins: bool = False) -> dict[str, Any]:
@@ -126,6 +135,7 @@ class Row:
         for name in DERIVED_FIELDS:
             record[name] = self.derived(name)
         record["suspect"] = self.suspect
+        record["verdict"], record["because"] = self.judged()
         for sketch in SKETCHES:
             record[sketch] = self.sketch_record(sketch, with_bins)
         return record

@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from trtop_core.errors import EXIT_OK, TrtopError
+from trtop_core.errors import EXIT_OK, EXIT_UNUSABLE, TrtopError, reason_of
 from trtop_daemon.config.arguments import parse
 from trtop_daemon.config.check import check, say_interfaces
 from trtop_daemon.daemon import FeedMaker, run
@@ -37,6 +37,9 @@ def main(argv: Sequence[str] | None = None, make_feed: FeedMaker = supervisor.ma
     except TrtopError as error:
         sys.stderr.write(f"trtopd: {printable(str(error))}\n")
         return error.exit_status
+    except OSError as error:  # of the system's own: a full disk, no descriptors left
+        sys.stderr.write(f"trtopd: {printable(reason_of(error))}\n")
+        return EXIT_UNUSABLE
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     except SystemExit as done:  # argparse after --help and --version

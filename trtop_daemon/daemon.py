@@ -28,9 +28,16 @@ from trtop_daemon.server.server import Server
 from trtop_daemon.server.zap import KeyCheck
 from trtop_daemon.system.log import start_log
 from trtop_daemon.system.pidfile import PidFile
-from trtop_daemon.system.privileges import Identity, choose_identity, drop_to, name_of
+from trtop_daemon.system.privileges import (
+    NO_CHANGE,
+    ROOT_UID,
+    Identity,
+    choose_identity,
+    drop_to,
+    name_of,
+)
 from trtop_daemon.system.signals import Signals
-from trtop_daemon.system.socket_file import make_folder
+from trtop_daemon.system.socket_file import lock_folder, make_folder, take_folder
 from trtop_daemon.system.systemd import Notifier
 
 LOG = logging.getLogger(__name__)
@@ -41,7 +48,7 @@ MAX_FILES = 65_536
 SYSTEM_FOLDER_MODE = 0o755
 USER_FOLDER_MODE = 0o700
 
-FIXED = ("listen", "user", "pidfile", "server_key", "group_by", "read", "speed")
+FIXED = ("listen", "user", "pidfile", "server_key", "group_by", "read", "speed", "stay")
 """Settings that need a restart."""
 
 FeedMaker = Callable[[CaptureConfig, "zmq.Context[zmq.Socket[bytes]]"], Feed]
@@ -74,13 +81,16 @@ def run(command: Command, make_feed: FeedMaker) -> int:
         feed = make_feed(settings.capture_config(), context)
         stack.callback(feed.stop)
         drop_to(identity)
-        server = Server(feed.snapshot, feed.detail, settings.interval)
+        server = Server(feed.snapshot, feed.answer, settings.interval)
         reloader = _Reloader(command, settings, _Running(server, listeners, feed, notifier))
         loop = Loop(feed, server, listeners, socket.gethostname(), reloader.reload)
         loop.lifeline_fd = command.lifeline_fd
+        loop.stays = settings.stay
         addresses = ", ".join(listener.address for listener in listeners.listeners)
         who = "" if identity is None else f" as {name_of(identity)}"
         LOG.info("%s%s, listening on %s", reloader.status, who, addresses)
+        if identity is None and os.geteuid() == ROOT_UID:
+            LOG.warning("stays root, without any capability: %s", NO_CHANGE)
         if command.lifeline_fd is not None:
             os.write(command.lifeline_fd, LIFELINE_READY)
         notifier.ready(reloader.status)
@@ -141,7 +151,7 @@ def _open_listeners(
         keys = read_key_pair(settings.server_key)
         key_check = stack.enter_context(closing(KeyCheck(context, _authorized(settings))))
     listeners = []
-    for endpoint in settings.listen or (_default_endpoint(owner),):
+    for endpoint in settings.listen or (_default_endpoint(stack, owner),):
         listener = Listener(context, endpoint, owner, keys)
         listeners.append(stack.enter_context(closing(listener)))
         if keys is None and endpoint.path is None:
@@ -149,15 +159,18 @@ def _open_listeners(
     return Listeners(listeners, key_check)
 
 
-def _default_endpoint(owner: Identity) -> Endpoint:
+def _default_endpoint(stack: ExitStack, owner: Identity) -> Endpoint:
     is_root = os.geteuid() == 0
     try:
         endpoint = default_listen(os.environ, is_root)
     except ValueError as error:
         raise TrtopError(str(error)) from None
     assert endpoint.path is not None
-    mode = SYSTEM_FOLDER_MODE if is_root else USER_FOLDER_MODE
-    make_folder(endpoint.path, mode, owner.uid, owner.gid)
+    if is_root and not os.environ.get("RUNTIME_DIRECTORY"):  # which systemd gives to one alone
+        stack.callback(os.close, lock_folder(endpoint.path))
+    make_folder(endpoint.path, SYSTEM_FOLDER_MODE if is_root else USER_FOLDER_MODE)
+    if is_root:
+        take_folder(endpoint.path, owner.uid, owner.gid)
     return endpoint
 
 

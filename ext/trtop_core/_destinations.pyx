@@ -10,7 +10,7 @@ import numpy as np
 from trtop_core._records cimport counter_row_t, destination_key_t
 from trtop_core._window cimport WindowLog
 
-from trtop_core.metrics import COUNTER_ROW
+from trtop_core.metrics import COUNTER_ROW, GAUGES
 from trtop_core.records import DESTINATION_KEY, DestinationKind
 
 FIRST_ENTRIES = 1 << 8
@@ -72,7 +72,7 @@ cdef class DestinationTable:
         # All fields are equally wide: a row is a row of words.
         words = now.view(np.uint64).reshape(len(now), len(COUNTER_ROW.names))
         self.log.subtract(level, first_slot, np.arange(len(now), dtype=np.uint32), words)
-        for gauge in ("pending", "active"):
+        for gauge in GAUGES:
             now[gauge] = rows[gauge]
         return keys, now
 

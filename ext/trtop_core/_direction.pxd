@@ -5,6 +5,7 @@
 
 from libc.stdint cimport int32_t, int64_t, uint32_t
 
+from trtop_core._clock cimport BEFORE_ALL_NS
 from trtop_core._connection cimport (
     D_ACKED,
     D_EARLY_ACK,
@@ -28,6 +29,7 @@ cdef struct taken_t:
     int64_t new_start        # its first new position
     int64_t reached_before
     int64_t n_bytes          # payload that was not held before
+    int64_t filled_to        # end of its last payload that fell into an open hole; else `start`
     int64_t youngest_ns      # of the holes that it fell into
     bint filled_hole
     bint has_new_data
@@ -54,6 +56,7 @@ cdef inline bint take_in_order(
     taken.new_start = max(start, d.reached)
     taken.reached_before = d.reached
     taken.n_bytes = payload_len
+    taken.filled_to = start
     taken.youngest_ns = 0
     taken.filled_hole = False
     taken.has_new_data = payload_len > 0
@@ -88,6 +91,7 @@ cdef inline int64_t start_at(
     cdef uint32_t first_ack, highest_ack
     cdef bint has_acks
     d.flags |= D_KNOWS_START
+    d.lost_below = BEFORE_ALL_NS
     if d.flags & D_REACHED and d.flags & D_HAS_SENT and position <= d.reached:
         return 0
     if d.flags & D_HIGHEST_ACK:
@@ -113,6 +117,7 @@ cdef inline int64_t begin(
         return 0
     first_ack, highest_ack = <uint32_t>d.frontier, <uint32_t>d.reached
     d.reached = d.frontier = d.acked = seq
+    d.lost_below = max(d.lost_below, d.reached)
     d.flags = (d.flags | D_REACHED) & ~D_EARLY_ACK
     if not has_acks:
         return 0
@@ -157,6 +162,7 @@ cdef inline void take_segment(
     taken.has_new_data = n_new > 0
     taken.is_first_fin = is_fin and not d.flags & D_FIN
     taken.n_bytes = n_new
+    taken.filled_to = start
     taken.filled_hole = False
     taken.youngest_ns = 0
     if is_fin:
@@ -164,7 +170,7 @@ cdef inline void take_segment(
     if end == start:
         return
     if d.holes:
-        taken.n_bytes += holes.count_open(d, start, min(data_end, reached))
+        taken.n_bytes += holes.count_open(d, start, min(data_end, reached), &taken.filled_to)
         filled = holes.fill(d, start, end)
         taken.filled_hole = filled.any
         taken.youngest_ns = filled.youngest_ns

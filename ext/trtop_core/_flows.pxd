@@ -1,6 +1,6 @@
 cimport cython
 
-from libc.stdint cimport uint8_t, uint64_t
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 from trtop_core._opening cimport lookup_t
 from trtop_core._records cimport packet_index_t, segment_t
@@ -20,6 +20,9 @@ cdef class Flows:
     cdef void ingest_block(
         self, State state, const uint8_t* data, const packet_index_t* index, int n_packets
     ) noexcept nogil
-    cdef void ingest(
+    cdef uint32_t ingest(
+        self, State state, const uint8_t* data, const segment_t* segment, lookup_t* lookup
+    ) noexcept nogil
+    cdef void ingest_unusual(
         self, State state, const uint8_t* data, const segment_t* segment, lookup_t* lookup
     ) noexcept nogil

@@ -8,7 +8,7 @@ how they were cut into batches.
 
 cimport cython
 
-from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
 import numpy as np
@@ -16,7 +16,9 @@ import numpy as np
 from trtop_core._connection cimport *
 from trtop_core._decode cimport decode_block
 from trtop_core._destinations cimport hash_key_t
+from trtop_core._duplicates cimport DUPLICATE_NS, fingerprint_of, head_of, is_duplicate, remember
 from trtop_core._ends cimport decide_one_sided, judge_acked
+from trtop_core._eviction cimport RANK_STATE
 from trtop_core._opening cimport lookup_t, open_connection, opens_anew, turn_roles
 from trtop_core._records cimport (
     LINK_TYPE,
@@ -31,7 +33,10 @@ from trtop_core._records cimport (
 from trtop_core._segment cimport take
 from trtop_core._state cimport State, adjust_gauges, touch
 from trtop_core._table cimport N_TICKS, NONE, endpoints_t, table_entry_t
-from trtop_core._timers cimport move_clock, run_timers, watch
+from trtop_core._slots cimport list_slot, needs_slot, run_slots
+from trtop_core._timeline cimport MAX_BEHIND_NS, advance_clock, end_clock, note_behind, take_time
+from trtop_core._timers cimport run_timers, watch
+from trtop_core._waiting cimport count_waiting
 
 from trtop_core._decode import check_bounds
 from trtop_core._state import HEALTH
@@ -40,19 +45,13 @@ from trtop_core.records import SEGMENT as SEGMENT_DTYPE
 cdef enum:
     N_LINK_TYPES = 1 << 16   # LINKTYPE_ values have 16 bits
 
-cdef int64_t DUPLICATE_NS = 1_000_000
+cdef int64_t BEHIND_NS = MAX_BEHIND_NS
 
-cdef uint32_t GAUGE_STATE = S_CLOSED | S_UNANSWERED | S_WAITING
+cdef uint32_t GAUGE_STATE = S_CLOSED | S_UNANSWERED | S_WAITING | S_MANY_SYNS
+cdef uint32_t TIMED_STATE = GAUGE_STATE | S_RST
 
 cdef extern from *:
-    """
-    static inline unsigned long long fold(unsigned long long a, unsigned long long b) {
-        unsigned __int128 product = (unsigned __int128)a * b;
-        return (unsigned long long)product ^ (unsigned long long)(product >> 64);
-    }
-    """
     void __builtin_prefetch(const void*, int) noexcept nogil
-    uint64_t fold(uint64_t, uint64_t) noexcept nogil
 
 
 @cython.final
@@ -74,7 +73,22 @@ cdef class Flows:
     def clock(self):
         """Capture time now and at the first packet, in ns, or None before it."""
         cdef State state = self.state
-        return (state.clock_ns, state.first_ns) if state.has_clock else None
+        return (state.clock_ns, state.first_ns) if state.has_first else None
+
+    @property
+    def span_ns(self):
+        """Capture time since the first packet, less what steps of the clock jumped."""
+        cdef State state = self.state
+        return state.clock_ns - state.first_ns - state.jumped_ns if state.has_first else 0
+
+    @property
+    def window_clock(self):
+        """The windows' own time, which never steps back: now, at the first packet; and what added
+        to it gives capture time.
+        """
+        cdef State state = self.state
+        shift_ns = state.window_shift_ns
+        return state.clock_ns - shift_ns, state.window_first_ns, shift_ns
 
     def feed(self, const uint8_t[::1] data, const packet_index_t[::1] index):
         """Take the packets of a batch.
@@ -93,10 +107,10 @@ cdef class Flows:
                 at += BLOCK_SIZE
 
     def advance(self, int64_t now_ns):
-        """Move the clock, which never goes back, and run the timers that are due."""
+        """Let the clock go on by itself, and run the timers that are due."""
         cdef State state = self.state
         with nogil:
-            move_clock(state, now_ns)
+            advance_clock(state, now_ns)
 
     def add_counters(
         self, uint64_t untimed, uint64_t received, uint64_t kernel, uint64_t interface
@@ -127,7 +141,9 @@ cdef class Flows:
                     if state.table.connections[number].due_ns <= state.clock_ns:
                         run_timers(state, number, state.clock_ns)
                     number = following
+                run_slots(state, state.table.tick, state.clock_ns)
             state.sketches.flush()
+            count_waiting(state)
 
     def finish(self):
         """The capture ends: judge what is acknowledged, and decide what is one-sided."""
@@ -135,6 +151,8 @@ cdef class Flows:
         cdef uint32_t number
         cdef connection_t* c
         cdef counter_row_t* row
+        with nogil:
+            end_clock(state)
         self.settle()
         with nogil:
             for number in range(state.table.n_used):
@@ -186,6 +204,10 @@ cdef class Flows:
                 order_ends(segment, lookup)
                 lookup.hash = hash_ends(hash_key, &lookup.ends)
                 __builtin_prefetch(&entries[lookup.hash & mask], 0)
+                lookup.fingerprint = fingerprint_of(
+                    segment, lookup.hash, lookup.from_high, &hash_key.words[0]
+                )
+                __builtin_prefetch(head_of(state, lookup.fingerprint), 1)
         for i in range(n_packets):
             segment = &segments[i]
             if segment.verdict == SEGMENT:
@@ -196,7 +218,7 @@ cdef class Flows:
                     if entries[at].hash == lookup.hash:
                         lookup.number = entries[at].connection - 1
                         c = &connections[lookup.number]
-                        prefetch_lines(c, lookup.from_high, segment.payload_len > 0)
+                        prefetch_lines(c, segment.payload_len > 0)
                         break
                     at = (at + 1) & mask
         for i in range(n_packets):
@@ -205,25 +227,31 @@ cdef class Flows:
                 __builtin_prefetch(&rows[connections[lookup.number].destination], 1)
         for i in range(n_packets):
             segment = &segments[i]
-            if segment.ts_ns > state.clock_ns:
-                if segment.ts_ns < state.next_tick_ns:
-                    state.clock_ns = segment.ts_ns
-                else:
-                    move_clock(state, segment.ts_ns)
+            if (
+                state.is_usual
+                and state.clock_ns - BEHIND_NS <= segment.ts_ns < state.next_tick_ns
+            ):
+                state.clock_ns = max(state.clock_ns, segment.ts_ns)
+            else:
+                take_time(state, segment.ts_ns)
             verdicts[segment.verdict] += 1
             if segment.verdict == SEGMENT:
-                self.ingest(state, data, segment, &lookups[i])
+                if state.is_usual:
+                    self.ingest(state, data, segment, &lookups[i])
+                else:
+                    self.ingest_unusual(state, data, segment, &lookups[i])
             elif segment.verdict == LINK_TYPE:
                 self.link_types[index[i].link_type & (N_LINK_TYPES - 1)] += 1
 
-    cdef void ingest(
+    cdef uint32_t ingest(
         self, State state, const uint8_t* data, const segment_t* segment, lookup_t* lookup
     ) noexcept nogil:
+        """Count a segment; give its connection, or ``NONE`` for a duplicate."""
         cdef uint32_t number = lookup.number
         cdef connection_t* connections = &state.table.connections[0]
         cdef connection_t* c
-        cdef bint from_client
-        cdef uint64_t fingerprint = fingerprint_of(segment, state.table.hash_key.words)
+        cdef direction_t* own
+        cdef bint from_client, is_unlisted
         cdef uint32_t before
         cdef uint32_t row
         # What an earlier packet of the block did to the table makes the guess worthless.
@@ -235,24 +263,55 @@ cdef class Flows:
                 number = NONE
         if number != NONE:
             c = &connections[number]
-            if is_duplicate(c, segment, lookup.from_high, fingerprint):
-                state.health[0].duplicates += 1
-                return
             from_client = lookup.from_high == ((c.state & S_CLIENT_IS_HIGH) != 0)
+            own = direction_of(c, not from_client)
+            if may_be_duplicate(state, c, segment) and is_duplicate(
+                state, own, lookup.fingerprint, segment.ts_ns
+            ):
+                state.health[0].duplicates += 1
+                return NONE
             if segment.flags & TCP_SYN:
                 number = take_opening(state, segment, lookup, number, from_client)
         else:
             number = open_connection(state, segment, lookup, NONE)
         c = &connections[number]
-        remember(c, segment, lookup.from_high, fingerprint)
         from_client = lookup.from_high == ((c.state & S_CLIENT_IS_HIGH) != 0)
+        remember(state, direction_of(c, not from_client), lookup.fingerprint, segment.ts_ns)
         before = c.state
         row = c.destination
         take(state, data, segment, c, from_client)
         if (before ^ c.state) & GAUGE_STATE:
             adjust_gauges(&state.destinations.rows[row], before, c.state)
-        if (before ^ c.state) & (GAUGE_STATE | S_RST) or not c.state & S_IN_WHEEL:
+        if (before ^ c.state) & RANK_STATE:
+            state.table.note_rank(number)
+        is_unlisted = needs_slot(c) and not list_slot(state, number)
+        if (before ^ c.state) & TIMED_STATE or not c.state & S_IN_WHEEL or is_unlisted:
             watch(state, number)
+        return number
+
+    cdef void ingest_unusual(
+        self, State state, const uint8_t* data, const segment_t* segment, lookup_t* lookup
+    ) noexcept nogil:
+        """A segment whose time waits to be believed, or lies far behind the clock."""
+        cdef int64_t clock_ns = state.clock_ns
+        if not state.is_waiting:
+            note_behind(state, self.ingest(state, data, segment, lookup), segment.ts_ns)
+            return
+        # Nobody but its own connection believes in its time yet.
+        state.clock_ns = segment.ts_ns
+        state.waiting_number = self.ingest(state, data, segment, lookup)
+        state.clock_ns = clock_ns
+
+
+cdef inline bint may_be_duplicate(
+    State state, const connection_t* c, const segment_t* segment
+) noexcept nogil:
+    """Whether a segment comes soon enough behind the latest of its connection, by any clock."""
+    return (
+        segment.ts_ns <= c.last_ns + DUPLICATE_NS
+        or not state.is_usual
+        or state.health[0].clock_steps + state.health[0].stray_times > 0
+    )
 
 
 cdef uint32_t take_opening(
@@ -276,33 +335,15 @@ cdef uint32_t take_opening(
 
 
 cdef inline void prefetch_lines(
-    const connection_t* c, bint from_high, bint has_payload
+    const connection_t* c, bint has_payload
 ) noexcept nogil:
     """The lines of a connection that a segment is going to touch; a SYN's are few and wait."""
     __builtin_prefetch(c, 1)
     __builtin_prefetch(&c.client, 1)
     __builtin_prefetch(&c.server, 1)
-    __builtin_prefetch(recent_of(<connection_t*>c, from_high), 1)
     if has_payload:
-        __builtin_prefetch(&c.asked_ns, 1)
-        __builtin_prefetch(&c.client_from, 1)
-
-
-cdef inline bint is_duplicate(
-    connection_t* c, const segment_t* segment, bint from_high, uint64_t fingerprint
-) noexcept nogil:
-    cdef const recent_t* recent = recent_of(c, from_high)
-    cdef int i
-    cdef int64_t age_ns
-    for i in range(N_RECENT):
-        if (
-            recent.prints_low[i] == <uint32_t>fingerprint
-            and recent.prints_high[i] == <uint16_t>(fingerprint >> 32)
-        ):
-            age_ns = segment.ts_ns - recent.ts_ns[i]
-            if 0 <= age_ns <= DUPLICATE_NS:
-                return True
-    return False
+        __builtin_prefetch(&c.server_end, 1)
+        __builtin_prefetch(&c.turn.client_start, 1)
 
 
 cdef inline void order_ends(const segment_t* segment, lookup_t* lookup) noexcept nogil:
@@ -355,28 +396,3 @@ cdef inline bint is_same(const connection_t* c, const endpoints_t* ends) noexcep
         and c.low_port == ends.low_port
         and c.high_port == ends.high_port
     )
-
-
-cdef inline uint64_t fingerprint_of(
-    const segment_t* segment, const uint64_t* secret
-) noexcept nogil:
-    """What makes a segment a duplicate, folded; of the 48 bits kept, 2^-48 mistake one."""
-    cdef uint64_t identity = segment.ip_id
-    if identity == 0:
-        identity = (<uint64_t>1 << 32) | (<uint64_t>segment.window << 16) | segment.checksum
-    return fold(
-        ((<uint64_t>segment.seq << 32) | segment.ack) ^ secret[0],
-        ((<uint64_t>segment.flags << 56) ^ (<uint64_t>segment.payload_len << 34) ^ identity)
-        ^ secret[1],
-    )
-
-
-cdef inline void remember(
-    connection_t* c, const segment_t* segment, bint from_high, uint64_t fingerprint
-) noexcept nogil:
-    cdef recent_t* recent = recent_of(c, from_high)
-    cdef int at = recent.next & (N_RECENT - 1)
-    recent.ts_ns[at] = segment.ts_ns
-    recent.prints_low[at] = <uint32_t>fingerprint
-    recent.prints_high[at] = <uint16_t>(fingerprint >> 32)
-    recent.next = <uint8_t>(at + 1)

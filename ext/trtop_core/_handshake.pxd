@@ -6,7 +6,6 @@ from trtop_core._connection cimport (
     MAX_SYNACKS,
     S_ATTEMPT,
     S_EST,
-    S_HAS_FLOOR,
     S_HAS_SYN_RTT,
     S_MANY_SYNS,
     S_ONE_SYN,
@@ -15,16 +14,20 @@ from trtop_core._connection cimport (
     connection_t,
 )
 from trtop_core._direction cimport MAX_ACK_AHEAD, start_at, unwrap
-from trtop_core._holes cimport HolePool
+from trtop_core._latency cimport sample_latency, sample_round_trip
 from trtop_core._records cimport CONNECT_LATENCY, SYN_RTT, TCP_ACK, counter_row_t, segment_t
-from trtop_core._sketch cimport SketchStore
+from trtop_core._state cimport State
+
+cdef enum:
+    # An ACK with payload so much later than two round trips after the SYN/ACK shows idleness.
+    LATE_ACK_NS = 1_000_000
 
 cdef inline bint take_syn(
+    State state,
     connection_t* c,
     const segment_t* segment,
     bint from_client,
     counter_row_t* row,
-    SketchStore sketches,
 ) noexcept nogil:
     """Count a SYN or SYN/ACK; tell whether its payload and ACK are to be believed."""
     if not segment.flags & TCP_ACK:
@@ -38,8 +41,9 @@ cdef inline bint take_syn(
     if not c.state & S_ATTEMPT:
         add_synack(c, segment)
         return True
-    if from_client or segment.ack - c.client.isn - 1 > c.syn_end:
+    if from_client or segment.ack - c.isns[0] - 1 > c.syn_end:
         return False
+    c.synack_ns = segment.ts_ns
     if c.n_synacks:
         row.synack_retrans += 1
         add_synack(c, segment)
@@ -47,13 +51,9 @@ cdef inline bint take_syn(
         return segment.seq == c.synack_isns[0]
     row.synack += 1
     c.state &= ~<uint32_t>(S_WAITING | S_UNANSWERED)
-    if not c.state & S_MANY_SYNS and segment.ts_ns >= c.syn_ns:
-        c.syn_rtt_ns = segment.ts_ns - c.syn_ns
-        c.state |= S_HAS_SYN_RTT
-        sketches.add(c.destination, SYN_RTT, c.syn_rtt_ns)
-        if not c.state & S_HAS_FLOOR or c.syn_rtt_ns < c.floor_ns:
-            c.state |= S_HAS_FLOOR
-            c.floor_ns = c.syn_rtt_ns
+    if not c.state & S_MANY_SYNS:
+        # Karn: else nobody could tell which of several SYNs is answered.
+        sample_round_trip(state, c, SYN_RTT, c.began_ns, segment.ts_ns)
     add_synack(c, segment)
     return True
 
@@ -69,13 +69,11 @@ cdef inline void add_synack(connection_t* c, const segment_t* segment) noexcept 
     c.n_synacks = <unsigned char>(at + 1)
 
 cdef inline int64_t prove(
+    State state,
     connection_t* c,
     const segment_t* segment,
     bint from_client,
-    int64_t now_ns,
     counter_row_t* row,
-    SketchStore sketches,
-    HolePool holes,
 ) noexcept nogil:
     """Count ``est`` at its first proof; give the bytes acknowledged by that."""
     cdef int64_t ack
@@ -83,7 +81,7 @@ cdef inline int64_t prove(
     cdef int chosen
     if not from_client:
         ack = unwrap(&c.client, segment.ack)
-        if ack <= unwrap(&c.client, c.client.isn + 1 + c.syn_end):
+        if ack <= unwrap(&c.client, c.isns[0] + 1 + c.syn_end):
             return 0
         if ack - c.client.reached > (MAX_ACK_AHEAD if c.n_synacks else 0):
             return 0
@@ -97,15 +95,20 @@ cdef inline int64_t prove(
         return 0
     establish(c, row)
     if c.synack_isns[chosen] != c.synack_isns[0]:
-        c.server.isn = c.synack_isns[chosen]
-        n_bytes = start_at(&c.server, holes, c.server.isn + 1, segment.ts_ns, now_ns)
-    if (
-        c.synack_isns[chosen] + 1 == segment.ack
-        and c.synack_acks[chosen] == segment.seq
-        and segment.ts_ns >= c.syn_ns
-    ):
-        sketches.add(c.destination, CONNECT_LATENCY, segment.ts_ns - c.syn_ns)
+        c.isns[1] = c.synack_isns[chosen]
+        n_bytes = start_at(
+            &c.server, state.holes, c.isns[1] + 1, segment.ts_ns, state.clock_ns
+        )
+    if c.synack_isns[chosen] + 1 == segment.ack and c.synack_acks[chosen] == segment.seq:
+        if not shows_idleness(c, segment):
+            sample_latency(state, c, CONNECT_LATENCY, c.began_ns, segment.ts_ns, 0)
     return n_bytes
+
+cdef inline bint shows_idleness(const connection_t* c, const segment_t* segment) noexcept nogil:
+    """Whether the bare ACK was missed, so that the client's first data stands for it."""
+    if segment.payload_len == 0 or not c.state & S_HAS_SYN_RTT:
+        return False
+    return segment.ts_ns - c.synack_ns > 2 * c.syn_rtt_ns + LATE_ACK_NS
 
 cdef inline int chosen_synack(const connection_t* c, uint32_t ack) noexcept nogil:
     """Which SYN/ACK the client's ACK says is the server's: exactly, else within reach; or -1."""

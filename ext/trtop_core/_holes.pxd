@@ -44,13 +44,14 @@ cdef class HolePool:
     ) noexcept nogil
     cdef filled_t fill(self, direction_t* d, int64_t start, int64_t end) noexcept nogil
     cdef int64_t count_open(
-        self, const direction_t* d, int64_t start, int64_t end
+        self, const direction_t* d, int64_t start, int64_t end, int64_t* last_end
     ) noexcept nogil
     cdef bint misses(self, const direction_t* d, int64_t start, int64_t end) noexcept nogil
     cdef bint is_open_below(self, const direction_t* d, int64_t position) noexcept nogil
     cdef void acknowledge(self, direction_t* d, int64_t position, int64_t now_ns) noexcept nogil
     cdef void drop_below(self, direction_t* d, int64_t position) noexcept nogil
     cdef int64_t first_acked_ns(self, const direction_t* d) noexcept nogil
+    cdef void clamp(self, direction_t* d, int64_t now_ns) noexcept nogil
     cdef gaps_t judge(self, direction_t* d, int64_t acked_until_ns) noexcept nogil
     cdef gaps_t judge_surplus(self, direction_t* d) noexcept nogil
     cdef void prune(self, direction_t* d, int64_t keep_from) noexcept nogil

@@ -119,16 +119,23 @@ cdef class HolePool:
         return filled
 
     cdef int64_t count_open(
-        self, const direction_t* d, int64_t start, int64_t end
+        self, const direction_t* d, int64_t start, int64_t end, int64_t* last_end
     ) noexcept nogil:
-        """Positions of start … end - 1 in open holes."""
+        """Positions of start … end - 1 in open holes.
+
+        Args:
+            last_end: OUT where the last of them ends; left alone if there are none.
+        """
         cdef uint32_t number = d.holes
         cdef int64_t total = 0
+        cdef int64_t low, high
         cdef const node_t* node
         while number:
             node = &self.nodes[number - 1]
-            if node.kind <= N_ACKED:
-                total += max(<int64_t>0, min(node.end, end) - max(node.start, start))
+            low, high = max(node.start, start), min(node.end, end)
+            if node.kind <= N_ACKED and low < high:
+                total += high - low
+                last_end[0] = high
             number = node.next
         return total
 
@@ -204,6 +211,15 @@ cdef class HolePool:
                 first = min(first, node.acked_ns)
             number = node.next
         return first
+
+    cdef void clamp(self, direction_t* d, int64_t now_ns) noexcept nogil:
+        """What was acknowledged in the future was acknowledged now."""
+        cdef uint32_t number = d.holes
+        cdef node_t* node
+        while number:
+            node = &self.nodes[number - 1]
+            node.acked_ns = min(node.acked_ns, now_ns)
+            number = node.next
 
     cdef gaps_t judge(self, direction_t* d, int64_t acked_until_ns) noexcept nogil:
         """Judge the holes that were acknowledged by a clock."""

@@ -1,7 +1,6 @@
 # How a connection begins: on a SYN, in mid-stream, in the place of an old one; and its roles.
 
-from libc.stdint cimport int64_t, uint32_t
-from libc.string cimport memcpy
+from libc.stdint cimport uint32_t, uint64_t
 
 from trtop_core._clock cimport BEFORE_ALL_NS
 from trtop_core._connection cimport (
@@ -14,18 +13,23 @@ from trtop_core._connection cimport (
     S_TIMED,
     S_WAITING,
     connection_t,
+    direction_of,
     direction_t,
-    recent_t,
 )
-from trtop_core._ends cimport close, evict, forget, time_out
+from trtop_core._ends cimport close, forget, time_out
 from trtop_core._records cimport TCP_ACK, TCP_RST, TCP_SYN, counter_row_t, segment_t
 from trtop_core._state cimport State, adjust_gauges, touch
 from trtop_core._table cimport NONE, endpoints_t
+from trtop_core._timers cimport make_room
 from trtop_core._turns cimport forget_turns
+
+cdef enum:
+    NUMBERS_APART = 40_503   # 2^16 times the golden ratio: far from those of the latest ones
 
 # The two ends of a segment, found or about to be found in the table.
 cdef struct lookup_t:
     endpoints_t ends
+    uint64_t fingerprint
     uint32_t hash
     uint32_t number          # a guess, before its turn comes
     bint from_high           # the sender is the high end
@@ -35,14 +39,14 @@ cdef inline bint opens_anew(
 ) noexcept nogil:
     """Whether a segment of a known 4-tuple starts a new connection."""
     cdef int i
-    cdef const direction_t* receiver
+    cdef const direction_t* receiver = &c.server if from_client else &c.client
     if not segment.flags & TCP_SYN or segment.flags & TCP_RST:
         return False
     if not segment.flags & TCP_ACK:
         if c.state & S_RST or not from_client:
             return True
         if c.state & S_ATTEMPT:
-            return segment.seq != c.client.isn
+            return segment.seq != c.isns[0]
         # The capture swapped SYN and SYN/ACK: this is the SYN that the first one answered.
         return not (c.n_synacks and c.synack_acks[0] == segment.seq + 1)
     if c.state & S_ATTEMPT:
@@ -51,8 +55,9 @@ cdef inline bint opens_anew(
         for i in range(c.n_synacks):
             if c.synack_isns[i] == segment.seq and c.synack_acks[i] == segment.ack:
                 return False
-    receiver = &c.server if from_client else &c.client
-    return not (receiver.flags & D_HAS_FIRST and receiver.first_seq == segment.ack)
+    return not (
+        receiver.flags & D_HAS_FIRST and c.first_seqs[1 if from_client else 0] == segment.ack
+    )
 
 cdef inline uint32_t open_connection(
     State state, const segment_t* segment, const lookup_t* lookup, uint32_t old
@@ -62,7 +67,7 @@ cdef inline uint32_t open_connection(
     cdef connection_t* c
     cdef counter_row_t* row
     cdef uint32_t before
-    cdef recent_t[2] recent
+    cdef direction_t before_low, before_high
     cdef bint from_client = state.sender_is_client(segment)
     if old != NONE:
         c = &state.table.connections[old]
@@ -72,36 +77,47 @@ cdef inline uint32_t open_connection(
             time_out(c, row)
         close(state, c, row)
         adjust_gauges(row, before, c.state)
-        # Duplicates are a matter of the 4-tuple: what was seen last stays known.
-        memcpy(recent, &c.recent_of_low, sizeof(recent))
+        before_low = end_of(c, False)[0]
+        before_high = end_of(c, True)[0]
         forget(state, old, row)
     elif state.table.is_full():
-        evict(state, state.table.longest_idle())
+        make_room(state)
     number = state.table.insert(&lookup.ends, lookup.hash)
     c = &state.table.connections[number]
-    if old != NONE:
-        memcpy(&c.recent_of_low, recent, sizeof(recent))
-    else:
-        c.recent_of_low.ts_ns[:] = [BEFORE_ALL_NS, BEFORE_ALL_NS, BEFORE_ALL_NS, BEFORE_ALL_NS]
-        c.recent_of_high.ts_ns[:] = [BEFORE_ALL_NS, BEFORE_ALL_NS, BEFORE_ALL_NS, BEFORE_ALL_NS]
     c.client.gap_end = c.client.lost_below = BEFORE_ALL_NS
     c.server.gap_end = c.server.lost_below = BEFORE_ALL_NS
     if from_client == lookup.from_high:
         c.state |= S_CLIENT_IS_HIGH
-    c.last_ns = state.clock_ns
+    if old != NONE:
+        # Duplicates are a matter of the 4-tuple: what was seen last stays known.
+        follow_on(end_of(c, False), &before_low)
+        follow_on(end_of(c, True), &before_high)
+    else:
+        # Far from the numbers of a connection that had the same 4-tuple.
+        state.first_number += NUMBERS_APART
+        c.client.n_counted = c.server.n_counted = state.first_number
+    c.last_ns = c.began_clock_ns = state.clock_ns
+    c.began_ns = segment.ts_ns
     c.destination = state.row_of(c)
     row = touch(state, c.destination)
     if segment.flags & (TCP_SYN | TCP_ACK | TCP_RST) == TCP_SYN:
         c.state |= S_ATTEMPT | S_WAITING | S_BANNER_POSSIBLE
-        c.client.isn = segment.seq
-        c.syn_ns = segment.ts_ns
-        c.syn_clock_ns = state.clock_ns
+        c.isns[0] = segment.seq
         row.syn += 1
         row.pending += 1
     else:
         row.midstream += 1
     row.active += 1
+    state.table.note_rank(number)
     return number
+
+cdef inline direction_t* end_of(connection_t* c, bint is_high) noexcept nogil:
+    """What one of the two ends sends."""
+    return direction_of(c, is_high != ((c.state & S_CLIENT_IS_HIGH) != 0))
+
+cdef inline void follow_on(direction_t* d, const direction_t* before) noexcept nogil:
+    """An end goes on in a new connection."""
+    d.n_counted = before.n_counted
 
 cdef inline void turn_roles(State state, connection_t* c) noexcept nogil:
     """A late SYN/ACK came from who was taken for the client: what follows counts there."""
@@ -111,8 +127,10 @@ cdef inline void turn_roles(State state, connection_t* c) noexcept nogil:
     adjust_gauges(row, shown, shown | S_CLOSED)
     c.client = c.server
     c.server = swapped
+    c.first_seqs[0], c.first_seqs[1] = c.first_seqs[1], c.first_seqs[0]
+    c.isns[0], c.isns[1] = c.isns[1], c.isns[0]
     c.state ^= S_CLIENT_IS_HIGH
-    forget_turns(c)
+    forget_turns(state, c, row)
     c.state &= ~<uint32_t>S_TIMED
     c.destination = state.row_of(c)
     row = touch(state, c.destination)

@@ -52,6 +52,8 @@ cdef packed struct counter_row_t:
     uint64_t acked_bytes
     uint64_t requests
     uint64_t responses
+    uint64_t segments_out
+    uint64_t segments_in
     uint64_t keepalives
     uint64_t retrans_out
     uint64_t retrans_in
@@ -72,9 +74,19 @@ cdef packed struct counter_row_t:
     uint64_t banners
     uint64_t tls_turns
     uint64_t slow_by_loss
+    uint64_t unanswered
+    uint64_t withheld
+    uint64_t multiplexed
+    uint64_t multiplexed_unfollowed
+    uint64_t tls_hellos
+    uint64_t tls_failed
+    uint64_t tls_failed_in
+    uint64_t fin_retrans
     uint64_t out_of_order
     uint64_t zero_window_out
     uint64_t zero_window_in
+    uint64_t zero_window_connections_out
+    uint64_t zero_window_connections_in
     uint64_t streams
     uint64_t stream_bytes
     uint64_t stream_ns
@@ -83,7 +95,10 @@ cdef packed struct counter_row_t:
     uint64_t gap_bytes
     uint64_t one_sided
     uint64_t pending
+    uint64_t pending_retrans
     uint64_t active
+    uint64_t waiting
+    uint64_t waiting_long
 
 cdef enum sketch_t:
     CONNECT_LATENCY = 0
@@ -93,8 +108,10 @@ cdef enum sketch_t:
     TLS_LATENCY = 4
     NET_RTT = 5
     SERVER_TIME = 6
-    REUSE = 7
-    N_SKETCHES = 8
+    PATH_RTT = 7
+    RESET_AGE = 8
+    REUSE = 9
+    N_SKETCHES = 10
 
 cdef packed struct sketch_stats_t:
     uint64_t count

@@ -15,8 +15,10 @@ from trtop_core._direction cimport (
     taken_t,
     unwrap,
 )
-from trtop_core._ends cimport fin, reset
+from trtop_core._context cimport segment_context_t
+from trtop_core._ends cimport end_requests_if_due, fin, reset
 from trtop_core._handshake cimport prove, take_syn
+from trtop_core._latency cimport sample_round_trip
 from trtop_core._records cimport (
     NET_RTT,
     TCP_ACK,
@@ -26,12 +28,25 @@ from trtop_core._records cimport (
     counter_row_t,
     segment_t,
 )
+from trtop_core._responses cimport server_start_of
+from trtop_core._slots cimport lower_due
 from trtop_core._state cimport State, count_gaps, touch
 from trtop_core._timers cimport JUDGE_AFTER_NS
-from trtop_core._turns cimport client_data, new_data_t, server_data, server_filled
+from trtop_core._turns cimport (
+    client_data,
+    client_sent_again,
+    note_closed_window,
+    server_data,
+    server_filled,
+    tend_side,
+)
 
 cdef enum:
-    REORDER_NS = 3_000_000
+    # What fills a hole sooner was reordered: a retransmission takes a round trip. The floor less so
+    # large a part of it; at least, and without a floor (Wireshark's default), in ns.
+    REORDER_MARGIN = 10
+    MIN_REORDER_NS = 1_000_000
+    UNKNOWN_REORDER_NS = 3_000_000
 
 cdef inline void take(
     State state, const uint8_t* data, const segment_t* segment, connection_t* c, bint from_client
@@ -58,11 +73,8 @@ cdef inline bint take_steady(
     cdef direction_t* peer = &c.server if from_client else &c.client
     cdef counter_row_t* row
     cdef int64_t position = peer.reached + <int32_t>(segment.ack - <uint32_t>peer.reached)
-    cdef int64_t peer_reached = peer.reached
     cdef int64_t start = own.reached
-    cdef int64_t floor_ns = 0
-    cdef bint has_floor
-    cdef taken_t taken
+    cdef segment_context_t at
     if (
         c.state & (STEADY_STATE | UNSTEADY_STATE) != STEADY_STATE
         or own.flags & STEADY_SIDE != STEADY_SIDE
@@ -79,6 +91,7 @@ cdef inline bint take_steady(
         return False
     row = touch(state, c.destination)
     c.last_ns = state.clock_ns
+    c.state |= S_SLOT_OPEN
     if from_client:
         c.state &= ~<uint32_t>S_WINDOW_IS_ZERO
     if position > peer.acked:
@@ -86,9 +99,9 @@ cdef inline bint take_steady(
         peer.acked = position
     if position > peer.highest_ack:
         peer.highest_ack = position
-    has_floor = (c.state & S_HAS_FLOOR) != 0
+    at.has_floor = (c.state & S_HAS_FLOOR) != 0
     if segment.payload_len:
-        floor_ns = c.floor_ns
+        at.floor_ns = c.floor_ns
     if c.state & S_TIMED and not from_client:
         answer_timed(state, c, segment)
     if segment.payload_len == 0:
@@ -96,12 +109,23 @@ cdef inline bint take_steady(
     own.reached = own.frontier = start + segment.payload_len
     own.flags |= D_HAS_SENT
     row_bytes(row, from_client)[0] += segment.payload_len
-    taken.start = taken.new_start = taken.reached_before = start
-    taken.data_end = taken.end = own.reached
-    taken.n_bytes = segment.payload_len
-    taken_new_data(
-        state, data, segment, c, from_client, &taken, peer_reached, True, floor_ns, has_floor, row
-    )
+    row_segments(row, from_client)[0] += 1
+    at.segment = segment
+    at.payload = data + segment.payload_offset
+    at.c = c
+    at.row = row
+    at.taken.start = at.taken.new_start = at.taken.reached_before = at.own_start = start
+    at.taken.data_end = at.taken.end = own.reached
+    at.taken.n_bytes = segment.payload_len
+    at.now_ns = state.clock_ns
+    at.acked = position
+    at.peer_start = peer.frontier
+    at.has_ack = at.knows_peer = True
+    at.is_peer_raw = False
+    at.from_client = from_client
+    taken_new_data(state, &at)
+    if c.protocol & P_SIDE:
+        tend_side(state, c)
     return True
 
 cdef inline void take_any(
@@ -114,12 +138,13 @@ cdef inline void take_any(
     cdef bint is_syn = (segment.flags & TCP_SYN) != 0
     cdef bint is_fin = (segment.flags & TCP_FIN) != 0 and not is_syn
     cdef uint32_t seq = segment.seq + is_syn
-    cdef bint is_keepalive, knows_peer, has_floor
-    cdef int64_t peer_reached, floor_ns, n_acked
-    cdef taken_t taken
+    cdef bint is_keepalive
+    cdef int64_t n_acked
+    cdef segment_context_t at
+    cdef taken_t* taken = &at.taken
     if c.state & S_ANY_SEGMENT:
         c.state |= S_MANY_SEGMENTS
-    c.state |= S_ANY_SEGMENT
+    c.state |= S_ANY_SEGMENT | S_SLOT_OPEN
     c.last_ns = state.clock_ns
     if c.state & S_IDLE:
         c.state &= ~<uint32_t>(S_IDLE | S_CLOSED)
@@ -127,39 +152,41 @@ cdef inline void take_any(
     if segment.is_fragment:
         c.state |= S_FRAGMENTED
     if segment.flags & TCP_RST:
-        reset(state, c, from_client, row)
+        reset(state, c, segment.ts_ns, from_client, row)
         return
     if segment.flags & TCP_ACK:
         own.flags |= D_HAS_ACKNOWLEDGED
+    start_turn(own, &at.own_start, &at.knows_peer, &at.is_peer_raw)
     if not own.flags & D_HAS_FIRST:
         own.flags |= D_HAS_FIRST
-        own.first_seq = segment.seq
+        c.first_seqs[0 if from_client else 1] = segment.seq
     if is_syn:
-        if not take_syn(c, segment, from_client, row, state.sketches):
+        if not take_syn(state, c, segment, from_client, row):
             return
         if not own.flags & D_KNOWS_START:
-            own.isn = segment.seq
+            c.isns[0 if from_client else 1] = segment.seq
             row.acked_bytes += start_at(own, state.holes, seq, segment.ts_ns, state.clock_ns)
     elif not is_fin:
-        note_window(c, segment, from_client, row)
+        note_window(state, c, segment, from_client, row)
     if not own.flags & D_REACHED:
         row.acked_bytes += begin(own, state.holes, seq, segment.ts_ns, state.clock_ns)
     if not is_syn and segment.flags & TCP_ACK and c.state & (S_ATTEMPT | S_EST) == S_ATTEMPT:
-        row.acked_bytes += prove(
-            c, segment, from_client, state.clock_ns, row, state.sketches, state.holes
-        )
-    knows_peer = (peer.flags & D_REACHED) != 0
-    peer_reached = peer.reached
+        row.acked_bytes += prove(state, c, segment, from_client, row)
+    if not at.knows_peer:
+        at.own_start = own.frontier
+    elif at.is_peer_raw:
+        at.own_start = unwrap(own, <uint32_t>at.own_start)
     is_keepalive = not is_syn and not is_fin and is_keepalive_of(own, segment)
-    if is_fin or not take_in_order(own, seq, segment.payload_len, &taken):
-        take_segment(own, state.holes, seq, segment.payload_len, is_fin, segment.ts_ns, &taken)
+    if is_fin or not take_in_order(own, seq, segment.payload_len, taken):
+        take_segment(own, state.holes, seq, segment.payload_len, is_fin, segment.ts_ns, taken)
     row_bytes(row, from_client)[0] += <uint64_t>taken.n_bytes
+    row_segments(row, from_client)[0] += segment.payload_len > 0
     if is_keepalive:
         row.keepalives += 1
     elif not (is_syn or taken.has_new_data or taken.is_first_fin) and taken.end > taken.start:
-        name_repeat(state, c, segment, from_client, &taken, row)
-    floor_ns = c.floor_ns
-    has_floor = (c.state & S_HAS_FLOOR) != 0
+        name_repeat(state, c, segment, from_client, taken, row)
+    at.floor_ns = c.floor_ns
+    at.has_floor = (c.state & S_HAS_FLOOR) != 0
     if segment.flags & TCP_ACK and may_acknowledge(c, peer, from_client, segment.ack):
         n_acked = acknowledge_in_order(peer, segment.ack)
         if n_acked < 0:
@@ -174,14 +201,31 @@ cdef inline void take_any(
     if peer.holes:
         count_gaps(c, row, state.holes.judge_surplus(peer))
     if not c.state & S_RST:
-        take_turn(
-            state, data, segment, c, from_client, &taken, peer_reached, knows_peer, floor_ns,
-            has_floor, row
-        )
+        at.segment = segment
+        at.payload = data + segment.payload_offset
+        at.c = c
+        at.row = row
+        at.now_ns = state.clock_ns
+        at.from_client = from_client
+        at.has_ack = (segment.flags & TCP_ACK) != 0
+        if at.has_ack:
+            at.acked = unwrap(peer, segment.ack)
+        start_turn(peer, &at.peer_start, &at.knows_peer, &at.is_peer_raw)
+        take_turn(state, &at)
     if is_fin:
         fin(state, c, from_client, row)
+    end_requests_if_due(state, c, row)
+    tend_side(state, c)
     if own.holes or peer.holes:
         tend_holes(state, c)
+
+cdef inline void start_turn(
+    const direction_t* d, int64_t* start, bint* is_known, bint* is_raw
+) noexcept nogil:
+    """Where a turn that begins now starts on one side: a sequence number if it was never seen."""
+    is_known[0] = (d.flags & (D_REACHED | D_EARLY_ACK)) != 0
+    is_raw[0] = is_known[0] and not d.flags & D_REACHED
+    start[0] = d.reached if is_raw[0] else d.frontier
 
 cdef inline void name_repeat(
     State state,
@@ -192,145 +236,124 @@ cdef inline void name_repeat(
     counter_row_t* row,
 ) noexcept nogil:
     """A segment that brings nothing new: reordered on its way, or sent again."""
-    cdef int64_t young_ns = REORDER_NS
-    if taken.filled_hole:
-        if c.state & S_HAS_SYN_RTT:
-            young_ns = max(young_ns, c.syn_rtt_ns)
-        if segment.ts_ns - taken.youngest_ns <= young_ns:
-            row.out_of_order += 1
-            return
+    if segment.payload_len == 0:
+        row.fin_retrans += taken.end <= taken.reached_before
+        return
+    if taken.filled_hole and is_young(c, segment.ts_ns - taken.youngest_ns):
+        row.out_of_order += 1
+        return
     if taken.end > taken.reached_before:
         return
     if not from_client:
         row.retrans_in += 1
         return
     row.retrans_out += 1
-    if c.turn & T_OPEN and not c.turn & T_ANSWERED and taken.end > c.asked_from:
-        c.turn |= T_SENT_AGAIN
+    client_sent_again(state, c, taken.start, taken.end)
+
+cdef inline bint is_young(const connection_t* c, int64_t age_ns) noexcept nogil:
+    """Whether a hole of this age was filled too soon for a retransmission."""
+    if not c.state & S_HAS_FLOOR:
+        return age_ns < UNKNOWN_REORDER_NS
+    return age_ns < MIN_REORDER_NS or age_ns < c.floor_ns - c.floor_ns // REORDER_MARGIN
 
 cdef inline void answer_timed(
     State state, connection_t* c, const segment_t* segment
 ) noexcept nogil:
     """Sample the round trip of the timed segment when an ACK covers it."""
     cdef int64_t ack = unwrap(&c.client, segment.ack)
-    cdef int64_t rtt_ns
     if c.state & S_RST or ack < c.timed_end or ack > c.client.reached + MAX_ACK_AHEAD:
         return
     c.state &= ~<uint32_t>S_TIMED
-    rtt_ns = segment.ts_ns - c.timed_ns
-    if rtt_ns < 0:
-        return
-    state.sketches.add(c.destination, NET_RTT, rtt_ns)
-    if not c.state & S_HAS_FLOOR or rtt_ns < c.floor_ns:
-        c.state |= S_HAS_FLOOR
-        c.floor_ns = rtt_ns
+    sample_round_trip(state, c, NET_RTT, c.timed_ns, segment.ts_ns)
 
-cdef inline void take_turn(
-    State state,
-    const uint8_t* data,
-    const segment_t* segment,
-    connection_t* c,
-    bint from_client,
-    const taken_t* taken,
-    int64_t peer_reached,
-    bint knows_peer,
-    int64_t floor_ns,
-    bint has_floor,
-    counter_row_t* row,
-) noexcept nogil:
+cdef inline void take_turn(State state, segment_context_t* at) noexcept nogil:
     """Tell the alternation of requests and responses what a segment brought."""
-    if from_client and c.state & S_TIMED and segment.payload_len:
-        if taken.start < c.timed_end and taken.data_end > c.timed_start:
+    cdef connection_t* c = at.c
+    if at.from_client and c.state & S_TIMED and at.segment.payload_len:
+        if at.taken.start < c.timed_end and at.taken.data_end > c.timed_start:
             # Karn: nobody can tell which of the two an ACK answers.
             c.state &= ~<uint32_t>S_TIMED
-    if taken.has_new_data:
-        taken_new_data(
-            state, data, segment, c, from_client, taken, peer_reached, knows_peer, floor_ns,
-            has_floor, row
-        )
-    elif not from_client:
-        server_filled(c, taken.n_bytes, row)
+    if at.taken.has_new_data:
+        taken_new_data(state, at)
+    elif not at.from_client and at.taken.filled_to > at.taken.start:
+        server_filled(state, at)
 
-cdef inline void taken_new_data(
-    State state,
-    const uint8_t* data,
-    const segment_t* segment,
-    connection_t* c,
-    bint from_client,
-    const taken_t* taken,
-    int64_t peer_reached,
-    bint knows_peer,
-    int64_t floor_ns,
-    bint has_floor,
-    counter_row_t* row,
-) noexcept nogil:
+cdef inline void taken_new_data(State state, segment_context_t* at) noexcept nogil:
     """Hand new data to the alternation of requests and responses, and time it if none is timed."""
-    cdef new_data_t new
-    new.ts_ns = segment.ts_ns
-    new.payload = data + segment.payload_offset
-    new.payload_caplen = segment.payload_caplen
-    new.payload_len = segment.payload_len
-    new.head = <uint32_t>(taken.new_start - taken.start)
-    new.n_bytes = taken.n_bytes
-    new.new_start = taken.new_start
-    new.own_reached = taken.reached_before
-    new.peer_reached = peer_reached
-    new.knows_peer = knows_peer
-    if not from_client:
-        server_data(
-            c, &new, row, state.sketches, is_withheld(state, c, taken), has_floor, floor_ns
-        )
+    cdef connection_t* c = at.c
+    if not at.from_client:
+        server_data(state, at)
         return
-    client_data(c, &new, row, state.sketches)
-    if c.state & S_TIMED or segment.flags & TCP_SYN:
+    client_data(state, at)
+    if c.state & S_TIMED or at.segment.flags & TCP_SYN:
         return
-    if c.client.holes and state.holes.is_open_below(&c.client, taken.start):
+    if c.client.holes and state.holes.is_open_below(&c.client, at.taken.start):
         return
     c.state |= S_TIMED
-    c.timed_start = taken.start
-    c.timed_end = taken.data_end
-    c.timed_ns = segment.ts_ns
-
-cdef inline bint is_withheld(State state, connection_t* c, const taken_t* taken) noexcept nogil:
-    """Whether the capture missed something that this response's time depends on."""
-    if c.turn & (T_OPEN | T_ANSWERED) != T_OPEN:
-        return False
-    return state.holes.misses(&c.client, c.client_from, FOREVER_NS) or (
-        c.turn & T_KNOWS_SERVER and state.holes.misses(&c.server, c.server_from, taken.start)
-    )
+    c.timed_start = at.taken.start
+    c.timed_end = at.taken.data_end
+    c.timed_ns = at.segment.ts_ns
 
 cdef inline void tend_holes(State state, connection_t* c) noexcept nogil:
     """Forget the spans that no turn depends on any more, and set the timer of the others."""
-    cdef bint is_asking = c.turn & (T_OPEN | T_ANSWERED) == T_OPEN
     cdef int64_t due_ns
+    cdef int64_t client_from = c.client.reached
+    cdef int64_t server_from = c.server.reached
+    keep_starts(c, &c.turn, &client_from, &server_from)
+    if c.protocol & P_HTTP2:
+        keep_stream_starts(state, c, &client_from, &server_from)
     if c.client.holes:
-        state.holes.prune(&c.client, c.client_from if is_asking else c.client.reached)
+        state.holes.prune(&c.client, client_from)
     if c.server.holes:
-        state.holes.prune(
-            &c.server,
-            c.server_from if is_asking and c.turn & T_KNOWS_SERVER else c.server.reached,
-        )
+        state.holes.prune(&c.server, server_from)
     due_ns = min(
         state.holes.first_acked_ns(&c.client), state.holes.first_acked_ns(&c.server)
     )
-    if due_ns < FOREVER_NS and due_ns + JUDGE_AFTER_NS < c.due_ns:
+    if due_ns < FOREVER_NS and due_ns + JUDGE_AFTER_NS < c.wheel_ns:
         state.table.watch(
             <uint32_t>(c - &state.table.connections[0]), due_ns + JUDGE_AFTER_NS
         )
+        lower_due(c)
+
+cdef inline void keep_starts(
+    const connection_t* c, const turn_t* turn, int64_t* client_from, int64_t* server_from
+) noexcept nogil:
+    """Lower the positions from which spans are kept to those that an unanswered turn needs."""
+    if turn.flags & (T_OPEN | T_ANSWERED) != T_OPEN:
+        return
+    client_from[0] = min(client_from[0], turn.client_start)
+    if turn.flags & T_KNOWS_SERVER:
+        server_from[0] = min(server_from[0], server_start_of(c, turn))
+
+cdef inline void keep_stream_starts(
+    State state, const connection_t* c, int64_t* client_from, int64_t* server_from
+) noexcept nogil:
+    cdef uint32_t number = state.sides.http2[c.side - 1].streams
+    while number:
+        keep_starts(c, &state.sides.streams[number - 1].turn, client_from, server_from)
+        number = state.sides.streams[number - 1].next
+
+cdef inline uint64_t* row_segments(counter_row_t* row, bint from_client) noexcept nogil:
+    return &row.segments_out if from_client else &row.segments_in
 
 cdef inline uint64_t* row_bytes(counter_row_t* row, bint from_client) noexcept nogil:
     return &row.bytes_out if from_client else &row.bytes_in
 
 cdef inline void note_window(
-    connection_t* c, const segment_t* segment, bint from_client, counter_row_t* row
+    State state, connection_t* c, const segment_t* segment, bint from_client, counter_row_t* row
 ) noexcept nogil:
     """Note the window that a side advertises; a pause behind a closed one is no stall."""
+    cdef direction_t* own = &c.client if from_client else &c.server
+    cdef bint is_first = not own.flags & D_ZERO_WINDOW
     if segment.window == 0:
+        own.flags |= D_ZERO_WINDOW
         if from_client:
             row.zero_window_out += 1
-            c.state |= S_WINDOW_IS_ZERO | S_WINDOW_WAS_ZERO
+            row.zero_window_connections_out += is_first
+            note_closed_window(state, c)
         else:
             row.zero_window_in += 1
+            row.zero_window_connections_in += is_first
     elif from_client:
         c.state &= ~<uint32_t>S_WINDOW_IS_ZERO
 

@@ -1,6 +1,6 @@
 cimport cython
 
-from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from trtop_core._records cimport sketch_stats_t
 from trtop_core._window cimport N_LEVELS, WindowLog
@@ -35,8 +35,6 @@ cdef class SketchStore:
     cdef uint32_t[::1] page_keys
     cdef page_entry_t[::1] entries
     cdef extremes_t[::1] extremes
-    cdef int64_t[::1] upper
-    cdef uint16_t[::1] first_bin
     cdef sample_t buffer[BUFFER_SIZE]
     cdef int n_buffered
     cdef uint32_t n_pages

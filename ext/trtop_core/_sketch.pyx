@@ -6,16 +6,16 @@ table entries, pages and stats overlap. The order of samples does not matter to 
 """
 
 cimport cython
-from libc.stdint cimport INT64_MAX, INT64_MIN, int64_t, uint32_t, uint64_t
+from libc.stdint cimport INT64_MAX, INT64_MIN, int64_t, uint8_t, uint32_t, uint64_t
 
 import numpy as np
 
-from trtop_core._records cimport N_SKETCHES, REUSE, sketch_stats_t
+from trtop_core._records cimport N_SKETCHES, sketch_stats_t
 from trtop_core._window cimport N_LEVELS, WindowLog
 
 from trtop_core.memory import aligned_zeros
 from trtop_core.records import SKETCH_STATS
-from trtop_core.sketch import MAX_VALUE, MIN_VALUE, N_BINS, REUSE_SCALE, UPPER
+from trtop_core.sketch import BINS_PER_OCTAVE, LEAST, MAX_VALUE, N_BINS, OCTAVE
 
 PAGE = np.dtype([("counts", "<u8", BINS_PER_PAGE)])
 PAGE_ENTRY = np.dtype([("key", "<u4"), ("page", "<u4")])
@@ -34,11 +34,11 @@ WINDOW_LOG_BYTES = 32 << 20
 """Bound on what each window remembers of pages, and again of stats."""
 
 cdef enum:
-    SUB_BITS = 6             # an octave is cut into 64 parts, each narrower than a bin
+    PART_BITS = 7            # an octave is cut into 128 parts, each narrower than a bin
+    N_PARTS = 1 << PART_BITS
+    OCTAVE_BINS = 64
 
-cdef int64_t LOWEST = MIN_VALUE
 cdef int64_t HIGHEST = MAX_VALUE
-cdef int64_t SCALE = REUSE_SCALE
 cdef uint32_t N_PAGES_PER_SKETCH = PAGES_PER_SKETCH
 
 cdef extern from *:
@@ -46,16 +46,27 @@ cdef extern from *:
     void __builtin_prefetch(const void*, int) noexcept nogil
 
 
-def first_bins():
-    """For each part of an octave, the bin of its least value; shape (64 * 64,), uint16."""
-    exponent, part = np.divmod(np.arange(64 << SUB_BITS), 1 << SUB_BITS)
-    # Beyond the greatest value nothing is looked up.
-    shift = np.clip(exponent, SUB_BITS, 41) - SUB_BITS
-    least = ((1 << SUB_BITS) + part) << shift
-    return np.searchsorted(UPPER, np.clip(least, MIN_VALUE, MAX_VALUE)).astype(np.uint16)
+# For each part of an octave, the bin of its least value; and where each bin of an octave ends.
+cdef uint8_t[N_PARTS] first_bin
+cdef uint64_t[OCTAVE_BINS + 1] octave
+cdef int64_t[N_SKETCHES] least
 
 
-FIRST_BINS = first_bins()
+def fill_tables():
+    """Set the tables that bins are looked up in."""
+    if BINS_PER_OCTAVE != OCTAVE_BINS or len(LEAST) != N_SKETCHES:
+        raise ImportError("the kernel's bins are not those of trtop_core.sketch")
+    parts = np.arange(N_PARTS, dtype=np.uint64) << np.uint64(63 - PART_BITS)
+    for part, bin_ in enumerate(np.searchsorted(OCTAVE, parts + np.uint64(1 << 63))):
+        first_bin[part] = bin_
+    for bin_, bound in enumerate(OCTAVE):
+        octave[bin_] = bound
+    octave[OCTAVE_BINS] = 2**64 - 1
+    for sketch, value in enumerate(LEAST.values()):
+        least[sketch] = value
+
+
+fill_tables()
 
 
 @cython.final
@@ -75,8 +86,6 @@ cdef class SketchStore:
         self.pages = aligned_zeros(max_pages, PAGE)
         self.page_keys = np.zeros(max_pages, np.uint32)
         self.entries = np.zeros(FIRST_ENTRIES, PAGE_ENTRY)
-        self.upper = UPPER
-        self.first_bin = FIRST_BINS
         self.shift = 64 - (FIRST_ENTRIES - 1).bit_length()
         self.multiplier = multiplier | 1
         self.n_pages = 0
@@ -170,23 +179,12 @@ cdef class SketchStore:
     cdef void add(self, uint32_t destination, int sketch, int64_t value) noexcept nogil:
         """Add a sample (ns; for ``reuse``, responses)."""
         cdef sample_t* sample
-        cdef int64_t scaled
         cdef uint32_t bin_
-        cdef int exponent
         if self.n_buffered == BUFFER_SIZE:
             self.flush()
         sample = &self.buffer[self.n_buffered]
         self.n_buffered += 1
-        scaled = value
-        if sketch == REUSE:
-            scaled = value * SCALE if value < HIGHEST // SCALE else HIGHEST
-        scaled = LOWEST if scaled < LOWEST else (HIGHEST if scaled > HIGHEST else scaled)
-        exponent = 63 - __builtin_clzll(<unsigned long long>scaled)
-        bin_ = self.first_bin[
-            (exponent << SUB_BITS) + ((scaled >> (exponent - SUB_BITS)) & ((1 << SUB_BITS) - 1))
-        ]
-        while self.upper[bin_] < scaled:
-            bin_ += 1
+        bin_ = bin_of(min(max(value, least[sketch]), HIGHEST))
         sample.value = value
         sample.sketch = destination * N_SKETCHES + sketch
         sample.bin = bin_
@@ -287,6 +285,19 @@ cdef class SketchStore:
                 slot = (slot + 1) & mask
             self.entries[slot].key = key
             self.entries[slot].page = page + 1
+
+
+cdef inline uint32_t bin_of(int64_t value) noexcept nogil:
+    """The bin of a value from 1 on: its number plus one.
+
+    Bins repeat from octave to octave, so the value is scaled to 64 bits and compared with the end
+    of one bin: no part of an octave has the ends of two.
+    """
+    cdef int n_zeros = __builtin_clzll(<uint64_t>value)
+    cdef uint64_t scaled = <uint64_t>value << n_zeros
+    cdef uint32_t bin_ = first_bin[(scaled >> (63 - PART_BITS)) & (N_PARTS - 1)]
+    bin_ += scaled > octave[bin_]
+    return <uint32_t>(63 - n_zeros) * OCTAVE_BINS + bin_
 
 
 def subtract_earliest_stats(WindowLog log, int level, first_slot, now):

@@ -4,6 +4,7 @@
 cimport cython
 
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdlib cimport free
 from libc.string cimport memcpy
 
 import numpy as np
@@ -13,24 +14,44 @@ from trtop_core._connection cimport S_CLIENT_IS_HIGH, connection_t
 from trtop_core._destinations cimport DestinationTable
 from trtop_core._holes cimport HolePool
 from trtop_core._records cimport TCP_ACK, TCP_RST, TCP_SYN, floor_div, segment_t
+from trtop_core._sides cimport SidePools
 from trtop_core._sketch cimport SketchStore
 from trtop_core._table cimport ConnectionTable
 from trtop_core._window cimport WindowLog
 
+from trtop_core._table import TURN
 from trtop_core.records import Direction, GroupBy
 
 HEALTH = np.dtype(
     [("verdicts", "<u8", N_VERDICTS)]
     + [(name, "<u8") for name in (
         "duplicates", "evicted", "untimed", "received", "kernel_dropped", "interface_dropped",
-        "read_lost", "interruptions", "interrupted_ns",
+        "read_lost", "interruptions", "interrupted_ns", "clock_steps", "stray_times",
     )]
 )
 NETWORK = np.dtype([("address", "<u8", 2), ("mask", "<u8", 2)])
 
 HEALTH_LOG_BYTES = 1 << 20
 
-cdef int64_t LAST_EPOCH = 0xFFFF_FFF0  # of 32 bits: the year 2106
+MIN_HTTP2 = 1 << 10
+HTTP2_SHARE = 16
+"""One connection of so many, at most, may be followed by its frames."""
+
+MIN_STREAMS = 1 << 14
+
+SEEN = np.dtype(
+    [
+        ("ts_ns", "<i8"),
+        ("print_low", "<u4"),
+        ("number", "<u2"),
+        ("back", "<u2"),
+    ]
+)
+
+cdef int64_t LAST_EPOCH = 0xFFFF_FFF0  # of 32 bits
+cdef int64_t LONGEST_SLOT_NS = 30 * <int64_t>SECOND_NS
+# The windows' clock begins here, far from both ends of an epoch's 32 bits.
+cdef int64_t FIRST_WINDOW_NS = (1 << 26) * LONGEST_SLOT_NS
 
 cdef int OUT = Direction.OUT
 cdef int IN = Direction.IN
@@ -61,6 +82,13 @@ cdef class State:
         self.destinations = DestinationTable(max_rows, hash_words[1], windows)
         self.sketches = SketchStore(max_rows + 2, max_pages, int(hash_words[1][0]), windows)
         self.holes = HolePool(max_holes)
+        # Every connection may have a TLS handshake; HTTP/2 in clear is rare.
+        self.sides = SidePools(
+            config.max_connections,
+            max(MIN_HTTP2, config.max_connections // HTTP2_SHARE),
+            max(MIN_STREAMS, config.max_connections),
+            TURN,
+        )
         self.health = np.zeros(1, HEALTH)
         self.health_log = WindowLog(1, sizeof(health_t), HEALTH_LOG_BYTES, windows)
         self.has_windows = bool(windows)
@@ -68,8 +96,16 @@ cdef class State:
         self.direction = config.direction
         self.by_port = config.group_by is GroupBy.ADDR_PORT
         self.idle_timeout_ns = config.idle_timeout_ns
-        self.has_clock = False
+        self.has_clock = self.has_first = self.is_usual = self.is_waiting = False
+        self.seen = np.zeros(N_SEEN, SEEN)
+        self.seen_heads = np.zeros(N_SEEN_HEADS, np.uint32)
         self.clock_ns = self.first_ns = self.next_tick_ns = BEFORE_ALL_NS
+
+    def __dealloc__(self):
+        cdef int i
+        free(self.deferred)
+        for i in range(N_SLOT_TICKS):
+            free(self.slots[i].numbers)
 
     def set_local(self, local):
         """Other local networks, shape (n_networks,), dtype ``NETWORK``, for what comes from now on.
@@ -90,10 +126,23 @@ cdef class State:
         cdef int64_t epoch
         if not self.has_windows:
             return
-        # Captures that begin before 1970 have all of that in epoch 0.
-        epoch = min(max(<int64_t>0, floor_div(now_ns, SECOND_NS)), LAST_EPOCH)
+        epoch = floor_div(now_ns - self.window_shift_ns, SECOND_NS)
+        epoch = min(max(<int64_t>0, epoch), LAST_EPOCH)
         with gil:
             self.start_epoch(epoch)
+
+    cdef void start_windows(self, int64_t now_ns) noexcept nogil:
+        """Start the windows' clock; slots are cut where capture time would cut them."""
+        self.window_shift_ns = floor_div(now_ns, LONGEST_SLOT_NS) * LONGEST_SLOT_NS
+        self.window_shift_ns -= FIRST_WINDOW_NS
+        self.window_first_ns = now_ns - self.window_shift_ns
+        self.roll_epoch(now_ns)
+
+    cdef void jump_windows(self, int64_t to_ns, int64_t by_ns) noexcept nogil:
+        """Let the windows' clock go on at a step, at most a second late, and so much further."""
+        cdef int64_t shift_ns = to_ns - (self.clock_ns - self.window_shift_ns) - by_ns
+        # Whole seconds, as timers count in the second in which they ran out.
+        self.window_shift_ns = floor_div(shift_ns, SECOND_NS) * SECOND_NS
 
     cdef bint sender_is_client(self, const segment_t* segment) noexcept nogil:
         cdef bint sender_local, receiver_local

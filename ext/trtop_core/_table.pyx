@@ -1,5 +1,5 @@
 # cython: freethreading_compatible=False
-"""The table of connections: found by 4-tuple, watched by timer, bounded, the longest idle found.
+"""The table of connections: found by 4-tuple, watched by timer, bounded, with an order of eviction.
 
 Open addressing with linear probing over a keyed hash; a timer wheel of doubly linked lists. Never
 decides when a connection begins or ends.
@@ -24,11 +24,24 @@ from trtop_core._connection cimport (
     S_UNANSWERED,
     S_WAITING,
     T_ANSWERED,
+    T_COUNTED,
     T_HANDSHAKE,
     T_OPEN,
     connection_t,
 )
 from trtop_core._destinations cimport N_HASH_KEYS
+from trtop_core._eviction cimport (
+    N_RANKS,
+    dequeue,
+    drop_all,
+    drop_entries,
+    enqueue,
+    entry_t,
+    eviction_t,
+    note_due,
+    pop,
+    rank_of,
+)
 from trtop_core._records cimport floor_div
 
 from trtop_core.memory import aligned_zeros
@@ -37,16 +50,13 @@ DIRECTION = np.dtype(
     [(name, "<i8") for name in (
         "reached", "frontier", "acked", "highest_ack", "lost_below", "gap_end"
     )]
-    + [("holes", "<u4"), ("first_seq", "<u4"), ("flags", "<u2"), ("n_nodes", "<u2"), ("isn", "<u4")]
+    + [("holes", "<u4"), ("flags", "<u2"), ("n_nodes", "<u2"), ("n_counted", "<u2")]
+    + [("_pad", "<u2", 3)]
 )
-RECENT = np.dtype(
-    [
-        ("ts_ns", "<i8", 4),
-        ("prints_low", "<u4", 4),
-        ("prints_high", "<u2", 4),
-        ("next", "u1"),
-        ("_pad", "u1", 7),
-    ]
+TURN = np.dtype(
+    [(name, "<i8") for name in ("asked_ns", "first_ns", "last_ns")]
+    + [("n_bytes", "<u8"), ("stream_ns", "<i8"), ("flags", "<u4"), ("n_stalls", "<u4")]
+    + [(name, "<i8") for name in ("client_start", "server_start", "asked_from", "waits_since_ns")]
 )
 CONNECTION = np.dtype(
     [
@@ -61,36 +71,29 @@ CONNECTION = np.dtype(
         ("due_ns", "<i8"),
         ("client", DIRECTION),
         ("server", DIRECTION),
-        ("asked_ns", "<i8"),
-        ("first_ns", "<i8"),
-        ("last_data_ns", "<i8"),
-        ("n_bytes", "<u8"),
-        ("stream_ns", "<i8"),
-        ("floor_ns", "<i8"),
-        ("timed_ns", "<i8"),
+        ("server_end", "<i8"),
+        ("protocol", "<u4"),
         ("n_responses", "<u4"),
-        ("turn", "<u2"),
-        ("n_stalls", "<u2"),
-    ]
-    + [(name, "<i8") for name in (
-        "client_from", "server_from", "asked_from", "timed_start", "timed_end", "hello_ns",
-        "handshake_ns",
-    )]
-    + [
-        ("n_handshakes", "u1"),
-        ("n_synacks", "u1"),
-        ("_pad", "u1", 6),
-        ("recent_of_low", RECENT),
-        ("recent_of_high", RECENT),
-        ("syn_ns", "<i8"),
-        ("syn_clock_ns", "<i8"),
+        ("turn", TURN),
+        ("timed_start", "<i8"),
+        ("timed_end", "<i8"),
+        ("timed_ns", "<i8"),
+        ("floor_ns", "<i8"),
+        ("began_ns", "<i8"),
+        ("began_clock_ns", "<i8"),
+        ("wheel_ns", "<i8"),
+        ("synack_ns", "<i8"),
         ("syn_rtt_ns", "<i8"),
         ("syn_end", "<u4"),
         ("synack_isns", "<u4", 2),
         ("synack_acks", "<u4", 2),
         ("wheel_next", "<u4"),
         ("wheel_prev", "<u4"),
-        ("_pad_wheel", "<u4", 3),
+        ("side", "<u4"),
+        ("first_seqs", "<u4", 2),
+        ("isns", "<u4", 2),
+        ("n_synacks", "u1"),
+        ("_pad", "u1", 39),
     ]
 )
 STATE_BITS = {
@@ -106,15 +109,20 @@ STATE_BITS = {
 }
 """Bits of ``state``, for those who read copies of connections."""
 
-TURN_BITS = {"open": T_OPEN, "handshake": T_HANDSHAKE, "answered": T_ANSWERED}
-"""Bits of ``turn``, likewise."""
+TURN_BITS = {
+    "open": T_OPEN,
+    "handshake": T_HANDSHAKE,
+    "answered": T_ANSWERED,
+    "counted": T_COUNTED,
+}
+"""Bits of a turn's ``flags``, likewise."""
 
 ENTRY = np.dtype([("hash", "<u4"), ("connection", "<u4")])
 
 FIRST_ENTRIES = 1 << 12
 
-CANDIDATE_SHARE = 16
-"""When the table is full, one connection of so many is lined up for eviction at a time."""
+cdef enum:
+    ENTRIES_PER_CONNECTION = 2   # of the order of eviction, before what is outdated is cleared away
 
 
 @cython.final
@@ -133,17 +141,17 @@ cdef class ConnectionTable:
         self.entries = np.zeros(FIRST_ENTRIES, ENTRY)
         self.mask = FIRST_ENTRIES - 1
         self.wheel = np.full(N_TICKS, NONE, np.uint32)
-        self.candidates = np.zeros(0, np.uint32)
-        self.candidates_last_ns = np.zeros(0, np.int64)
         for i in range(N_HASH_KEYS):
             self.hash_key.words[i] = hash_words[i]
         self.free = NONE
         self.n_used = 0
         self.n_connections = 0
         self.n_in_wheel = 0
-        self.n_candidates = 0
-        self.next_candidate = 0
         self.tick = 0
+
+    def __dealloc__(self):
+        drop_all(&self.eviction)
+        drop_entries(&self.eviction.due)
 
     def of_destinations(self, rows):
         """Copies of the connections that count in some rows, shape (n,), dtype ``CONNECTION``."""
@@ -217,35 +225,72 @@ cdef class ConnectionTable:
         self.free = number
         self.n_connections -= 1
 
-    cdef uint32_t longest_idle(self) noexcept nogil:
-        """The connection whose last segment is longest ago; the table is full.
+    cdef void note_rank(self, uint32_t number) noexcept nogil:
+        """Note that a connection is new, or of another rank, for the order of eviction."""
+        cdef const connection_t* c = &self.connections[number]
+        if not self.eviction.is_on:
+            return
+        if self.eviction.n_entries < <size_t>ENTRIES_PER_CONNECTION * self.connections.shape[0]:
+            enqueue(&self.eviction, rank_of(c.state), c.last_ns, number)
+        elif self.is_full():
+            self.line_up()
+        else:
+            drop_all(&self.eviction)
 
-        The oldest sixteenth is sorted at a time: all others were younger then, and are still.
-        """
+    cdef uint32_t next_due(self, int64_t now_ns) noexcept nogil:
+        """A connection whose timer has run out in this tick, which has not ended; or ``NONE``."""
+        cdef entry_t entry
+        cdef eviction_t* eviction = &self.eviction
+        if not eviction.knows_due or eviction.due_tick != self.tick:
+            self.gather_due()
+        while eviction.due.end and eviction.due.items[0].key_ns <= now_ns:
+            pop(&eviction.due, &entry)
+            if (
+                self.connections[entry.number].state & S_IN_WHEEL
+                and self.connections[entry.number].wheel_ns == entry.key_ns
+            ):
+                return entry.number
+        return NONE
+
+    cdef void gather_due(self) noexcept nogil:
+        """Order the timers of this tick."""
+        cdef uint32_t number = self.wheel[self.tick & (N_TICKS - 1)]
+        self.eviction.due.end = 0
+        self.eviction.due_tick = self.tick
+        self.eviction.knows_due = True
+        while number != NONE:
+            note_due(&self.eviction, self.tick, self.connections[number].wheel_ns, number)
+            number = self.connections[number].wheel_next
+
+    cdef uint32_t next_to_evict(self) noexcept nogil:
+        """The connection of the least rank that has been idle longest; the table is full."""
+        cdef int rank
+        cdef entry_t entry
+        cdef const connection_t* c
+        if not self.eviction.is_on:
+            self.line_up()
+        for rank in range(N_RANKS):
+            while dequeue(&self.eviction, rank, &entry):
+                c = &self.connections[entry.number]
+                if not c.state & S_ALIVE or rank_of(c.state) != rank:
+                    continue
+                if c.last_ns == entry.key_ns:
+                    return entry.number
+                if not enqueue(&self.eviction, rank, c.last_ns, entry.number):
+                    break
+        return 0  # there is no memory for the order; in a full table every number is in use
+
+    cdef void line_up(self) noexcept nogil:
+        """Make an entry for every connection."""
         cdef uint32_t number
-        while True:
-            while self.next_candidate < self.n_candidates:
-                number = self.candidates[self.next_candidate]
-                self.next_candidate += 1
-                if (
-                    self.connections[number].state & S_ALIVE
-                    and self.connections[number].last_ns
-                    == self.candidates_last_ns[self.next_candidate - 1]
-                ):
-                    return number
-            with gil:
-                self.line_up()
-
-    def line_up(self):
-        """Sort the connections that have been idle longest."""
-        last_ns = np.asarray(self.connections)["last_ns"].copy()
-        n_candidates = -(-len(last_ns) // CANDIDATE_SHARE)
-        oldest = np.argpartition(last_ns, n_candidates - 1)[:n_candidates]
-        oldest = oldest[np.lexsort((oldest, last_ns[oldest]))]
-        self.candidates = oldest.astype(np.uint32)
-        self.candidates_last_ns = last_ns[oldest]
-        self.n_candidates = n_candidates
-        self.next_candidate = 0
+        cdef const connection_t* c
+        drop_all(&self.eviction)
+        for number in range(self.n_used):
+            c = &self.connections[number]
+            if c.state & S_ALIVE:
+                if not enqueue(&self.eviction, rank_of(c.state), c.last_ns, number):
+                    return
+        self.eviction.is_on = True
 
     cdef void watch(self, uint32_t number, int64_t due_ns) noexcept nogil:
         """Have a connection looked at when a tick of the wheel ends, at or before ``due_ns``."""
@@ -258,10 +303,11 @@ cdef class ConnectionTable:
             tick = self.tick + N_TICKS - 1
             due_ns = tick * TICK_NS
         if c.state & S_IN_WHEEL:
-            if c.due_ns == due_ns:
+            if c.wheel_ns == due_ns:
+                c.due_ns = due_ns
                 return
             self.unwatch(number)
-        c.due_ns = due_ns
+        c.due_ns = c.wheel_ns = due_ns
         head = self.wheel[tick & (N_TICKS - 1)]
         c.wheel_prev = NONE - 1 - <uint32_t>(tick & (N_TICKS - 1))
         c.wheel_next = head
@@ -270,6 +316,8 @@ cdef class ConnectionTable:
         self.wheel[tick & (N_TICKS - 1)] = number
         c.state |= S_IN_WHEEL
         self.n_in_wheel += 1
+        if tick == self.tick:
+            note_due(&self.eviction, tick, due_ns, number)
 
     cdef void unwatch(self, uint32_t number) noexcept nogil:
         """Take a connection out of the wheel. The first of a list names its tick, from the top."""
@@ -284,6 +332,15 @@ cdef class ConnectionTable:
             self.connections[c.wheel_next].wheel_prev = c.wheel_prev
         c.state &= ~<uint32_t>S_IN_WHEEL
         self.n_in_wheel -= 1
+
+    cdef void clear_wheel(self, int64_t tick) noexcept nogil:
+        """Empty the wheel, without telling its connections, and go to a tick."""
+        cdef int i
+        for i in range(N_TICKS):
+            self.wheel[i] = NONE
+        self.n_in_wheel = 0
+        self.tick = tick
+        self.eviction.knows_due = False
 
     cdef void grow_entries(self) noexcept nogil:
         """Double the hash table."""

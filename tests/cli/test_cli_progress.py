@@ -63,6 +63,20 @@ def test_progress_says_how_much_how_fast_and_how_long() -> None:
     assert line(4.0, 2_000, None, 1_000) == "2kB  1,000 packets  250 packets/s"
 
 
+def test_progress_of_compressed_files_says_how_much_they_became() -> None:
+    assert line(2.0, 25_000_000, 100_000_000, 500_000, 25_000_000).count("unpacked") == 0
+    assert line(2.0, 25_000_000, 100_000_000, 500_000, 80_000_000) == (
+        "[#####...............]  25%  25MB of 100MB  80MB unpacked  250k packets/s  0:06 left"
+    )
+    # All is read, and there is no end of it: nobody knows what is left.
+    assert line(4.0, 100, 100, 0, 12_000_000_000) == (
+        "[####################] 100%  100B of 100B  12GB unpacked  0 packets/s"
+    )
+    assert line(4.0, 2_000, None, 1_000, 30_000) == (
+        "2kB  30kB unpacked  1,000 packets  250 packets/s"
+    )
+
+
 def test_progress_never_exceeds_the_line() -> None:
     stream = io.StringIO()
     Progress(stream, 0.0, 30).update(1.0, 50, 100, 1000)

@@ -116,6 +116,21 @@ def test_csv_says_everything_that_json_says_of_a_destination() -> None:
     assert header == expected
 
 
+@pytest.mark.parametrize(
+    ("first", "shown"),
+    [
+        *((char, f"'{char}") for char in "=+-@＝＋－＠"),
+        ("\t=", "\\x09="),
+        ("\r", "\\x0d"),
+        ("a=", "a="),
+    ],
+)
+def test_a_name_is_no_formula_in_a_spreadsheet(first: str, shown: str) -> None:
+    rest = "cmd|'/C calc'!A0"
+    (line,) = csv.DictReader(io.StringIO(written(Format.CSV, named(first + rest))))
+    assert line["destination"] == shown + rest
+
+
 def test_successive_csv_reports_share_one_header() -> None:
     lines = written(Format.CSV, incident(), incident()).splitlines()
     assert len(lines) == 1 + 6 + 6

@@ -11,7 +11,7 @@ from trtop_core.detail import ConnectionState, Detail, DetailView
 from trtop_core.engine import Engine
 from trtop_core.metrics import COUNTERS, GAUGES, SKETCHES
 from trtop_core.records import NS_PER_S, GroupBy, Window
-from trtop_core.sketch import MIDDLE, bin_of, nearest_rank
+from trtop_core.sketch import FIRST_BIN, MIDDLE, bin_of, nearest_rank
 from trtop_core.view import View
 
 
@@ -61,7 +61,7 @@ def totals(packets: list[Packet], group_by: GroupBy, port: int) -> tuple[dict[st
     for row in made.snapshot(View(group_by=group_by)).rows():
         if row.name == name:
             bins = row.record(with_bins=True)["response_time"]["bins"]
-            values = [int(MIDDLE[number]) for number, n in bins for _ in range(n)]
+            values = [int(MIDDLE[number - FIRST_BIN]) for number, n in bins for _ in range(n)]
             return {key: row.count(key) for key in COUNTERS}, values
     return dict.fromkeys(COUNTERS, 0), []
 

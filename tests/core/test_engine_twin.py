@@ -19,7 +19,7 @@ from support.traffic import Faults, generate
 from trtop_core import Engine, EngineConfig, View
 from trtop_core.snapshot import Row
 
-EXPECTED = sorted((CAPTURES / "expected").glob("*.json")) if CAPTURES.is_dir() else []
+EXPECTED = sorted((CAPTURES / "expected-3").glob("*.json")) if CAPTURES.is_dir() else []
 needs_captures = pytest.mark.skipif(not EXPECTED, reason=f"no shared captures in {CAPTURES}")
 
 OPTIONS: tuple[dict[str, Any], ...] = (
@@ -35,12 +35,19 @@ OPTIONS: tuple[dict[str, Any], ...] = (
 )
 
 
+UNSAID = {
+    *("multiplexed_unfollowed", "tls_hellos", "tls_failed_in", "waiting_long", "pending_retrans"),
+    *("zero_window_connections_out", "zero_window_connections_in", "reset_age"),
+}
+"""What references do not say: verdicts rest on it."""
+
+
 def check(packets: list[Packet], options: dict[str, Any]) -> None:
     twin = Twin(**options)
     for packet in packets:
         twin.feed(packet)
     snapshot = run([batch_of(packets)], config_of(**options))
-    assert differences(snapshot, twin.report(final=True), twin.samples) == []
+    assert differences(snapshot, twin.ended()) == []
 
 
 @pytest.mark.parametrize("seed", range(60))
@@ -105,6 +112,10 @@ def test_any_segments(
 
 def _compare_percentiles(row: Row, fields: dict[str, Any], found: list[str]) -> None:
     for name, value in fields.items():
+        if name == "verdict":
+            if row.judged()[0] != value:
+                found.append(f"{row.name}: {row.judged()}, expected {value}")
+            continue
         if not isinstance(value, dict):
             if row.count(name) != value:
                 found.append(f"{row.name} {name}: {row.count(name)}, expected {value}")
@@ -143,6 +154,8 @@ def test_the_reference(expected_path: Path) -> None:
     for name, row in rows.items():
         record = row.record()
         for key, value in record.items():
+            if key in UNSAID:
+                continue
             if type(value) is int and key not in expected["destinations"][name]:
                 assert not value, (name, key)
             if isinstance(value, dict) and key not in expected["destinations"][name]:

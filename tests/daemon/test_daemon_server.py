@@ -150,6 +150,39 @@ def test_broken_frames_after_a_good_handshake_harm_nobody(daemon: Daemon) -> Non
         connection.close()
 
 
+ENDLESS = {
+    "a message of long parts": b"\x01\xff" + bytes(255),
+    "a message of empty parts": b"\x01\x00" * 128,
+    "commands": b"\x04\x05\x04PING" * 40,
+}
+
+
+@pytest.mark.parametrize("what", ENDLESS)
+def test_what_has_no_end_takes_no_memory(daemon: Daemon, what: str) -> None:
+    with peer(daemon.path) as polite:
+        finished(polite)
+        before = daemon.rss_bytes()
+        most = before
+        chunk = ENDLESS[what] * (MB // len(ENDLESS[what]))
+        n_hung_up = 0
+        for _ in range(20):
+            connection = raw_connection(daemon)
+            connection.sendall(GREETING + b"\x04" + bytes([len(READY)]) + READY)
+            try:
+                for _ in range(10):
+                    connection.settimeout(0.5)  # who is not read any more has tried enough
+                    connection.sendall(chunk)
+            except (BrokenPipeError, ConnectionResetError):
+                n_hung_up += 1
+            except TimeoutError:
+                pass
+            most = max(most, daemon.rss_bytes())
+            polite.snapshot()
+            connection.close()
+        assert most - before < 8 * MB
+        assert n_hung_up == (0 if what == "commands" else 20)
+
+
 def test_every_message_without_sense_is_refused_and_the_next_is_answered(daemon: Daemon) -> None:
     seeded = random.Random(23)
     good = wire.encode_request(wire.Ask(1, View()))
@@ -369,12 +402,12 @@ def test_what_is_remembered_of_clients_and_views_is_bounded(desk: Desk) -> None:
     route = (b"x",)
     for i in range(MAX_CLIENTS + 100):
         ask = wire.Ask(i, View(percentile=(i + 1) / 20))
-        desk.server._remember((desk.router, (b"%d" % i, *route)), ask, 0.0)
+        desk.server._remember((desk.channel, (b"%d" % i, *route)), ask, 0.0)
     assert len(desk.server._known) == MAX_CLIENTS
     assert len(desk.server._waiting) == MAX_CLIENTS
     for _ in range(MAX_CACHED_VIEWS + 10):
         desk.server.serve(0.0, desk.announcement)
-    assert len(desk.server._snapshots) == MAX_CACHED_VIEWS
+    assert len(desk.server._cached) == MAX_CACHED_VIEWS
     client.socket.close(0)
 
 

@@ -39,6 +39,7 @@ group_by = "addr"
 max_connections = 1_000
 idle_timeout = "60s"
 no_decap = true
+stay = true
 pidfile = "/run/x.pid"
 """
 
@@ -47,7 +48,7 @@ OPTIONS = [
     "--fanout", "2", "-u", "nobody", "-l", "/run/x.sock", "--listen", "tcp://127.0.0.1:7117",
     "--interval", "0.25", "--local", "10.0.0.0/8,192.0.2.1", "--local", "fd00::/8",
     "--direction", "both", "--group-by", "addr", "--max-connections", "1,000",
-    "--idle-timeout", "60s", "--no-decap", "--pidfile", "/run/x.pid",
+    "--idle-timeout", "60s", "--no-decap", "--stay", "--pidfile", "/run/x.pid",
 ]  # fmt: skip
 
 
@@ -75,6 +76,7 @@ def test_the_file_and_the_options_mean_the_same(path: Path) -> None:
         max_connections=1000,
         idle_timeout=60.0,
         no_decap=True,
+        stay=True,
         pidfile="/run/x.pid",
     )
 

@@ -28,7 +28,7 @@ def test_any_comes_first_and_lo_has_its_address() -> None:
 @needs_root
 def test_changes_are_heard_and_seen() -> None:
     with two_hosts() as (near, _), near.inside():
-        watch = links.LinkWatch()
+        watch = links.InterfaceWatch()
         assert not watch.has_changed()
         index = links.index_of(near.link)
         assert index

@@ -87,3 +87,16 @@ def test_every_packet_comes_out_once_and_in_order() -> None:
                 out += stamps(made.leave(source))
         out += stamps(made.flush())
         assert out == expected
+
+
+def test_a_clock_that_was_set_back_holds_nobody_up() -> None:
+    hour = 3_600 * 10**9
+    made = two()
+    assert stamps(made.add(0, batch(2 * hour), 2 * hour)) == []
+    assert stamps(made.add(1, batch(2 * hour - 1), 2 * hour - 1)) == [2 * hour - 1]
+    # The first clock goes back: what waits is let go.
+    assert stamps(made.add(0, batch(hour), hour)) == [2 * hour, hour]
+    # So does the second, and both are in order again.
+    assert stamps(made.add(1, batch(hour - 5), hour - 5)) == [hour - 5]
+    assert stamps(made.add(0, batch(hour + 10), hour + 10)) == []
+    assert stamps(made.add(1, batch(hour + 5), hour + 20)) == [hour + 5, hour + 10]

@@ -347,7 +347,7 @@ def test_an_interface_that_goes_down_and_up_is_said_and_captured_on(
         near.ip("link", "set", near.link, "down")
         drive(feed, lambda: texts(feed) == [f"{near.link} is down"])
         near.ip("link", "set", near.link, "up")
-        drive(feed, lambda: not feed.notices)
+        drive(feed, lambda: texts(feed) == [f"{near.link} is up again"])
         # What is sent before the subprocess has looked again may wait, but is not lost.
         send(far, 211)
         drive(feed, lambda: whole(feed).health.packets >= 211)
@@ -435,7 +435,7 @@ def test_a_stopped_subprocess_is_said_and_goes_on(hosts: tuple[Host, Host]) -> N
         ]
         send(far, 1_013)
         os.kill(child_pid(feed), signal.SIGCONT)
-        drive(feed, lambda: not feed.notices)
+        drive(feed, lambda: texts(feed) == [f"capture on {near.link} answers again"])
         drive(feed, lambda: whole(feed).health.packets >= 1_013)
         health = whole(feed).health
         assert (health.kernel_dropped, health.interruptions) == (0, 0)

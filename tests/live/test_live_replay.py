@@ -150,7 +150,7 @@ def test_a_replay_takes_as_long_as_its_speed_says(tmp_path: Path, speed: float) 
 def test_windows_of_a_replay_follow_its_own_clock(tmp_path: Path) -> None:
     path = tmp_path / "two.pcap"
     early, late = Talk(), Talk(client_port=40_001)
-    packets = conversation(early) + [(ts + 60 * NS_PER_S, f) for ts, f in conversation(late)]
+    packets = conversation(early) + [(ts + 15 * NS_PER_S, f) for ts, f in conversation(late)]
     path.write_bytes(write_pcap(packets))
     windows = EngineConfig(windows=(Window.LAST_10_S,))
     told = CaptureConfig(source=ReplayConfig((str(path),), None), engine=windows)

@@ -1,11 +1,12 @@
 import random
 import struct
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 import dns.message
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.builders import CLIENT, Talk, ethernet, ipv4, tcp
 from support.builders_names import (
@@ -17,6 +18,8 @@ from support.builders_names import (
     udp,
     udp_frame,
 )
+from support.builders_savefile import write_pcap
+from support.daemons import trtop
 
 from trtop.names import capture
 from trtop.names.capture import CaptureResolver, answers, host, server_name
@@ -63,6 +66,7 @@ def test_a_client_hello_gives_its_name_or_nothing_wherever_it_is_cut() -> None:
         assert server_name(hello[:n_bytes]) == expected
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=400))
 def test_any_bytes_give_a_name_or_none(junk: bytes) -> None:
     hello = client_hello("api.example.com")
@@ -169,13 +173,42 @@ def test_a_dns_answer_over_tcp_names_its_addresses() -> None:
     assert resolver_after(frame).resolve(SERVER, 80) == "www.example.com"
 
 
-def test_what_a_client_called_a_server_counts_for_more_than_dns() -> None:
+@pytest.mark.parametrize("payload", [client_hello("bank.example"), request("bank.example")])
+@pytest.mark.parametrize("is_dns_first", [True, False])
+def test_a_client_does_not_rename_what_dns_named_otherwise(
+    payload: bytes, is_dns_first: bool
+) -> None:
+    frames = [udp_frame(dns_answer("evil.example", [SERVER])), call(SERVER, 443, payload)]
+    resolver = resolver_after(*(frames if is_dns_first else reversed(frames)))
+    assert resolver.resolve(SERVER, 443) == "evil.example~"
+    assert resolver.resolve(SERVER, 80) == "evil.example"
+
+
+def test_of_the_names_that_dns_gave_an_address_the_client_says_which() -> None:
+    names = [f"n{i}.example" for i in range(capture.MAX_NAMES_OF_ADDRESS + 1)]
     resolver = resolver_after(
-        udp_frame(dns_answer("edge-17.cdn.net", [SERVER])),
-        call(SERVER, 443, client_hello("api.example.com")),
+        *(udp_frame(dns_answer(name, [SERVER])) for name in names),
+        call(SERVER, 443, client_hello(names[-2])),
+        call(SERVER, 8443, client_hello(names[-1])),
     )
-    assert resolver.resolve(SERVER, 443) == "api.example.com"
-    assert resolver.resolve(SERVER, 80) == "edge-17.cdn.net"
+    assert resolver.resolve(SERVER, 443) == names[-2]
+    assert resolver.resolve(SERVER, 80) == names[0]
+    assert resolver.resolve(SERVER, 8443) == f"{names[0]}~"  # beyond what is kept
+
+
+@pytest.mark.parametrize("names", ["hosts", None])
+def test_names_in_packets_rename_nothing_unless_they_are_asked_for(
+    tmp_path: Path, names: str | None
+) -> None:
+    path = tmp_path / "call.pcap"
+    calls = (
+        call(SERVER, 443, client_hello("bank.example")),
+        call(SERVER, 80, request("bank.example")),
+    )
+    path.write_bytes(write_pcap(list(enumerate(calls))))
+    given = [] if names is None else [f"--names={names}"]
+    assert "bank.example" not in trtop("--format=csv", *given, path).stdout
+    assert "bank.example" in trtop("--format=csv", "--names=capture", path).stdout
 
 
 def test_the_first_name_stays() -> None:

@@ -124,3 +124,8 @@ def test_a_whitelist_and_rules_must_both_allow() -> None:
         result = named(snapshot(rows, wide(view, True)), view, namer)
         namer.wait(30)
     assert [(row.name, row.count("syn")) for row in result.rows()] == [("10.0.0.1", 3)]
+
+
+def test_rules_look_at_a_contested_name_without_its_mark() -> None:
+    assert not RuleWhitelist([], ["evil.example"]).allow_named("10.0.0.1", 443, "evil.example~")
+    assert RuleWhitelist(["evil.example"], []).allow_named("10.0.0.1", 443, "evil.example~")

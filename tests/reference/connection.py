@@ -1,64 +1,46 @@
 """One TCP connection: what its segments and timers count.
 
-Takes segments that the flow table found to belong here, with the clock of capture time; counts
-into the row of its destination. Never decides to which connection a segment belongs, nor which
-row is its.
+Takes segments that the flow table found to belong here, with their moment and the clock of capture
+time; counts into the row of its destination. Never decides to which connection a segment belongs,
+nor which row is its.
 """
 
 from __future__ import annotations
 
+from .clock import Moment
+from .data import NewData
 from .decode import Segment
-from .direction import MAX_ACK_AHEAD, SEQUENCE_MODULUS, Direction, Taken
-from .holes import Verdict
-from .opening import NS_PER_S, Opening
-from .rows import REUSE, Row
-from .turns import NewData, Turns
-
-CLOSED_MEMORY_NS = 60 * NS_PER_S
-TIMED_OUT_MEMORY_NS = 300 * NS_PER_S
-FOREVER_NS = 1 << 62
-# What the network reorders within; later it was most likely sent again (Wireshark's default).
-REORDER_NS = 3_000_000
-
-Endpoint = tuple[bytes, int]
+from .direction import MAX_ACK_AHEAD, SEQUENCE_MODULUS, Direction, Start, Taken
+from .life import Endpoint, Life
+from .measure import Measurements
+from .naming import is_keepalive, is_young
+from .opening import Opening
+from .rows import Row
 
 
-class Connection:
-    """A 4-tuple and one opening. `client` and `server` are endpoints, `row` their destination's."""
+class Connection(Life):
+    """A 4-tuple and one opening, that counts its segments."""
 
     def __init__(
-        self, client: Endpoint, server: Endpoint, opening: Opening, row: Row, now_ns: int
+        self,
+        ends: tuple[Endpoint, Endpoint],
+        opening: Opening,
+        row: Row,
+        measurements: Measurements,
+        now_ns: int,
     ) -> None:
-        self.client = client
-        self.server = server
-        self.row = row
-        self.opening = opening
-        self.directions = {client: Direction(), server: Direction()}
-        self.turns = Turns(banner_possible=opening.is_attempt)
-        # Per sender, the last counted segments as (timestamp, what duplicates must equal).
-        self.recent: dict[Endpoint, list[tuple[int, tuple[int, ...]]]] = {client: [], server: []}
-        self.n_segments = 0
-        self.last_ns = now_ns
-        self.last_order = 0
-
-        self.has_rst = False
-        self.has_fin = False
-        self.is_closed = False
-        self.is_idle = False
-        self.is_fragmented = False
-        self.one_sided_decided = False
-        self.reuse_sampled = False
-
-        # The least round trip so far, and the one timed segment as (start, end, timestamp).
-        self.floor_ns: int | None = None
-        self.timed: tuple[int, int, int] | None = None
-        row.add("syn" if opening.is_attempt else "midstream")
+        super().__init__(ends, opening, row, measurements, now_ns)
+        # Per sender, the last counted segments as (order, timestamp, what duplicates must equal).
+        self.recent: dict[Endpoint, list[tuple[int, int, tuple[int, ...]]]]
+        self.recent = {end: [] for end in ends}
+        self.ledger.add("syn" if opening.is_attempt else "midstream")
 
     # --- identity -----------------------------------------------------------------------------
 
     def repeats_syn(self, sender: Endpoint, segment: Segment) -> bool:
         """Whether a SYN belongs here instead of starting a new connection."""
-        return not self.has_rst and sender == self.client and self.opening.repeats_syn(segment)
+        is_client = sender == self.client
+        return not self.ending.has_rst and is_client and self.opening.repeats_syn(segment)
 
     def accepts_synack(self, sender: Endpoint, segment: Segment) -> bool:
         """Whether a SYN/ACK belongs here instead of starting a new connection."""
@@ -77,276 +59,200 @@ class Connection:
     def swap_roles(self, row: Row) -> None:
         """What follows counts in the row of the true server."""
         self.client, self.server = self.server, self.client
-        self.row = row
         # What were taken for requests and responses were none of this server's.
-        self.turns = Turns(banner_possible=False)
-        self.timed = None
+        self.count_in(row, banner_possible=False)
+        self.floor.stop_timing()
 
     # --- segments -----------------------------------------------------------------------------
 
-    def take(self, sender: Endpoint, segment: Segment, now_ns: int) -> None:
-        """Count a segment of this connection."""
+    def take(self, sender: Endpoint, segment: Segment, moment: Moment, now_ns: int) -> None:
+        """Count a segment of this connection; `now_ns` is the clock that its timers see."""
         is_client = sender == self.client
-        own = self.directions[sender]
-        peer = self.directions[self.server if is_client else self.client]
-        self.n_segments += 1
+        own = self.sides.client if is_client else self.sides.server
+        peer = self.sides.server if is_client else self.sides.client
         self.last_ns = now_ns
-        if self.is_idle:
-            self.is_idle = self.is_closed = False
+        self.ending.resume()
+        self.floor.segment(now_ns)
         own.is_seen = True
+        own.n_segments += 1
         self.is_fragmented = self.is_fragmented or segment.is_fragment
         if segment.is_rst:
-            self._reset(is_client)
+            self._reset(is_client, moment)
             return
         own.has_acknowledged = own.has_acknowledged or segment.is_ack
+        own_start = own.turn_start()
         if own.first_seq is None:
             own.first_seq = segment.seq
-        if segment.is_syn and not self._syn(is_client, own, segment, now_ns):
+        if segment.is_syn and not self._syn(is_client, own, segment, moment, now_ns):
             return
         if not segment.is_syn and not segment.is_fin:
-            self._window(is_client, segment.window == 0)
+            self._window(is_client, segment.window == 0, moment)
         seq = (segment.seq + 1) % SEQUENCE_MODULUS if segment.is_syn else segment.seq
-        self.row.add("acked_bytes", own.begin(seq, segment.ts_ns, now_ns))
+        self.ledger.add("acked_bytes", own.begin(seq, segment.ts_ns, now_ns))
+        own_start = own_start or own.turn_start()
         if segment.is_ack and not segment.is_syn and self.opening.is_attempt:
-            self._prove(is_client, peer, segment, now_ns)
+            self._prove(is_client, peer, segment, moment, now_ns)
 
-        peer_reached = peer.reached
-        floor_ns = self.floor_ns
-        is_keepalive = _is_keepalive(own, segment)
+        floor_ns = self.floor.least_ns
+        was_keepalive = is_keepalive(own, segment)
         is_fin = segment.is_fin and not segment.is_syn
         taken = own.take(seq, segment.payload_len, is_fin, segment.ts_ns)
-        self._name(is_client, segment, taken, is_keepalive)
+        self._name(is_client, segment, taken, was_keepalive)
         if segment.is_ack:
-            self._acknowledge(is_client, peer, segment, now_ns)
-        self._count_gaps(own.judge_surplus())
-        self._count_gaps(peer.judge_surplus())
-        if not self.has_rst:
-            self._end_timing_if_sent_again(is_client, segment, taken)
-            if taken.has_new_data:
-                self._new_data(is_client, segment, taken, peer_reached, floor_ns)
-            elif not is_client:
-                self.turns.server_filled(taken.n_bytes, self.row)
+            self._acknowledge(is_client, peer, segment, moment, now_ns)
+        self.count_gaps(own.judge_surplus())
+        self.count_gaps(peer.judge_surplus())
+        if not self.ending.has_rst:
+            if is_client and segment.payload_len:
+                self.floor.sent_again(taken.start, taken.data_end)
+            data = self._new_data(is_client, segment, taken, (moment, now_ns), own_start, floor_ns)
+            self._follow(is_client, segment, taken, data)
         if is_fin:
             self._fin(is_client)
+        self.end_requests_if_due()
 
-    def _syn(self, is_client: bool, own: Direction, segment: Segment, now_ns: int) -> bool:
-        if not self.opening.take(is_client, segment, self.row):
+    def _syn(
+        self, is_client: bool, own: Direction, segment: Segment, moment: Moment, now_ns: int
+    ) -> bool:
+        if not self.opening.take(is_client, segment, moment, self.ledger, self.floor):
             return False
         if not own.knows_start:
             start = (segment.seq + 1) % SEQUENCE_MODULUS
-            self.row.add("acked_bytes", own.start_at(start, segment.ts_ns, now_ns))
-        if self.opening.syn_rtt_ns is not None:
-            self._lower_floor(self.opening.syn_rtt_ns)
+            self.ledger.add("acked_bytes", own.start_at(start, segment.ts_ns, now_ns))
         return True
 
-    def _window(self, is_client: bool, is_zero: bool) -> None:
+    def _window(self, is_client: bool, is_zero: bool, moment: Moment) -> None:
+        own = self.sides.client if is_client else self.sides.server
         if is_zero:
-            self.row.add("zero_window_out" if is_client else "zero_window_in")
+            if not own.had_zero_window:
+                own.had_zero_window = True
+                side = "out" if is_client else "in"
+                self.ledger.add(f"zero_window_connections_{side}")
+            self.ledger.add("zero_window_out" if is_client else "zero_window_in")
         if is_client:
-            self.turns.client_window(is_zero)
+            self.turns.responses.client_window(is_zero, moment)
 
-    def _lower_floor(self, rtt_ns: int) -> None:
-        self.floor_ns = rtt_ns if self.floor_ns is None else min(self.floor_ns, rtt_ns)
-
-    def _prove(self, is_client: bool, peer: Direction, segment: Segment, now_ns: int) -> None:
+    def _prove(
+        self, is_client: bool, peer: Direction, segment: Segment, moment: Moment, now_ns: int
+    ) -> None:
         if not is_client:
-            self.opening.prove_by_server(segment.ack, peer, self.row)
+            self.opening.prove_by_server(segment.ack, peer, self.ledger)
             return
-        isn = self.opening.prove_by_client(segment, self.row)
+        isn = self.opening.prove_by_client(segment, moment, self.ledger, self.floor)
         if isn is not None:
             start = (isn + 1) % SEQUENCE_MODULUS
-            self.row.add("acked_bytes", peer.start_at(start, segment.ts_ns, now_ns))
+            self.ledger.add("acked_bytes", peer.start_at(start, segment.ts_ns, now_ns))
 
-    def _name(self, is_client: bool, segment: Segment, taken: Taken, is_keepalive: bool) -> None:
+    def _name(self, is_client: bool, segment: Segment, taken: Taken, was_keepalive: bool) -> None:
         """Count bytes, and what a segment without new data is called."""
-        self.row.add("bytes_out" if is_client else "bytes_in", taken.n_bytes)
-        if is_keepalive:
-            self.row.add("keepalives")
+        self.ledger.add("bytes_out" if is_client else "bytes_in", taken.n_bytes)
+        if segment.payload_len:
+            self.ledger.add("segments_out" if is_client else "segments_in")
+        if was_keepalive:
+            self.ledger.add("keepalives")
             return
         if segment.is_syn or taken.is_new or taken.end == taken.start:
             return
+        if not segment.payload_len:
+            if taken.end <= taken.reached_before:
+                self.ledger.add("fin_retrans")
+            return
         if taken.filled_since_ns is not None:
             age_ns = segment.ts_ns - taken.filled_since_ns
-            if age_ns <= max(REORDER_NS, self.opening.syn_rtt_ns or 0):
-                self.row.add("out_of_order")
+            if is_young(age_ns, self.floor.least_ns):
+                self.ledger.add("out_of_order")
                 return
         if taken.end <= taken.reached_before:
-            self.row.add("retrans_out" if is_client else "retrans_in")
+            self.ledger.add("retrans_out" if is_client else "retrans_in")
             if is_client:
-                self.turns.client_sent_again(taken.end)
+                self.turns.client_sent_again(taken.start, taken.end)
 
-    def _acknowledge(self, is_client: bool, peer: Direction, segment: Segment, now_ns: int) -> None:
+    def _acknowledge(
+        self, is_client: bool, peer: Direction, segment: Segment, moment: Moment, now_ns: int
+    ) -> None:
         if not is_client and not self.opening.believes_ack(segment.ack, peer):
             return
-        self.row.add("acked_bytes", peer.acknowledge(segment.ack, segment.ts_ns, now_ns))
-        if is_client or self.timed is None or self.has_rst or peer.reached is None:
+        self.ledger.add("acked_bytes", peer.acknowledge(segment.ack, segment.ts_ns, now_ns))
+        if is_client or self.ending.has_rst or peer.reached is None:
             return
-        _, end, sent_ns = self.timed
-        if end <= peer.unwrap(segment.ack) <= peer.reached + MAX_ACK_AHEAD:
-            self.timed = None
-            rtt_ns = segment.ts_ns - sent_ns
-            self.row.sample("net_rtt", rtt_ns)
-            if rtt_ns >= 0:
-                self._lower_floor(rtt_ns)
-
-    def _end_timing_if_sent_again(self, is_client: bool, segment: Segment, taken: Taken) -> None:
-        """Karn: nobody can tell which of two transmissions an ACK answers (RFC 6298 §3)."""
-        if not is_client or self.timed is None or not segment.payload_len:
-            return
-        start, end, _ = self.timed
-        if taken.start < end and taken.data_end > start:
-            self.timed = None
+        position = peer.unwrap(segment.ack)
+        if position <= peer.reached + MAX_ACK_AHEAD:
+            self.floor.acknowledged(position, moment, self.ledger.row, self._measurements)
 
     def _new_data(
         self,
         is_client: bool,
         segment: Segment,
         taken: Taken,
-        peer_reached: int | None,
+        time: tuple[Moment, int],
+        own_start: Start | None,
         floor_ns: int | None,
-    ) -> None:
-        data = NewData(
-            ts_ns=segment.ts_ns,
+    ) -> NewData:
+        moment, now_ns = time
+        peer = self.sides.server if is_client else self.sides.client
+        peer_start = peer.turn_start()
+        return NewData(
+            moment=moment,
+            now_ns=now_ns,
             payload=segment.payload,
             payload_len=segment.payload_len,
             head=segment.payload[taken.new_start - taken.start :],
             n_bytes=taken.n_bytes,
+            start=taken.start,
             new_start=taken.new_start,
-            own_reached=taken.reached_before,
-            peer_reached=peer_reached,
+            end=taken.data_end,
+            client_start=own_start if is_client else peer_start,
+            server_start=peer_start if is_client else own_start,
+            acked=peer.unwrap(segment.ack) if segment.is_ack else None,
+            floor_ns=floor_ns,
         )
-        if not is_client:
-            self.turns.server_data(data, self.row, self._is_withheld(taken), floor_ns)
-            return
-        self.turns.client_data(data, self.row)
-        holes = self.directions[self.client].holes
-        if self.timed is None and not segment.is_syn and not holes.is_open_below(taken.start):
-            self.timed = (taken.start, taken.data_end, segment.ts_ns)
 
-    def _is_withheld(self, taken: Taken) -> bool:
-        """Whether the capture missed part of what a response time would be taken from."""
-        turn = self.turns.current
-        if turn is None:
-            return False
-        client, server = self.directions[self.client], self.directions[self.server]
-        return client.holes.misses(turn.client_from, None) or (
-            turn.server_from is not None and server.holes.misses(turn.server_from, taken.start)
-        )
+    def _follow(self, is_client: bool, segment: Segment, taken: Taken, data: NewData) -> None:
+        """Tell the turns of a segment's data."""
+        if not taken.has_new_data:
+            if not is_client and taken.filled_to is not None:
+                self.turns.server_filled(data, taken.filled_to)
+            return
+        if not is_client:
+            self.turns.server_data(data)
+            return
+        self.turns.client_data(data, self.sides.server.is_seen)
+        if not segment.is_syn and not self.sides.client.holes.is_open_below(taken.start):
+            self.floor.time(taken.start, taken.data_end, data.moment)
 
     # --- ending -------------------------------------------------------------------------------
 
-    def _reset(self, is_client: bool) -> None:
-        if self.has_rst:
+    def _reset(self, is_client: bool, moment: Moment) -> None:
+        if self.ending.has_rst:
             return
-        if self.has_fin:
-            self.row.add("rst_after_fin")
+        if self.ending.has_fin:
+            self.ledger.add("rst_after_fin")
         else:
-            self.row.add("rst")
-            self.row.add("rst_out" if is_client else "rst_in")
-            if not is_client and self.opening.is_attempt and not self.opening.is_answered:
-                self.row.add("refused")
+            self.ledger.add("rst")
+            self.ledger.add("rst_out" if is_client else "rst_in")
+            if not is_client:
+                self._reset_by_server(moment)
         self.opening.is_waiting = False
+        self.turns.handshake.fail_unfinished(is_client)
         self.close()
-        self.has_rst = True
-        self.timed = None
+        self.ending.has_rst = True
+        self.floor.stop_timing()
+
+    def _reset_by_server(self, moment: Moment) -> None:
+        if self.opening.is_attempt and not self.opening.is_answered:
+            self.ledger.add("refused")
+        else:
+            self.ledger.latency("reset_age", self.opening.began, moment)
 
     def _fin(self, is_client: bool) -> None:
-        if not self.has_rst:
-            if not self.has_fin:
-                self.row.add("fin_out" if is_client else "fin_in")
+        if not self.ending.has_rst:
+            self.turns.handshake.fail_unfinished(is_client)
+            if not self.ending.has_fin:
+                self.ledger.add("fin_out" if is_client else "fin_in")
             if not is_client:
-                self.turns.end_response(self.row)
-        self.has_fin = True
+                self.ending.ends_requests = True
+                self.end_requests_if_due()
+                self.turns.end_response()
+        self.ending.has_fin = True
         if all(direction.has_fin for direction in self.directions.values()):
             self.close()
-
-    def supersede(self) -> None:
-        """A new opening took the 4-tuple."""
-        self.opening.time_out(self.row)
-        self.leave()
-
-    def evict(self) -> None:
-        """The table needs the room: an attempt that still waits counts in nothing any more."""
-        self.opening.is_waiting = False
-        self.leave()
-
-    def leave(self) -> None:
-        """Nothing will be heard of the connection again."""
-        self.close()
-        self._judge_acked()
-
-    def close(self) -> None:
-        """Do what closing does, unless it is closed already."""
-        if self.is_closed:
-            return
-        self.is_closed = True
-        if not self.has_rst:
-            self.turns.end_response(self.row)
-        self._judge_acked()
-        self._decide_one_sided()
-        if self.turns.n_responses and not self.reuse_sampled:
-            self.reuse_sampled = True
-            self.row.sample(REUSE, self.turns.n_responses)
-
-    def finish(self) -> None:
-        """The capture ends."""
-        self._judge_acked()
-        self._decide_one_sided()
-
-    def _decide_one_sided(self) -> None:
-        if self.one_sided_decided:
-            return
-        self.one_sided_decided = True
-        seen = [direction for direction in self.directions.values() if direction.is_seen]
-        if self.n_segments >= 2 and len(seen) == 1 and seen[0].has_acknowledged:
-            self.row.add("one_sided")
-
-    def _judge_acked(self) -> None:
-        for direction in self.directions.values():
-            self._count_gaps(direction.judge_acked())
-
-    def _count_gaps(self, verdict: Verdict) -> None:
-        if not self.is_fragmented:
-            self.row.add("capture_gaps", verdict.n_gaps)
-            self.row.add("gap_bytes", verdict.n_bytes)
-
-    # --- time ---------------------------------------------------------------------------------
-
-    @property
-    def is_active(self) -> bool:
-        return not self.is_closed and not self.opening.is_unanswered
-
-    def due_ns(self, idle_timeout_ns: int) -> int:
-        """The earliest clock at which a timer of this connection runs out."""
-        holes = [direction.holes.due_ns() for direction in self.directions.values()]
-        idle_ns = None if self.is_closed else self.last_ns + idle_timeout_ns
-        due = [self._forget_ns(), idle_ns, self.opening.due_ns(), *holes]
-        return min(due_ns for due_ns in due if due_ns is not None)
-
-    def _forget_ns(self) -> int:
-        if self.is_closed and not self.is_idle:
-            return self.last_ns + CLOSED_MEMORY_NS
-        return self.last_ns + (TIMED_OUT_MEMORY_NS if self.opening.is_unanswered else FOREVER_NS)
-
-    def run_timers(self, now_ns: int, idle_timeout_ns: int) -> bool:
-        """Do what is due; return whether the connection is to be forgotten."""
-        answer_due_ns = self.opening.due_ns()
-        if answer_due_ns is not None and now_ns >= answer_due_ns:
-            self.opening.time_out(self.row)
-        for direction in self.directions.values():
-            self._count_gaps(direction.judge_due(now_ns))
-        if not self.is_closed and now_ns >= self.last_ns + idle_timeout_ns:
-            self.close()
-            self.is_idle = True
-        if now_ns < self._forget_ns():
-            return False
-        self.leave()
-        return True
-
-
-def _is_keepalive(own: Direction, segment: Segment) -> bool:
-    if segment.is_syn or segment.is_fin or segment.payload_len > 1:
-        return False
-    if own.reached is None or own.highest_ack is None or own.highest_ack < own.reached:
-        return False
-    return own.unwrap(segment.seq) == own.reached - 1

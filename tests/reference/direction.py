@@ -1,8 +1,8 @@
 """What one side of a connection has sent and what the other acknowledged of it.
 
 Takes the sequence numbers of each segment and of the peer's ACKs; gives what of a segment is new,
-what filled a hole, and how many bytes an ACK acknowledged. Positions are unwrapped sequence
-numbers. Never looks at flags other than SYN and FIN, nor at payload.
+what filled a hole, how many bytes an ACK acknowledged, and what was never held. Positions are
+unwrapped sequence numbers. Never looks at flags other than SYN and FIN, nor at payload.
 """
 
 from __future__ import annotations
@@ -17,8 +17,19 @@ MAX_ACK_AHEAD = 1 << 30
 
 
 @dataclass(frozen=True)
+class Start:
+    """Where a turn starts on one side: a position, or a raw sequence number if none was seen."""
+
+    number: int
+    is_raw: bool = False
+
+
+@dataclass(frozen=True)
 class Taken:
-    """What a segment's sequence space turned out to be. `new_start` is its first new position."""
+    """What a segment's sequence space turned out to be.
+
+    `new_start` is its first new position, `filled_to` the end of the last payload in a hole.
+    """
 
     start: int
     data_end: int
@@ -29,6 +40,7 @@ class Taken:
     reached_before: int
     n_bytes: int
     filled_since_ns: int | None
+    filled_to: int | None
 
     @property
     def is_new(self) -> bool:
@@ -40,9 +52,11 @@ class Direction:
 
     def __init__(self) -> None:
         self.is_seen = False
+        self.n_segments = 0
         self.first_seq: int | None = None
         self.has_acknowledged = False
         self.has_fin = False
+        self.had_zero_window = False
         self.knows_start = False
         self.holes = Holes()
         # The highest position that payload, SYN or FIN reached; a first segment without sets it.
@@ -93,7 +107,7 @@ class Direction:
         reached = self.reached
         is_first_fin = is_fin and not self.has_fin
         n_new = max(0, data_end - max(start, reached))
-        n_filled = self.holes.n_open(start, min(data_end, reached))
+        filled = self.holes.open_within(start, min(data_end, reached))
         filled_since = self.holes.fill(start, end)
         if end > start:
             if start > self.frontier:
@@ -110,8 +124,9 @@ class Direction:
             is_first_fin=is_first_fin,
             new_start=max(start, reached),
             reached_before=reached,
-            n_bytes=n_new + n_filled,
+            n_bytes=n_new + sum(high - low for low, high in filled),
             filled_since_ns=max(filled_since, default=None),
+            filled_to=filled[-1][1] if filled else None,
         )
 
     def acknowledge(self, ack: int, ts_ns: int, now_ns: int) -> int:
@@ -146,6 +161,23 @@ class Direction:
         self.holes.acknowledge(position, now_ns)
         return n_bytes
 
+    def turn_start(self) -> Start | None:
+        """Where a turn that begins now starts: the higher of what was sent and acknowledged."""
+        if self.reached is not None:
+            return Start(self.frontier)
+        return Start(self._early_acks[1], is_raw=True) if self._early_acks else None
+
+    def position_of(self, start: Start) -> int:
+        return self.unwrap(start.number) if start.is_raw else start.number
+
+    def misses(self, start: Start | None, end: int | None = None) -> bool:
+        """Whether any byte from a turn's start up to `end` was never held by the capture."""
+        if start is None or self.reached is None:
+            return False
+        position = self.position_of(start)
+        is_below = not self.knows_start and position < min(self._first, end or self._first)
+        return is_below or self.holes.misses(position, end)
+
     def judge_due(self, now_ns: int) -> Verdict:
         """Judge the holes that have been acknowledged for a second."""
         return self._judged(self.holes.judge_due(now_ns))
@@ -163,3 +195,7 @@ class Direction:
         if self.reached is not None:
             self.reached = max(self.reached, self.holes.judged_to)
         return verdict
+
+    def clamp(self, now_ns: int) -> None:
+        """Bring times of the future back to now."""
+        self.holes.clamp(now_ns)

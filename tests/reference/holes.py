@@ -7,7 +7,7 @@ the caller). Never decides what a segment is called: that is the connection's bu
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 MAX_HOLES = 16
 # How long an acknowledged hole may still be filled by a packet that the capture saw late.
@@ -49,9 +49,10 @@ class Holes:
         """Open a hole above all others."""
         self.open.append(Hole(start, end, opened_ns, acked_ns))
 
-    def n_open(self, start: int, end: int) -> int:
-        """Positions of start … end − 1 that lie in open holes."""
-        return _n_common([(hole.start, hole.end) for hole in self.open], start, end)
+    def open_within(self, start: int, end: int) -> list[Span]:
+        """The parts of start … end − 1 that lie in open holes."""
+        parts = [(max(hole.start, start), min(hole.end, end)) for hole in self.open]
+        return [(low, high) for low, high in parts if low < high]
 
     def fill(self, start: int, end: int) -> list[int]:
         """Take held positions out; return when each hole that they fell into was opened."""
@@ -131,6 +132,13 @@ class Holes:
         spans = [(hole.start, hole.end) for hole in self.open] + self.judged + self.dropped
         return any(high > start and (end is None or low < end) for low, high in spans)
 
+    def clamp(self, now_ns: int) -> None:
+        """What was acknowledged in the future was acknowledged now."""
+        self.open = [
+            hole if hole.acked_ns is None else replace(hole, acked_ns=min(hole.acked_ns, now_ns))
+            for hole in self.open
+        ]
+
     def _runs(self) -> list[list[Hole]]:
         runs: list[list[Hole]] = []
         for hole in self.open:
@@ -152,10 +160,6 @@ class Holes:
             n_bytes += hole.end - hole.start
             self._gaps.append((hole.start, hole.end))
         return Verdict(n_gaps, n_bytes)
-
-
-def _n_common(spans: list[Span], start: int, end: int) -> int:
-    return sum(max(0, min(high, end) - max(low, start)) for low, high in spans)
 
 
 def _without(spans: list[Span], start: int, end: int) -> list[Span]:

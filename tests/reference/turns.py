@@ -1,230 +1,318 @@
-"""Requests, responses and TLS handshake turns of one connection.
+"""Requests and responses of one connection, as far as alternation tells.
 
-Takes the new data of both sides in the order of arrival; counts turns and samples their latencies
-into the row it is given. Never sees retransmitted, reordered or keep-alive bytes, except to be
-told that a client's segment was sent again.
+Takes the new data of both sides in the order of arrival; counts turns into the connection's ledger.
+Never sees retransmitted, reordered or keep-alive bytes, except to be told that a client's segment
+was sent again or that a server's filled a hole.
 """
 
 from __future__ import annotations
 
-import enum
-from dataclasses import dataclass
+from collections.abc import Iterable
 
-from .rows import Row
-
-STREAM_BYTES = 1 << 20
-STALL_NS = 1_000_000_000
-
-TLS_CHANGE_CIPHER_SPEC = 20
-TLS_ALERT = 21
-TLS_HANDSHAKE = 22
-TLS_APPLICATION_DATA = 23
-TLS_MAJOR_VERSION = 3
-TLS_CLIENT_HELLO = 1
-TLS_RECORD_HEADER_BYTES = 5
-# An encrypted TLS 1.3 alert: 2 bytes, the content type and a 16-byte tag (RFC 8446 §5.2).
-TLS13_ALERT_BYTES = 19
-
-
-@dataclass(frozen=True)
-class NewData:
-    """A segment with new data. `payload` is what was captured of all its `payload_len` bytes,
-    `head` what was captured from the first new byte on; positions are unwrapped."""
-
-    ts_ns: int
-    payload: bytes
-    payload_len: int
-    head: bytes
-    n_bytes: int
-    new_start: int
-    own_reached: int
-    peer_reached: int | None
-
-    def starts_record(self, *types: int) -> bool:
-        return len(self.head) > 1 and self.head[0] in types and self.head[1] == TLS_MAJOR_VERSION
-
-    @property
-    def is_client_hello(self) -> bool:
-        is_handshake = self.starts_record(TLS_HANDSHAKE)
-        return is_handshake and self.head[5:6] == bytes([TLS_CLIENT_HELLO])
-
-    @property
-    def is_alert(self) -> bool:
-        """Exactly one record that is an alert, plain or (TLS 1.3) encrypted."""
-        if len(self.payload) < TLS_RECORD_HEADER_BYTES or self.payload[1] != TLS_MAJOR_VERSION:
-            return False
-        record_len = int.from_bytes(self.payload[3:5], "big")
-        if self.payload_len != TLS_RECORD_HEADER_BYTES + record_len:
-            return False
-        return self.payload[0] == TLS_ALERT or (
-            self.payload[0] == TLS_APPLICATION_DATA and record_len == TLS13_ALERT_BYTES
-        )
-
-
-class Kind(enum.Enum):
-    REQUEST = enum.auto()
-    HANDSHAKE = enum.auto()
-
-
-@dataclass
-class Turn:
-    """One run of client data and the run of server data that answers it.
-
-    `client_from` and `server_from` are what either side had reached when the turn began."""
-
-    kind: Kind
-    client_from: int
-    server_from: int | None
-    asked_from: int
-    asked_ns: int
-    was_sent_again: bool = False
-    is_answered: bool = False
-    is_withheld: bool = False
-    is_sampled: bool = False
-    first_ns: int = 0
-    last_ns: int = 0
-    n_bytes: int = 0
-    n_stalls: int = 0
-    is_stream: bool = False
-    stream_ns: int = 0
+from . import tls
+from .data import Kind, Ledger, NewData, Sides, Turn
+from .handshake import Handshake
+from .http2 import Http2
+from .multiplex import HTTP2_PREFACE, Crossing, Http2Shape
+from .responses import Responses
+from .tickets import Held, ticket_len
+from .tls import Record, is_lone_alert
 
 
 class Turns:
-    """The alternation of one connection; its open turn is `current`."""
+    """The alternation of one connection; its open turn is `_current`."""
 
-    def __init__(self, banner_possible: bool) -> None:
-        self.current: Turn | None = None
-        self.n_responses = 0
+    def __init__(self, ledger: Ledger, sides: Sides, banner_possible: bool) -> None:
+        self.responses = Responses(ledger, sides)
+        self.handshake = Handshake(ledger)
+        self._ledger = ledger
+        self._sides = sides
         self._banner_possible = banner_possible
-        self._n_handshakes = 0
-        self._saw_hello = False
-        # When the ClientHello was sent, until its latency is sampled.
-        self._hello_ns: int | None = None
-        self._handshake_ns = 0
-        self._window_was_zero = False
-        self._window_is_zero = False
+        self._current: Turn | None = None
+        self._has_client_data = False
+        # Session tickets: whether the next request turn may begin with some, and those held.
+        self._tickets_possible = False
+        self._may_hold = False
+        self._held: Held | None = None
+        # Multiplexing: what crossed, and the shape of the first records.
+        self._is_multiplexed = False
+        self._crossing = Crossing()
+        self._shape: Http2Shape | None = None
+        self._had_finished = False
+        # Whether the current request counts only once it is no HTTP/2.
+        self._is_suspended = False
+        # The frames of both sides; until the client sends it may still turn out to be HTTP/2.
+        self._http2: Http2 | None = Http2(ledger, self.responses)
+
+    # --- the client ---------------------------------------------------------------------------
+
+    def client_data(self, data: NewData, is_server_seen: bool) -> None:
+        """New data of the client."""
+        self._banner_possible = False
+        if not self._has_client_data:
+            self._has_client_data = True
+            self._recognise_preface(data)
+        if self._http2 is not None:
+            self._http2.client_data(data)
+            self._stop_following_if_lost()
+            return
+        held = self._held
+        if held is not None and data.acked is not None and data.acked >= held.end:
+            self.decide()
+        current = self._current
+        if current is not None and not current.is_answered:
+            self._go_on(current, data, is_server_seen)
+        else:
+            self._begin_run(data, is_server_seen)
+
+    def _begin_run(self, data: NewData, is_server_seen: bool) -> None:
+        if is_lone_alert(data.payload, data.payload_len):
+            self.end_response()
+            self._current = None
+            self.handshake.client_alert(data)
+            return
+        is_handshake = self.handshake.starts_turn(data)
+        if not is_handshake and self._crossing.is_multiplexed_by(data.acked):
+            self._multiplex()
+        self.end_response()
+        if is_handshake:
+            self._begin(Kind.HANDSHAKE, data, data.new_start)
+            self._ledger.add("tls_turns")
+            self.handshake.begin_turn(data)
+            self._follow_handshake(data, is_server_seen)
+        else:
+            self.handshake.client_records.restart()
+            self._begin_request(data, data.new_start, is_server_seen)
+
+    def _go_on(self, current: Turn, data: NewData, is_server_seen: bool) -> None:
+        if current.kind is Kind.HANDSHAKE:
+            current.asked, current.waits_since_ns = data.moment, data.now_ns
+            self._follow_handshake(data, is_server_seen)
+            return
+        current.asked, current.waits_since_ns = data.moment, data.now_ns
+        if self._shape is not None and self._shape.needs_client:
+            self._judge_client_shape(data)
+
+    def _follow_handshake(self, data: NewData, is_server_seen: bool) -> None:
+        app_start = self.handshake.client_data(data)
+        if self.handshake.has_finished and not self._had_finished:
+            self._had_finished = True
+            self._tickets_possible = self.handshake.is_13
+            self._shape = Http2Shape()
+        if app_start is not None and not is_lone_alert(data.payload, data.payload_len):
+            self._begin_request(data, app_start, is_server_seen)
+
+    def _begin_request(self, data: NewData, asked_from: int, is_server_seen: bool) -> None:
+        self.handshake.application_data(is_server_seen)
+        turn = self._begin(Kind.REQUEST, data, asked_from)
+        self._may_hold, self._tickets_possible = self._tickets_possible, False
+        if self._shape is not None and self._shape.needs_client:
+            turn.is_counted = False
+            self._is_suspended = True
+            self._judge_client_shape(data)
+        elif not self._is_multiplexed:
+            self._ledger.add("requests")
+
+    def _begin(self, kind: Kind, data: NewData, asked_from: int) -> Turn:
+        self._held = None
+        self._current = Turn(kind, data.client_start, data.server_start, asked_from, data.moment)
+        self._current.is_counted = not self._is_multiplexed
+        self._current.waits_since_ns = data.now_ns
+        return self._current
+
+    def client_sent_again(self, start: int, end: int) -> None:
+        """Note that the client repeated data."""
+        if self._http2 is not None:
+            self._http2.sent_again(start, end)
+        current = self._current
+        if current is not None and not current.is_answered and end > current.asked_from:
+            current.was_sent_again = True
+
+    # --- the server ---------------------------------------------------------------------------
+
+    def server_data(self, data: NewData) -> None:
+        """New data of the server."""
+        if self._http2 is not None:
+            if not self._has_client_data:
+                self._http2.start_server_unasked(data)
+            self._http2.server_data(data)
+            if self._has_client_data:
+                self._stop_following_if_lost()
+                return
+        if not self._follow_server_records(data):
+            return
+        current = self._current
+        if current is None:
+            if self._banner_possible:
+                self._ledger.add("banners")
+                self._banner_possible = False
+        elif current.is_answered:
+            if current.kind is Kind.REQUEST:
+                self.responses.grow(current, data.moment, data.n_bytes)
+        else:
+            self._answer(current, data)
+
+    def server_filled(self, data: NewData, filled_to: int) -> None:
+        """Data of the server that fills a hole and holds nothing new."""
+        current = self._current
+        if self._http2 is not None or current is None:
+            return
+        start = current.server_start
+        is_of_turn = start is None or filled_to > self._sides.server.position_of(start)
+        if current.is_answered:
+            if current.kind is Kind.REQUEST:
+                self.responses.fill(current, data.moment, data.n_bytes, is_of_turn)
+        elif is_of_turn and not is_lone_alert(data.payload, data.payload_len):
+            self._answer(current, data)
+
+    def _follow_server_records(self, data: NewData) -> bool:
+        """Look at the records of a segment; return whether it may belong to a turn."""
+        records = self.handshake.server_data(data, self._shape is None)
+        is_alert = is_lone_alert(data.payload, data.payload_len)
+        if self.handshake.has_finished and self._shape is not None and not is_alert:
+            self._shape.server_segment(records, self.handshake.is_13)
+            self._act_on_shape()
+        if self._is_ticket_before_request(data):
+            return True
+        self._crossing.server_sent(data.end)
+        return not is_alert
+
+    def _is_ticket_before_request(self, data: NewData) -> bool:
+        is_ticket_like = ticket_len(data.payload, data.payload_len) is not None
+        if self._tickets_possible:
+            return is_ticket_like
+        current = self._current
+        is_open = current is not None and not current.is_answered
+        return self._may_hold and is_open and is_ticket_like
+
+    def _answer(self, current: Turn, data: NewData) -> None:
+        """The first data of the server since the client's run, tickets apart."""
+        if current.kind is Kind.HANDSHAKE:
+            current.is_answered = True
+            return
+        is_handshake = tls.starts_record(data.head, tls.CHANGE_CIPHER_SPEC, tls.HANDSHAKE)
+        if is_handshake and self.handshake.has_finished:
+            return
+        if self._may_hold and self._hold(current, data):
+            return
+        self._held = None
+        self._settle_shape()
+        self.responses.begin(current, self.responses.answer(current, data))
+        self.responses.grow(current, data.moment, data.n_bytes)
+        self._crossing.server_sent(data.end)
+
+    def _hold(self, current: Turn, data: NewData) -> bool:
+        """Hold a segment that may be a ticket; return whether it is held."""
+        length = ticket_len(data.payload, data.payload_len)
+        if length is None:
+            return False
+        held = self._held
+        if held is None:
+            answer = self.responses.answer(current, data)
+            self._held = Held(length, answer, data.end, [(data.moment, data.n_bytes, False)])
+            return True
+        if not held.may_be_ticket(length, data.moment, data.floor_ns):
+            return False
+        held.end = max(held.end, data.end)
+        is_excused = self.responses.was_closed_since(held.segments[-1][0])
+        held.segments.append((data.moment, data.n_bytes, is_excused))
+        return True
+
+    # --- multiplexing -------------------------------------------------------------------------
+
+    def _recognise_preface(self, data: NewData) -> None:
+        http2 = self._http2
+        if http2 is None:
+            return
+        if not data.head.startswith(HTTP2_PREFACE):
+            self._http2 = None
+            return
+        self._multiplex()
+        http2.start_client(data.new_start)
+        if data.acked is not None:
+            http2.start_server(data.acked)
+
+    def _stop_following_if_lost(self) -> None:
+        if self._http2 is not None and not self._http2.is_followed:
+            self._http2 = None
+            self._ledger.add("multiplexed_unfollowed")
+
+    def _judge_client_shape(self, data: NewData) -> None:
+        assert self._shape is not None
+        handshake = self.handshake
+        records: Iterable[Record] = ()
+        if handshake.offers_h2 is not False:
+            records = handshake.application_records(data)
+        self._shape.client_segment(records, handshake.is_13)
+        self._act_on_shape()
+
+    def _act_on_shape(self) -> None:
+        """Count the first request behind a handshake, or take the connection for HTTP/2."""
+        if self._shape is None or self._shape.is_h2 is None:
+            return
+        is_h2, self._shape = self._shape.is_h2, None
+        is_suspended, self._is_suspended = self._is_suspended, False
+        if is_h2:
+            self._multiplex()
+        elif is_suspended and self._current is not None and not self._is_multiplexed:
+            self._current.is_counted = True
+            self._ledger.add("requests")
+
+    def _settle_shape(self) -> None:
+        """Decide about a request that waits for it: nothing more will tell."""
+        if self._is_suspended and self._shape is not None:
+            self._shape.end(self.handshake.is_13)
+            self._act_on_shape()
+
+    def _multiplex(self) -> None:
+        if self._is_multiplexed:
+            return
+        self._is_multiplexed = True
+        self._ledger.add("multiplexed")
+        self._ledger.add("multiplexed_unfollowed", self._http2 is None)
+        if self._current is not None:
+            self._current.is_counted = False
+
+    # --- ending -------------------------------------------------------------------------------
+
+    def decide(self) -> None:
+        """Nothing more will tell tickets from a response, or HTTP/2 from one request."""
+        self._settle_shape()
+        held, current = self._held, self._current
+        self._held = None
+        if held is None or current is None or current.is_answered:
+            return
+        self.responses.begin(current, held.answer)
+        for moment, n_bytes, is_excused in held.segments:
+            self.responses.grow(current, moment, n_bytes, is_excused)
+        self._crossing.server_sent(held.end)
+
+    def end_response(self) -> None:
+        """Sample time to last byte: at the client's next data, server's FIN, or closing."""
+        if self._current is not None:
+            self.responses.end(self._current)
+        if self._http2 is not None:
+            for turn in self._http2.streams.values():
+                self.responses.end(turn)
 
     @property
-    def is_asking(self) -> bool:
-        return self.current is not None and not self.current.is_answered
+    def n_responses_to_sample(self) -> int:
+        """Responses of the connection, if they tell how it was reused."""
+        is_blind = self._is_multiplexed and self._http2 is None
+        return 0 if is_blind else self.responses.n_responses
 
-    def client_window(self, is_zero: bool) -> None:
-        """Note what window the client advertises: a pause behind a closed one is no stall."""
-        self._window_is_zero = is_zero
-        self._window_was_zero = self._window_was_zero or is_zero
+    def clamp(self, now_ns: int) -> None:
+        """Bring times of the future back to now."""
+        for turn in self._open_turns():
+            turn.waits_since_ns = min(turn.waits_since_ns, now_ns)
 
-    def client_data(self, data: NewData, row: Row) -> None:
-        self._banner_possible = False
-        if self.is_asking:
-            self._go_on_asking(data, row)
-            return
-        self.end_response(row)
-        self.current = None
-        if not data.is_alert:
-            is_handshake = data.starts_record(TLS_CHANGE_CIPHER_SPEC, TLS_ALERT, TLS_HANDSHAKE)
-            self._begin(Kind.HANDSHAKE if is_handshake else Kind.REQUEST, data, row)
+    def _open_turns(self) -> list[Turn]:
+        turns = [self._current] if self._current is not None else []
+        return turns + list(self._http2.streams.values() if self._http2 is not None else ())
 
-    def _go_on_asking(self, data: NewData, row: Row) -> None:
-        turn = self.current
-        assert turn is not None
-        if (
-            turn.kind is Kind.HANDSHAKE
-            and self._n_handshakes > 1
-            and data.starts_record(TLS_APPLICATION_DATA)
-            and not data.is_alert
-        ):
-            self._begin(Kind.REQUEST, data, row)
-            return
-        turn.asked_ns = data.ts_ns
-        if turn.kind is Kind.HANDSHAKE:
-            self._handshake_ns = data.ts_ns
-
-    def _begin(self, kind: Kind, data: NewData, row: Row) -> None:
-        self.current = Turn(kind, data.own_reached, data.peer_reached, data.new_start, data.ts_ns)
-        if kind is Kind.HANDSHAKE:
-            row.add("tls_turns")
-            self._n_handshakes += 1
-            if data.is_client_hello and not self._saw_hello:
-                self._saw_hello = True
-                self._hello_ns = data.ts_ns
-            self._handshake_ns = data.ts_ns
-            return
-        row.add("requests")
-        if self._hello_ns is not None:
-            row.sample("tls_latency", self._handshake_ns - self._hello_ns)
-            self._hello_ns = None
-
-    def client_sent_again(self, end: int) -> None:
-        """Note that the client repeated data up to `end`."""
-        if self.current is not None and self.is_asking and end > self.current.asked_from:
-            self.current.was_sent_again = True
-
-    def server_data(self, data: NewData, row: Row, is_withheld: bool, floor_ns: int | None) -> None:
-        if data.is_alert:
-            return
-        if data.starts_record(TLS_CHANGE_CIPHER_SPEC, TLS_HANDSHAKE):
-            self._handshake_ns = data.ts_ns
-        turn = self.current
-        if turn is None:
-            if self._banner_possible:
-                row.add("banners")
-                self._banner_possible = False
-            return
-        if not turn.is_answered:
-            turn.is_answered = True
-            turn.is_withheld = is_withheld
-            turn.first_ns = turn.last_ns = data.ts_ns
-            if turn.kind is Kind.REQUEST:
-                self._first_response(turn, row, floor_ns)
-        if turn.kind is Kind.REQUEST:
-            self._stream(turn, data, row)
-        turn.last_ns = data.ts_ns
-        self._window_was_zero = self._window_is_zero
-
-    def _first_response(self, turn: Turn, row: Row, floor_ns: int | None) -> None:
-        row.add("responses")
-        self.n_responses += 1
-        if turn.was_sent_again:
-            row.add("slow_by_loss")
-        if turn.is_withheld:
-            return
-        response_time_ns = turn.first_ns - turn.asked_ns
-        row.sample("response_time", response_time_ns)
-        if floor_ns is not None and response_time_ns >= 0:
-            row.sample("server_time", max(0, response_time_ns - floor_ns))
-
-    def _stream(self, turn: Turn, data: NewData, row: Row) -> None:
-        is_stall = data.ts_ns - turn.last_ns > STALL_NS and not self._window_was_zero
-        grown_ns = max(0, data.ts_ns - turn.first_ns - turn.stream_ns)
-        turn.n_stalls += is_stall
-        turn.stream_ns += grown_ns
-        self._grow(turn, row, data.n_bytes, grown_ns, is_stall)
-
-    def server_filled(self, n_bytes: int, row: Row) -> None:
-        """Count what reached an open response late."""
-        turn = self.current
-        if n_bytes and turn is not None and turn.is_answered and turn.kind is Kind.REQUEST:
-            self._grow(turn, row, n_bytes, 0, False)
-
-    @staticmethod
-    def _grow(turn: Turn, row: Row, n_bytes: int, grown_ns: int, is_stall: bool) -> None:
-        turn.n_bytes += n_bytes
-        if turn.is_stream:
-            row.add("stream_bytes", n_bytes)
-            row.add("stream_ns", grown_ns)
-            row.add("stalls", is_stall)
-        elif turn.n_bytes >= STREAM_BYTES:
-            turn.is_stream = True
-            row.add("streams")
-            row.add("stream_bytes", turn.n_bytes)
-            row.add("stream_ns", turn.stream_ns)
-            row.add("stalls", turn.n_stalls)
-
-    def end_response(self, row: Row) -> None:
-        """Sample time to last byte, once: at the client's next data, server's FIN, or closing."""
-        turn = self.current
-        if turn is None or not turn.is_answered or turn.is_sampled:
-            return
-        turn.is_sampled = True
-        if turn.kind is Kind.REQUEST and not turn.is_withheld:
-            row.sample("response_duration", turn.last_ns - turn.asked_ns)
+    def waiting(self) -> list[Turn]:
+        """The requests without an answer, those apart of which nothing is decided."""
+        turns = [self._current] if self._current is not None and self._held is None else []
+        if self._http2 is not None:
+            turns += self._http2.streams.values()
+        return [turn for turn in turns if turn.is_waiting]

@@ -12,7 +12,7 @@ import numpy as np
 from trtop_core.health import Health
 from trtop_core.metrics import COUNTER_ROW, SKETCHES
 from trtop_core.records import DESTINATION_KEY, NS_PER_S, SKETCH_STATS, DestinationKind
-from trtop_core.sketch import SCALES, SketchColumn, bin_of
+from trtop_core.sketch import LEAST, MIN_VALUE, SketchColumn, bin_of
 from trtop_core.snapshot import Snapshot
 from trtop_core.sorting import arrange
 from trtop_core.table import Table
@@ -48,7 +48,7 @@ def other(**numbers: Any) -> Destination:
     return made
 
 
-def sketch_column(samples: Sequence[Sequence[int]], scale: int = 1) -> SketchColumn:
+def sketch_column(samples: Sequence[Sequence[int]], least: int = MIN_VALUE) -> SketchColumn:
     """One sketch per row from its samples."""
     stats = np.zeros(len(samples), SKETCH_STATS)
     indptr, bins, counts = [0], [], []
@@ -56,7 +56,7 @@ def sketch_column(samples: Sequence[Sequence[int]], scale: int = 1) -> SketchCol
         if values:
             total = sum(values)
             stats[i] = (len(values), total & (2**64 - 1), total >> 64, min(values), max(values))
-        row_bins, row_counts = np.unique(bin_of([v * scale for v in values]), return_counts=True)
+        row_bins, row_counts = np.unique(bin_of(values, least), return_counts=True)
         bins += row_bins.tolist()
         counts += row_counts.tolist()
         indptr.append(len(bins))
@@ -65,7 +65,6 @@ def sketch_column(samples: Sequence[Sequence[int]], scale: int = 1) -> SketchCol
         np.array(indptr, np.int64),
         np.array(bins, np.int64),
         np.array(counts, np.int64),
-        scale,
     )
 
 
@@ -85,7 +84,7 @@ def table(rows: Sequence[Destination]) -> Table:
         for name, value in row.counters.items():
             counters[name][i] = value
     columns = {
-        name: sketch_column([row.samples.get(name, ()) for row in rows], SCALES[name])
+        name: sketch_column([row.samples.get(name, ()) for row in rows], LEAST[name])
         for name in SKETCHES
     }
     return Table(keys, counters, columns)

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import ipaddress
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
-from reference import Packet
+from reference import Packet, Twin
+from reference.bins import latency_bin, reuse_bin
 
 from trtop_core import Engine, EngineConfig, PacketBatch, Snapshot, View
 from trtop_core.metrics import COUNTERS, GAUGES, METRIC_OF, SKETCHES
 from trtop_core.records import PACKET_INDEX, Direction, GroupBy
-from trtop_core.sketch import SCALES, bin_of
 from trtop_core.snapshot import Row
 
 SEED = bytes(range(16))
+
+HEALTH = ("packets", "not_tcp", "undecoded", "duplicates", "evicted", "clock_steps", "stray_times")
+"""What the capture as a whole counts."""
 
 DIRECTIONS = {"out": Direction.OUT, "in": Direction.IN, "both": Direction.BOTH}
 GROUPS = {"addr": GroupBy.ADDR, "addr,port": GroupBy.ADDR_PORT}
@@ -82,32 +86,32 @@ def plain_row(row: Row) -> dict[str, Any]:
     return shown
 
 
-def twin_rows(report: dict[str, Any], samples: dict[str, dict[str, list[int]]]) -> dict[str, Any]:
+def twin_rows(twin: Twin) -> dict[str, Any]:
     """The twin's rows with its exact samples put into bins."""
     rows: dict[str, Any] = {}
-    for name, fields in report["destinations"].items():
+    for name, fields in twin.report(final=False)["destinations"].items():
         row = {key: value for key, value in fields.items() if not isinstance(value, dict)}
-        for sketch, values in samples.get(name, {}).items():
+        for sketch, values in twin.samples.get(name, {}).items():
             if not values:
                 continue
-            scaled = np.array(values) * SCALES[sketch]
-            bins, counts = np.unique(bin_of(scaled), return_counts=True)
+            bins = Counter(map(reuse_bin if sketch == "reuse" else latency_bin, values))
             unit = METRIC_OF[sketch].unit.suffix
             row[sketch] = {
                 "count": len(values),
                 f"sum{unit}": sum(values),
                 f"min{unit}": min(values),
                 f"max{unit}": max(values),
-                "bins": [[int(b), int(n)] for b, n in zip(bins, counts, strict=True)],
+                "bins": [[number, n] for number, n in sorted(bins.items())],
             }
         rows[name] = row
     return rows
 
 
-def differences(snapshot: Snapshot, report: dict[str, Any], samples: Any) -> list[str]:
+def differences(snapshot: Snapshot, twin: Twin) -> list[str]:
     """Where an engine and the twin disagree, in plain words; empty if nowhere."""
     found = []
-    ours, theirs = plain(snapshot)["rows"], twin_rows(report, samples)
+    report = twin.report(final=False)
+    ours, theirs = plain(snapshot)["rows"], twin_rows(twin)
     for name in sorted(set(ours) | set(theirs)):
         mine, other = ours.get(name, {}), theirs.get(name, {})
         for key in sorted(set(mine) | set(other)):
@@ -116,15 +120,11 @@ def differences(snapshot: Snapshot, report: dict[str, Any], samples: Any) -> lis
                 a = {field: a[field] for field in b}
             if a != b:
                 found.append(f"{name} {key}: engine {a}, twin {b}")
-    health = snapshot.health
-    for key, value in (
-        ("packets", health.packets),
-        ("not_tcp", health.not_tcp),
-        ("duplicates", health.duplicates),
-        ("undecoded", health.undecoded),
-        ("evicted", health.evicted),
-    ):
-        expected = report.get(key, 0)
+    health = snapshot.health.record()
+    for key in HEALTH:
+        value, expected = health.get(key) or 0, report.get(key) or 0
         if value != expected:
             found.append(f"{key}: engine {value}, twin {expected}")
+    if snapshot.span_ns != report["span_ns"]:
+        found.append(f"span_ns: engine {snapshot.span_ns}, twin {report['span_ns']}")
     return found

@@ -11,6 +11,7 @@ from support.daemons import TIMEOUT_S, Peer
 from trtop_core import Engine, EngineConfig, Snapshot, View
 from trtop_core.detail import Detail, DetailView
 from trtop_core.records import GroupBy
+from trtop_daemon.server.channel import RouterChannel
 from trtop_daemon.server.server import Announcement, Server
 
 
@@ -22,11 +23,12 @@ class Desk:
         self.router = self.context.socket(zmq.ROUTER)
         self.router.linger = 0
         self.router.bind("inproc://desk")
+        self.channel = RouterChannel(self.router)
         self.asked: list[View] = []
         self.details: list[DetailView] = []
         self.engine = Engine(EngineConfig(group_by=GroupBy.ADDR_PORT), bytes(16))
         self.sockets: list[zmq.Socket[bytes]] = []
-        self.server = Server(self.give, self.look_closer, interval_s)
+        self.server = Server(self.give, self.answer, interval_s)
         self.announcement = Announcement("web-3")
 
     def give(self, view: View) -> Snapshot:
@@ -37,7 +39,7 @@ class Desk:
             raise ZeroDivisionError
         return replace(incident(), view=view)
 
-    def look_closer(self, view: DetailView) -> Detail:
+    def answer(self, view: DetailView) -> Detail:
         self.details.append(view)
         if view.port == 1:
             raise ValueError("not that")
@@ -53,7 +55,7 @@ class Desk:
 
     def turn(self, now_s: float = 0.0) -> None:
         assert self.router.poll(TIMEOUT_S * 1000)
-        self.server.take(self.router, now_s)
+        self.server.take(self.channel, now_s)
 
     def close(self) -> None:
         self.context.destroy(linger=0)

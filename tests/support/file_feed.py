@@ -13,6 +13,7 @@ import zmq
 
 from trtop_core import Engine, Snapshot, TrtopError, View
 from trtop_core.detail import Detail, DetailView
+from trtop_core.health import Health
 from trtop_core.sources import open_capture
 from trtop_core.wire import Notice, Severity
 from trtop_daemon.ipc.feed import CaptureConfig
@@ -27,6 +28,8 @@ class FileFeed:
         self.sockets: list[zmq.Socket[bytes]] = []
         self.notices: tuple[Notice, ...] = ()
         self.exit_status = 0
+        self.is_capturing = True
+        self.failure = ""
         self.is_finished = not config.source
         self.reloaded: list[CaptureConfig] = []
         self._engine = Engine(config.engine, os.urandom(16))
@@ -58,7 +61,10 @@ class FileFeed:
     def snapshot(self, view: View) -> Snapshot:
         return self._engine.snapshot(view)
 
-    def detail(self, view: DetailView) -> Detail:
+    def health(self) -> Health:
+        return self._engine.health()
+
+    def answer(self, view: DetailView) -> Detail:
         return self._engine.detail(view)
 
     def reload(self, config: CaptureConfig) -> None:

@@ -148,9 +148,9 @@ def test_a_daemon_source_gives_the_detail(daemon: Daemon, n_daemons: int) -> Non
     source = DaemonSource(clients)
     view = DetailView(mapped(ADDR), kind=int(DestinationKind.ADDR))
     try:
-        assert source.detail(view) is None
+        assert source.answer(view) is None
         got = []
-        wait_for(lambda: got.append(source.detail(view)) or got[-1])
+        wait_for(lambda: got.append(source.answer(view)) or got[-1])
         expected = [offline().detail(view)] * n_daemons
         assert_equal_details(
             got[-1], expected[0] if n_daemons == 1 else merge_details(expected, view)
@@ -186,9 +186,9 @@ def test_a_daemon_that_does_not_know_the_question_goes_on_being_shown(tmp_path: 
     view = DetailView(mapped(ADDR))
     try:
         wait_for(lambda: turn() or source.poll(View()) is not None)
-        wait_for(lambda: turn() or source.detail(view) is not None or not client.tells_details)
+        wait_for(lambda: turn() or source.answer(view) is not None or not client.takes_questions)
         n_asked = len(asked)
-        wait_for(lambda: turn() or source.detail(view) or source.poll(View()) is not None)
+        wait_for(lambda: turn() or source.answer(view) or source.poll(View()) is not None)
         assert source.status().notices == ()
         assert [type(request) for request in asked[n_asked:]] == [wire.Ask]
     finally:

@@ -103,7 +103,7 @@ class Recorded:
             return None
         return self.engine.snapshot(view)
 
-    def detail(self, view: DetailView) -> Detail | None:
+    def answer(self, view: DetailView) -> Detail | None:
         self.details.append(view)
         return self.engine.detail(view) if self.has_detail else None
 
@@ -381,6 +381,7 @@ class Batches:
         self._batches = iter(batches)
         self._error = error
         self.bytes_read, self.bytes_total = 34, 100
+        self.bytes_unpacked = 34
         self.errors = [error] if error else []
 
     def __iter__(self) -> "Batches":

@@ -12,9 +12,9 @@ import threading
 from trtop.classic.analyzer import OutgoingTCPAnalyzer
 from trtop.classic.collector import BaseCollector
 from trtop.tui.source import Status, named_status
-from trtop_core.detail import Detail, DetailView
 from trtop_core.snapshot import Snapshot
 from trtop_core.view import View
+from trtop_core.wire.questions import Question, QuestionReply, answered
 
 STOP_PATIENCE_S = 5.0
 """How long a collector may take to stop; one that does not is left behind."""
@@ -90,10 +90,10 @@ class AnalyzerSource:
         self._n_shown = self._analyzer.namer.n_answers
         return self._analyzer.snapshot(view)
 
-    def detail(self, view: DetailView) -> Detail | None:
-        """What is known of one destination by now."""
+    def answer(self, question: Question) -> QuestionReply | None:
+        """What is known by now of what a page asks."""
         with self._analyzer.lock:
-            return self._analyzer.engine.detail(view)
+            return answered([self._analyzer.engine], question)
 
     def status(self) -> Status:
         """Whether the collector has returned, and what it could not read."""

@@ -33,7 +33,7 @@ from trtop.runtime.screen_setup import has_screen, make_display_options, make_se
 from trtop.runtime.signals import Interrupt
 from trtop.table.redraw import RedrawnTable
 from trtop.tui.app import show
-from trtop_core.errors import EXIT_INCOMPLETE, EXIT_OK, TrtopError
+from trtop_core.errors import EXIT_CAPTURE_DEAD, EXIT_INCOMPLETE, EXIT_OK, TrtopError
 from trtop_core.snapshot import Snapshot
 from trtop_core.view import View
 from trtop_core.wire.endpoint import default_connect
@@ -117,6 +117,8 @@ class _Attachment:
         source, first = self._source, snapshot
         self._reporter().report(settled(lambda: source.renamed(first), self._namer))
         self._tell()
+        if self._source.n_dead:
+            return EXIT_CAPTURE_DEAD
         return EXIT_INCOMPLETE if self._source.n_missing else EXIT_OK
 
     def again_and_again(self) -> int:

@@ -17,18 +17,20 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from importlib import import_module
 from typing import IO
 
 from trtop.cli.attach import attach
-from trtop.options.attach_options import add_display, make_options
+from trtop.options.attach_options import AttachOptions, add_display, make_options
 from trtop.runtime.environment import Environment
 from trtop.runtime.signals import Interrupt
 from trtop_core.argument_parser import new_parser
-from trtop_core.errors import EXIT_OK, TrtopError
+from trtop_core.errors import EXIT_OK, TrtopError, reason_of
 from trtop_core.wire.endpoint import SOCKET_NAME, Endpoint
 from trtop_daemon.config.arguments import CAPTURING, MEASURING, add_settings, arguments_for
 from trtop_daemon.system.import_path import isolated
-from trtop_daemon.system.privileges import choose_identity, drop_to
+from trtop_daemon.system.privileges import ROOT_UID, Identity, choose_identity, drop_to
+from trtop_daemon.system.socket_file import acting_as, user_name
 
 USAGE = "trtop live [OPTION...]"
 
@@ -56,6 +58,19 @@ STDERR_TAIL_BYTES = 4096
 OWN_PREFIX = "trtopd: "
 """Start of the one line in which a daemon says why it could not start or go on."""
 
+LATER = (
+    "encodings.idna",
+    "importlib.metadata",
+    "importlib.util",
+    "trtop.names.resolvers",
+    "trtop.reporters.csv_rows",
+    "trtop.reporters.json_document",
+    "trtop.reporters.json_lines",
+    "trtop.reporters.text_table",
+    "trtop.table.redraw",
+)
+"""Modules that the screen, or a report, imports only when it needs them."""
+
 SLICE_S = 0.1
 
 SETTINGS_HERE = (*CAPTURING, *(key for key in MEASURING if key != "group_by"), "user")
@@ -74,15 +89,14 @@ def main(argv: Sequence[str], env: Environment) -> int:
     with ExitStack() as stack:
         interrupt = stack.enter_context(Interrupt(env.monotonic_s, 0))
         identity = choose_identity(getattr(given, "user", None), env.environ)
-        folder = tempfile.mkdtemp(prefix="trtop-live-")
+        folder = _make_folder(identity)
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
-        if identity is not None:
-            os.chown(folder, identity.uid, identity.gid)
         endpoint = Endpoint(path=os.path.join(folder, SOCKET_NAME))
         daemon = stack.enter_context(_Daemon([*arguments, f"--listen={endpoint}"]))
         if not daemon.wait_until_ready(lambda: interrupt.signal is not None):
             return EXIT_OK
-        if identity is not None and "SUDO_UID" in env.environ:
+        if os.geteuid() == ROOT_UID:
+            _import_all(options)
             drop_to(identity)  # what only shows needs no rights
         shown = replace(options, endpoints=(endpoint,), timeout_s=START_TIMEOUT_S)
         try:
@@ -105,6 +119,27 @@ def make_parser() -> argparse.ArgumentParser:
     add_settings(measuring, [key for key in SETTINGS_HERE if key in MEASURING], True)
     add_display(parser)
     return parser
+
+
+def _make_folder(identity: Identity | None) -> str:
+    """A new folder of the user whom the daemon becomes."""
+    uid, gid = (os.geteuid(), os.getegid()) if identity is None else (identity.uid, identity.gid)
+    try:
+        with acting_as(uid, gid):
+            return tempfile.mkdtemp(prefix="trtop-live-")
+    except OSError as error:
+        raise TrtopError(
+            f"cannot make a folder for the user {user_name(uid)}: {reason_of(error)}; see TMPDIR"
+        ) from None
+
+
+def _import_all(options: AttachOptions) -> None:
+    """Import what is else imported when it is used: nobody may not read a Python in root's home."""
+    for name in LATER:
+        import_module(name)
+    if options.names:
+        import_module("trtop.names.dns")
+        import_module("dns.rdata").load_all_types()
 
 
 class _Daemon:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from trtop.metrics import format as units
 from trtop.metrics.format import Forms
@@ -41,8 +42,7 @@ ValueOf = Callable[[Metric, Row, CellFormat], Value]
 FormsOf = Callable[[Metric, Row, CellFormat], Forms]
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
+class Column(NamedTuple):
     """One column of numbers, aligned right.
 
     Attributes:

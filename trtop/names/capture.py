@@ -2,7 +2,9 @@
 
 Takes batches, gives names: from TLS ClientHellos (the server name, RFC 6066 §3), HTTP requests
 (Host, RFC 9110 §7.2) and DNS answers over UDP and TCP. Makes no traffic. What a server was called
-by its own client counts for more than a DNS answer, and the first name that was seen stays.
+by its own client counts if no DNS answer named that address, or one with that very name; else the
+DNS answer's name stands, with a mark that they contradict each other. Of each kind the first name
+that was seen stays.
 
 Which way it errs: of an address that many names share, the first is shown for all. A name that the
 snapshot length cut off is not seen; a ClientHello in several segments is read as far as its first.
@@ -23,7 +25,7 @@ import dns.exception
 import dns.message
 import dns.rdatatype
 
-from trtop.names.base import BaseResolver
+from trtop.names.base import CONFLICT, BaseResolver
 from trtop_core.batch import PacketBatch
 from trtop_core.name_hints import HINTS_SEED_BYTES, Hint, NameHints
 from trtop_core.records import HintKind
@@ -34,6 +36,10 @@ V = TypeVar("V")
 
 N_NAMES = 131_072
 """Names that are kept of each kind, the oldest go first."""
+
+MAX_NAMES_OF_ADDRESS = 16
+"""Names in DNS answers that are kept of one address: for a shared one, what a client calls it
+should be among them."""
 
 MAX_NAME = 253
 """Characters of a name, RFC 1035 §2.3.4."""
@@ -72,7 +78,7 @@ class CaptureResolver(BaseResolver):
         self._hints = NameHints(os.urandom(HINTS_SEED_BYTES), decap)
         self._lock = threading.Lock()
         self._called: OrderedDict[tuple[str, int], str] = OrderedDict()
-        self._answered: OrderedDict[str, str] = OrderedDict()
+        self._answered: OrderedDict[str, tuple[str, ...]] = OrderedDict()
         self._tries: OrderedDict[int, int] = OrderedDict()
 
     @property
@@ -91,7 +97,10 @@ class CaptureResolver(BaseResolver):
     def resolve(self, addr: str, port: int) -> str | None:
         """The name that was seen for a destination; with port 0 for any port of the address."""
         with self._lock:
-            return self._called.get((addr, port)) or self._answered.get(addr)
+            called, answered = self._called.get((addr, port)), self._answered.get(addr)
+        if answered is None or called in answered:
+            return called
+        return answered[0] if called is None else answered[0] + CONFLICT
 
     def _take_call(self, hint: Hint) -> None:
         name = server_name(hint.payload) if hint.kind is HintKind.TLS else host(hint.payload)
@@ -112,8 +121,9 @@ class CaptureResolver(BaseResolver):
         is_tcp = hint.kind is HintKind.DNS_TCP
         for addr, name in answers(hint.payload[2:] if is_tcp else hint.payload):
             with self._lock:
-                if addr not in self._answered:
-                    _put(self._answered, addr, name)
+                known = self._answered.get(addr, ())
+                if name not in known and len(known) < MAX_NAMES_OF_ADDRESS:
+                    _put(self._answered, addr, (*known, name))
 
 
 def server_name(hello: bytes) -> str | None:

@@ -11,6 +11,7 @@ import ipaddress
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+from trtop.names.base import CONFLICT
 from trtop_core.errors import TrtopError
 
 __all__ = [
@@ -159,6 +160,7 @@ class RuleWhitelist(BaseWhitelist):
 
     def allow_named(self, host: str, port: int, name: str | None) -> bool:
         """Whether the rules allow a destination."""
+        name = None if name is None else name.removesuffix(CONFLICT)
         if any(rule.fits(host, port, name) for rule in self._deny):
             return False
         return not self._allow or any(rule.fits(host, port, name) for rule in self._allow)

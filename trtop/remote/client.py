@@ -14,11 +14,18 @@ import zmq
 from zmq.utils.monitor import recv_monitor_message
 
 from trtop_core import wire
-from trtop_core.detail import Detail, DetailView
 from trtop_core.errors import TrtopError
 from trtop_core.snapshot import Snapshot
 from trtop_core.view import View
 from trtop_core.wire.endpoint import Endpoint
+from trtop_core.wire.questions import (
+    AnswerHead,
+    AskQuestion,
+    Question,
+    QuestionReply,
+    ask_of,
+    decode_answer,
+)
 from trtop_daemon.keys import KeyPair
 
 RETRY_S = 2.0
@@ -98,9 +105,9 @@ class Client:
         endpoint: as given.
         newest: the last answer, None so far.
         n_answers: how many there were.
-        detail: the last answer about a destination, None so far.
-        n_details: how many there were.
-        tells_details: as far as is known; a daemon may be older than that question.
+        answer: the last answer to another question, None so far.
+        n_question_answers: how many there were.
+        takes_questions: as far as is known; a daemon may be older than the question.
         is_connected: the daemon has taken our connection.
     """
 
@@ -108,17 +115,17 @@ class Client:
         self.endpoint = endpoint
         self.newest: Reception | None = None
         self.n_answers = 0
-        self.detail: Detail | None = None
-        self.n_details = 0
-        self.tells_details = True
+        self.answer: QuestionReply | None = None
+        self.n_question_answers = 0
+        self.takes_questions = True
         self.is_connected = False
         self._refusal = ""
         self._failure = ""
         self._has_stopped = False
         self._asked: wire.Ask | None = None
         self._asked_s = 0.0
-        self._detail_asked: wire.AskDetail | None = None
-        self._detail_asked_s = 0.0
+        self._question: AskQuestion | None = None
+        self._question_s = 0.0
         self._waiting_since_s: float | None = None
         self._last_id = 0
         self._socket = context.socket(zmq.DEALER)
@@ -150,17 +157,17 @@ class Client:
         if self._has_sent(ask):
             self._asked, self._asked_s = ask, now_s
 
-    def ask_detail(self, view: DetailView, now_s: float) -> None:
-        """Ask about one destination, unless that question is under way."""
-        asked = self._detail_asked
-        is_early = now_s - self._detail_asked_s < RETRY_S
-        if asked is not None and asked.view == view and is_early:
+    def ask_question(self, question: Question, now_s: float) -> None:
+        """Ask something else, unless that question is under way."""
+        asked = self._question
+        is_early = now_s - self._question_s < RETRY_S
+        if asked is not None and asked.view == question and is_early:
             return
-        if not self.is_connected or not self.tells_details:
+        if not self.is_connected or not self.takes_questions:
             return
-        ask = wire.AskDetail(self._next_id(), view)
+        ask = ask_of(self._next_id(), question)
         if self._has_sent(ask):
-            self._detail_asked, self._detail_asked_s = ask, now_s
+            self._question, self._question_s = ask, now_s
 
     def take(self, now_s: float) -> None:
         """Read what has come; ``newest`` is then the answer to the last question."""
@@ -212,8 +219,8 @@ class Client:
             if isinstance(reply, wire.Refusal):
                 self._take_refusal(reply)
                 return
-            if isinstance(reply, wire.DetailAnswer):
-                self._take_detail(reply, frames[1:])
+            if not isinstance(reply, wire.Answer):
+                self._take_answer(reply, frames[1:])
                 return
             if self._asked is not None and reply.id != self._asked.id and not reply.is_last:
                 return  # an answer to what was asked before
@@ -232,20 +239,18 @@ class Client:
         self._refusal = ""
         self._asked = self._waiting_since_s = None
 
-    def _take_detail(self, reply: wire.DetailAnswer, rest: list[bytes]) -> None:
-        if self._detail_asked is None or reply.id != self._detail_asked.id:
+    def _take_answer(self, head: AnswerHead, rest: list[bytes]) -> None:
+        if self._question is None or head.id != self._question.id:
             return  # an answer to what was asked before
-        if len(rest) != 1:
-            raise wire.WireError("an answer without a detail")
-        self.detail = wire.decode_detail(rest[0])
-        self.n_details += 1
-        self._detail_asked = None
+        self.answer = decode_answer(head, rest)
+        self.n_question_answers += 1
+        self._question = None
 
     def _take_refusal(self, refusal: wire.Refusal) -> None:
-        if (asked := self._detail_asked) is not None:
+        if (asked := self._question) is not None:
             if refusal.reason is wire.Reason.MALFORMED:
                 # Of our two questions an older daemon knows the other one.
-                self.tells_details, self._detail_asked = False, None
+                self.takes_questions, self._question = False, None
                 return
             if refusal.id == asked.id:
                 return
@@ -259,8 +264,8 @@ class Client:
         # Asked again as late as if there had been no answer.
 
     def _note(self, event: int) -> None:
-        self._asked = self._detail_asked = None
-        self.tells_details = True
+        self._asked = self._question = None
+        self.takes_questions = True
         self.is_connected = event == zmq.EVENT_HANDSHAKE_SUCCEEDED
         if self.is_connected:
             self._failure, self._has_stopped, self._refusal = "", False, ""

@@ -16,12 +16,11 @@ from trtop.metrics import format as units
 from trtop.names.namer import Namer, named, wide
 from trtop.remote.client import Client
 from trtop.tui.source import Status, named_status
-from trtop_core.detail import Detail, DetailView
 from trtop_core.health import SUSPECT_LOSS
 from trtop_core.merge import merge, merge_by_host
-from trtop_core.merge_details import merge_details
 from trtop_core.snapshot import Snapshot
 from trtop_core.view import View
+from trtop_core.wire.questions import Question, QuestionReply, merged
 
 MAX_NAMED = 3
 """Hosts named in a title; of more their number is shown."""
@@ -38,6 +37,7 @@ class DaemonSource:
 
     Attributes:
         n_missing: daemons without a part in the last snapshot.
+        n_dead: daemons with a part in it that capture nothing now.
     """
 
     def __init__(
@@ -48,6 +48,7 @@ class DaemonSource:
         namer: Namer | None = None,
     ) -> None:
         self.n_missing = 0
+        self.n_dead = 0
         self._namer = namer or Namer()
         self._n_shown = 0
         self._latest: Snapshot | None = None
@@ -55,7 +56,7 @@ class DaemonSource:
         self._by_host = by_host
         self._monotonic_s = monotonic_s
         self._round: tuple[View, list[int]] | None = None
-        self._detail_round: tuple[DetailView, list[int]] | None = None
+        self._question_round: tuple[Question, list[int]] | None = None
         self._poller = zmq.Poller()
         for client in clients:
             for socket in client.sockets:
@@ -94,32 +95,36 @@ class DaemonSource:
             return snapshot
         return named(self._latest, snapshot.view, self._namer)
 
-    def detail(self, view: DetailView) -> Detail | None:
-        """A newer answer about one destination, None while there is none; asks for it.
+    def answer(self, question: Question) -> QuestionReply | None:
+        """A newer answer to another question, None while there is none; asks for it.
 
-        Several daemons' answers are merged as their snapshots are (see ``merge_details``). None
+        Several daemons' answers are merged as their snapshots are. None
         also where one of them cannot tell, which its part of the row would be missing for, and
         where rows are kept apart by host: the question does not say which.
         """
         if self._by_host:
             return None
         self.step(0)
-        if self._detail_round is None or self._detail_round[0] != view:
-            self._detail_round = view, [client.n_details for client in self._clients]
+        if self._question_round is None or self._question_round[0] != question:
+            self._question_round = question, [client.n_question_answers for client in self._clients]
         now_s = self._monotonic_s()
-        parts: list[Detail] = []
+        parts: list[QuestionReply] = []
         is_waiting = False
-        for client, n_before in zip(self._clients, self._detail_round[1], strict=True):
-            answer = client.detail
-            if answer is not None and client.n_details > n_before and answer.view == view:
+        for client, n_before in zip(self._clients, self._question_round[1], strict=True):
+            answer = client.answer
+            if (
+                answer is not None
+                and client.n_question_answers > n_before
+                and answer.view == question
+            ):
                 parts.append(answer)
                 continue
-            client.ask_detail(view, now_s)
+            client.ask_question(question, now_s)
             is_waiting |= not client.trouble(now_s)
         if not parts or is_waiting:
             return None
-        self._detail_round = None
-        return parts[0] if len(parts) == 1 else merge_details(parts, view)
+        self._question_round = None
+        return merged(parts, question)
 
     def status(self) -> Status:
         """Which machines are watched, and what is wrong; not over while names are under way."""
@@ -159,6 +164,7 @@ class DaemonSource:
             return None
         self._round = None
         self.n_missing = len(self._clients) - len(answers)
+        self.n_dead = sum(not _is_capturing(client) for client, _ in answers)
         return self._joined(answers, view)
 
     @property
@@ -196,6 +202,10 @@ class DaemonSource:
 def _answer_to(client: Client, view: View) -> Snapshot | None:
     newest = client.newest
     return newest.snapshot if newest is not None and newest.snapshot.view == view else None
+
+
+def _is_capturing(client: Client) -> bool:
+    return client.newest is None or client.newest.head.is_capturing
 
 
 def _host(client: Client) -> str:

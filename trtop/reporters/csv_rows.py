@@ -3,7 +3,8 @@
 Takes the record of each row and flattens its sketches: ``connect_latency`` becomes
 ``connect_latency_count``, ``connect_latency_p95_ns`` and so on. ``clock_ns`` comes first, so
 successive reports append to one table under one header. Quoting is RFC 4180's, lines end in LF.
-Unknown is empty, booleans are 0 and 1.
+Unknown is empty, booleans are 0 and 1. A name that a spreadsheet would take for a formula has an
+apostrophe before it, which says there that it is text: anybody may have chosen it.
 """
 
 from __future__ import annotations
@@ -18,6 +19,9 @@ from trtop_core.snapshot import Snapshot
 
 CLOCK = "clock_ns"
 
+FORMULAS = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
+"""What a cell begins with that spreadsheets evaluate, the wide forms included."""
+
 
 def flatten(record: dict[str, Any]) -> Iterator[tuple[str, Any]]:
     """The fields of a row's record with their names, those of sketches one level up."""
@@ -28,9 +32,13 @@ def flatten(record: dict[str, Any]) -> Iterator[tuple[str, Any]]:
         elif isinstance(value, bool):
             yield name, int(value)
         elif isinstance(value, str):
-            yield name, escape(value)
+            yield name, _as_text(escape(value))
         else:
             yield name, value
+
+
+def _as_text(name: str) -> str:
+    return f"'{name}" if name.startswith(FORMULAS) else name
 
 
 class CsvReporter:

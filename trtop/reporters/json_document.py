@@ -17,11 +17,12 @@ import numpy.typing as npt
 
 from trtop.table.rows import quick_rows, table_blocks
 from trtop_core._text import UNKNOWN, format_rows
-from trtop_core.health import is_suspect
+from trtop_core.because import judge
 from trtop_core.metrics import COUNTERS, DERIVED_FIELDS, GAUGES, METRIC_OF, SKETCHES, derived, known
 from trtop_core.sketch import SketchColumn
 from trtop_core.snapshot import DETAIL_PERCENTILES, Snapshot
 from trtop_core.table import Table
+from trtop_core.verdicts import DEFAULT_LIMITS, Evidence, suspect_rows
 
 DESTINATIONS = "destinations"
 
@@ -76,8 +77,11 @@ def _block_text(table: Table, span_ns: int, loss: float | None) -> str:
     computed = {name: known(derived(name, table.counters, span_ns)) for name in DERIVED_FIELDS}
     for name, values in computed.items():
         fields.add_texts(name, _literals(values))
-    suspect = [is_suspect(share, loss) for share in computed["completeness"]]
-    fields.add_texts("suspect", _literals(suspect))
+    evidence = Evidence(table.counters, table.sketches, loss, DEFAULT_LIMITS)
+    fields.add_texts("suspect", _literals(suspect_rows(evidence).tolist()))
+    words, sentences = judge(table.counters, table.sketches, loss)
+    fields.add_texts("verdict", _literals(words))
+    fields.add_texts("because", _literals(sentences))
     for name in SKETCHES:
         fields.open_object(name)
         _add_sketch(fields, name, table.sketches[name])
@@ -85,9 +89,9 @@ def _block_text(table: Table, span_ns: int, loss: float | None) -> str:
     return fields.text()
 
 
-def _literals(values: Sequence[float | bool | None]) -> list[str]:
+def _literals(values: Sequence[float | bool | str | None]) -> list[str]:
     """What ``encode`` gives for each; equal neighbours and most of the rest without its help."""
-    known: dict[float | bool | None, str] = {}
+    known: dict[float | bool | str | None, str] = {}
     return [known[v] if v in known else known.setdefault(v, encode(v)) for v in values]
 
 

@@ -95,7 +95,13 @@ class _ProgressLine(LiveOutput):
     def tick(self, engine: Engine, source: Source) -> None:
         """Draw the line, if it is time."""
         now_s = self._env.monotonic_s()
-        self._progress.update(now_s, source.bytes_read, source.bytes_total, source.n_packets)
+        self._progress.update(
+            now_s,
+            source.bytes_read,
+            source.bytes_total,
+            source.n_packets,
+            source.bytes_unpacked,
+        )
 
 
 class Progress:
@@ -115,7 +121,12 @@ class Progress:
         self._is_shown = False
 
     def update(
-        self, now_s: float, bytes_read: int, bytes_total: int | None, n_packets: int
+        self,
+        now_s: float,
+        bytes_read: int,
+        bytes_total: int | None,
+        n_packets: int,
+        bytes_unpacked: int = 0,
     ) -> None:
         """Draw, unless it was drawn a moment ago.
 
@@ -124,12 +135,13 @@ class Progress:
             bytes_read: of the files, as they are stored.
             bytes_total: of all files, None where it is unknown.
             n_packets: read so far.
+            bytes_unpacked: of the captures in them, if compressed.
         """
         if now_s < self._next_s:
             return
         self._next_s = now_s + REDRAW_S
         elapsed_s = now_s - self._started_s
-        text = line(elapsed_s, bytes_read, bytes_total, n_packets)
+        text = line(elapsed_s, bytes_read, bytes_total, n_packets, bytes_unpacked)
         self._stream.write(CLEAR_LINE + text[: max(1, self._columns - 1)])
         self._stream.flush()
         self._is_shown = True
@@ -142,18 +154,28 @@ class Progress:
             self._is_shown = False
 
 
-def line(elapsed_s: float, bytes_read: int, bytes_total: int | None, n_packets: int) -> str:
+def line(
+    elapsed_s: float,
+    bytes_read: int,
+    bytes_total: int | None,
+    n_packets: int,
+    bytes_unpacked: int = 0,
+) -> str:
     """The line: bar, bytes, packets per second, time left; in ASCII."""
     read = units.bytes_forms(bytes_read)[0] + "B"
     speed = units.count_forms(round(n_packets / elapsed_s))[-1] if elapsed_s > 0 else "0"
     pace = f"{speed} packets/s"
+    unpacked = ""
+    if bytes_unpacked > bytes_read:
+        unpacked = f"  {units.bytes_forms(bytes_unpacked)[0]}B unpacked"
     if not bytes_total:
-        return f"{read}  {units.count_forms(n_packets)[0]} packets  {pace}"
+        return f"{read}{unpacked}  {units.count_forms(n_packets)[0]} packets  {pace}"
     share = min(1.0, bytes_read / bytes_total)
     n_full = int(BAR_WIDTH * share)
     bar = "#" * n_full + "." * (BAR_WIDTH - n_full)
-    text = f"[{bar}] {int(100 * share):3}%  {read} of {units.bytes_forms(bytes_total)[0]}B  {pace}"
-    if share > 0:
+    text = f"[{bar}] {int(100 * share):3}%  {read} of {units.bytes_forms(bytes_total)[0]}B"
+    text += f"{unpacked}  {pace}"
+    if 0 < share < 1:
         left_s = elapsed_s * (1 - share) / share
         text += f"  {_clock(left_s)} left"
     return text

@@ -10,8 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
+from trtop_core.because import judge
 from trtop_core.metrics import METRIC_OF, derived, known
 from trtop_core.snapshot import DETAIL_PERCENTILES, TOTALS_NAME, Row, Snapshot
 from trtop_core.table import Table
@@ -28,6 +27,7 @@ class Figures:
         self._counters: dict[str, list[int]] = {}
         self._quantiles: dict[tuple[str, float], list[int]] = {}
         self._stats: dict[str, tuple[list[int], ...]] = {}
+        self._judged: dict[float | None, tuple[list[str], list[str | None]]] = {}
         self._derived: dict[tuple[str, int], list[float | None]] = {}
 
     def counter(self, name: str) -> list[int]:
@@ -43,6 +43,16 @@ class Figures:
             column = self._table.sketches[sketch]
             self._quantiles[key] = column.quantiles(percentile).tolist()
         return self._quantiles[key]
+
+    def judged(self, loss: float | None) -> tuple[list[str], list[str | None]]:
+        """The verdict of every row as a word, and why.
+
+        Args:
+            loss: share of packets that the capture lost in the window; None where unknown.
+        """
+        if loss not in self._judged:
+            self._judged[loss] = judge(self._table.counters, self._table.sketches, loss)
+        return self._judged[loss]
 
     def derived(self, name: str, span_ns: int) -> list[float | None]:
         """A derived metric of every row, None where it is unknown.
@@ -66,9 +76,7 @@ class Figures:
 
     def bins(self, sketch: str, idx: int) -> list[list[int]]:
         """The bins of one row as [bin number, samples]."""
-        column = self._table.sketches[sketch]
-        at = slice(column.indptr[idx], column.indptr[idx + 1])
-        return np.stack([column.bins[at], column.counts[at]], axis=1).tolist()  # type: ignore[no-any-return]
+        return self._table.sketches[sketch].bin_counts(idx)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +96,11 @@ class QuickRow(Row):
     def derived(self, name: str) -> float | None:
         """A metric that is computed from counters; None where it is unknown."""
         return self.figures.derived(name, self.span_ns)[self.idx]
+
+    def judged(self) -> tuple[str, str | None]:
+        """The verdict, and why: a sentence where something is wrong."""
+        words, sentences = self.figures.judged(self.loss)
+        return words[self.idx], sentences[self.idx]
 
     def samples(self, sketch: str) -> int:
         """How many samples a sketch has."""

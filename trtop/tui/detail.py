@@ -116,18 +116,18 @@ def detail_lines(scene: Scene, width: int, caps: TerminalCaps) -> list[Line]:
         line_of(" ", Span(escape(name, caps.ascii_only), Role.BOLD), *_window(scene, row, fmt))
     ]
     if row is None:
-        text = NOTHING if scene.detail is not None else WAITING
+        text = NOTHING if scene.answer is not None else WAITING
         return [*lines, (), line_of(" ", text)]
     if row.suspect:
         warning = "? the capture missed part of it: counters are lower bounds"
         lines.append(line_of(" ", Span(warning, Role.WARNING)))
     lines += _latencies(row, scene, fmt)
-    if scene.detail is not None:
-        lines += _history(scene.detail, fmt)
-        lines += _connections(scene.detail, fmt)
+    if scene.answer is not None:
+        lines += _history(scene.answer, fmt)
+        lines += _connections(scene.answer, fmt)
     for group in Group:
         lines += [(), _title(group.value[0]), *_fields(row, FIELDS[group], scene, fmt)]
-    if scene.detail is None:
+    if scene.answer is None:
         lines += [(), line_of(" ", NO_HISTORY)]
     return lines
 
@@ -140,12 +140,12 @@ def _row(scene: Scene) -> tuple[str, QuickRow | None]:
         place = model.place(state.selected_key)
     name = model.names[place] if model is not None and place is not None else ""
     loss = model.snapshot.window_health.loss if model is not None else None
-    if scene.detail is not None:
-        table = scene.detail.table
+    if scene.answer is not None:
+        table = scene.answer.table
         if not len(table):
             return name, None
         return name or address_of(table.keys["addr"][0], int(table.keys["port"][0])), QuickRow(
-            table, 0, scene.detail.span_ns, loss, name, Figures(table)
+            table, 0, scene.answer.span_ns, loss, name, Figures(table)
         )
     if model is None or place is None:
         return name, None
@@ -159,7 +159,7 @@ def _window(scene: Scene, row: QuickRow | None, fmt: _DetailFormat) -> Iterator[
     if row is not None and row.span_ns > 0:
         yield f" ({units.duration(row.span_ns, fmt.micro)})"
     model = scene.model
-    if model is not None and scene.detail is None and scene.state.selected_key is not None:
+    if model is not None and scene.answer is None and scene.state.selected_key is not None:
         place = model.place(scene.state.selected_key)
         if place is not None and model.members[place] > 1:
             yield f"  {model.members[place]:,} addresses of this name"

@@ -9,15 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from trtop.metrics import format as units
 from trtop.names.namer import Namer
 from trtop.tui.source import Status, named_status
 from trtop_core.batch import PacketBatch
-from trtop_core.detail import Detail, DetailView
 from trtop_core.engine import Engine
 from trtop_core.errors import EXIT_UNUSABLE, TrtopError
 from trtop_core.snapshot import Snapshot
 from trtop_core.sources import IDLE, Source, read_into
 from trtop_core.view import View
+from trtop_core.wire.questions import Question, QuestionReply, answered
 
 
 class EngineSource:
@@ -89,18 +90,25 @@ class EngineSource:
         self._n_shown = self.namer.n_answers
         return self._engine.snapshot(view)
 
-    def detail(self, view: DetailView) -> Detail | None:
-        """What is known of one destination by now."""
-        return self._engine.detail(view)
+    def answer(self, question: Question) -> QuestionReply | None:
+        """What is known by now of what a page asks."""
+        return answered([self._engine], question)
 
     def status(self) -> Status:
         """How far reading is; not over while names are under way."""
         name = self._name
         total = self._capture.bytes_total
         if not self._is_over and total:
-            name = f"{name} (reading, {min(99, 100 * self._capture.bytes_read // total)}%)"
+            name = f"{name} (reading, {self._how_far(total)})"
         elif self._is_live:
             name = f"{name} (ended)" if self._is_over else f"{name} (live)"
         errors = tuple(str(error) for error in self._capture.errors)
         status = Status(name, errors, is_live=self._is_live, is_over=self._is_over)
         return named_status(status, self.namer, self._n_shown)
+
+    def _how_far(self, bytes_total: int) -> str:
+        """Percent of the files; once they are read, what a compressed one has become."""
+        bytes_read, bytes_unpacked = self._capture.bytes_read, self._capture.bytes_unpacked
+        if bytes_read >= bytes_total and bytes_unpacked > bytes_read:
+            return f"{units.bytes_forms(bytes_unpacked)[0]}B unpacked"
+        return f"{min(99, 100 * bytes_read // bytes_total)}%"

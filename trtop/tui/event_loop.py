@@ -23,11 +23,11 @@ from trtop.tui.state import Grouping, State
 from trtop.tui.terminal import ClickEvent, Event, HangUpEvent, KeyEvent, WheelEvent
 from trtop.tui.update import click, selecting, update, wheel
 from trtop.tui.view_model import Names, ViewModel, everything, make_view_model, question
-from trtop_core.detail import Detail, DetailView
 from trtop_core.metric_types import Threshold
 from trtop_core.records import Window
 from trtop_core.snapshot import Snapshot
 from trtop_core.view import View
+from trtop_core.wire.questions import Question, QuestionReply
 
 REFRESH_S = 1.0
 
@@ -114,7 +114,7 @@ class EventLoop:
         self._answer: Snapshot | None = None
         self._held: Snapshot | None = None
         self._baselines: dict[Grouping, Snapshot] = {}
-        self._detail: Detail | None = None
+        self._answer_to_page: QuestionReply | None = None
         self._is_looking = False
         self._model: ViewModel | None = None
         self._frame = Frame(())
@@ -205,7 +205,7 @@ class EventLoop:
         if self._question() is not None and (
             before.mode is not after.mode or after.selected_key != before.selected_key
         ):
-            self._detail = None
+            self._answer_to_page = None
             self._is_asking = True
         if after.is_paused != before.is_paused or _view_of(after) != _view_of(before):
             self._is_asking = True
@@ -274,7 +274,7 @@ class EventLoop:
         return last + page + min(page, MAX_EXTRA_ROWS)
 
     def _look_closer(self) -> None:
-        """Ask for the detail of the selected destination, where that is on the screen."""
+        """Ask what the page wants to know, where its row is one of the source's."""
         if self._question() is None or self._model is None:
             return
         place = self._model.place(self.state.selected_key) if self.state.selected_key else None
@@ -282,23 +282,23 @@ class EventLoop:
         is_plain = not (self._baselines and self.state.window is Window.ALL)
         self._is_looking = is_one and is_plain
         if not self._is_looking:
-            self._detail = None
+            self._answer_to_page = None
         self._has_looked()
 
-    def _question(self) -> DetailView | None:
+    def _question(self) -> Question | None:
         """What the page that is shown wants to know; None: there is no page, or it knows all."""
         page = PAGE_OF_MODE.get(self.state.mode)
         return page.question(self.state) if page is not None and page.question else None
 
     def _has_looked(self) -> bool:
-        """Whether the detail that was asked for is there; a daemon's takes a while."""
-        view = self._question()
-        if not self._is_looking or view is None:
+        """Whether the answer for the page is there; a daemon's takes a while."""
+        question = self._question()
+        if not self._is_looking or question is None:
             return False
-        detail = self._source.detail(view)
-        if detail is None:
+        answer = self._source.answer(question)
+        if answer is None:
             return False
-        self._detail, self._is_looking = detail, False
+        self._answer_to_page, self._is_looking = answer, False
         return True
 
     def _draw(self) -> None:
@@ -312,10 +312,10 @@ class EventLoop:
         self._screen.show(self._frame)
 
     def _scene(self) -> Scene:
-        detail = self._detail
-        if detail is not None and detail.view != self._question():
-            detail = None
-        return Scene(self.state, self._model, self._source.status(), detail, self._setup.thresholds)
+        answer = self._answer_to_page
+        if answer is not None and answer.view != self._question():
+            answer = None
+        return Scene(self.state, self._model, self._source.status(), answer, self._setup.thresholds)
 
     def _reset(self) -> None:
         """Count from now on, whatever rows are grouped by."""

@@ -178,7 +178,9 @@ def _suspects(model: ViewModel, caps: TerminalCaps) -> Iterator[str]:
         yield "Every row is affected."
         return
     complete = derived("completeness", snapshot.table.counters, snapshot.span_ns)
-    rows = np.flatnonzero(complete < SUSPECT_COMPLETENESS).tolist()
+    counters = snapshot.table.counters
+    is_suspect = (complete < SUSPECT_COMPLETENESS) | (counters["synack"] < counters["est"])
+    rows = np.flatnonzero(is_suspect).tolist()
     if not rows:
         return
     names = [escape(model.names[i], caps.ascii_only) for i in rows[:MAX_SUSPECT_NAMES]]

@@ -14,7 +14,7 @@ from trtop.tui.frame import TerminalCaps
 from trtop.tui.keys import Action, Key
 from trtop.tui.scene import Scene
 from trtop.tui.state import Mode, State
-from trtop_core.detail import DetailView
+from trtop_core.wire.questions import Question
 
 LABELS = (("Esc", "Back"), ("Up Down", "Scroll"), ("?", "Help"), ("q", "Quit"))
 """The bottom line of a page that scrolls."""
@@ -52,7 +52,7 @@ class Page:
     n_choices: int = 0
     choose: Callable[[State], State] | None = None
     row_actions: frozenset[Action] = frozenset()
-    question: Callable[[State], DetailView | None] | None = None
+    question: Callable[[State], Question | None] | None = None
     is_saved: bool = False
 
     def open(self, state: State, context: Context) -> Updated:

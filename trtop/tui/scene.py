@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from trtop.tui.source import Status
 from trtop.tui.state import State
 from trtop.tui.view_model import ViewModel
-from trtop_core.detail import Detail
 from trtop_core.metric_types import Threshold
+from trtop_core.wire.questions import QuestionReply
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,12 +20,12 @@ class Scene:
         state: what the user looks at.
         model: the rows, None before the first answer.
         status: what the source says of itself.
-        detail: of the selected destination, None where there is none (yet).
+        answer: to what the page asks, None where there is none (yet).
         thresholds: by column key, instead of the columns' own.
     """
 
     state: State
     model: ViewModel | None
     status: Status
-    detail: Detail | None = None
+    answer: QuestionReply | None = None
     thresholds: Mapping[str, Threshold] = field(default_factory=dict)

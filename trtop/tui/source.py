@@ -1,6 +1,6 @@
 """``SnapshotSource``: where the screen's snapshots come from, be it an engine here or a daemon.
 
-Takes questions (``View``, ``DetailView``), gives answers of the core and what the user should know
+Takes questions (``View``, ``Question``), gives answers of the core and what the user should know
 about the source, as text. A source never draws, and never waits longer than it is told to.
 """
 
@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from trtop.names.namer import Namer
-from trtop_core.detail import Detail, DetailView
 from trtop_core.snapshot import Snapshot
 from trtop_core.view import View
+from trtop_core.wire.questions import Question, QuestionReply
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +54,8 @@ class SnapshotSource(Protocol):
         there. A reply to an earlier, different view is dropped.
         """
 
-    def detail(self, view: DetailView) -> Detail | None:
-        """The newest answer about one destination, as ``poll``.
+    def answer(self, question: Question) -> QuestionReply | None:
+        """The newest answer to what a page asks, as ``poll``.
 
         None also where the source cannot tell: the screen then shows what the snapshot has.
         """

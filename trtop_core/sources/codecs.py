@@ -23,8 +23,20 @@ ZSTD_IN_BYTES = 1024
 """zstd knows no bound on its output. A block of 4 bytes becomes 128 KiB at most, so this much
 becomes 32 MiB at worst."""
 
-XZ_MEMORY_BYTES = 256 * 1024 * 1024
+MIB = 1024 * 1024
+
+ZSTD_WINDOW_BYTES = 128 * MIB
+"""Longest window, which zstd allocates: its own limit, which ``zstd -d --long=31`` lifts."""
+
+XZ_MEMORY_BYTES = 256 * MIB
 """Most that xz may allocate; ``xz -9`` takes 65 MiB to unpack."""
+
+
+XZ_OVER_LIMIT = "Memory usage limit exceeded"
+"""What Python's lzma says then; it has no error of its own for it."""
+
+ZSTD_HEADER_LEN = 18
+"""Longest header of a frame (RFC 8878 §3.1.1.1), the magic number included."""
 
 
 class Codec(Protocol):
@@ -48,6 +60,10 @@ class Codec(Protocol):
         """Put in some compressed bytes and get some of what is unpacked."""
         ...
 
+    def over_limit(self, error: Exception) -> str | None:
+        """What is over which limit; None if the error means damage."""
+        ...
+
 
 class GzipCodec:
     """gzip, RFC 1952."""
@@ -68,6 +84,10 @@ class GzipCodec:
         self.has_more = not member.eof and len(out) == OUT_BYTES
         self.unused = member.unused_data
         return out
+
+    def over_limit(self, error: Exception) -> str | None:
+        """None: 32 KiB are enough for any gzip."""
+        return None
 
 
 class FrameCodec:
@@ -90,9 +110,18 @@ class FrameCodec:
         self.unused = self._member.unused_data or b""
         return out
 
+    def over_limit(self, error: Exception) -> str | None:
+        """The limit of xz that an error means (a ``Codec``); lz4 has none."""
+        if str(error) != XZ_OVER_LIMIT:
+            return None
+        return (
+            f"over the limit of {XZ_MEMORY_BYTES // MIB} MiB: the memory that its xz dictionary "
+            "takes (unpack it with xz -d)"
+        )
+
 
 class ZstdCodec:
-    """zstd, RFC 8878; its windows are bounded to 128 MiB by the library."""
+    """zstd, RFC 8878."""
 
     in_bytes = ZSTD_IN_BYTES
     is_done = has_more = False
@@ -101,15 +130,33 @@ class ZstdCodec:
     def __init__(self) -> None:
         import zstandard  # noqa: PLC0415 - most captures are not compressed
 
-        self._member = zstandard.ZstdDecompressor().decompressobj()
+        unpacker = zstandard.ZstdDecompressor(max_window_size=ZSTD_WINDOW_BYTES)
+        self._member = unpacker.decompressobj()
+        self._header = b""
+        self._header_of = zstandard.get_frame_parameters
         self.error: type[Exception] = zstandard.ZstdError
 
     def step(self, data: bytes) -> bytes:
         """Decompress a piece (a ``Codec``)."""
+        if len(self._header) < ZSTD_HEADER_LEN:
+            self._header += data[: ZSTD_HEADER_LEN - len(self._header)]
         out = bytes(self._member.decompress(data))
         self.is_done = self._member.eof
         self.unused = bytes(self._member.unused_data)
         return out
+
+    def over_limit(self, error: Exception) -> str | None:
+        """The limit of a window that the frame is over (a ``Codec``)."""
+        try:
+            window_bytes = self._header_of(self._header).window_size
+        except self.error:
+            return None
+        if window_bytes <= ZSTD_WINDOW_BYTES:
+            return None
+        return (
+            f"over the limit of {ZSTD_WINDOW_BYTES // MIB} MiB: its zstd window of "
+            f"{window_bytes // MIB:,} MiB (unpack it with zstd -d --long=31)"
+        )
 
 
 def _xz() -> Codec:

@@ -25,7 +25,11 @@ TRAILING = "compressed data followed by something else"
 
 
 class UnpackError(Exception):
-    """The compressed stream is damaged; what came before it was given out."""
+    """The compressed stream cannot be unpacked further; what came before was given out."""
+
+
+class OverLimitError(UnpackError):
+    """It may be whole, but would take more memory than we give it."""
 
 
 def with_headroom(data: bytes | bytearray) -> ByteArray:
@@ -55,7 +59,7 @@ class Unpacker:
             piece: the bytes, behind ``HEADROOM`` free ones, as are those given out.
 
         Raises:
-            UnpackError: the compressed data is damaged.
+            UnpackError: the compressed data is damaged, or over a limit.
         """
         if self._is_plain is None:
             self._head += piece[HEADROOM:].tobytes()
@@ -121,7 +125,8 @@ class Unpacker:
                 while codec.has_more and (part := codec.step(b"")):
                     yield part
             except codec.error as error:
-                raise UnpackError(DAMAGED) from error
+                reason = codec.over_limit(error)
+                raise (OverLimitError(reason) if reason else UnpackError(DAMAGED)) from error
             unused = b""
             if codec.is_done:
                 unused = codec.unused

@@ -7,8 +7,7 @@ A source raises what it could not read after everything that it could: here that
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from trtop_core.batch import PacketBatch
 from trtop_core.errors import EXIT_UNUSABLE, TrtopError
@@ -21,8 +20,7 @@ class Feedable(Protocol):
         """Count the packets of a batch."""
 
 
-@dataclass(frozen=True, slots=True)
-class ReadResult:
+class ReadResult(NamedTuple):
     """How reading ended.
 
     Attributes:

@@ -94,8 +94,9 @@ class Source:
 
     Batches own their bytes: they stay valid as long as they are kept. A pipe that has nothing, and
     a followed file, give ``IDLE`` about every ``poll_s``, so that the caller can print, draw, or
-    stop. A file that is damaged, or no capture, does not end the iteration while other files are
-    left: it ends after the last one, with the error.
+    stop; for the same reason a long stretch without a packet gives empty batches. A file that is
+    damaged, or no capture, does not end the iteration while other files are left: it ends after the
+    last one, with the error.
 
     Attributes:
         bytes_read: bytes read of the files, as they are stored (compressed ones included).
@@ -123,6 +124,8 @@ class Source:
         self._stdin_fd = waiting.stdin_fd
         self._opener = waiting.opener
         self._n_captures = 0
+        self._stream: Stream | None = None
+        self._bytes_unpacked = 0
         self._iterator = self._batches()
 
     def __enter__(self) -> Source:
@@ -145,6 +148,11 @@ class Source:
         if len(self._paths) > 1 and len(batch):
             self._note_order(batch)
         return batch
+
+    @property
+    def bytes_unpacked(self) -> int:
+        """Bytes of the captures that were read so far, as they are before compression."""
+        return self._bytes_unpacked + (self._stream.n_bytes if self._stream else 0)
 
     def close(self) -> None:
         """Stop reading; closes the open file."""
@@ -175,7 +183,7 @@ class Source:
     def _read_path(self, path: str) -> Iterator[PacketBatch]:
         """Read to the end."""
         with RawFile(path, self._poll_s, self._stdin_fd, self._opener) as raw:
-            yield from self._read_to_end(raw, Stream(name_of(path)))
+            yield from self._read_to_end(raw, self._begin(path))
 
     def _read_to_end(self, raw: RawFile, stream: Stream) -> Iterator[PacketBatch]:
         yield from self._drain(raw, stream)
@@ -205,13 +213,13 @@ class Source:
                 continue
             with raw:
                 if not raw.is_regular:
-                    yield from self._read_to_end(raw, Stream(name_of(path)))
+                    yield from self._read_to_end(raw, self._begin(path))
                     return
                 yield from self._follow_file(raw)
 
     def _follow_file(self, raw: RawFile) -> Iterator[PacketBatch]:
         """Read one file, however slowly it grows; returns when another one has its name."""
-        stream = Stream(name_of(raw.path))
+        stream = self._begin(raw.path)
         while True:
             # Asked first: what is written between the asking and the last read is not missed.
             is_replaced = raw.is_replaced()
@@ -220,7 +228,7 @@ class Source:
                 break
             if raw.is_truncated():
                 raw.rewind()
-                stream = Stream(name_of(raw.path))
+                stream = self._begin(raw.path)
             elif not raw.is_replaced():
                 yield self._idle()
         try:
@@ -229,6 +237,12 @@ class Source:
             # The next file may be whole.
             if not stream.is_empty:
                 self.errors.append(error)
+
+    def _begin(self, path: str) -> Stream:
+        """A stream for the next file."""
+        self._bytes_unpacked = self.bytes_unpacked
+        self._stream = Stream(name_of(path))
+        return self._stream
 
     def _idle(self) -> PacketBatch:
         self._wait(self._poll_s)

@@ -107,6 +107,8 @@ class Answer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="answe
         notices: what is wrong there now.
         is_finished: a replay has ended: the numbers will not change any more.
         is_last: the daemon stops after this answer; sent unasked too.
+        is_capturing: something captures there, or a replay runs or has ended; else numbers stand
+            still.
     """
 
     id: _Id
@@ -114,6 +116,7 @@ class Answer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="answe
     notices: Annotated[tuple[Notice, ...], Meta(max_length=MAX_NOTICES)] = ()
     is_finished: bool = False
     is_last: bool = False
+    is_capturing: bool = True
 
 
 class DetailAnswer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="detail"):

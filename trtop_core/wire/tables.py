@@ -17,7 +17,7 @@ from msgspec import Meta
 
 from trtop_core.metrics import COUNTER_ROW, COUNTERS, GAUGES, SKETCHES
 from trtop_core.records import DESTINATION_KEY, SKETCH_STATS, DestinationKind
-from trtop_core.sketch import N_BINS, SCALES, SketchColumn, no_samples
+from trtop_core.sketch import N_BINS, SketchColumn, no_samples
 from trtop_core.table import Table
 from trtop_core.wire.errors import WireError
 from trtop_core.wire.packed import Packed, pack, unpack
@@ -76,9 +76,9 @@ def table_in(sent: SentTable) -> Table:
         if name in sent.counters:
             counters[name] = unpack(sent.counters[name], np.uint64, len(keys))
     sketches = {
-        name: _sketch_in(sent.sketches[name], len(keys), SCALES[name])
+        name: _sketch_in(sent.sketches[name], len(keys))
         if name in sent.sketches
-        else no_samples(len(keys), SCALES[name])
+        else no_samples(len(keys))
         for name in SKETCHES
     }
     return Table(keys, counters, sketches)
@@ -93,7 +93,7 @@ def _sketch_out(column: SketchColumn) -> _Sketch:
     )
 
 
-def _sketch_in(sent: _Sketch, n_rows: int, scale: int) -> SketchColumn:
+def _sketch_in(sent: _Sketch, n_rows: int) -> SketchColumn:
     stats = np.zeros(n_rows, SKETCH_STATS)
     for name, column in zip(SKETCH_STATS.names or (), sent.stats, strict=True):
         stats[name] = unpack(column, SKETCH_STATS[name], n_rows)
@@ -106,7 +106,7 @@ def _sketch_in(sent: _Sketch, n_rows: int, scale: int) -> SketchColumn:
     _check_bins(indptr, bins, counts)
     if len(stats) and int(stats["sum_hi"].max()) > MAX_SUM_HI:
         raise WireError("a sum is out of range")
-    return SketchColumn(stats, indptr, bins, counts, scale)
+    return SketchColumn(stats, indptr, bins, counts)
 
 
 def _check_bins(

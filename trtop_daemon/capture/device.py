@@ -26,6 +26,7 @@ from trtop_daemon.capture.control import REPORT_S, Control
 from trtop_daemon.ipc.batch_message import Totals, unwrap
 from trtop_daemon.ipc.feed import ANY_INTERFACE, CaptureConfig
 from trtop_daemon.system.interfaces import is_loopback
+from trtop_daemon.system.privileges import NO_RIGHT
 
 MAX_BATCH_PACKETS = 4_096
 """Packets of one call: below about 1,000 the library's allocations cost more than they do."""
@@ -314,10 +315,7 @@ def _open(config: DeviceConfig, is_promiscuous: bool) -> pcapy.Reader:
     handle.set_promisc(int(is_promiscuous))
     status = handle.activate()
     if status in (_NO_PERMISSION, _NO_PROMISC):
-        raise TrtopError(
-            f"{config.interface}: no permission to capture; run as root (sudo), "
-            "or with the capability CAP_NET_RAW"
-        )
+        raise TrtopError(f"{config.interface}: {NO_RIGHT}")
     if status == _NO_SUCH_DEVICE:
         raise TrtopError(f"{config.interface}: no such interface; trtopd --list-interfaces")
     if status == _NOT_UP:

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from trtop_core.errors import EXIT_OK, EXIT_UNUSABLE, TrtopError
+from trtop_core.errors import EXIT_OK, EXIT_UNUSABLE, TrtopError, reason_of
 from trtop_daemon.capture.backend import OpenConfig, Opened
 from trtop_daemon.capture.backends import backend_of, from_json
 from trtop_daemon.capture.batch_sender import BatchSender, Origin
@@ -43,7 +43,7 @@ def main(orders: Mapping[str, Any], control_fd: int) -> int:
     except OSError as error:
         if isinstance(error, ProcessLookupError):
             os._exit(EXIT_ORPHANED)
-        sys.stderr.write(f"{error}\n")
+        sys.stderr.write(f"{reason_of(error)}\n")
         return EXIT_UNUSABLE
 
 

@@ -29,7 +29,8 @@ examples:
   trtopd --config /etc/trtop/trtopd.toml --check  try a configuration
 
 The keys of the file are the long options, with _ for -. SIGHUP reads the file again.
-exit status: 0 stopped by SIGINT or SIGTERM; 1 could not start, or the capture is over for good.
+exit status: 0 stopped by SIGINT or SIGTERM; 1 could not start, or the capture is over for good;
+2 a part of a replay could not be read.
 """
 
 CAPTURING = ("interface", "filter", "snaplen", "buffer_size", "fanout", "read", "speed")

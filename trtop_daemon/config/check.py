@@ -23,14 +23,13 @@ from trtop_daemon.system.interfaces import list_interfaces
 from trtop_daemon.system.log import printable
 from trtop_daemon.system.privileges import (
     CAP_NET_RAW,
+    NO_RIGHT,
     Identity,
     choose_identity,
     has_permitted,
     name_of,
 )
 from trtop_daemon.system.socket_file import check_path
-
-NO_RIGHT = "no right to capture: run it with sudo, or give it CAP_NET_RAW (see docs/daemon.md)"
 
 
 def say_interfaces(stdout: TextIO) -> int:

@@ -59,6 +59,7 @@ class Settings:
         idle_timeout: seconds of silence after which a connection is no longer active.
         no_decap: leave out TCP inside tunnels.
         pidfile: where the process number is written.
+        stay: go on answering when nothing can be captured any more.
         read: captures to replay instead of a device.
         speed: a multiple of the capture's own pace, or infinite.
         server_key: the secret key file of this daemon.
@@ -80,6 +81,7 @@ class Settings:
     idle_timeout: float = DEFAULT_IDLE_TIMEOUT_NS / NS_PER_S
     no_decap: bool = False
     pidfile: str | None = None
+    stay: bool = False
     read: tuple[str, ...] = ()
     speed: float = 1.0
     server_key: str | None = None
@@ -180,6 +182,8 @@ SETTINGS = (
             "public keys (*.key) of those who may connect over tcp://"),
     Setting("user", parse.some_text, ("-u", "--user"), "NAME",
             "who to become once all is open (default: the caller of sudo, else nobody)"),
+    Setting("stay", parse.some_text, ("--stay",), "",
+            "when capturing is over for good, go on answering instead of ending with status 1"),
     Setting("pidfile", parse.some_text, ("--pidfile",), "FILE",
             "write the process number there, and remove it at the end"),
 )  # fmt: skip

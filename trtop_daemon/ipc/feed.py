@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 import zmq
 
 from trtop_core.config import EngineConfig
-from trtop_core.detail import Detail, DetailView
+from trtop_core.health import Health
 from trtop_core.snapshot import Snapshot
 from trtop_core.view import View
+from trtop_core.wire.questions import Question, QuestionReply
 
 if TYPE_CHECKING:  # capture processes do without what travels to clients
     from trtop_core.wire import Notice
@@ -102,6 +103,8 @@ class Feed(Protocol):
         sockets: zmq sockets to poll for input.
         notices: conditions that hold now, the oldest first.
         is_finished: a replay has ended, and all of it is in the engines.
+        is_capturing: at least one capture process captures, or a replay runs or has ended.
+        failure: why nothing will be captured here any more, one line; empty while that is not so.
         exit_status: what the daemon should end with: 0, or that of what could not be replayed.
     """
 
@@ -116,6 +119,14 @@ class Feed(Protocol):
     @property
     def is_finished(self) -> bool:
         """Whether a replay has ended, and all of it is in the engines."""
+
+    @property
+    def is_capturing(self) -> bool:
+        """See above."""
+
+    @property
+    def failure(self) -> str:
+        """See above."""
 
     @property
     def exit_status(self) -> int:
@@ -144,11 +155,14 @@ class Feed(Protocol):
             ValueError: the view asks for what is not kept.
         """
 
-    def detail(self, view: DetailView) -> Detail:
-        """What all engines know of one destination, as one.
+    def health(self) -> Health:
+        """What all captures held, lost and could not read so far."""
+
+    def answer(self, question: Question) -> QuestionReply:
+        """What all engines know of something else, as one answer.
 
         Raises:
-            ValueError: the view asks for what is not kept.
+            ValueError: the question asks for what is not kept.
         """
 
     def reload(self, config: CaptureConfig) -> None:

@@ -7,6 +7,7 @@ subprocesses when they are due, counts what was lost meanwhile, and says what pe
 from __future__ import annotations
 
 import time
+from collections.abc import Hashable
 from dataclasses import dataclass, replace
 
 from trtop_core.batch import CaptureCounters
@@ -104,6 +105,11 @@ class CaptureSlot:
         return self._has_spoken
 
     @property
+    def is_capturing(self) -> bool:
+        """Nothing is being missed: a subprocess captures, or there is no interface."""
+        return self._gap_ns is None
+
+    @property
     def is_watched(self) -> bool:
         """Whether it captures on one interface, which can vanish."""
         return self._backend.on_interfaces and self.assignment.target != ANY_INTERFACE
@@ -195,11 +201,19 @@ class CaptureSlot:
                 ("link", name), Severity.WARNING, f"{name} is down", time.time_ns()
             )
         else:
-            self._shared.notices.clear(("link", name))
+            self._pass_over(("link", name), f"{name} is up again", now_s)
 
     def is_silent(self, now_s: float) -> bool:
         """A subprocess runs and has said nothing for long."""
         return self.child is not None and now_s - self._heard_s > SILENCE_S
+
+    def give_up(self, now_s: float) -> None:
+        """Settle that no other subprocess can be started."""
+        self.look(now_s)
+        if self.child is None:
+            self.starts_s = None
+            self._begin_gap(time.time_ns())
+            self._say("child", Severity.ERROR, f"nothing is captured on {self.name} any more")
 
     def how_it_ended(self) -> str:
         """What became of the last subprocess of a replay."""
@@ -207,6 +221,11 @@ class CaptureSlot:
 
     def _say(self, what: str, severity: Severity, text: str) -> None:
         self._shared.notices.set((self.assignment.number, what), severity, text, time.time_ns())
+
+    def _pass_over(self, key: Hashable, text: str, now_s: float) -> None:
+        """Say that a condition has passed, if it held."""
+        if self._shared.notices.holds(key):
+            self._shared.notices.pass_over(key, Severity.INFO, text, time.time_ns(), now_s)
 
     def _hear(self, message: Message, counters: CaptureCounters, now_s: float) -> CaptureCounters:
         """A message of the present subprocess; gives what the engine must add."""
@@ -218,7 +237,8 @@ class CaptureSlot:
             )
         self._next_sequence = message.sequence + 1
         self._heard_s = now_s
-        self._shared.notices.clear((self.assignment.number, "silent"))
+        silent = self.assignment.number, "silent"
+        self._pass_over(silent, f"capture on {self.name} answers again", now_s)
         self._until_ns = max(self._until_ns, message.until_ns)
         # A device that failed must be opened anew: more follows, from the next subprocess.
         is_failure = message.code != EXIT_OK and self._backend.restarts

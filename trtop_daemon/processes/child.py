@@ -15,7 +15,7 @@ import socket
 import subprocess
 from dataclasses import asdict, dataclass
 
-from trtop_core.errors import TrtopError
+from trtop_core.errors import TrtopError, reason_of
 from trtop_daemon.capture.backends import to_json
 from trtop_daemon.capture.batch_sender import Origin
 from trtop_daemon.capture.control import STOP
@@ -101,6 +101,9 @@ class Children:
         identity: whom the launcher and what it forks become.
         needs_rights: opening takes CAP_NET_RAW (``Backend``).
         with_stdin: a process needs our standard input.
+
+    Attributes:
+        pidfd: readable once the launcher has ended; None while there is none.
     """
 
     def __init__(
@@ -112,6 +115,8 @@ class Children:
         self._channel: socket.socket | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._statuses: dict[int, int] = {}
+        self.pidfd: int | None = None
+        self._how = ""
 
     def start(self, orders: Orders) -> Child:
         """Have a process forked.
@@ -122,8 +127,11 @@ class Children:
         try:
             return self._start(orders)
         except (OSError, ValueError, UntrustedPathError) as error:
+            if not self._has_ended():
+                self._how = str(error)
             self.close()
-            raise TrtopError(f"cannot start a capture process: {error}") from error
+            why = reason_of(error) if isinstance(error, OSError) else str(error)
+            raise TrtopError(f"cannot start a capture process: {why}") from error
 
     def status_of(self, pid: int) -> int | None:
         """The exit status of a process that has ended; None if the launcher does not say."""
@@ -134,8 +142,18 @@ class Children:
                 break
         return self._statuses.pop(pid, None)
 
+    def how_it_ended(self) -> str:
+        """What became of the launcher, if it has ended since this was asked last; else empty."""
+        if self._has_ended():
+            self.close()
+        how, self._how = self._how, ""
+        return how
+
     def close(self) -> None:
         """End the launcher."""
+        if self.pidfd is not None:
+            os.close(self.pidfd)
+            self.pidfd = None
         if self._channel is not None:
             self._channel.close()
             self._channel = None
@@ -147,8 +165,15 @@ class Children:
                 self._process.wait()
             self._process = None
 
+    def _has_ended(self) -> bool:
+        """Whether the launcher has ended by itself; notes how."""
+        code = None if self._process is None else self._process.poll()
+        if code is not None:
+            self._how = f"signal {-code}" if code < 0 else f"exit status {code}"
+        return code is not None
+
     def _start(self, orders: Orders) -> Child:
-        if self._process is not None and self._process.poll() is not None:
+        if self._has_ended():
             self.close()
         channel = self._channel or self._launch()
         with contextlib.ExitStack() as stack:
@@ -189,6 +214,7 @@ class Children:
                 ours.close()
                 raise
         self._channel = ours
+        self.pidfd = os.pidfd_open(self._process.pid)
         return ours
 
     def _await_pid(self) -> int:
@@ -199,6 +225,8 @@ class Children:
             heard = self._hear()
             if heard is None:
                 raise ConnectionError("the launcher has ended")
+            if "failed" in heard:
+                raise TrtopError(f"cannot start a capture process: {os.strerror(heard['failed'])}")
             if "status" not in heard:
                 return heard["pid"]
 

@@ -11,13 +11,13 @@ from ipaddress import IPv4Network, IPv6Network
 
 from trtop_core.batch import CaptureCounters, PacketBatch
 from trtop_core.config import EngineConfig
-from trtop_core.detail import Detail, DetailView
 from trtop_core.engine import SEED_BYTES, Engine
+from trtop_core.health import Health
 from trtop_core.merge import merge
-from trtop_core.merge_details import merge_details
 from trtop_core.snapshot import Snapshot
 from trtop_core.sources import IDLE
 from trtop_core.view import View
+from trtop_core.wire.questions import Question, QuestionReply, answered
 from trtop_daemon.ipc.batch_message import Message
 from trtop_daemon.processes.child import Assignment
 from trtop_daemon.processes.reorder import ReorderBuffer
@@ -104,7 +104,10 @@ class Engines:
         whole = View(window=view.window, group_by=view.group_by)
         return merge([engine.snapshot(whole) for engine in self.engines], view)
 
-    def detail(self, view: DetailView) -> Detail:
-        """What all engines know of one destination, as one; see ``merge_details``."""
-        parts = [engine.detail(view) for engine in self.engines]
-        return parts[0] if len(parts) == 1 else merge_details(parts, view)
+    def health(self) -> Health:
+        """What all captures held, lost and could not read so far."""
+        return Health.merged([engine.health() for engine in self.engines])
+
+    def answer(self, question: Question) -> QuestionReply:
+        """What all engines know of something else, as one answer."""
+        return answered(self.engines, question)

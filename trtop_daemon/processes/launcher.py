@@ -5,7 +5,8 @@ everything is imported before, a new subprocess captures within milliseconds, an
 the interpreter that its user may not read. Opens nothing, looks at no packet.
 
 Speaks over one socket pair: a request brings three descriptors (orders, control, standard error);
-the answer is a pid, and later that pid with its exit status. Ends with the main process.
+the answer is a pid, and later that pid with its exit status; or why there is none. Ends with the
+main process.
 """
 
 from __future__ import annotations
@@ -72,11 +73,17 @@ class Launcher:
             return False
         if not order:
             return False
-        pid = os.fork()
-        if not pid:
-            _be_capture(self._channel, fds)
-        for fd in fds:
-            os.close(fd)
+        try:
+            pid = os.fork()
+        except OSError as error:  # no room for a process; there may be some later
+            self._tell({"failed": error.errno or 0})
+            return True
+        else:
+            if not pid:
+                _be_capture(self._channel, fds)
+        finally:
+            for fd in fds:
+                os.close(fd)
         pidfd = os.pidfd_open(pid)
         self._pids[pidfd] = pid
         self._poll.register(pidfd, select.POLLIN)

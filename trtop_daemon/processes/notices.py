@@ -40,6 +40,10 @@ class Notices:
         self._notices.pop(key, None)
         self._ends_s.pop(key, None)
 
+    def holds(self, key: Hashable) -> bool:
+        """Whether a condition holds: it was set and has not passed."""
+        return key in self._notices and key not in self._ends_s
+
     def expire(self, now_s: float) -> None:
         """Forget what has passed long ago."""
         for key in [key for key, end_s in self._ends_s.items() if end_s <= now_s]:

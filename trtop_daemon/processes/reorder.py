@@ -12,11 +12,15 @@ from collections.abc import Iterator
 import numpy as np
 
 from trtop_core.batch import PacketBatch
+from trtop_core.records import NS_PER_S
 
 MAX_HELD_BYTES = 64 << 20
 """Packets and index; beyond it they go out whoever is behind."""
 
 NEVER_NS = -(1 << 63)
+
+STEP_NS = 10 * NS_PER_S
+"""A source further behind than it was had its clock set back: the engine's limit too."""
 
 
 class ReorderBuffer:
@@ -46,7 +50,11 @@ class ReorderBuffer:
             until_ns: capture time up to which this source has given everything; 0: unknown.
         """
         self.join(source)
-        if until_ns:
+        if 0 < until_ns < self._until_ns[source] - STEP_NS:
+            # Its clock was set back: what is held lies on the other side of that.
+            yield from self.flush()
+            self._until_ns[source] = until_ns
+        elif until_ns:
             self._until_ns[source] = max(self._until_ns[source], until_ns)
         if batch is not None and len(batch):
             if len(self._until_ns) == 1 and not self._held:

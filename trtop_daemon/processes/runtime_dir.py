@@ -36,10 +36,7 @@ def make_runtime_dir(identity: Identity | None) -> str:
     uid, gid = (os.geteuid(), os.getegid()) if identity is None else (identity.uid, identity.gid)
     with acting_as(uid, gid):  # whatever the user puts there, we act on it as that user only
         _remove_abandoned(parent, uid)
-    folder = tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir=parent)
-    if identity is not None:
-        os.chown(folder, uid, gid)
-    return folder
+        return tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir=parent)
 
 
 def _remove_abandoned(parent: str, uid: int) -> None:

@@ -15,12 +15,13 @@ from dataclasses import replace
 
 import zmq
 
-from trtop_core.detail import Detail, DetailView
-from trtop_core.errors import EXIT_INCOMPLETE, EXIT_OK, TrtopError
+from trtop_core.errors import EXIT_INCOMPLETE, EXIT_OK, EXIT_UNUSABLE, TrtopError
+from trtop_core.health import Health
 from trtop_core.link_types import unsupported_lines
 from trtop_core.snapshot import Snapshot
 from trtop_core.view import View
 from trtop_core.wire import Notice, Severity
+from trtop_core.wire.questions import Question, QuestionReply
 from trtop_daemon.capture.backend import Backend
 from trtop_daemon.capture.backends import backend_of
 from trtop_daemon.capture.batch_sender import HIGH_WATER_MARK
@@ -38,7 +39,13 @@ from trtop_daemon.processes.engines import EngineMaker, Engines, new_engine
 from trtop_daemon.processes.notices import Notices
 from trtop_daemon.processes.runtime_dir import SOCKET_NAME, make_runtime_dir
 from trtop_daemon.system import interfaces
-from trtop_daemon.system.privileges import Identity, choose_identity
+from trtop_daemon.system.privileges import (
+    CAP_NET_RAW,
+    Identity,
+    choose_identity,
+    has_permitted,
+)
+from trtop_daemon.system.socket_file import acting_as
 
 MAX_MESSAGES_AT_ONCE = 64
 """Messages taken before the loop looks after its clients again."""
@@ -92,6 +99,7 @@ class Supervisor:
         slots: where subprocesses are.
         engines: where packets go.
         endpoint: where subprocesses send to.
+        failure: why nothing will be captured any more; empty while that is not so.
 
     Raises:
         TrtopError: a filter, an interface or a file is not usable, or permission is lacking.
@@ -113,6 +121,7 @@ class Supervisor:
         self._is_finished = False
         self._is_stopped = False
         self._n_refused = 0
+        self.failure = ""
         n_engines = 1 if self._backend.ends else config.fanout
         self.engines = Engines(config.engine, n_engines, make_engine)
         self._interface_watch = interfaces.InterfaceWatch() if self._backend.on_interfaces else None
@@ -150,6 +159,11 @@ class Supervisor:
         return self._is_finished
 
     @property
+    def is_capturing(self) -> bool:
+        """Something captures, or a replay runs or has ended."""
+        return not self.failure and any(slot.is_capturing for slot in self.slots)
+
+    @property
     def exit_status(self) -> int:
         """0, or that of what could not be replayed."""
         return self._exit_status
@@ -159,6 +173,7 @@ class Supervisor:
         if self._is_stopped:
             return {}
         fds = [slot.child.pidfd for slot in self.slots if slot.child is not None]
+        fds += [self._children.pidfd] if self._children.pidfd is not None else []
         fds += self._interface_watch.filenos if self._interface_watch is not None else []
         return dict.fromkeys(fds, zmq.POLLIN)
 
@@ -171,6 +186,7 @@ class Supervisor:
             if not self._take_message() or time.monotonic() > until_s:
                 break
         now_s = time.monotonic()
+        self._look_at_launcher(now_s)
         if self._interface_watch is not None and self._interface_watch.has_changed():
             self._follow_addresses()
             for slot in self.slots:
@@ -183,6 +199,7 @@ class Supervisor:
             return TICK_S
         self._notices.expire(now_s)
         self._look_after_slots(now_s)
+        self._look_at_launcher(now_s)
         waits_s = [TICK_S]
         for slot in self.slots:
             slot.tick(self._identity, now_s)
@@ -194,9 +211,13 @@ class Supervisor:
         """What all engines know, as one."""
         return self.engines.snapshot(view)
 
-    def detail(self, view: DetailView) -> Detail:
-        """What all engines know of one destination, as one."""
-        return self.engines.detail(view)
+    def health(self) -> Health:
+        """What all captures held, lost and could not read so far."""
+        return self.engines.health()
+
+    def answer(self, question: Question) -> QuestionReply:
+        """What all engines know of something else, as one answer."""
+        return self.engines.answer(question)
 
     def reload(self, config: CaptureConfig) -> None:
         """Go on with other interfaces, filter and addresses; what an engine is cannot change.
@@ -222,7 +243,7 @@ class Supervisor:
             )
         before, self._config = self._config, fixed
         self._follow_addresses()
-        if self._backend.ends or self._is_stopped:
+        if self._backend.ends or self._is_stopped or self.failure:
             return
         is_same_otherwise = before == replace(
             fixed, interfaces=before.interfaces, engine=before.engine
@@ -319,6 +340,28 @@ class Supervisor:
                 self._notices.set("replay", Severity.ERROR, text, time.time_ns())
                 self._finish()
 
+    def _look_at_launcher(self, now_s: float) -> None:
+        """What captured has died with it; it is started again with the next capture, if we may."""
+        if not self._backend.restarts:  # which shows by its capture process
+            return
+        if how := self._children.how_it_ended():
+            if not self._backend.needs_rights or has_permitted(CAP_NET_RAW):
+                text = f"the launcher of captures had ended ({how})"
+                key, now_ns = "launcher", time.time_ns()
+                self._notices.pass_over(key, Severity.WARNING, text, now_ns, now_s)
+                return
+            self._fail(f"its launcher has ended ({how})")
+        if self.failure:
+            for slot in self.slots:
+                slot.give_up(now_s)
+
+    def _fail(self, why: str) -> None:
+        """Nothing will be captured any more."""
+        self.failure = f"the capture is over: {why}, and the right to start another is given up"
+        self._exit_status = EXIT_UNUSABLE
+        text = f"{self.failure}; restart trtopd"
+        self._notices.set("launcher", Severity.ERROR, text, time.time_ns())
+
     def _stop_slots(self, slots: list[CaptureSlot]) -> None:
         """Take what they hold, and end them."""
         for slot in slots:
@@ -397,10 +440,12 @@ def _assignments(backend: Backend, config: CaptureConfig, first: int = 0) -> lis
 
 def _bind(pull: zmq.Socket[bytes], folder: str, identity: Identity | None) -> str:
     path = f"{folder}/{SOCKET_NAME}"
+    uid, gid = (os.geteuid(), os.getegid()) if identity is None else (identity.uid, identity.gid)
     try:
-        pull.bind(f"ipc://{path}")
-        if identity is not None:
-            os.chown(path, identity.uid, identity.gid)
+        with acting_as(uid, gid):  # the folder is theirs: root would follow what they put there
+            pull.bind(f"ipc://{path}")
     except (zmq.ZMQError, OSError) as error:
-        raise TrtopError(f"{path}: cannot be listened on: {error}") from error
+        raise TrtopError(
+            f"{path}: cannot be listened on: {os.strerror(error.errno or 0)}"
+        ) from error
     return f"ipc://{path}"

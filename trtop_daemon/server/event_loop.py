@@ -20,6 +20,7 @@ import zmq
 from trtop_core.errors import TrtopError
 from trtop_core.wire import MAX_NOTICES, Notice, cut
 from trtop_daemon.ipc.feed import Feed
+from trtop_daemon.server.event_log import EventLog
 from trtop_daemon.server.listener import Listener
 from trtop_daemon.server.server import Announcement, Server
 from trtop_daemon.server.zap import KeyCheck
@@ -62,6 +63,7 @@ class Loop:
 
     Attributes:
         lifeline_fd: readable when the daemon is no longer wanted; None where nobody says so.
+        stays: goes on answering when nothing will be captured any more.
     """
 
     def __init__(
@@ -73,6 +75,7 @@ class Loop:
         reload: Callable[[], None] = lambda: None,
     ) -> None:
         self.lifeline_fd: int | None = None
+        self.stays = False
         self._feed = feed
         self._server = server
         self._listeners = listeners
@@ -80,6 +83,8 @@ class Loop:
         self._reload = reload
         self._was_finished = False
         self._n_refused = 0
+        self._events = EventLog()
+        self._notices_logged: tuple[Notice, ...] = ()
         self._troubled: set[Listener] = set()
         self._poller = zmq.Poller()
         self._watched: tuple[object, ...] | None = None
@@ -100,8 +105,10 @@ class Loop:
                 next_housekeeping_s = min(next_housekeeping_s, now_s + HOUSEKEEPING_S)
                 self._housekeeping(notifier)
             until_s = self._feed.tick(now_s)
+            if self._feed.failure and not self.stays:
+                break
             until_s = min(until_s, max(0.0, next_housekeeping_s - now_s))
-            if not self._turn(signals, 0.0 if self._server.has_work else until_s):
+            if not self._turn(signals, 0.0 if self._has_work else until_s):
                 LOG.info("stopping: whoever wanted this daemon is gone")
                 break
             if signals.take_reload():
@@ -111,6 +118,8 @@ class Loop:
         if signals.stopping is not None:
             LOG.info("stopping after %s", signals.stopping.name)
         self._stop()
+        if self._feed.failure and not self.stays:
+            raise TrtopError(self._feed.failure)
 
     def _turn(self, signals: Signals, wait_s: float) -> bool:
         """Wait, then do what there is to do; False when the lifeline has ended."""
@@ -125,8 +134,18 @@ class Loop:
         key_check = self._listeners.key_check
         if key_check is not None and key_check.socket in ready:
             key_check.on_ready()
+        # At once: a death may be over before the housekeeping looks.
+        if self._feed.notices != self._notices_logged:
+            self._log_events()
         self._answer(ready)
         return True
+
+    @property
+    def _has_work(self) -> bool:
+        """Somebody waits for an answer, or to be read."""
+        return self._server.has_work or any(
+            listener.channel.has_messages for listener in self._listeners.listeners
+        )
 
     def _watch(self, signals: Signals) -> None:
         """Poll what there is now: captures come and go."""
@@ -141,7 +160,7 @@ class Loop:
             poller.register(fd, flags)
         self._feed_items = {*self._feed.sockets, *self._feed.filenos()}
         for listener in self._listeners.listeners:
-            poller.register(listener.socket, zmq.POLLIN)
+            poller.register(listener.pollable, zmq.POLLIN)
         if self._listeners.key_check is not None:
             poller.register(self._listeners.key_check.socket, zmq.POLLIN)
         poller.register(signals.wakeup_fd, zmq.POLLIN)
@@ -151,11 +170,11 @@ class Loop:
     def _answer(self, ready: dict[object, int]) -> None:
         if self._feed.is_finished and not self._was_finished:
             self._was_finished = True
-            self._server.forget_snapshots()
+            self._server.forget_answers()
         now_s = time.monotonic()
         for listener in self._listeners.listeners:
-            if listener.socket in ready:
-                self._server.take(listener.socket, now_s)
+            if listener.pollable in ready or listener.channel.has_messages:
+                self._server.take(listener.channel, now_s)
         self._server.serve(now_s, self._announcement())
 
     def _is_abandoned(self) -> bool:
@@ -165,7 +184,8 @@ class Loop:
         return False
 
     def _announcement(self) -> Announcement:
-        return Announcement(self._host, self._notices(), self._feed.is_finished)
+        feed = self._feed
+        return Announcement(self._host, self._notices(), feed.is_finished, feed.is_capturing)
 
     def _notices(self) -> tuple[Notice, ...]:
         return tuple(
@@ -175,8 +195,10 @@ class Loop:
 
     def _housekeeping(self, notifier: Notifier) -> None:
         notifier.alive()
+        self._log_events()
         for listener in self._listeners.listeners:
             self._restore(listener)
+            listener.expire()
         key_check = self._listeners.key_check
         if key_check is not None and key_check.n_refused > self._n_refused:
             n_new, self._n_refused = key_check.n_refused - self._n_refused, key_check.n_refused
@@ -185,6 +207,10 @@ class Loop:
                 n_new,
                 key_check.last_refused,
             )
+
+    def _log_events(self) -> None:
+        self._notices_logged = self._feed.notices
+        self._events.look(self._notices_logged, self._feed.health(), time.monotonic())
 
     def _restore(self, listener: Listener) -> None:
         try:
@@ -197,10 +223,11 @@ class Loop:
             self._troubled.add(listener)
 
     def _stop(self) -> None:
+        self._log_events()
         self._feed.stop()
         now_s = time.monotonic()
         for listener in self._listeners.listeners:
-            self._server.take(listener.socket, now_s)
+            self._server.take(listener.channel, now_s)
         self._server.send_final_answers(
             time.monotonic, self._announcement(), now_s + FINAL_ANSWERS_S
         )

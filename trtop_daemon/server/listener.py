@@ -1,13 +1,14 @@
-"""One endpoint that clients connect to: a ROUTER socket with bounds on all it holds.
+"""One endpoint that clients connect to: a channel with bounds on all it holds.
 
-Takes an endpoint and keys, gives a socket to poll. A client that does not read loses answers, one
-that sends too much loses its connection; neither is waited for.
+Takes an endpoint and keys, gives something to poll and a channel. A client that does not read loses
+answers, one that sends too much loses its connection; neither is waited for. Without keys the
+channel is our own; with keys it is a ROUTER of ZeroMQ, which has the cryptography.
 """
 
 from __future__ import annotations
 
 import os
-from contextlib import suppress
+import socket
 
 import zmq
 
@@ -15,12 +16,11 @@ from trtop_core.errors import TrtopError
 from trtop_core.wire import MAX_REQUEST_BYTES
 from trtop_core.wire.endpoint import Endpoint
 from trtop_daemon.keys import KeyPair
+from trtop_daemon.server.channel import Channel, RouterChannel
+from trtop_daemon.server.plain_channel import MAX_ANSWERS_WAITING, PlainChannel
 from trtop_daemon.server.zap import DOMAIN
 from trtop_daemon.system.privileges import Identity
 from trtop_daemon.system.socket_file import BACKLOG, SocketFile
-
-MAX_ANSWERS_WAITING = 4
-"""Per client that does not read; further answers to it are dropped."""
 
 MAX_REQUESTS_WAITING = 16
 """Per client that asks faster than it is read."""
@@ -59,12 +59,16 @@ class Listener:
         keys: the daemon's own; without them the connection is neither secret nor checked.
 
     Attributes:
-        socket: the ROUTER.
+        channel: messages of clients, and answers to them.
+        pollable: a descriptor, or a socket of ZeroMQ; readable when the channel is to be read.
         address: where it listens, with the port that the system chose.
 
     Raises:
         TrtopError: it cannot listen there.
     """
+
+    channel: Channel
+    pollable: int | zmq.Socket[bytes]
 
     def __init__(
         self,
@@ -76,18 +80,16 @@ class Listener:
         refuse_unguarded(endpoint, keys is not None)
         self.endpoint = endpoint
         self._file: SocketFile | None = None
-        self.socket = context.socket(zmq.ROUTER)
+        self._plain: PlainChannel | None = None
+        self._router: zmq.Socket[bytes] | None = None
         try:
-            self._configure(keys if endpoint.path is None else None)
-            if endpoint.path is not None:
-                self._file = SocketFile(endpoint.path, owner.uid, owner.gid)
-                self._bind_file(self._file)
+            if endpoint.path is None and keys is not None:
+                self.channel, self.address = self._open_router(context, keys)
             else:
-                self._bind_tcp()
+                self.channel, self.address = self._open_plain(owner)
         except BaseException:
             self.close()
             raise
-        self.address = self.socket.getsockopt_string(zmq.LAST_ENDPOINT)
 
     def restore(self) -> bool:
         """Listen again where somebody removed the socket's file; whether that was so.
@@ -95,51 +97,72 @@ class Listener:
         Raises:
             TrtopError: it cannot be made again.
         """
-        if self._file is None or self._file.is_there:
+        if self._file is None or self._plain is None or self._file.is_there:
             return False
-        with suppress(zmq.ZMQError):
-            self.socket.unbind(str(self.endpoint))
-        self._bind_file(self._file)
+        self._plain.listen(socket.socket(fileno=self._file.listen()))
         return True
+
+    def expire(self) -> None:
+        """Send away clients that stand still."""
+        if self._plain is not None:
+            self._plain.expire()
 
     def close(self) -> None:
         """Stop listening; answers that are under way still leave."""
-        self.socket.close()
+        if self._router is not None:
+            self._router.close()
+        if self._plain is not None:
+            self._plain.close()
+            self._plain = None
         if self._file is not None:
             self._file.close()
 
-    def _configure(self, keys: KeyPair | None) -> None:
-        socket = self.socket
-        socket.linger = LINGER_MS
-        socket.sndhwm = MAX_ANSWERS_WAITING
-        socket.rcvhwm = MAX_REQUESTS_WAITING
-        socket.set(zmq.MAXMSGSIZE, MAX_REQUEST_BYTES)
-        socket.set(zmq.BACKLOG, BACKLOG)
-        socket.set(zmq.HANDSHAKE_IVL, HANDSHAKE_MS)
-        socket.set(zmq.HEARTBEAT_IVL, HEARTBEAT_MS)
-        socket.set(zmq.HEARTBEAT_TIMEOUT, HEARTBEAT_TIMEOUT_MS)
-        if keys is not None:
-            socket.curve_server = True
-            socket.curve_publickey = keys.public
-            socket.curve_secretkey = keys.secret
-            socket.zap_domain = DOMAIN.encode()
+    def _open_plain(self, owner: Identity) -> tuple[Channel, str]:
+        if self.endpoint.path is not None:
+            self._file = SocketFile(self.endpoint.path, owner.uid, owner.gid)
+            listening, address = socket.socket(fileno=self._file.listen()), str(self.endpoint)
+        else:
+            listening = self._listen_on_loopback()
+            host, port = listening.getsockname()[:2]
+            address = str(Endpoint(host=host, port=port))
+        self._plain = PlainChannel()
+        self._plain.listen(listening)
+        self.pollable = self._plain.fileno
+        return self._plain, address
 
-    def _bind_file(self, file: SocketFile) -> None:
-        # A descriptor of our own: libzmq would make the file with other permissions, and would
-        # remove it later, when its name may belong to a new one.
-        listening_fd = file.listen()
-        self.socket.set(zmq.USE_FD, listening_fd)
-        try:
-            self.socket.bind(str(self.endpoint))
-        except zmq.ZMQError as error:
-            os.close(listening_fd)
-            raise TrtopError(f"{self.endpoint}: cannot listen: {error.strerror}") from error
-
-    def _bind_tcp(self) -> None:
+    def _listen_on_loopback(self) -> socket.socket:
         endpoint = self.endpoint
         host = "127.0.0.1" if endpoint.host == "localhost" else endpoint.host
-        self.socket.set(zmq.IPV6, int(":" in host))
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
         try:
-            self.socket.bind(str(Endpoint(host=host, port=endpoint.port)))
+            listening = socket.create_server((host, endpoint.port), family=family, backlog=BACKLOG)
+        except OSError as error:
+            reason = os.strerror(error.errno or 0)
+            raise TrtopError(f"{endpoint}: cannot listen: {reason}") from error
+        listening.setblocking(False)
+        return listening
+
+    def _open_router(
+        self, context: zmq.Context[zmq.Socket[bytes]], keys: KeyPair
+    ) -> tuple[Channel, str]:
+        endpoint = self.endpoint
+        host = "127.0.0.1" if endpoint.host == "localhost" else endpoint.host
+        self._router = self.pollable = router = context.socket(zmq.ROUTER)
+        router.linger = LINGER_MS
+        router.sndhwm = MAX_ANSWERS_WAITING
+        router.rcvhwm = MAX_REQUESTS_WAITING
+        router.set(zmq.MAXMSGSIZE, MAX_REQUEST_BYTES)
+        router.set(zmq.BACKLOG, BACKLOG)
+        router.set(zmq.HANDSHAKE_IVL, HANDSHAKE_MS)
+        router.set(zmq.HEARTBEAT_IVL, HEARTBEAT_MS)
+        router.set(zmq.HEARTBEAT_TIMEOUT, HEARTBEAT_TIMEOUT_MS)
+        router.set(zmq.IPV6, int(":" in host))
+        router.curve_server = True
+        router.curve_publickey = keys.public
+        router.curve_secretkey = keys.secret
+        router.zap_domain = DOMAIN.encode()
+        try:
+            router.bind(str(Endpoint(host=host, port=endpoint.port)))
         except zmq.ZMQError as error:
             raise TrtopError(f"{endpoint}: cannot listen: {error.strerror}") from error
+        return RouterChannel(router), router.getsockopt_string(zmq.LAST_ENDPOINT)

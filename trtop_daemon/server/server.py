@@ -1,6 +1,6 @@
-"""Questions of clients in, snapshots and details out: one answer each, computed once per view.
+"""Questions of clients in, answers out: one each, computed once per question and interval.
 
-Takes ROUTER sockets and a function that gives snapshots; sends answers without ever waiting for
+Takes channels and functions that give snapshots and details; sends answers without ever waiting for
 anybody. Everything it remembers of clients is bounded. Knows neither captures nor signals.
 """
 
@@ -11,17 +11,16 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import zmq
-
 from trtop_core import wire
-from trtop_core.detail import Detail, DetailView
 from trtop_core.snapshot import Snapshot
 from trtop_core.view import View
+from trtop_core.wire.questions import ASKS, Question, QuestionReply, encode_answer, head_of
+from trtop_daemon.server.channel import Channel, ChannelError
 
 LOG = logging.getLogger(__name__)
 
 MAX_REQUESTS_PER_TURN = 64
-"""Read from one socket before the capture gets its turn again."""
+"""Read from one channel before the capture gets its turn again."""
 
 MAX_CLIENTS = 1024
 """Remembered at once; those silent for the longest are forgotten first."""
@@ -37,17 +36,15 @@ CLIENT_MEMORY_S = 60.0
 N_QUESTION_FRAMES = (2, 3)
 """Identity and question; REQ sockets put an empty frame between them."""
 
-N_KEPT_FRAMES = N_QUESTION_FRAMES[-1] + 1
-"""Parts of a message that are kept; the rest is thrown away as it is read."""
-
 TOO_LARGE = "the answer is too large; ask for fewer rows (--limit)"
 
-Socket = zmq.Socket[bytes]
-Client = tuple[Socket, tuple[bytes, ...]]
-"""A socket, and the frames that lead to one of its peers."""
+Client = tuple[Channel, tuple[bytes, ...]]
+"""A channel, and the frames that lead to one of its peers."""
 
 Waiting = tuple[Client, type[wire.Request]]
 """The newest question of each kind of one client."""
+
+_REQUESTS: tuple[type[wire.Request], ...] = (wire.Ask, *ASKS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +55,13 @@ class Announcement:
         host: the name of this machine.
         notices: what is wrong with the capture now.
         is_finished: the numbers will not change any more.
+        is_capturing: see ``Answer``.
     """
 
     host: str
     notices: tuple[wire.Notice, ...] = ()
     is_finished: bool = False
+    is_capturing: bool = True
 
 
 @dataclass(slots=True)
@@ -76,8 +75,8 @@ class Counts:
 
 
 @dataclass(frozen=True, slots=True)
-class _CachedSnapshot:
-    """An encoded snapshot or detail, or why there is none."""
+class _CachedAnswer:
+    """An encoded answer, or why there is none."""
 
     taken_s: float
     data: bytes | None
@@ -89,43 +88,43 @@ class Server:
 
     Args:
         snapshot: gives what is known now; ``ValueError`` for a view that cannot be answered.
-        detail: the same of one destination.
+        answer: answers other questions.
         interval_s: an answer may be so old: clients with equal views share it.
     """
 
     def __init__(
         self,
         snapshot: Callable[[View], Snapshot],
-        detail: Callable[[DetailView], Detail],
+        answer: Callable[[Question], QuestionReply],
         interval_s: float,
     ) -> None:
         self.counts = Counts()
         self.interval_s = interval_s
         self._snapshot = snapshot
-        self._detail = detail
+        self._answer_of = answer
         self._waiting: OrderedDict[Waiting, wire.Request] = OrderedDict()
         self._known: OrderedDict[Client, tuple[wire.Ask | None, float]] = OrderedDict()
-        self._snapshots: OrderedDict[View | DetailView, _CachedSnapshot] = OrderedDict()
+        self._cached: OrderedDict[View | Question, _CachedAnswer] = OrderedDict()
 
     @property
     def has_work(self) -> bool:
         """Somebody waits for an answer."""
         return bool(self._waiting)
 
-    def forget_snapshots(self) -> None:
+    def forget_answers(self) -> None:
         """The next answers are computed anew."""
-        self._snapshots.clear()
+        self._cached.clear()
 
-    def take(self, socket: Socket, now_s: float) -> None:
-        """Read the questions that wait at a socket; the newest of each kind and client counts."""
+    def take(self, channel: Channel, now_s: float) -> None:
+        """Read the questions that wait in a channel; the newest of each kind and client counts."""
         for _ in range(MAX_REQUESTS_PER_TURN):
-            frames = _receive(socket)
+            frames = channel.receive()
             if not frames:
                 return
             self.counts.requests += 1
-            client = socket, tuple(frames[:-1])
+            client = channel, tuple(frames[:-1])
             if len(frames) not in N_QUESTION_FRAMES or any(frames[1:-1]):
-                self._refuse((socket, (frames[0],)), wire.Reason.MALFORMED, "one frame, please")
+                self._refuse((channel, (frames[0],)), wire.Reason.MALFORMED, "one frame, please")
                 continue
             try:
                 ask = wire.decode_request(frames[-1])
@@ -141,7 +140,7 @@ class Server:
         if not self._waiting:
             return
         view = next(iter(self._waiting.values())).view
-        cached = self._cached_snapshot(view, now_s)
+        cached = self._cached_answer(view, now_s)
         same = [waiting for waiting, ask in self._waiting.items() if ask.view == view]
         for waiting in same:
             ask = self._waiting.pop(waiting)
@@ -157,7 +156,7 @@ class Server:
             announcement: as in ``serve``.
             until_s: clients whose view has not been computed by then get none.
         """
-        self.forget_snapshots()
+        self.forget_answers()
         start_s = now_s()
         asks = {
             client: ask
@@ -169,7 +168,7 @@ class Server:
         for view in dict.fromkeys(ask.view for ask in asks.values()):
             if now_s() > until_s:
                 return
-            cached = self._cached_snapshot(view, start_s)
+            cached = self._cached_answer(view, start_s)
             for client, ask in asks.items():
                 if ask.view == view:
                     self._answer(client, ask, cached, announcement, is_last=True)
@@ -181,49 +180,49 @@ class Server:
         self._known.move_to_end(client)
         while len(self._known) > MAX_CLIENTS:
             forgotten, _ = self._known.popitem(last=False)
-            for kind in (wire.Ask, wire.AskDetail):
+            for kind in _REQUESTS:
                 self._waiting.pop((forgotten, kind), None)
 
-    def _cached_snapshot(self, view: View | DetailView, now_s: float) -> _CachedSnapshot:
+    def _cached_answer(self, view: View | Question, now_s: float) -> _CachedAnswer:
         """The answer to a view, not older than the interval."""
-        known = self._snapshots.get(view)
+        known = self._cached.get(view)
         if known is not None and now_s - known.taken_s < self.interval_s:
             return known
-        cached = self._take_snapshot(view, now_s)
-        self._snapshots[view] = cached
-        self._snapshots.move_to_end(view)
-        self._forget_old_pictures(now_s)
+        cached = self._compute(view, now_s)
+        self._cached[view] = cached
+        self._cached.move_to_end(view)
+        self._forget_old(now_s)
         return cached
 
-    def _forget_old_pictures(self, now_s: float) -> None:
-        for view, cached in list(self._snapshots.items())[:-1]:
-            n_bytes = sum(len(kept.data or b"") for kept in self._snapshots.values())
+    def _forget_old(self, now_s: float) -> None:
+        for view, cached in list(self._cached.items())[:-1]:
+            n_bytes = sum(len(kept.data or b"") for kept in self._cached.values())
             is_old = now_s - cached.taken_s >= self.interval_s
-            if is_old or len(self._snapshots) > MAX_CACHED_VIEWS or n_bytes > MAX_CACHED_BYTES:
-                del self._snapshots[view]
+            if is_old or len(self._cached) > MAX_CACHED_VIEWS or n_bytes > MAX_CACHED_BYTES:
+                del self._cached[view]
 
-    def _take_snapshot(self, view: View | DetailView, now_s: float) -> _CachedSnapshot:
+    def _compute(self, view: View | Question, now_s: float) -> _CachedAnswer:
         self.counts.snapshots += 1
         try:
-            if isinstance(view, DetailView):
-                data = wire.encode_detail(self._detail(view))
-            else:
+            if isinstance(view, View):
                 data = wire.encode_snapshot(self._snapshot(view))
+            else:
+                data = encode_answer(self._answer_of(view))
         except ValueError as error:
-            return _CachedSnapshot(now_s, None, str(error))
+            return _CachedAnswer(now_s, None, str(error))
         except Exception:
             # One odd question must not end the capture for everybody else.
             LOG.exception("no answer to %s", view)
-            return _CachedSnapshot(now_s, None, "the daemon failed to answer; its log says more")
+            return _CachedAnswer(now_s, None, "the daemon failed to answer; its log says more")
         if len(data) > wire.MAX_SNAPSHOT_BYTES:
-            return _CachedSnapshot(now_s, None, TOO_LARGE)
-        return _CachedSnapshot(now_s, data)
+            return _CachedAnswer(now_s, None, TOO_LARGE)
+        return _CachedAnswer(now_s, data)
 
     def _answer(
         self,
         client: Client,
         ask: wire.Request,
-        cached: _CachedSnapshot,
+        cached: _CachedAnswer,
         announcement: Announcement,
         is_last: bool,
     ) -> None:
@@ -231,8 +230,8 @@ class Server:
             self._refuse(client, wire.Reason.UNAVAILABLE, cached.reason, ask.id)
             return
         self.counts.answers += 1
-        if isinstance(ask, wire.AskDetail):
-            self._send(client, [wire.encode_reply(wire.DetailAnswer(ask.id)), cached.data])
+        if not isinstance(ask, wire.Ask):
+            self._send(client, [wire.encode_reply(head_of(ask)), cached.data])
             return
         head = wire.Answer(
             id=ask.id,
@@ -240,6 +239,7 @@ class Server:
             notices=announcement.notices[: wire.MAX_NOTICES],
             is_finished=announcement.is_finished,
             is_last=is_last,
+            is_capturing=announcement.is_capturing,
         )
         self._send(client, [wire.encode_reply(head), cached.data])
 
@@ -250,21 +250,8 @@ class Server:
 
     def _send(self, client: Client, frames: list[bytes]) -> None:
         """Never waits: what a client cannot take is dropped."""
-        socket, route = client
+        channel, route = client
         try:
-            socket.send_multipart([*route, *frames], zmq.NOBLOCK, copy=False)
-        except zmq.ZMQError as error:
+            channel.send([*route, *frames])
+        except ChannelError as error:
             LOG.debug("an answer was dropped: %s", error)
-
-
-def _receive(socket: Socket) -> list[bytes]:
-    """The first frames of the next message; none where there is no message."""
-    try:
-        frames = [socket.recv(zmq.NOBLOCK)]
-        while socket.get(zmq.RCVMORE):
-            frame = socket.recv(zmq.NOBLOCK)
-            if len(frames) < N_KEPT_FRAMES:
-                frames.append(frame)
-    except zmq.Again:
-        return []
-    return frames

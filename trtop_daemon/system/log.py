@@ -1,8 +1,8 @@
 """The daemon's log: lines on standard error, in the form that its reader wants.
 
-Under systemd a line begins with its priority (sd-daemon(3)) and has no time, which the journal
-adds; elsewhere it begins with the time. Names from outside are escaped. A log that cannot be
-written (a full disk) stops nothing.
+Under systemd it goes to the journal, with fields (``journal``); where that is not to be reached, a
+line begins with its priority (sd-daemon(3)). Elsewhere it begins with the time. Names from outside
+are escaped. A log that cannot be written (a full disk) stops nothing.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ import logging
 import os
 import sys
 from collections.abc import Mapping
+
+from trtop_daemon.system.journal import JournalHandler
 
 PRIORITIES = {
     logging.DEBUG: 7,
@@ -40,9 +42,7 @@ class _ForJournal(_OneLine):
 def start_log(environ: Mapping[str, str]) -> None:
     """Log to standard error from now on."""
     logging.raiseExceptions = False
-    handler = logging.StreamHandler(sys.stderr)
-    is_journal = is_connected_to_journal(environ)
-    handler.setFormatter(_ForJournal("%(message)s") if is_journal else _OneLine(PLAIN_FORM))
+    handler = _journal() if is_connected_to_journal(environ) else _plain(_OneLine(PLAIN_FORM))
     for name, level in (("trtop_daemon", logging.INFO), ("trtop_core", logging.INFO)):
         logger = logging.getLogger(name)
         logger.handlers[:] = [handler]
@@ -51,6 +51,22 @@ def start_log(environ: Mapping[str, str]) -> None:
     logging.addLevelName(logging.INFO, "info")
     logging.addLevelName(logging.WARNING, "warning")
     logging.addLevelName(logging.ERROR, "error")
+
+
+def _journal() -> logging.Handler:
+    """The journal's own socket; where it is not to be reached, lines that begin with a priority."""
+    try:
+        return JournalHandler(
+            lambda level: PRIORITIES.get(level, PRIORITIES[logging.INFO]), printable
+        )
+    except OSError:
+        return _plain(_ForJournal("%(message)s"))
+
+
+def _plain(formatter: logging.Formatter) -> logging.Handler:
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(formatter)
+    return handler
 
 
 def is_connected_to_journal(environ: Mapping[str, str]) -> bool:

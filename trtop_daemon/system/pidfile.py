@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from contextlib import suppress
 
 from trtop_core.errors import TrtopError
@@ -20,9 +21,11 @@ class PidFile:
 
     def __init__(self, path: str) -> None:
         self._path = path
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+        flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         try:
             self._fd = os.open(path, flags, 0o644)
+            _check(path, os.fstat(self._fd))
+            os.ftruncate(self._fd, 0)
             os.write(self._fd, f"{os.getpid()}\n".encode())
         except OSError as error:
             raise TrtopError(f"{path}: cannot be written: {error.strerror}") from error
@@ -34,3 +37,9 @@ class PidFile:
         os.close(self._fd)
         with suppress(OSError):
             os.unlink(self._path)
+
+
+def _check(path: str, found: os.stat_result) -> None:
+    """Emptied is only a file that is plainly ours: with another name it may be somebody's."""
+    if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1 or found.st_uid != os.geteuid():
+        raise TrtopError(f"{path}: is no file of this user's alone, and is not written over")

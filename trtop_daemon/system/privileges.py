@@ -22,11 +22,24 @@ NOBODY = "nobody"
 NOBODY_ID = 65_534
 """Number of the user nobody where there is no user of that name."""
 
+CAP_SETGID = 6
 CAP_SETUID = 7
-"""Without it root has become whom it can: itself, where that was asked for."""
+"""Without both, as in a container that dropped them, root cannot become anybody else."""
 
 CAP_NET_RAW = 13
 """All that opening a packet socket takes."""
+
+NO_RIGHT = (
+    "no permission to capture: the capability CAP_NET_RAW is missing; run it as root (sudo), or "
+    "give it that capability (see docs/daemon.md). In a pod: securityContext: {runAsUser: 0, "
+    "capabilities: {drop: [ALL], add: [NET_RAW]}}"
+)
+
+NO_CHANGE = (
+    "the capabilities CAP_SETUID and CAP_SETGID are missing, or that user is not mapped into this "
+    "user namespace. In a pod: securityContext: {capabilities: {add: [NET_RAW, SETUID, SETGID]}}; "
+    "or stay root, which keeps no capability either: --user root"
+)
 
 LAST_CAP = 63
 """Room for capabilities of later kernels; those that are not there are refused, and skipped."""
@@ -72,13 +85,56 @@ def choose_identity(user: str | None, environ: Mapping[str, str]) -> Identity | 
         environ: of the process: sudo says there who called it.
 
     Returns:
-        None if we are not root: then there is nothing to become.
+        None if we stay who we are: we are not root, or nobody was named and root cannot change.
+
+    Raises:
+        TrtopError: there is no such user, or root cannot become them.
+    """
+    if os.geteuid() != ROOT_UID:
+        return None
+    identity = _wanted(user, environ)
+    if identity.uid == ROOT_UID or can_become(identity):
+        return identity
+    if user is None:
+        return None
+    raise TrtopError(f"cannot become {name_of(identity)}: {NO_CHANGE}")
+
+
+def can_become(identity: Identity) -> bool:
+    """Whether this process may become that user: it has the capabilities, and they are mapped."""
+    return (
+        has_permitted(CAP_SETUID)
+        and has_permitted(CAP_SETGID)
+        and _is_mapped("uid_map", identity.uid)
+        and _is_mapped("gid_map", identity.gid)
+        and _may_set_groups()
+    )
+
+
+def _is_mapped(name: str, number: int) -> bool:
+    """user_namespaces(7): lines of a first number here, one outside, and how many."""
+    try:
+        with open(f"/proc/self/{name}", encoding="ascii") as lines:
+            ranges = [[int(word) for word in line.split()] for line in lines]
+    except OSError:
+        return True
+    return any(first <= number < first + n_ids for first, _, n_ids in ranges)
+
+
+def _may_set_groups() -> bool:
+    try:
+        with open("/proc/self/setgroups", encoding="ascii") as stream:
+            return stream.read().strip() == "allow"
+    except OSError:
+        return True
+
+
+def _wanted(user: str | None, environ: Mapping[str, str]) -> Identity:
+    """Whom root should become, whether it can or not.
 
     Raises:
         TrtopError: there is no such user.
     """
-    if os.geteuid() != ROOT_UID:
-        return None
     if user is None:
         caller = environ.get("SUDO_UID", ""), environ.get("SUDO_GID", "")
         if all(part.isascii() and part.isdigit() for part in caller) and int(caller[0]):
@@ -117,18 +173,16 @@ def drop_to(identity: Identity | None, *kept: int) -> None:
         kept: capabilities that stay in effect, as far as they are permitted now.
 
     Raises:
-        OSError: the system refuses.
+        TrtopError: the system refuses.
     """
     kept = tuple(capability for capability in kept if has_permitted(capability))
-    if identity is not None and os.geteuid() == ROOT_UID and has_permitted(CAP_SETUID):
+    if identity is not None and os.geteuid() == ROOT_UID:
         for capability in range(LAST_CAP + 1):
             # One that the kernel does not know is refused.
             _libc.prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0)
         if kept:
             _prctl(_PR_SET_KEEPCAPS, 1)
-        os.setgroups([])
-        os.setresgid(identity.gid, identity.gid, identity.gid)
-        os.setresuid(identity.uid, identity.uid, identity.uid)
+        _become(identity)
     _prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL)
     header, data = _CapHeader(_CAPABILITY_VERSION_3, 0), (_CapData * 2)()
     for capability in kept:
@@ -139,11 +193,22 @@ def drop_to(identity: Identity | None, *kept: int) -> None:
     _prctl(_PR_SET_NO_NEW_PRIVS, 1)
 
 
+def _become(identity: Identity) -> None:
+    try:
+        if identity.uid != ROOT_UID or (has_permitted(CAP_SETGID) and _may_set_groups()):
+            os.setgroups([])
+        os.setresgid(identity.gid, identity.gid, identity.gid)
+        os.setresuid(identity.uid, identity.uid, identity.uid)
+    except OSError:
+        raise TrtopError(f"cannot become {name_of(identity)}: {NO_CHANGE}") from None
+
+
 def die_with_parent(parent_pid: int) -> None:
     """Be killed when the parent's thread that started us ends. To be called after any drop.
 
     Raises:
         ProcessLookupError: it has ended already.
+        TrtopError: the system refuses.
     """
     _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent_pid:
@@ -171,4 +236,6 @@ def _prctl(option: int, *values: int) -> None:
 
 def _fail(call: str) -> None:
     number = ctypes.get_errno()
-    raise OSError(number, f"{call}: {os.strerror(number)}")
+    raise TrtopError(
+        f"the system refuses {call}, which giving up rights takes: {os.strerror(number)}"
+    )

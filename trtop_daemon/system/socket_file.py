@@ -15,7 +15,7 @@ import socket
 import stat
 import struct
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from trtop_core.errors import TrtopError
@@ -108,22 +108,58 @@ class SocketFile:
         self._lock_fd = -1
 
 
-def make_folder(path: str, mode: int, uid: int, gid: int) -> None:
-    """The folder of a default endpoint, if it is missing; where we are root, the user's own.
+def make_folder(path: str, mode: int) -> None:
+    """The folder of a default endpoint, if it is missing.
 
     Raises:
         TrtopError: it cannot be made.
     """
     folder = str(Path(path).parent)
+    with _failing(folder, os.geteuid()), suppress(FileExistsError):
+        os.mkdir(folder, mode)
+
+
+def take_folder(path: str, uid: int, gid: int) -> None:
+    """As root, give a default endpoint's folder to the user; nothing of a live daemon's changes.
+
+    What a dead daemon of another user left there is removed as that user.
+
+    Raises:
+        TrtopError: a daemon uses it, or it cannot be given away.
+    """
+    folder = str(Path(path).parent)
     with _failing(folder, os.geteuid()):
-        with suppress(FileExistsError):
-            os.mkdir(folder, mode)
-        if os.geteuid() == 0:
-            folder_fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-            try:
+        folder_fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            found = os.fstat(folder_fd)
+            if (found.st_uid, found.st_gid) == (uid, gid):
+                return
+            with closing(SocketFile(path, found.st_uid, found.st_gid)):
+                with acting_as(found.st_uid, found.st_gid):
+                    _make_room(path)
                 os.fchown(folder_fd, uid, gid)
-            finally:
-                os.close(folder_fd)
+        finally:
+            os.close(folder_fd)
+
+
+def lock_folder(path: str) -> int:
+    """A descriptor that holds a lock of root's beside a default endpoint's folder.
+
+    Whoever may write to the folder cannot touch it. It is never removed: its owner has no right to
+    when the time comes, and an empty file means nothing.
+
+    Raises:
+        TrtopError: another daemon holds it.
+    """
+    name = str(Path(path).parent) + LOCK_SUFFIX
+    with _failing(name, os.geteuid()):
+        lock_fd = _open_lock(name, os.geteuid())
+    try:
+        fcntl.flock(lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock_fd)
+        raise TrtopError(_in_use(path)) from None
+    return lock_fd
 
 
 def check_path(path: str, uid: int, gid: int) -> None:
@@ -170,28 +206,45 @@ def listener_pid(path: str) -> int | None:
 
 
 def _lock(path: str, uid: int, gid: int) -> int:
-    """A descriptor that holds the lock beside a socket's file.
-
-    The lock file is opened as root, since another user's daemon may have left it; nothing is ever
-    written to it, so it does not matter what the owner of the folder made of it.
-    """
+    """A descriptor that holds the lock beside a socket's file; made as the user it is for."""
     name = path + LOCK_SUFFIX
     for _ in range(N_TRIES):
-        with _failing(name, os.geteuid()):
-            flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-            lock_fd = os.open(name, flags, 0o600)
+        with _failing(name, uid):
             try:
+                with acting_as(uid, gid):
+                    lock_fd = _open_lock(name, uid)
                 fcntl.flock(lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 os.close(lock_fd)
                 raise TrtopError(_in_use(path)) from None
-            if os.geteuid() == 0:
-                os.fchown(lock_fd, uid, gid)
         opened = os.fstat(lock_fd)
         if _inode(name) == (opened.st_dev, opened.st_ino):
             return lock_fd
         os.close(lock_fd)
     raise TrtopError(f"{name}: cannot be locked: others keep removing it")
+
+
+def _open_lock(name: str, uid: int) -> int:
+    """A lock file, made if it is missing.
+
+    Raises:
+        OSError: it cannot be opened.
+        TrtopError: it is something else, or somebody else's.
+    """
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    lock_fd = os.open(name, flags, 0o600)
+    found = os.fstat(lock_fd)
+    problem = ""
+    if not stat.S_ISREG(found.st_mode):
+        problem = "is no file"
+    elif found.st_nlink > 1:
+        problem = f"has {found.st_nlink} names"
+    elif found.st_uid not in (uid, 0):
+        problem = f"belongs to {user_name(found.st_uid)}"
+    if problem:
+        os.close(lock_fd)
+        raise TrtopError(f"{name}: {problem}, so it is no lock of ours; remove it")
+    return lock_fd
 
 
 def _make_room(path: str) -> None:

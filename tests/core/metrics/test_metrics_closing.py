@@ -108,7 +108,7 @@ def test_after_both_fins_a_rst_counts_once() -> None:
 def test_a_rst_carries_no_data_and_acknowledges_nothing() -> None:
     story = Story().handshake().out(100, 1, 1, b"q" * 10)
     story.back(150, 1, 11, b"because", flags=RST)
-    check(story, OPENED, {"requests": 1, "bytes_out": 10}, RST_IN)
+    check(story, OPENED, {"requests": 1, "unanswered": 1, "bytes_out": 10}, RST_IN)
 
 
 # --- after a RST ----------------------------------------------------------------------------------
@@ -124,7 +124,7 @@ def test_after_a_rst_turns_stop_and_bytes_go_on() -> None:
 def test_after_a_rst_a_request_gets_no_response() -> None:
     story = Story().handshake().out(100, 1, 1, b"q" * 10).rst_out(120, 11)
     story.back(150, 1, 11, b"r" * 20)
-    counted = {"requests": 1, "bytes_out": 10, "bytes_in": 20, "acked_bytes": 10}
+    counted = {"requests": 1, "unanswered": 1, "bytes_out": 10, "bytes_in": 20, "acked_bytes": 10}
     check(story, OPENED, RST_OUT, counted)
 
 
@@ -180,12 +180,18 @@ def test_data_of_a_fin_belongs_to_the_response_that_it_ends() -> None:
     check(story, EXCHANGED, OPEN, counted)
 
 
-def test_a_repeated_fin_is_a_retransmission() -> None:
+def test_a_repeated_fin_is_no_retransmitted_segment() -> None:
     story = _exchanged().fin_out(200, 11, 21).fin_out(400, 11, 21).fin_out(800, 11, 21)
-    check(story, EXCHANGED, OPEN, {"fin_out": 1, "retrans_out": 2})
+    check(story, EXCHANGED, OPEN, {"fin_out": 1, "fin_retrans": 2})
     story = _exchanged().fin_back(200, 21, 11).fin_back(400, 21, 11)
-    counted = {"fin_in": 1, "retrans_in": 1, "response_duration": [50 * MS]}
+    counted = {"fin_in": 1, "fin_retrans": 1, "response_duration": [50 * MS]}
     check(story, EXCHANGED, OPEN, counted)
+
+
+def test_a_repeated_segment_with_a_fin_is_a_retransmission() -> None:
+    story = _exchanged().fin_out(200, 11, 21, b"q" * 5).fin_out(400, 11, 21, b"q" * 5)
+    counted = {"requests": 1, "fin_out": 1, "retrans_out": 1, "bytes_out": 5}
+    check(story, EXCHANGED, OPEN, counted, {"response_duration": [50 * MS]})
 
 
 def test_a_first_fin_makes_a_repeated_segment_new() -> None:
@@ -195,7 +201,7 @@ def test_a_first_fin_makes_a_repeated_segment_new() -> None:
 
 def test_both_fins_of_one_side_close_nothing() -> None:
     check(_exchanged().fin_out(200, 11, 21).fin_out(300, 11, 21), EXCHANGED, OPEN,
-          {"fin_out": 1, "retrans_out": 1})  # fmt: skip
+          {"fin_out": 1, "fin_retrans": 1})  # fmt: skip
 
 
 def test_a_fin_without_ack_counts() -> None:
@@ -237,7 +243,7 @@ def test_reuse_is_the_number_of_responses_when_it_closes() -> None:
 
 def test_without_a_response_there_is_no_reuse() -> None:
     story = Story().handshake().out(100, 1, 1, b"q" * 10).rst_back(120, 1)
-    check(story, OPENED, RST_IN, {"requests": 1, "bytes_out": 10})
+    check(story, OPENED, RST_IN, {"requests": 1, "unanswered": 1, "bytes_out": 10})
 
 
 def test_a_second_closing_is_no_second_sample() -> None:

@@ -102,7 +102,7 @@ def test_keepalives_of_the_client() -> None:
     story = Story().handshake().out(100, 1, 1, Q).back(150, 1, 11)
     story.out(60_000, 10, 1).out(61_000, 10, 1, b"q")
     counted = {"requests": 1, "bytes_out": 10, "acked_bytes": 10, "net_rtt": [50 * MS]}
-    check(story, OPENED, OPEN, counted, {"keepalives": 2})
+    check(story, OPENED, OPEN, counted, {"keepalives": 2, "waiting_long": 1})
 
 
 def test_two_bytes_are_no_keepalive() -> None:
@@ -140,30 +140,68 @@ def _hole(opened_ms: float = 100) -> Story:
     return _banner().back(opened_ms, 41, 1, R)
 
 
-def test_a_hole_filled_within_the_round_trip_was_reordered() -> None:
-    # syn_rtt is 10 ms, longer than 3 ms.
+def test_a_hole_filled_within_nine_tenths_of_the_floor_was_reordered() -> None:
+    # The floor is syn_rtt, 10 ms.
     counted = {"bytes_in": 40, "out_of_order": 1}
-    check(_hole().back(110, 21, 1, R), SAID, OPEN, counted)
+    check(_hole().back(108.999999, 21, 1, R), SAID, OPEN, counted)
 
 
 def test_a_hole_filled_later_was_sent_again() -> None:
     counted = {"bytes_in": 40, "retrans_in": 1}
-    check(_hole().back(110.000001, 21, 1, R), SAID, OPEN, counted)
+    check(_hole().back(109, 21, 1, R), SAID, OPEN, counted)
 
 
-def test_without_a_round_trip_or_with_a_short_one_3_ms_count() -> None:
-    for story, opened in (
-        (Story().out(0, 1, 1), {"midstream": 1}),
-        (
-            Story().syn(0).synack(1).out(2, 1, 1),
-            {"syn": 1, "synack": 1, "est": 1, "syn_rtt": [MS], "connect_latency": [2 * MS]},
-        ),
-    ):
-        story.back(50, 1, 1, R).back(100, 41, 1, R).back(110, 81, 1, R)
-        story.back(113, 61, 1, R).back(103.000001, 21, 1, R)
-        counted = {"bytes_in": 100, "out_of_order": 1, "retrans_in": 1}
-        banner = {} if "midstream" in opened else {"banners": 1}
-        check(story, opened, OPEN, counted, banner)
+def test_the_floor_falls_with_every_shorter_round_trip() -> None:
+    # An ACK of the client's byte after 4 ms: from then on 3.6 ms decide.
+    story = Story().handshake().out(20, 1, 1, b"q").back(24, 1, 2)
+    story.back(90, 1, 2, R).back(100, 41, 2, R).back(200, 81, 2, R)
+    story.back(203.599999, 61, 2, R).back(204, 21, 2, R)
+    counted = {
+        "requests": 1,
+        "responses": 1,
+        "bytes_out": 1,
+        "bytes_in": 100,
+        "acked_bytes": 1,
+        "net_rtt": [4 * MS],
+        "response_time": [70 * MS],
+        "server_time": [66 * MS],
+        "out_of_order": 1,
+        "retrans_in": 1,
+    }
+    check(story, OPENED, OPEN, counted)
+
+
+def test_the_round_trip_of_the_segments_own_ack_is_no_floor_yet() -> None:
+    # Without the 2 ms that it ends, 9 ms decide: a hole of 5 ms is young.
+    story = Story().handshake().back(100, 1, 1, R).back(101, 41, 1, R)
+    story.out(104, 1, 1, b"q").back(106, 21, 2, R)
+    counted = {
+        "requests": 1,
+        "banners": 1,
+        "bytes_out": 1,
+        "bytes_in": 60,
+        "acked_bytes": 1,
+        "net_rtt": [2 * MS],
+        "out_of_order": 1,
+    }
+    check(story, OPENED, OPEN, counted)
+
+
+def test_without_a_floor_3_ms_decide() -> None:
+    story = Story().out(0, 1, 1)
+    story.back(50, 1, 1, R).back(100, 41, 1, R).back(110, 81, 1, R)
+    story.back(112.999999, 61, 1, R).back(103, 21, 1, R)
+    counted = {"midstream": 1, "bytes_in": 100, "out_of_order": 1, "retrans_in": 1}
+    check(story, OPEN, counted)
+
+
+def test_of_a_short_floor_1_ms_is_left() -> None:
+    story = Story().syn(0).synack(1).out(2, 1, 1)
+    opened = {"syn": 1, "synack": 1, "est": 1, "syn_rtt": [MS], "connect_latency": [2 * MS]}
+    story.back(50, 1, 1, R).back(100, 41, 1, R).back(110, 81, 1, R)
+    story.back(110.999999, 61, 1, R).back(101, 21, 1, R)
+    counted = {"banners": 1, "bytes_in": 100, "out_of_order": 1, "retrans_in": 1}
+    check(story, opened, OPEN, counted)
 
 
 def test_a_hole_from_the_future_is_young() -> None:

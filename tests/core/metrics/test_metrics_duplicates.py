@@ -8,7 +8,7 @@ import pytest
 from reference import Packet, Twin
 from support.builders import ACK, NS_PER_MS, SYN, Talk, ethernet, ipv4, ipv6, tcp
 from support.compare import batch_of, config_of, differences, run
-from support.stories import CLIENT, OPENED, SERVER, Story, Telling, check
+from support.stories import CLIENT, KERNELS_TOO, OPENED, SERVER, Story, Telling, check
 
 MS = NS_PER_MS
 
@@ -45,15 +45,15 @@ def test_every_copy_is_a_duplicate_of_the_one_that_counted() -> None:
     check(story, ASKED, OPEN, {"retrans_out": 1}, health={"duplicates": 2})
 
 
-@pytest.mark.parametrize("n_between", [3, 4])
-def test_the_last_four_counted_segments_are_looked_at(n_between: int) -> None:
+@pytest.mark.parametrize("n_between", [15, 16])
+def test_the_last_sixteen_counted_segments_are_looked_at(n_between: int) -> None:
     story = _asked()
     for i in range(n_between):
-        story.out(100 + 0.1 * (i + 1), 11 + 10 * i, 1, Q)
+        story.out(100 + 0.05 * (i + 1), 11 + 10 * i, 1, Q)
     first = story.lines[3]
     story.lines.append(type(first)(first.at_ns + 900_000, repeats=3))
     counted = {"bytes_out": 10 * n_between}
-    if n_between == 3:
+    if n_between == 15:
         check(story, ASKED, OPEN, counted, health=ONE)
     else:
         check(story, ASKED, OPEN, counted, {"retrans_out": 1})
@@ -61,8 +61,8 @@ def test_the_last_four_counted_segments_are_looked_at(n_between: int) -> None:
 
 def test_segments_of_the_other_side_are_not_looked_at() -> None:
     story = _asked()
-    for i in range(6):
-        story.back(100.1 + 0.1 * i, 1, 1, window=500 + i)
+    for i in range(17):
+        story.back(100.05 + 0.05 * i, 1, 1, window=500 + i)
     first = story.lines[3]
     story.lines.append(type(first)(first.at_ns + 900_000, repeats=3))
     check(story, ASKED, OPEN, health=ONE)
@@ -87,7 +87,7 @@ def test_what_was_seen_last_of_a_4_tuple_outlives_its_connection() -> None:
     story = _asked().out(100.2, 9_000, flags=SYN)
     first = story.lines[3]
     story.lines.append(type(first)(first.at_ns + 900_000, repeats=3))
-    check(story, ASKED, OPEN, {"syn": 1, "pending": 1}, health=ONE)
+    check(story, ASKED, OPEN, {"syn": 1, "pending": 1, "unanswered": 1}, health=ONE)
 
 
 # --- what must be equal ---------------------------------------------------------------------------
@@ -116,9 +116,11 @@ def _twice(first: bytes, second: bytes) -> tuple[int, int]:
     twin = Twin()
     for packet in packets:
         twin.feed(packet)
-    snapshot = run([batch_of(packets)], config_of())
-    assert differences(snapshot, twin.report(final=True), twin.samples) == []
-    return snapshot.health.duplicates, snapshot.totals.count("retrans_out")
+    twin = twin.ended()
+    if KERNELS_TOO:
+        assert differences(run([batch_of(packets)], config_of()), twin) == []
+    report = twin.report(final=False)
+    return report["duplicates"], report["totals"].get("retrans_out", 0)
 
 
 def test_ttl_and_bytes_of_the_payload_play_no_part() -> None:

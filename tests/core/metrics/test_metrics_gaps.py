@@ -145,7 +145,7 @@ def test_late_data_below_an_ack_that_overtook_it_is_new() -> None:
 
 
 def test_a_missed_fin_is_a_gap_of_one_byte() -> None:
-    story = _hole().back(40, 21, 1, R).out(50, 1, 62)
+    story = _hole().back(38, 21, 1, R).out(50, 1, 62)
     counted = {"bytes_in": 20, "acked_bytes": 61, "capture_gaps": 1, "gap_bytes": 1}
     check(story, HELD, OPEN, counted, {"out_of_order": 1})
 

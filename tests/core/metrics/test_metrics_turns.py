@@ -303,12 +303,12 @@ def test_an_ack_of_the_past_is_no_round_trip_and_frees_the_timer() -> None:
 
 
 def test_a_rst_acknowledges_no_timed_segment() -> None:
-    check(_asked().rst_back(150, 1, 11), ASKED, {"rst": 1, "rst_in": 1})
+    check(_asked().rst_back(150, 1, 11), ASKED, {"rst": 1, "rst_in": 1, "unanswered": 1})
 
 
 def test_after_a_rst_no_round_trip_is_sampled() -> None:
     story = _asked().rst_out(110, 11).back(150, 1, 11)
-    check(story, ASKED, {"rst": 1, "rst_out": 1, "acked_bytes": 10})
+    check(story, ASKED, {"rst": 1, "rst_out": 1, "unanswered": 1, "acked_bytes": 10})
 
 
 def test_the_servers_data_is_never_timed() -> None:
@@ -375,6 +375,7 @@ def test_a_missed_request_segment_withholds_the_times() -> None:
     story = _asked().back(150, 1, 21, R).rst_out(200, 21)
     counted = {
         "responses": 1,
+        "withheld": 1,
         "bytes_in": 20,
         "acked_bytes": 20,
         "net_rtt": [50 * MS],
@@ -388,17 +389,17 @@ def test_a_missed_request_segment_withholds_the_times() -> None:
 def test_a_hole_just_before_the_request_withholds_the_times() -> None:
     story = _open().out(100, 11, 1, Q).back(150, 1, 1, R).rst_out(200, 21)
     counted = {"requests": 1, "responses": 1, "bytes_out": 10, "bytes_in": 20, "reuse": [1]}
-    check(story, OPENED, counted, {"rst": 1, "rst_out": 1})
+    check(story, OPENED, counted, {"withheld": 1, "rst": 1, "rst_out": 1})
 
 
 def test_a_hole_inside_the_request_withholds_the_times() -> None:
     story = _asked().out(110, 21, 1, Q).back(150, 1, 11, R).rst_out(200, 31)
     counted = {"responses": 1, "bytes_out": 10, "bytes_in": 20, "acked_bytes": 10, "reuse": [1]}
-    check(story, ASKED, counted, {"net_rtt": [50 * MS], "rst": 1, "rst_out": 1})
+    check(story, ASKED, counted, {"withheld": 1, "net_rtt": [50 * MS], "rst": 1, "rst_out": 1})
 
 
 def test_a_hole_of_an_earlier_request_withholds_nothing() -> None:
-    # 11 … 20 were missed: the end of the first request or, nobody knows, the start of the second.
+    # 11 … 20 were missed and acknowledged before the second request: they belong to the first.
     story = _asked().back(150, 1, 21, R).out(200, 21, 21, Q).back(250, 21, 31, R)
     story.out(300, 31, 41, Q).back(350, 41, 41, R)
     counted = {
@@ -407,9 +408,11 @@ def test_a_hole_of_an_earlier_request_withholds_nothing() -> None:
         "bytes_out": 20,
         "bytes_in": 60,
         "acked_bytes": 40 + 40,
+        "withheld": 1,
         "net_rtt": [50 * MS],
-        "response_time": [50 * MS],
-        "server_time": [40 * MS],
+        "response_time": [50 * MS] * 2,
+        "server_time": [40 * MS] * 2,
+        "response_duration": [50 * MS],
         "capture_gaps": 1,
         "gap_bytes": 10,
     }
@@ -419,7 +422,7 @@ def test_a_hole_of_an_earlier_request_withholds_nothing() -> None:
 def test_a_missed_segment_of_the_server_before_the_response_withholds_the_times() -> None:
     story = _asked().back(150, 21, 11, R).rst_out(200, 11)
     counted = {"responses": 1, "bytes_in": 20, "acked_bytes": 10, "net_rtt": [50 * MS]}
-    check(story, ASKED, counted, {"reuse": [1], "rst": 1, "rst_out": 1})
+    check(story, ASKED, counted, {"withheld": 1, "reuse": [1], "rst": 1, "rst_out": 1})
 
 
 def test_a_missed_segment_of_the_server_before_the_request_withholds_nothing() -> None:
@@ -441,6 +444,7 @@ def test_a_withheld_response_still_counts_as_slow_by_loss() -> None:
         "retrans_out": 1,
         "slow_by_loss": 1,
         "responses": 1,
+        "withheld": 1,
         "bytes_in": 20,
         "acked_bytes": 20,
         "capture_gaps": 1,
@@ -454,6 +458,7 @@ def test_a_judged_hole_of_the_request_still_withholds_the_times() -> None:
     story = _asked().back(150, 1, 21).back(2_000, 1, 21, R)
     counted = {
         "responses": 1,
+        "withheld": 1,
         "bytes_in": 20,
         "acked_bytes": 20,
         "net_rtt": [50 * MS],

@@ -6,6 +6,7 @@ import contextlib
 import gzip
 import lzma
 import os
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -144,6 +145,99 @@ def test_damage_inside_compressed_data_gives_what_came_before(tmp_path: Path, ki
     assert isinstance(error, DamagedCaptureError)
     assert len(numbers) >= 1000
     assert error.n_packets == len(numbers)
+
+
+def zstd_with_window(exponent: int, data: bytes) -> bytes:
+    """A frame (RFC 8878 §3.1.1) of one raw block, with a window of 2^exponent bytes."""
+    descriptor = (exponent - 10) << 3
+    block = ((len(data) << 3) | 1).to_bytes(3, "little")
+    return b"\x28\xb5\x2f\xfd" + bytes([0, descriptor]) + block + data
+
+
+def xz_with_dictionary(size_code: int, data: bytes) -> bytes:
+    """A file whose one block says that its LZMA2 dictionary has the size of that code."""
+    packed = bytearray(lzma.compress(data))
+    start, end = 12, 12 + (packed[12] + 1) * 4
+    packed[start + 4] = size_code
+    packed[end - 4 : end] = zlib.crc32(packed[start : end - 4]).to_bytes(4, "little")
+    return bytes(packed)
+
+
+OVER_LIMIT: dict[str, tuple[Callable[[bytes], bytes], str]] = {
+    "zstd": (
+        lambda data: zstd_with_window(31, data),
+        "over the limit of 128 MiB: its zstd window of 2,048 MiB "
+        "(unpack it with zstd -d --long=31)",
+    ),
+    "xz": (
+        lambda data: xz_with_dictionary(40, data),
+        "over the limit of 256 MiB: the memory that its xz dictionary takes (unpack it with xz -d)",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", OVER_LIMIT)
+def test_what_takes_too_much_memory_is_over_the_limit_and_not_damaged(
+    tmp_path: Path, kind: str
+) -> None:
+    compress, reason = OVER_LIMIT[kind]
+    path = tmp_path / "large"
+    path.write_bytes(compress(capture(50)))
+    numbers, error = read_all(open_capture(path))
+    assert numbers == []
+    assert str(error) == f"{path}: {reason}"
+    assert error is not None
+    assert error.exit_status == 1
+
+
+@pytest.mark.parametrize("kind", OVER_LIMIT)
+def test_what_came_before_the_limit_is_given_out(tmp_path: Path, kind: str) -> None:
+    compress, reason = OVER_LIMIT[kind]
+    path = tmp_path / "large"
+    path.write_bytes(COMPRESSORS[kind](capture(9)) + compress(capture(50)))
+    numbers, error = read_all(open_capture(path))
+    assert numbers == list(range(9))
+    assert str(error).startswith(f"{path}: {reason} at byte ")
+    assert isinstance(error, DamagedCaptureError)
+
+
+@pytest.mark.parametrize("exponent", [27, 20])
+def test_a_window_within_the_limit_is_unpacked(tmp_path: Path, exponent: int) -> None:
+    path = tmp_path / "long"
+    path.write_bytes(zstd_with_window(exponent, capture(50)))
+    assert read_all(open_capture(path)) == (list(range(50)), None)
+
+
+def test_a_damaged_frame_with_a_small_window_is_damaged(tmp_path: Path) -> None:
+    path = tmp_path / "damaged"
+    path.write_bytes(zstd_with_window(20, capture(50))[:8] + b"\xff" * 2000)
+    _, error = read_all(open_capture(path))
+    assert str(error).startswith(f"{path}: compressed data damaged at byte 0")
+
+
+@pytest.mark.parametrize("kind", COMPRESSORS)
+def test_a_bomb_says_meanwhile_how_much_it_has_become(tmp_path: Path, kind: str) -> None:
+    # One block of pcapng that nobody knows, 200 MiB of zeros, between two packets.
+    n_zeros = 200 << 20
+    length = (12 + n_zeros).to_bytes(4, "little")
+    first, last = write_pcapng([(T0_NS, b"x")]), write_pcapng([(T0_NS + 1000, b"x")])
+    path = tmp_path / "bomb"
+    path.write_bytes(
+        COMPRESSORS[kind](first + b"\x99\0\0\0" + length + bytes(n_zeros) + length + last)
+    )
+    told: list[tuple[int, int]] = []
+    numbers: list[int] = []
+    with open_capture(path) as source:
+        assert source.bytes_unpacked == 0
+        for batch in source:
+            numbers += numbers_of([batch])
+            told.append((len(batch), source.bytes_unpacked))
+    assert numbers == [0, 1]
+    silent = [n_bytes for n_packets, n_bytes in told if not n_packets]
+    assert len(silent) >= 5
+    assert silent == sorted(silent)
+    assert silent[0] < 64 << 20
+    assert source.bytes_unpacked == len(first) + len(last) + n_zeros + 12
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -106,7 +106,7 @@ def test_a_question_out_of_range_is_refused(wrong: dict[str, object]) -> None:
 
 
 def an_example() -> Detail:
-    shown = Stage().picture
+    shown = Stage().model
     return detailed(shown, shown.names[0])
 
 
@@ -191,7 +191,7 @@ def check(data: bytes) -> None:
         if isinstance(value, Detail):
             stage = Stage().press("d")
             stage.detail = value
-            stage.enclose()
+            stage.frame()
 
 
 MESSAGES = (

@@ -1,0 +1,77 @@
+# Segments that a capture holds twice, looked for among the latest counted ones.
+#
+# A ring holds the latest counted segments of all connections, chained by hash; each direction
+# numbers its own. Without an IPv4 id, a true retransmission faster than 1 ms passes for a
+# duplicate; of more counted segments than the ring holds within 1 ms, the earliest are forgotten.
+
+from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t
+
+from trtop_core._connection cimport direction_t
+from trtop_core._records cimport segment_t
+from trtop_core._state cimport N_SEEN, N_SEEN_HEADS, State, seen_t
+
+cdef enum:
+    DUPLICATE_NS = 1_000_000
+    MAX_SEGMENTS_BEFORE = 16     # of the same direction
+
+cdef extern from *:
+    """
+    static inline unsigned long long fold(unsigned long long a, unsigned long long b) {
+        unsigned __int128 product = (unsigned __int128)a * b;
+        return (unsigned long long)product ^ (unsigned long long)(product >> 64);
+    }
+    """
+    uint64_t fold(uint64_t, uint64_t) noexcept nogil
+
+# What makes a segment a duplicate, and whose it is, folded. 45 bits of it are compared, and the
+# running number beside: 2^-45 mistake one.
+cdef inline uint64_t fingerprint_of(
+    const segment_t* segment, uint32_t ends_hash, bint from_high, const uint64_t* secret
+) noexcept nogil:
+    cdef uint64_t identity = segment.ip_id
+    if identity == 0:
+        identity = (<uint64_t>1 << 32) | (<uint64_t>segment.window << 16) | segment.checksum
+    return fold(
+        ((<uint64_t>segment.seq << 32) | segment.ack) ^ secret[0],
+        ((<uint64_t>segment.flags << 56) ^ (<uint64_t>segment.payload_len << 34) ^ identity)
+        ^ (secret[1] + 2 * <uint64_t>ends_hash + from_high),
+    )
+
+cdef inline uint32_t* head_of(State state, uint64_t fingerprint) noexcept nogil:
+    """Where the number of the latest segment of a hash is kept."""
+    return &state.seen_heads[<uint32_t>(fingerprint >> 32) & (N_SEEN_HEADS - 1)]
+
+cdef inline bint is_duplicate(
+    State state, const direction_t* d, uint64_t fingerprint, int64_t ts_ns
+) noexcept nogil:
+    """Whether a segment equals one of the latest of its direction, at most 1 ms after it."""
+    cdef uint32_t n_back = state.n_seen - head_of(state, fingerprint)[0]
+    cdef const seen_t* seen
+    cdef int64_t age_ns
+    while 1 <= n_back <= N_SEEN:
+        seen = &state.seen[(state.n_seen - n_back) & (N_SEEN - 1)]
+        if seen.print_low == <uint32_t>fingerprint:
+            if not 1 <= <uint16_t>(d.n_counted - seen.number) <= MAX_SEGMENTS_BEFORE:
+                return False
+            age_ns = ts_ns - seen.ts_ns
+            if 0 <= age_ns <= DUPLICATE_NS:
+                return True
+        if seen.back == 0:
+            return False
+        n_back += seen.back
+    return False
+
+cdef inline void remember(
+    State state, direction_t* d, uint64_t fingerprint, int64_t ts_ns
+) noexcept nogil:
+    """Count a segment of a direction."""
+    cdef uint32_t* head = head_of(state, fingerprint)
+    cdef uint32_t n_back = state.n_seen - head[0]
+    cdef seen_t* seen = &state.seen[state.n_seen & (N_SEEN - 1)]
+    seen.ts_ns = ts_ns
+    seen.print_low = <uint32_t>fingerprint
+    seen.number = d.n_counted
+    seen.back = <uint16_t>n_back if n_back < N_SEEN else 0
+    d.n_counted += 1
+    head[0] = state.n_seen
+    state.n_seen += 1

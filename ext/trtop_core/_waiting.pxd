@@ -1,0 +1,120 @@
+# Requests that wait for their answer: the gauges, and what is unanswered when a connection ends.
+#
+# The gauges are counted when a snapshot is made.
+
+from libc.stdint cimport int64_t, uint32_t, uint64_t
+
+from trtop_core._clock cimport FOREVER_NS, SECOND_NS
+from trtop_core._connection cimport (
+    D_FIN,
+    D_HAS_ACKNOWLEDGED,
+    D_SEEN,
+    P_HELD,
+    P_HTTP2,
+    S_ALIVE,
+    S_MANY_SEGMENTS,
+    S_REQUESTS_ENDED,
+    T_ANSWERED,
+    T_COUNTED,
+    T_HANDSHAKE,
+    T_OPEN,
+    connection_t,
+    leave_past,
+    turn_t,
+)
+from trtop_core._records cimport counter_row_t
+from trtop_core._responses cimport misses_server
+from trtop_core._sides cimport stream_t
+from trtop_core._state cimport State
+
+cdef enum:
+    WAITING_LONG_S = 10
+    ASKING = T_OPEN | T_COUNTED
+
+cdef inline bint is_asking(const turn_t* turn) noexcept nogil:
+    """Whether it is a request that counts and has no answer."""
+    return turn.flags & (T_OPEN | T_COUNTED | T_HANDSHAKE | T_ANSWERED) == ASKING
+
+cdef inline bint is_one_sided(const connection_t* c) noexcept nogil:
+    """Whether one direction was never seen although the other acknowledged something."""
+    cdef uint32_t client = c.client.flags & (D_SEEN | D_HAS_ACKNOWLEDGED)
+    cdef uint32_t server = c.server.flags & (D_SEEN | D_HAS_ACKNOWLEDGED)
+    return c.state & S_MANY_SEGMENTS and (
+        (client == D_SEEN | D_HAS_ACKNOWLEDGED and not server)
+        or (server == D_SEEN | D_HAS_ACKNOWLEDGED and not client)
+    )
+
+cdef inline bint waits(State state, const connection_t* c, const turn_t* turn) noexcept nogil:
+    """Whether a request waits for an answer that the capture cannot have missed."""
+    return is_asking(turn) and not misses_server(state, c, turn, FOREVER_NS)
+
+cdef inline void ask_again(turn_t* turn, int64_t ts_ns, int64_t now_ns) noexcept nogil:
+    """A request goes on: it waits from here on."""
+    leave_past(turn)
+    turn.asked_ns = ts_ns
+    turn.waits_since_ns = now_ns
+
+cdef inline uint64_t count_unanswered(State state, const connection_t* c) noexcept nogil:
+    """The requests that nothing will answer, when the connection first closes."""
+    cdef uint64_t n = 0
+    cdef uint32_t number
+    cdef const stream_t* stream
+    if c.client.flags & D_FIN or is_one_sided(c):
+        # The last run before a client's FIN is a farewell.
+        return 0
+    if not c.protocol & P_HELD and waits(state, c, &c.turn):
+        n += 1
+    if c.protocol & P_HTTP2:
+        number = state.sides.http2[c.side - 1].streams
+        while number:
+            stream = &state.sides.streams[number - 1]
+            n += waits(state, c, &stream.turn)
+            number = stream.next
+    return n
+
+cdef inline void count_waiting(State state) noexcept nogil:
+    """Set the gauges ``waiting`` and ``waiting_long`` of every row, for a snapshot.
+
+    It takes a look at every connection, so that requests which are answered, as nearly all are,
+    cost nothing while packets come.
+    """
+    cdef uint32_t number, stream
+    cdef connection_t* c
+    cdef counter_row_t* rows = &state.destinations.rows[0]
+    for number in range(state.destinations.n_rows):
+        rows[number].waiting = rows[number].waiting_long = 0
+    rows[state.hidden_row].waiting = rows[state.hidden_row].waiting_long = 0
+    for number in range(state.table.n_used):
+        c = &state.table.connections[number]
+        if c.state & (S_ALIVE | S_REQUESTS_ENDED) != S_ALIVE or is_one_sided(c):
+            continue
+        if not c.protocol & P_HELD:
+            count_turn(state, c, &c.turn, &rows[c.destination])
+        if c.protocol & P_HTTP2:
+            stream = state.sides.http2[c.side - 1].streams
+            while stream:
+                count_turn(
+                    state, c, &state.sides.streams[stream - 1].turn, &rows[c.destination]
+                )
+                stream = state.sides.streams[stream - 1].next
+
+cdef inline void count_turn(
+    State state, const connection_t* c, const turn_t* turn, counter_row_t* row
+) noexcept nogil:
+    if waits(state, c, turn):
+        row.waiting += 1
+        row.waiting_long += (
+            state.clock_ns >= turn.waits_since_ns + <int64_t>WAITING_LONG_S * SECOND_NS
+        )
+
+cdef inline void clamp_turns(State state, connection_t* c, int64_t now_ns) noexcept nogil:
+    """The clock stepped back: what lies in the future counts as now."""
+    cdef uint32_t number
+    cdef stream_t* stream
+    c.turn.waits_since_ns = min(c.turn.waits_since_ns, now_ns)
+    if c.protocol & P_HTTP2:
+        number = state.sides.http2[c.side - 1].streams
+        while number:
+            stream = &state.sides.streams[number - 1]
+            stream.turn.waits_since_ns = min(stream.turn.waits_since_ns, now_ns)
+            number = stream.next

@@ -1,0 +1,1 @@
+"""Recipes of the clients, one file each."""

@@ -1,0 +1,1 @@
+"""Recipes of the servers, one file each."""

@@ -1,0 +1,120 @@
+"""Connections on which both sides talk at once, so that alternation measures nothing.
+
+Takes what client runs acknowledge, and the lengths of the first TLS records; tells whether the
+connection is multiplexed. Under TLS an HTTP/2 opening is known by its shape alone: preface and
+SETTINGS of the client, SETTINGS of the server (RFC 9113 §3.4, §6.5).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from . import tls
+from .tickets import MAX_TICKET_BYTES, MIN_TICKET_BYTES
+from .tls import Record
+
+HTTP2_PREFACE = b"PRI * HTTP/2.0"
+N_CROSSED_RUNS = 2
+
+PREFACE_BYTES = 24
+SETTINGS_BYTES = tuple(9 + 6 * n for n in range(11))
+WINDOW_UPDATE_BYTES = 13
+SETTINGS_ACK_BYTES = 9
+# What a record adds to its content: the tag and content type, or nonce and tag (AES-GCM).
+TLS13_OVERHEAD_BYTES = 17
+TLS12_OVERHEAD_BYTES = 24
+
+
+class Crossing:
+    """Client runs that do not acknowledge all that the server had sent, tickets apart."""
+
+    def __init__(self) -> None:
+        self._server_end: int | None = None
+        self._n_crossed = 0
+
+    def server_sent(self, end: int) -> None:
+        self._server_end = end if self._server_end is None else max(end, self._server_end)
+
+    def is_multiplexed_by(self, acked: int | None) -> bool:
+        """Whether a run whose first segment acknowledges that is the second crossed one."""
+        if self._server_end is None or (acked is not None and acked >= self._server_end):
+            return False
+        self._n_crossed += 1
+        return self._n_crossed == N_CROSSED_RUNS
+
+
+class Http2Shape:
+    """Whether the first application records under TLS look like HTTP/2; `is_h2` is None until
+    that is decided."""
+
+    def __init__(self) -> None:
+        self.is_h2: bool | None = None
+        self._has_preface = False
+        self._has_settings = False
+        self._server_len: int | None = None
+        # The length of the server's leading records, which may be tickets.
+        self._ticket_len: int | None = None
+
+    @property
+    def needs_client(self) -> bool:
+        return self.is_h2 is None and not self._has_settings
+
+    def client_segment(self, records: Iterable[Record], is_13: bool) -> None:
+        """Judge the client's first and, behind a bare preface, second application record."""
+        lengths = [_content_len(record, is_13) for record in records]
+        if not lengths and not self._has_preface:
+            self.is_h2 = False
+        if lengths and not self._has_preface:
+            self._has_preface = True
+            if lengths[0] == PREFACE_BYTES:
+                del lengths[0]
+            else:
+                lengths[0] -= PREFACE_BYTES
+        if lengths:
+            self._has_settings = _is_settings(lengths[0])
+            if not self._has_settings:
+                self.is_h2 = False
+        self._decide(is_13)
+
+    def server_segment(self, records: Iterable[Record], is_13: bool) -> None:
+        """Look for the server's first application record that is no ticket."""
+        for record in records:
+            if self._server_len is not None:
+                break
+            if record.kind != tls.APPLICATION_DATA:
+                continue
+            may_be_ticket = is_13 and MIN_TICKET_BYTES <= record.length <= MAX_TICKET_BYTES
+            if self._ticket_len is None and may_be_ticket:
+                self._ticket_len = record.length
+            elif record.length != self._ticket_len:
+                self._server_len = record.length
+        self._decide(is_13)
+
+    def end(self, is_13: bool) -> None:
+        """Nothing more will tell: the server's leading records were no tickets."""
+        if self._server_len is None:
+            self._server_len = self._ticket_len
+        self._decide(is_13)
+        self.is_h2 = bool(self.is_h2)
+
+    def _decide(self, is_13: bool) -> None:
+        if self.is_h2 is not None or not self._has_settings or self._server_len is None:
+            return
+        content_len = self._server_len - _overhead(is_13)
+        self.is_h2 = _is_settings(content_len) or _is_settings(content_len - SETTINGS_ACK_BYTES)
+
+
+def _overhead(is_13: bool) -> int:
+    return TLS13_OVERHEAD_BYTES if is_13 else TLS12_OVERHEAD_BYTES
+
+
+def _content_len(record: Record, is_13: bool) -> int:
+    """Bytes of what a record carries; −1 if it carries no application data."""
+    if record.kind != tls.APPLICATION_DATA:
+        return -1
+    return record.length - _overhead(is_13)
+
+
+def _is_settings(length: int) -> bool:
+    """Whether so many bytes are SETTINGS, with a WINDOW_UPDATE or without."""
+    return length in SETTINGS_BYTES or length - WINDOW_UPDATE_BYTES in SETTINGS_BYTES

@@ -1,0 +1,334 @@
+"""Verdicts: what is wrong with a row, as one word (the metric definitions, §10).
+
+Takes counters and sketches of any rows, of one engine or merged, and gives one cause per row, all
+rows at once; ``trtop_core.because`` says it in a sentence. A pure function: never counts, and never
+looks at packets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from trtop_core.health import SUSPECT_COMPLETENESS, SUSPECT_LOSS
+from trtop_core.records import NS_PER_MS
+from trtop_core.sketch import SketchColumn
+
+Counters = npt.NDArray[Any] | Mapping[str, npt.NDArray[Any]]
+"""Counters by name, each of shape (n,)."""
+
+Mask = npt.NDArray[np.bool_]
+"""Shape (n,): whether something holds for each row."""
+
+ENOUGH_CASES = 3
+"""A share rests on at least so many cases, or on all that there are."""
+
+ENOUGH_SAMPLES = 10
+"""A percentile that is judged rests on at least so many samples."""
+
+
+class Cause(IntEnum):
+    """What is wrong with a row; of several that hold, the first here is its verdict."""
+
+    CAPTURE = 0
+    REFUSED = 1
+    NO_ANSWER = 2
+    RESET = 3
+    TLS_FAILS = 4
+    SILENT = 5
+    SLOW_CONNECT = 6
+    LOSS = 7
+    SLOW_SERVER = 8
+    STALLS = 9
+    FAR = 10
+    NO_REUSE = 11
+    MIXED = 12
+    OK = 13
+    NOTHING = 14
+
+
+WORDS = tuple(
+    {Cause.OK: "ok", Cause.NOTHING: "-"}.get(cause, cause.name.replace("_", " ")) for cause in Cause
+)
+"""The word of each cause, by its number."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Where each cause begins; shares are 0 … 1, times ns.
+
+    Attributes:
+        completeness: CAPTURE below this share of acknowledged bytes held.
+        loss: CAPTURE above this share of packets lost by the capture.
+        refused: REFUSED from this share of attempts.
+        no_answer: NO ANSWER from this share of attempts timed out, or waiting with their SYN
+            sent again.
+        reset: RESET from this share of connections.
+        tls_failed: TLS FAILS from this share of connections with a ClientHello.
+        unanswered: SILENT from this share of requests.
+        connect_retrans: SLOW CONNECT from so many SYNs and SYN/ACKs sent again per attempt …
+        connect_ns: … or from this p95 of ``connect_latency``, if it is far beyond the path.
+        retrans: LOSS from this share of the segments of one direction.
+        server_ns: SLOW SERVER from this p95 of ``server_time``, if it is far beyond the path.
+        beyond_path: how many round trips (p50 of ``path_rtt``) are far beyond the path.
+        stalls: STALLS from so many pauses per stream …
+        zero_window: … or from this share of connections whose window was closed.
+        far_ns: FAR from this p50 of ``path_rtt`` …
+        far_share: … if it is this share of p50 of ``response_time``.
+        reuse_closed: NO REUSE from so many closed connections …
+        connecting: … if connecting takes this share of the time spent.
+        mixed: MIXED from this share of connections.
+        off: causes that are not looked for.
+    """
+
+    completeness: float = SUSPECT_COMPLETENESS
+    loss: float = SUSPECT_LOSS
+    refused: float = 0.10
+    no_answer: float = 0.10
+    reset: float = 0.05
+    tls_failed: float = 0.05
+    unanswered: float = 0.02
+    connect_retrans: float = 0.03
+    connect_ns: int = 200 * NS_PER_MS
+    retrans: float = 0.02
+    server_ns: int = 100 * NS_PER_MS
+    beyond_path: float = 3.0
+    stalls: float = 0.10
+    zero_window: float = 0.05
+    far_ns: int = 100 * NS_PER_MS
+    far_share: float = 0.5
+    reuse_closed: int = 20
+    connecting: float = 0.30
+    mixed: float = 0.5
+    off: frozenset[Cause] = field(default_factory=frozenset)
+
+
+DEFAULT_LIMITS = Limits()
+
+
+class Evidence:
+    """The numbers of some rows that causes rest on, each worked out when it is first asked for.
+
+    Args:
+        counters: by name, each of shape (n,).
+        sketches: by name, each of n rows.
+        loss: share of packets that the capture lost in the window; None where unknown.
+        limits: where causes begin.
+    """
+
+    def __init__(
+        self,
+        counters: Counters,
+        sketches: Mapping[str, SketchColumn],
+        loss: float | None,
+        limits: Limits,
+    ) -> None:
+        self.limits = limits
+        self.loss = loss
+        self._counters = counters
+        self._sketches = sketches
+        self._made: dict[tuple[str, float], npt.NDArray[np.int64]] = {}
+        self._counts: dict[str, npt.NDArray[np.int64]] = {}
+        self._totals: dict[tuple[str, ...], npt.NDArray[np.float64]] = {}
+
+    def count(self, name: str) -> npt.NDArray[np.int64]:
+        """A counter or gauge; shape (n,)."""
+        if name not in self._counts:
+            self._counts[name] = np.asarray(self._counters[name], np.int64)
+        return self._counts[name]
+
+    def samples(self, name: str) -> npt.NDArray[np.int64]:
+        """How many samples a distribution has; shape (n,)."""
+        key = f"{name} samples"
+        if key not in self._counts:
+            self._counts[key] = np.asarray(self._sketches[name].stats["count"], np.int64)
+        return self._counts[key]
+
+    def percentile(self, name: str, percentile: float) -> npt.NDArray[np.int64]:
+        """A percentile of a distribution, -1 without samples; shape (n,)."""
+        key = (name, percentile)
+        if key not in self._made:
+            self._made[key] = self._sketches[name].quantiles(percentile)
+        return self._made[key]
+
+    def total(self, *names: str) -> npt.NDArray[np.float64]:
+        """The sum of all samples of some distributions; shape (n,)."""
+        if names not in self._totals:
+            sums = [np.array(self._sketches[name].sums(), np.float64) for name in names]
+            self._totals[names] = np.asarray(np.sum(sums, axis=0), np.float64)
+        return self._totals[names]
+
+    @property
+    def connections(self) -> npt.NDArray[np.int64]:
+        """``syn + midstream``; shape (n,)."""
+        return self.count("syn") + self.count("midstream")
+
+    def beyond_path(self, name: str, least_ns: int) -> Mask:
+        """Whether p95 of a latency reaches a limit and is far beyond the path's round trip."""
+        latency, path = self.percentile(name, 95), self.percentile("path_rtt", 50)
+        return (
+            (self.samples(name) >= ENOUGH_SAMPLES)
+            & (path >= 0)
+            & (latency >= least_ns)
+            & (latency >= self.limits.beyond_path * path)
+        )
+
+
+def is_share(cases: npt.NDArray[np.int64], whole: npt.NDArray[np.int64], least: float) -> Mask:
+    """Whether cases are at least a share of a whole, and enough to be judged.
+
+    Args:
+        cases: shape (n,).
+        whole: shape (n,): what they are a share of.
+        least: the share from which on this holds.
+    """
+    enough = np.minimum(ENOUGH_CASES, np.maximum(whole, 1))
+    return (whole > 0) & (cases >= enough) & (cases >= least * whole)
+
+
+def suspect_rows(evidence: Evidence) -> Mask:
+    """Rows whose counters are lower bounds: the capture missed a part (§6)."""
+    limits = evidence.limits
+    acked, gaps = evidence.count("acked_bytes"), evidence.count("gap_bytes")
+    incomplete = (acked > 0) & (1 - gaps / np.maximum(acked, 1) < limits.completeness)
+    unseen = evidence.count("synack") < evidence.count("est")
+    lossy = evidence.loss is not None and evidence.loss > limits.loss
+    return incomplete | unseen | lossy
+
+
+def _refused(e: Evidence) -> Mask:
+    return is_share(e.count("refused"), e.count("syn"), e.limits.refused)
+
+
+def _no_answer(e: Evidence) -> Mask:
+    cases = e.count("timeouts") + e.count("pending_retrans")
+    return is_share(cases, e.count("syn"), e.limits.no_answer)
+
+
+def _reset(e: Evidence) -> Mask:
+    return is_share(e.count("rst_in") - e.count("refused"), e.connections, e.limits.reset)
+
+
+def _tls_fails(e: Evidence) -> Mask:
+    return is_share(e.count("tls_failed"), e.count("tls_hellos"), e.limits.tls_failed)
+
+
+def _silent(e: Evidence) -> Mask:
+    silent = is_share(e.count("unanswered"), e.count("requests"), e.limits.unanswered)
+    return silent | (e.count("waiting_long") > 0)
+
+
+def _is_lossy(e: Evidence) -> Mask:
+    """Whether either direction sends so much again, however few its segments are."""
+    lossy = np.zeros(len(e.count("syn")), bool)
+    for side in ("out", "in"):
+        segments = e.count(f"segments_{side}")
+        lossy |= (segments > 0) & (e.count(f"retrans_{side}") >= e.limits.retrans * segments)
+    return lossy
+
+
+def _slow_connect(e: Evidence) -> Mask:
+    sent_again = e.count("syn_retrans") + e.count("synack_retrans")
+    late = is_share(sent_again, e.count("syn"), e.limits.connect_retrans) & ~_is_lossy(e)
+    return late | e.beyond_path("connect_latency", e.limits.connect_ns)
+
+
+def _loss(e: Evidence) -> Mask:
+    sides = [
+        is_share(e.count(f"retrans_{side}"), e.count(f"segments_{side}"), e.limits.retrans)
+        for side in ("out", "in")
+    ]
+    return sides[0] | sides[1]
+
+
+def _slow_server(e: Evidence) -> Mask:
+    return e.beyond_path("server_time", e.limits.server_ns)
+
+
+def _stalls(e: Evidence) -> Mask:
+    stalled = is_share(e.count("stalls"), e.count("streams"), e.limits.stalls)
+    for side in ("out", "in"):
+        closed = e.count(f"zero_window_connections_{side}")
+        stalled |= is_share(closed, e.connections, e.limits.zero_window)
+    return stalled
+
+
+def _far(e: Evidence) -> Mask:
+    path, response = e.percentile("path_rtt", 50), e.percentile("response_time", 50)
+    enough = e.samples("response_time") >= ENOUGH_SAMPLES
+    return enough & (path >= e.limits.far_ns) & (path >= e.limits.far_share * response)
+
+
+def _no_reuse(e: Evidence) -> Mask:
+    once = (e.samples("reuse") >= e.limits.reuse_closed) & (e.percentile("reuse", 50) == 1)
+    connecting = e.total("connect_latency", "tls_latency")
+    spent = connecting + e.total("response_duration")
+    costly = (spent > 0) & (connecting >= e.limits.connecting * spent)
+    return np.asarray(once & costly)
+
+
+def _mixed(e: Evidence) -> Mask:
+    return is_share(e.count("multiplexed_unfollowed"), e.connections, e.limits.mixed)
+
+
+def _is_used(e: Evidence) -> Mask:
+    names = ("syn", "midstream", "requests", "tls_turns", "banners", "segments_out", "segments_in")
+    used: Mask = np.logical_or.reduce([e.count(name) > 0 for name in names])
+    return used
+
+
+RULES: tuple[tuple[Cause, Callable[[Evidence], Mask]], ...] = (
+    (Cause.CAPTURE, suspect_rows),
+    (Cause.REFUSED, _refused),
+    (Cause.NO_ANSWER, _no_answer),
+    (Cause.RESET, _reset),
+    (Cause.TLS_FAILS, _tls_fails),
+    (Cause.SILENT, _silent),
+    (Cause.SLOW_CONNECT, _slow_connect),
+    (Cause.LOSS, _loss),
+    (Cause.SLOW_SERVER, _slow_server),
+    (Cause.STALLS, _stalls),
+    (Cause.FAR, _far),
+    (Cause.NO_REUSE, _no_reuse),
+    (Cause.MIXED, _mixed),
+    (Cause.OK, _is_used),
+)
+"""What each cause holds for, in the order in which they are tried."""
+
+
+def holding(evidence: Evidence) -> dict[Cause, Mask]:
+    """Every cause that is looked for, and the rows that it holds for; OK among them."""
+    return {cause: rule(evidence) for cause, rule in RULES if cause not in evidence.limits.off}
+
+
+def verdicts(
+    counters: Counters,
+    sketches: Mapping[str, SketchColumn],
+    loss: float | None = None,
+    limits: Limits = DEFAULT_LIMITS,
+) -> npt.NDArray[np.int8]:
+    """The verdict of each row: the first cause that holds.
+
+    Args:
+        counters: by name, each of shape (n,).
+        sketches: by name, each of n rows.
+        loss: share of packets that the capture lost in the window; None where unknown.
+        limits: where causes begin.
+
+    Returns:
+        Shape (n,): numbers of ``Cause``.
+    """
+    return causes_of(Evidence(counters, sketches, loss, limits))
+
+
+def causes_of(evidence: Evidence) -> npt.NDArray[np.int8]:
+    """The verdict of each row: the first cause that holds; shape (n,), numbers of ``Cause``."""
+    causes = np.full(len(evidence.count("syn")), Cause.NOTHING, np.int8)
+    for cause, holds in reversed(holding(evidence).items()):
+        causes[holds] = cause
+    return causes
