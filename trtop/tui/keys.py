@@ -96,7 +96,8 @@ _SPARE_LETTERS = "123456789JZ0"
 
 def _letters() -> dict[str, str]:
     """A key for every column: the letters of their metrics, and spare ones in order for others."""
-    spare = iter(_SPARE_LETTERS)
+    chosen = {column.metric.letter for column in COLUMNS}
+    spare = iter(letter for letter in _SPARE_LETTERS if letter not in chosen)
     found = {column.key: column.metric.letter or next(spare, "") for column in COLUMNS}
     known = {key: letter for key, letter in found.items() if letter}
     return {"destination": LETTER_OF_DESTINATION, **known}
