@@ -46,6 +46,11 @@ def events(records: Records) -> Iterator[EventLog]:
     return EventLog(logger)
 
 
+def test_a_name_in_a_notice_forges_no_line(events: EventLog, records: Records) -> None:
+    events.look([Notice(1, Severity.ERROR, "a\n<2>b\x1b[2J.pcap: is no capture")], SOUND, 0.0)
+    assert records.lines == ["error: a\\n<2>b\\x1b[2J.pcap: is no capture"]
+
+
 def test_a_notice_is_logged_once_while_it_holds(events: EventLog, records: Records) -> None:
     for now_s in range(100):
         events.look([DIED], SOUND, float(now_s))
@@ -167,6 +172,13 @@ def test_the_journal_gets_fields(journal: socket.socket, tmp_path: Path) -> None
         "TRTOP_EVENT": "notice",
         "TRTOP_NAME": "a\nb=c",
     }
+    try:
+        raise ValueError("an\nodd one")
+    except ValueError:
+        logger.exception("no answer")
+    message = parsed(journal.recv(65_536))["MESSAGE"].splitlines()
+    assert (message[0], message[-1]) == ("no answer", "odd one")
+    assert message[1].startswith("Traceback")
     handler.close()
 
 

@@ -196,6 +196,34 @@ def test_answers_to_who_does_not_read_are_dropped_beyond_a_bound(path: str) -> N
         channel.send([who, b"too late"])
 
 
+def test_answers_that_nobody_reads_have_a_bound_together(
+    path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plain_channel, "MAX_WAITING_BYTES", 20 << 20)
+    size = 4 << 20
+    shared = bytes(size)
+    with listening(path) as channel:
+        silent = [socket.socket(socket.AF_UNIX) for _ in range(23)]
+        who = []
+        for one in silent:
+            one.connect(path)
+            one.sendall(HELLO + joined([[b"question"]]))
+            who.append(next_message(channel)[0])
+        for identity in who:  # what they share is held once
+            channel.send([identity, shared])
+        assert channel.n_waiting_bytes == size
+        n_sent = 0
+        with pytest.raises(ChannelError, match="clients do not read"):
+            for identity in who:
+                channel.send([identity, bytes(size)])
+                n_sent += 1
+        assert n_sent == 4
+        for one in silent:
+            one.close()
+        wait_for(lambda: channel.receive() or channel.n_clients == 0)
+        assert channel.n_waiting_bytes == 0
+
+
 def test_who_stands_still_is_sent_away(path: str) -> None:
     now_s = 0.0
     channel = PlainChannel(lambda: now_s)

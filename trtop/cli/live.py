@@ -28,6 +28,7 @@ from trtop_core.argument_parser import new_parser
 from trtop_core.errors import EXIT_OK, TrtopError, reason_of
 from trtop_core.wire.endpoint import SOCKET_NAME, Endpoint
 from trtop_daemon.config.arguments import CAPTURING, MEASURING, add_settings, arguments_for
+from trtop_daemon.processes.runtime_dir import PUBLIC_FOLDER
 from trtop_daemon.system.import_path import isolated
 from trtop_daemon.system.privileges import ROOT_UID, Identity, choose_identity, drop_to
 from trtop_daemon.system.socket_file import acting_as, user_name
@@ -70,6 +71,8 @@ LATER = (
     "trtop.table.redraw",
 )
 """Modules that the screen, or a report, imports only when it needs them."""
+
+PREFIX = "trtop-live-"
 
 SLICE_S = 0.1
 
@@ -124,13 +127,15 @@ def make_parser() -> argparse.ArgumentParser:
 def _make_folder(identity: Identity | None) -> str:
     """A new folder of the user whom the daemon becomes."""
     uid, gid = (os.geteuid(), os.getegid()) if identity is None else (identity.uid, identity.gid)
-    try:
-        with acting_as(uid, gid):
-            return tempfile.mkdtemp(prefix="trtop-live-")
-    except OSError as error:
-        raise TrtopError(
-            f"cannot make a folder for the user {user_name(uid)}: {reason_of(error)}; see TMPDIR"
-        ) from None
+    with acting_as(uid, gid):
+        try:
+            return tempfile.mkdtemp(prefix=PREFIX)
+        except OSError:  # root's own TMPDIR may be a place where that user cannot go
+            try:
+                return tempfile.mkdtemp(prefix=PREFIX, dir=PUBLIC_FOLDER)
+            except OSError as error:
+                who = user_name(uid)
+                raise TrtopError(f"no folder for the user {who}: {reason_of(error)}") from None
 
 
 def _import_all(options: AttachOptions) -> None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from trtop_core.health import SUSPECT_LOSS, Health
 from trtop_core.wire import Notice, Severity
+from trtop_daemon.system.log import printable
 
 LOG = logging.getLogger(__name__)
 
@@ -99,7 +100,8 @@ class EventLog:
         self._told_s[kind] = now_s
         more = f" (and {n_more:,} alike before)" if n_more else ""
         told = {"event": "notice", "since_ns": notice.time_ns}
-        self._log.log(LEVELS[notice.severity], "%s%s", notice.text, more, extra={"fields": told})
+        text = printable(notice.text)
+        self._log.log(LEVELS[notice.severity], "%s%s", text, more, extra={"fields": told})
 
     def _look_at_counter(self, counted: Counted, n_now: int, now_s: float) -> None:
         n_told, next_s = self._counters.get(counted.name, (0, 0.0))

@@ -23,6 +23,10 @@ MAX_CLIENTS = 4096
 MAX_ANSWERS_WAITING = 4
 """Of a client that does not read; further answers to it are dropped."""
 
+MAX_WAITING_BYTES = 128 << 20
+"""Of all answers that clients have not taken, what is shared counted once; further ones are dropped
+until there is room. Each client may ask for another view, and read none of them."""
+
 HANDSHAKE_S = 5.0
 """Who connects and says nothing of the protocol is sent away after this."""
 
@@ -51,8 +55,8 @@ class _Peer:
         self.identity = identity
         self.protocol = Zmtp()
         self.since_s = self.moved_s = now_s
-        self.n_answers = 0
         self.is_writing = False
+        self.answers: deque[list[bytes]] = deque()
         self._pieces: deque[tuple[memoryview, bool]] = deque()
 
     @property
@@ -66,33 +70,34 @@ class _Peer:
         pieces = encode(parts)
         last = len(pieces) - 1
         self._pieces += [(memoryview(piece), i == last) for i, piece in enumerate(pieces)]
-        self.n_answers += 1
+        self.answers.append(parts)
 
-    def flush(self, now_s: float) -> None:
-        """Send what can be sent.
+    def flush(self, now_s: float) -> int:
+        """Send what can be sent; how many answers have left.
 
         Raises:
             OSError: the client is gone.
         """
-        n_left = SEND_BYTES
-        while n_left > 0:
+        n_bytes, n_answers = SEND_BYTES, 0
+        while n_bytes > 0:
             if not self._pieces:  # replies come between answers, not within one
                 self._pieces += [(memoryview(reply), False) for reply in self.protocol.replies]
                 self.protocol.replies.clear()
                 if not self._pieces:
-                    return
+                    break
             piece, is_end = self._pieces.popleft()
             try:
-                n_sent = self.connection.send(piece[:n_left])
+                n_sent = self.connection.send(piece[:n_bytes])
             except BlockingIOError:
                 self._pieces.appendleft((piece, is_end))
-                return
+                break
             self.moved_s = now_s
-            n_left -= n_sent
+            n_bytes -= n_sent
             if n_sent < len(piece):
                 self._pieces.appendleft((piece[n_sent:], is_end))
-            elif is_end:
-                self.n_answers -= 1
+            else:
+                n_answers += is_end
+        return n_answers
 
 
 class PlainChannel:
@@ -112,6 +117,7 @@ class PlainChannel:
         self._peers: OrderedDict[int, _Peer] = OrderedDict()
         self._by_identity: dict[bytes, _Peer] = {}
         self._messages: deque[list[bytes]] = deque()
+        self._held: dict[int, tuple[int, int]] = {}
         self._n_peers = 0
         self.fileno = self._epoll.fileno()
 
@@ -119,6 +125,11 @@ class PlainChannel:
     def n_clients(self) -> int:
         """How many are connected now."""
         return len(self._peers)
+
+    @property
+    def n_waiting_bytes(self) -> int:
+        """Bytes of answers that clients have not taken, what is shared counted once."""
+        return sum(n_bytes for n_bytes, _ in self._held.values())
 
     @property
     def has_messages(self) -> bool:
@@ -148,9 +159,14 @@ class PlainChannel:
         peer = self._by_identity.get(parts[0])
         if peer is None:
             raise ChannelError("the client is gone")
-        if peer.n_answers >= MAX_ANSWERS_WAITING:
+        if len(peer.answers) >= MAX_ANSWERS_WAITING:
             raise ChannelError("the client does not read")
+        if self.n_waiting_bytes >= MAX_WAITING_BYTES:
+            raise ChannelError("clients do not read")
         peer.put(parts[1:], self._clock_s())
+        for part in parts[1:]:
+            n_bytes, n_holders = self._held.get(id(part), (len(part), 0))
+            self._held[id(part)] = n_bytes, n_holders + 1
         self._flush(peer)
 
     def expire(self) -> None:
@@ -235,7 +251,8 @@ class PlainChannel:
 
     def _flush(self, peer: _Peer) -> None:
         try:
-            peer.flush(self._clock_s())
+            for _ in range(peer.flush(self._clock_s())):
+                self._let_go(peer.answers.popleft())
         except OSError:
             self._hang_up(peer)
             return
@@ -250,6 +267,15 @@ class PlainChannel:
         with contextlib.suppress(OSError):
             self._epoll.unregister(fd)
         peer.connection.close()
+        for parts in peer.answers:
+            self._let_go(parts)
+        peer.answers.clear()
+
+    def _let_go(self, parts: list[bytes]) -> None:
+        for part in parts:
+            n_bytes, n_holders = self._held.pop(id(part))
+            if n_holders > 1:
+                self._held[id(part)] = n_bytes, n_holders - 1
 
     def _hang_up_on_oldest(self) -> None:
         if self._peers:

@@ -15,7 +15,7 @@ import os
 import stat
 import sys
 from collections import deque
-from importlib.machinery import PathFinder
+from importlib.util import find_spec
 
 ROOT_UID = 0
 ROOT_ALONE = frozenset({ROOT_UID})
@@ -116,11 +116,10 @@ def close_import_path() -> None:
             removed.append((path, problem))
         else:
             kept.append(path)
-    needed = [os.path.dirname(os.__file__), *_own_folders()]
-    for path in needed:
+    sys.path[:] = kept
+    for path in (os.path.dirname(os.__file__), *_own_folders()):
         if problem := weakness(path, trusted):
             raise UntrustedPathError(_refusal(problem))
-    sys.path[:] = kept
     for path, problem in removed:
         if any(_is_below(path, getattr(module, "__file__", None)) for module in _modules()):
             raise UntrustedPathError(_refusal(problem))
@@ -150,7 +149,7 @@ def _own_folders() -> list[str]:
     """Where this program's packages are, those included that a hook of an installer finds."""
     folders = [os.path.dirname(_STARTER)]
     for name in OWN_PACKAGES:
-        spec = PathFinder.find_spec(name)
+        spec = find_spec(name)
         folders += (spec and spec.submodule_search_locations) or []
     return folders
 

@@ -56,9 +56,12 @@ class JournalHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Send one record."""
         try:
-            message = self._clean(self.format(record))[:MAX_TEXT]
+            message = self._clean(record.getMessage())
+            if record.exc_info:
+                lines = logging.Formatter().formatException(record.exc_info).splitlines()
+                message = "\n".join([message, *map(self._clean, lines)])
             fields = {
-                "MESSAGE": message,
+                "MESSAGE": message[:MAX_TEXT],
                 "PRIORITY": self._priority_of(record.levelno),
                 "SYSLOG_IDENTIFIER": IDENTIFIER,
                 "CODE_FUNC": record.funcName,
