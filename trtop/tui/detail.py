@@ -7,15 +7,16 @@ but no history and no connections.
 from __future__ import annotations
 
 import ipaddress
+import textwrap
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
 from trtop.escape import escape, shorten
 from trtop.metrics import format as units
-from trtop.metrics.columns import counted_value
+from trtop.table.marks import JUDGED_PERCENTILES, mark_of, verdict_role, verdict_text
 from trtop.table.rows import Figures, QuickRow
-from trtop.table.text import Line, Role, Span, line_of
+from trtop.table.text import HIGH_MARK, MARKED, Line, Role, Span, line_of
 from trtop.tui.effects import Context
 from trtop.tui.frame import TerminalCaps
 from trtop.tui.header import WINDOW_NAMES
@@ -30,6 +31,8 @@ from trtop_core.metrics import METRIC_OF, METRICS, SKETCHES
 from trtop_core.records import NS_PER_S
 from trtop_core.sketch import SketchColumn
 from trtop_core.snapshot import DETAIL_PERCENTILES
+from trtop_core.verdicts import Cause
+from trtop_core.view import DEFAULT_PERCENTILE
 
 CELL_WIDTH = 28
 """Columns of a field's name and its number."""
@@ -118,7 +121,10 @@ def detail_lines(scene: Scene, width: int, caps: TerminalCaps) -> list[Line]:
     if row is None:
         text = NOTHING if scene.answer is not None else WAITING
         return [*lines, (), line_of(" ", text)]
-    if row.suspect:
+    text = verdict_text(row, caps.ascii_only)
+    wrapped = textwrap.wrap(text, max(10, width - 2), subsequent_indent="  ")
+    lines += [line_of(" ", Span(part, verdict_role(row))) for part in wrapped]
+    if row.suspect and row.cause is not Cause.CAPTURE:
         warning = "? the capture missed part of it: counters are lower bounds"
         lines.append(line_of(" ", Span(warning, Role.WARNING)))
     lines += _latencies(row, scene, fmt)
@@ -176,10 +182,10 @@ def _fields(
     n_columns = max(1, (fmt.width - 1) // CELL_WIDTH)
     cells = []
     for metric in metrics:
-        text, is_high = _field(row, metric, scene, fmt)
-        mark = "!" if is_high and not fmt.caps.color else ""
+        role = mark_of(metric, row, scene.state.percentile, scene.thresholds)
+        mark = HIGH_MARK if role in MARKED and not fmt.caps.color else ""
         room = CELL_WIDTH - 2 - NAME_WIDTH
-        value = Span(f"{mark}{text}".rjust(room), Role.HIGH if is_high else Role.PLAIN)
+        value = Span(f"{mark}{_field(row, metric, fmt)}".rjust(room), role)
         cells.append(line_of(f" {metric.name:<{NAME_WIDTH}}", value, " "))
     n_lines = -(-len(cells) // n_columns)
     lines = []
@@ -189,13 +195,13 @@ def _fields(
     return lines
 
 
-def _field(row: QuickRow, metric: Metric, scene: Scene, fmt: _DetailFormat) -> tuple[str, bool]:
-    """The text of one field, and whether it is high."""
+def _field(row: QuickRow, metric: Metric, fmt: _DetailFormat) -> str:
+    """The text of one field."""
     if metric.kind is Kind.DERIVED:
-        return _derived(row, metric, fmt), False
+        return _derived(row, metric, fmt)
     n = row.count(metric.name)
     if metric.unit is Unit.NS:
-        return units.duration(n, fmt.micro), False
+        return units.duration(n, fmt.micro)
     text = f"{n:,}"
     if metric.beside:
         other = row.derived(metric.beside)
@@ -204,8 +210,7 @@ def _field(row: QuickRow, metric: Metric, scene: Scene, fmt: _DetailFormat) -> t
         text += f" ({units.percent(n, whole)})"
     if len(text) > CELL_WIDTH - 3 - NAME_WIDTH:
         text = units.count_forms(n)[0] if n < 10**9 else units.count_forms(n)[-1]
-    threshold = scene.thresholds.get(metric.name, metric.threshold)
-    return text, threshold is not None and threshold.is_high(counted_value(metric, row))
+    return text
 
 
 def _derived(row: QuickRow, metric: Metric, fmt: _DetailFormat) -> str:
@@ -258,14 +263,16 @@ def _latencies(row: QuickRow, scene: Scene, fmt: _DetailFormat) -> list[Line]:
 def _percentiles(
     row: QuickRow, metric: Metric, percentiles: list[float], scene: Scene, fmt: _DetailFormat
 ) -> Iterator[Span]:
-    threshold = scene.thresholds.get(metric.name, metric.threshold)
+    judged = JUDGED_PERCENTILES.get(metric.name, DEFAULT_PERCENTILE)
     yield Span(f"{units.count_forms(row.samples(metric.name))[-1]:>{COUNT_WIDTH}}")
     for percentile in [*percentiles, 100.0]:
         value = row.quantile(metric.name, percentile)
         text = units.NO_SAMPLE if value is None else _value(metric, value, fmt)
-        is_high = threshold is not None and threshold.is_high(value)
-        mark = "!" if is_high and not fmt.caps.color else ""
-        yield Span(f"{mark + text:>{fmt.value_width}}", Role.HIGH if is_high else Role.PLAIN)
+        role = mark_of(metric, row, percentile, scene.thresholds)
+        if role is Role.VERDICT and percentile != judged:
+            role = Role.PLAIN
+        mark = HIGH_MARK if role in MARKED and not fmt.caps.color else ""
+        yield Span(f"{mark + text:>{fmt.value_width}}", role)
 
 
 def _value(metric: Metric, value: int, fmt: _DetailFormat) -> str:
