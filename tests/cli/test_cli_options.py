@@ -2,6 +2,7 @@ from ipaddress import ip_network
 
 import pytest
 
+from trtop.metrics.columns import COLUMNS
 from trtop.options.parser import Color
 from trtop.options.report_options import parse
 from trtop.reporters.formats import Format
@@ -17,7 +18,7 @@ def test_without_options_a_file_is_shown_as_a_table_of_everything() -> None:
     assert options.report_format is Format.TABLE
     assert options.color is Color.AUTO
     assert options.view.window is Window.ALL
-    assert (options.view.sort, options.view.descending) == ("syn", True)
+    assert (options.view.sort, options.view.descending) == ("verdict", True)
     assert options.engine.direction is Direction.OUT
     assert options.engine.windows == ()
     assert options.interval_s is None
@@ -62,7 +63,7 @@ def test_what_makes_a_row_is_what_the_engine_keeps() -> None:
         ("qos", "reuse"), ("err", "capture_gaps"), ("out", "requests"), ("in", "responses"),
         ("est rate", "est_rate"), ("Syn", "syn"), ("fin-out", "fin_out"), ("Fin_I", "fin_in"),
         ("refused", "refused"), ("srv", "server_time"), ("name", "destination"),
-        ("net rtt", "net_rtt"), ("bytes_in", "bytes_in"),
+        ("net", "path_rtt"), ("verdict", "verdict"), ("net-rtt", "net_rtt"), ("bytes_in", "bytes_in"),
     ],
 )  # fmt: skip
 def test_columns_have_the_names_that_users_know(text: str, key: str) -> None:
@@ -98,9 +99,9 @@ def test_the_other_options_reach_their_place() -> None:
     assert (options.color, options.width) == (Color.NEVER, 100)
     assert not options.with_progress
     assert options.thresholds == {
-        "connect_latency": Thresholds(Side.ABOVE, 50_000_000),
-        "reuse": Thresholds(Side.BELOW, 10),
-        "rst": Thresholds(Side.ABOVE, 5),
+        "connect_latency": Thresholds(Side.ABOVE, None, 50_000_000),
+        "reuse": Thresholds(Side.BELOW, None, 10),
+        "rst": Thresholds(Side.ABOVE, None, 5, is_share=True),
     }
 
 
@@ -150,7 +151,30 @@ def test_a_wrong_option_is_told_in_one_line_that_helps(argv: str, said: str) -> 
 def test_any_column_can_be_told_when_to_stand_out() -> None:
     given = parse(["--high", "server=2s,timeouts=0,complete=99.9%", "x"]).thresholds
     assert given == {
-        "server_time": Thresholds(Side.ABOVE, 2_000_000_000),
-        "timeouts": Thresholds(Side.ABOVE, 0),
-        "completeness": Thresholds(Side.BELOW, 99.9),
+        "server_time": Thresholds(Side.ABOVE, None, 2_000_000_000),
+        "timeouts": Thresholds(Side.ABOVE, None, 0),
+        "completeness": Thresholds(Side.BELOW, None, 99.9),
     }
+
+
+def test_a_column_can_have_two_grades_and_a_share_may_be_told() -> None:
+    given = parse(["--high", "rst=1/10,refused=1%/5%,retr_o=3,lat=20ms/80ms", "x"]).thresholds
+    assert given == {
+        "rst": Thresholds(Side.ABOVE, 1, 10, is_share=True),
+        "refused": Thresholds(Side.ABOVE, 1, 5, is_share=True),
+        "retrans_out": Thresholds(Side.ABOVE, None, 3),
+        "connect_latency": Thresholds(Side.ABOVE, 20_000_000, 80_000_000),
+    }
+    with pytest.raises(UsageError, match="more than two grades"):
+        parse(["--high", "rst=1/2/3", "x"])
+
+
+def test_classic_thresholds_are_those_of_2016_and_no_others() -> None:
+    given = parse(["--high", "classic,lat=1s", "x"]).thresholds
+    assert set(given) == {column.key for column in COLUMNS}
+    stand_out = {key for key, limits in given.items() if limits.high is not None}
+    assert stand_out == {
+        "synack", "est", "rst", "connect_latency", "response_time", "capture_gaps", "reuse",
+    }  # fmt: skip
+    assert given["connect_latency"].high == NS_PER_S
+    assert given["response_time"] == Thresholds(Side.ABOVE, None, 100_000_000)

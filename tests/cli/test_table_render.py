@@ -6,6 +6,7 @@ import pytest
 from support.builders_snapshot import MS, destination, incident, other, snapshot
 from support.golden import check_golden
 
+from trtop.metrics import lookup
 from trtop.metrics.columns import COLUMNS
 from trtop.table.redraw import fit_lines
 from trtop.table.render import render
@@ -28,7 +29,7 @@ def numbers(picture: Snapshot, name: str, **style: object) -> dict[str, str]:
     lines = drawn(picture, width=None, **style).splitlines()
     top = next(i for i, line in enumerate(lines) if line.startswith(" destination"))
     row = next(line for line in lines[top + 1 :] if line[1:].startswith(name))
-    cells = row[1 + len(name) :].replace("!", " !").split()
+    cells = row[1 + len(name) :].replace("!", " !").split()[-len(COLUMNS) :]
     return dict(zip([column.key for column in COLUMNS], cells, strict=True))
 
 
@@ -143,8 +144,13 @@ def test_values_on_the_threshold_are_not_marked_and_values_beyond_are() -> None:
         connect_latency=[20 * MS + 1], response_time=[100 * MS + 1],
     )  # fmt: skip
     picture = snapshot([calm, high])
-    assert not [cell for cell in numbers(picture, "10.0.0.1").values() if "!" in cell]
-    marked = {key for key, cell in numbers(picture, "10.0.0.2").items() if "!" in cell}
+    classic = lookup.thresholds("classic")
+
+    def cells(name: str) -> dict[str, str]:
+        return numbers(picture, name, thresholds=classic)
+
+    assert not [cell for cell in cells("10.0.0.1").values() if "!" in cell]
+    marked = {key for key, cell in cells("10.0.0.2").items() if "!" in cell}
     assert marked == {
         "synack", "est", "rst", "reuse", "connect_latency", "response_time", "capture_gaps",
     }  # fmt: skip
@@ -153,8 +159,8 @@ def test_values_on_the_threshold_are_not_marked_and_values_beyond_are() -> None:
 def test_a_threshold_can_be_set() -> None:
     picture = snapshot([destination("10.0.0.1", syn=1, reuse=[50], response_time=[1 * MS])])
     own = {
-        "reuse": Thresholds(Side.BELOW, 50),
-        "response_time": Thresholds(Side.ABOVE, MS - 1),
+        "reuse": Thresholds(Side.BELOW, None, 50),
+        "response_time": Thresholds(Side.ABOVE, None, MS - 1),
     }
     row = numbers(picture, "10.0.0.1", thresholds=own)
     assert (row["reuse"], row["response_time"]) == ("50", "!1ms")
@@ -184,7 +190,7 @@ def test_the_percentile_that_latencies_show_is_named() -> None:
     rows_ = [destination("10.0.0.1", syn=1, response_time=times)]
     assert numbers(snapshot(rows_), "10.0.0.1")["response_time"] == "1ms"
     picture = snapshot(rows_, View(percentile=99.9))
-    assert numbers(picture, "10.0.0.1")["response_time"] == "!500ms"
+    assert numbers(picture, "10.0.0.1")["response_time"] == "500ms"
     assert "latencies, QoS: p99.9" in drawn(picture, width=80)
 
 

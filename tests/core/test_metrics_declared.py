@@ -34,7 +34,7 @@ def test_each_metric_has_a_name_of_its_own_and_all_can_be_sorted_by() -> None:
     names = [metric.name for metric in METRICS]
     assert len(set(names)) == len(names)
     assert {*COUNTERS, *GAUGES, *DERIVED, *SKETCHES} == set(names)
-    assert set(SORTABLE) == {"destination", *names}
+    assert set(SORTABLE) == {"destination", "verdict", *names}
 
 
 def test_counters_are_stored_in_the_order_of_the_kernels() -> None:
@@ -64,7 +64,12 @@ def test_a_metric_does_not_contradict_itself(metric) -> None:  # type: ignore[no
     assert not metric.beside or metric.beside in DERIVED
     assert bool(metric.titles) == bool(metric.importance)
     assert all(len(longer) > len(shorter) for longer, shorter in pairwise(metric.titles))
-    assert metric.titles or not (metric.letter or metric.threshold or metric.min_width)
+    assert metric.titles or not (metric.letter or metric.min_width)
+    assert metric.graded_with in {"", *METRIC_OF}
+    limits = metric.thresholds
+    if limits is not None:
+        assert limits.notable is not None or limits.high is not None
+        assert limits.is_share == bool(metric.share_of)
     if metric.kind in (Kind.COUNTER, Kind.GAUGE):
         assert metric.unit in (Unit.COUNT, Unit.BYTES, Unit.NS)
 

@@ -101,5 +101,7 @@ def syns(table: str) -> dict[str, int]:
         words = line.split()
         if not words:
             break
-        found[words[0]] = int(words[1].partition("(")[0].replace(",", ""))
+        # Behind the name stands the verdict, of one word or two.
+        number = next(word for word in words[1:] if word[0].isdigit())
+        found[words[0]] = int(number.partition("(")[0].replace(",", ""))
     return found

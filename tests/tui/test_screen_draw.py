@@ -12,7 +12,7 @@ from support.golden import check_golden
 
 from trtop.escape import display_width
 from trtop.metrics.columns import COLUMNS
-from trtop.table.text import Role, painted, plain
+from trtop.table.text import MARKED, Role, painted, plain
 from trtop.tui.draw import draw
 from trtop.tui.frame import Size, TerminalCaps
 from trtop.tui.keys import ACTION_OF, KEYS, LETTER_OF
@@ -71,13 +71,14 @@ def test_colours_are_those_that_are_kept() -> None:
 def test_without_colour_what_is_high_is_bold_and_marked() -> None:
     check_golden("screen-rows-80-mono.txt", Stage(caps=MONO).text())
     frame = Stage(caps=MONO).frame()
-    high = [span.text for line in frame.lines for span in line if span.role is Role.HIGH]
-    assert high
-    assert all(text.startswith("!") for text in high)
+    high = [span.text for line in frame.lines for span in line if span.role in MARKED]
+    numbers = [text for text in high if text[-1].isdigit() or text[-1] == ")"]
+    assert numbers
+    assert all(text.startswith("!") for text in numbers)
     coloured = Stage().frame()
-    plain_high = [s.text for line in coloured.lines for s in line if s.role is Role.HIGH]
+    plain_high = [s.text for line in coloured.lines for s in line if s.role in MARKED]
     assert not any(text.startswith("!") for text in plain_high)
-    assert "1" in Role.HIGH.value.split(";")  # bold
+    assert "1" in Role.VERDICT.value.split(";")  # bold
 
 
 @pytest.mark.parametrize("mode", ["", "d", "c", "?"])
@@ -94,7 +95,7 @@ def test_no_background_is_set_and_no_colour_vanishes_on_dark_or_light(mode: str)
     screen = Stage().press("down", *mode).shown()
     cells = [screen.buffer[y][x] for y in range(24) for x in range(80)]
     assert {cell.bg for cell in cells} == {"default"}
-    assert {cell.fg for cell in cells} <= {"default", "red", "magenta"}
+    assert {cell.fg for cell in cells} <= {"default", "red", "magenta", "brown"}
 
 
 def test_the_frame_is_titled_and_the_groups_stand_over_their_columns() -> None:
@@ -131,7 +132,7 @@ def test_what_the_capture_lost_stands_below_the_title() -> None:
         "complete 99.99%",
         "window all (34s)",
         "p95",
-        "sort Syn",
+        "sort Verdict",
         "filter none",
         "busy.pcap",
     ):
@@ -180,13 +181,35 @@ def test_a_notice_of_the_source_comes_first() -> None:
 
 
 def test_thresholds_can_be_set() -> None:
-    limits = {"syn": Thresholds(Side.ABOVE, 10**9), "rst": Thresholds(Side.ABOVE, 99)}
-    frame = Stage(thresholds=limits, size=Size(132, 30)).frame()
-    high = {span.text for line in frame.lines for span in line if span.role is Role.HIGH}
-    assert "304(19%)" not in high
-    frame = Stage(size=Size(132, 30)).frame()
-    high = {span.text for line in frame.lines for span in line if span.role is Role.HIGH}
-    assert "304(19%)" in high
+    def high(limits: dict[str, Thresholds]) -> set[str]:
+        frame = Stage(thresholds=limits, size=Size(132, 30)).frame()
+        return {span.text for line in frame.lines for span in line if span.role in MARKED}
+
+    assert "299(96%)" in high({})
+    assert "299(96%)" not in high({"rst": Thresholds(Side.ABOVE, None, 99, is_share=True)})
+    assert "304(19%)" in high({"rst": Thresholds(Side.ABOVE, None, 18, is_share=True)})
+
+
+def test_a_row_in_which_nothing_is_wrong_has_no_colour_unless_the_user_asks() -> None:
+    rows = [
+        destination("192.0.2.1", syn=100, synack=98, est=98, rst=2, rst_out=2, segments_out=100),
+        destination("192.0.2.2", syn=100, synack=98, est=98, rst=2, refused=20, rst_in=20),
+    ]
+    stage = Stage(snapshot=snapshot(rows, health=Health(packets=1)), size=Size(132, 20))
+
+    def roles(name: str) -> set[Role]:
+        line = next(line for line in stage.frame().lines if name in plain(line))
+        return {span.role for span in line[1:-1]} - {Role.SELECTED}
+
+    stage.press("down")
+    assert roles("192.0.2.1") <= {Role.SELECTED, Role.PLAIN}
+    stage.press("up")
+    assert roles("192.0.2.1") == {Role.PLAIN}
+    stage.press("down")
+    assert {Role.NOTABLE, Role.VERDICT} <= roles("192.0.2.2")
+    stage.thresholds = {"synack": Thresholds(Side.BELOW, 99, 90, is_share=True)}
+    stage.press("up")
+    assert Role.NOTABLE in roles("192.0.2.1")
 
 
 HOSTILE = (
@@ -268,7 +291,7 @@ def test_every_field_has_a_meaning_and_stands_in_the_drill_down() -> None:
         assert re.search(rf"\b{name}\b", text), name
     for heading in ("p50", "p90", "p95", "p99", "p99.9", "max"):
         assert heading in text
-    for name in ("Lat", "SYN RTT", "Rtt", "Last byte", "TLS", "Net RTT", "Server", "QoS"):
+    for name in ("Lat", "SYN RTT", "Rtt", "Last byte", "TLS", "Net", "ACK RTT", "Server", "QoS"):
         assert re.search(rf"│ {name} ", text), name
 
 
@@ -302,8 +325,8 @@ def test_latencies_of_the_drill_down_are_those_of_the_row() -> None:
 
 def test_the_drill_down_without_a_detail_says_so() -> None:
     stage = Stage(size=Size(100, 80)).press("d")
-    assert "10.20.0.37" in stage.text()
-    assert "1,234" in stage.text()
+    assert "2001:db8:85a3" in stage.text()
+    assert "44,000" in stage.text()
     assert "windows are kept" in stage.text()
     gone = replace(stage.state, selected_key=replace(stage.state.selected_key, port=1))
     stage.state = gone

@@ -91,7 +91,8 @@ def test_a_whole_visit(tmux: Tmux) -> None:
     tmux.keys(command(str(EXAMPLE)), "Enter")
     opened = tmux.wait_for("1-10 of 10")
     assert "TCP Remote TOP" in opened.splitlines()[0]
-    assert first_rows(opened)[0] == "192.0.2.15"
+    assert first_rows(opened)[0] == "192.0.2.13"
+    assert "REFUSED: 13 of 13 attempts refused" in opened
 
     tmux.keys("T")  # sorts by Rtt
     tmux.wait_for(lambda text: first_rows(text)[:1] == ["192.0.2.16"])

@@ -37,7 +37,7 @@ def test_a_letter_sorts_by_its_column_and_again_reverses(column: str) -> None:
 
 
 def test_rows_come_in_the_order_of_the_column() -> None:
-    assert names(Stage().press("S", "S"))[:2] == ["10.20.0.37", "10.20.0.99"]
+    assert names(Stage().press("S"))[:2] == ["10.20.0.37", "10.20.0.99"]
     assert names(Stage().press("R"))[0] == "10.20.0.99"
     assert names(Stage().press("T"))[0] == "192.0.2.7"
     assert names(Stage().press("H"))[-1].startswith("2001:db8")
@@ -47,11 +47,13 @@ def test_rows_come_in_the_order_of_the_column() -> None:
 def test_less_and_greater_walk_through_the_shown_columns() -> None:
     stage = Stage().press("<")
     assert stage.state.sort == "destination"
+    stage.press(">")
+    assert stage.state.sort == "verdict"
     stage.press(">", ">")
     assert stage.state.sort == COLUMNS[1].key
     stage.state = replace(stage.state, hidden=frozenset({COLUMNS[2].key}))
     assert stage.press(">").state.sort == COLUMNS[3].key
-    stage.press("<", "<", "<", "<")
+    stage.press("<", "<", "<", "<", "<")
     assert stage.state.sort == COLUMNS[-1].key
 
 
@@ -85,7 +87,7 @@ def test_a_selected_destination_stays_selected_when_the_order_changes() -> None:
 
 def test_until_the_user_moves_the_first_row_is_selected() -> None:
     stage = Stage()
-    assert selected(stage) == "10.20.0.37"
+    assert selected(stage).startswith("2001:db8")  # what the capture missed most of
     assert selected(stage.press("R")) == "10.20.0.99"
     assert selected(stage.press("down", "home", "T")) == "192.0.2.7"
 
@@ -136,7 +138,7 @@ def test_keys_are_text_while_something_is_typed() -> None:
     stage = Stage().press("/", "q", "?", "S", "up", "pgdn", "f1")
     assert stage.state.prompt is not None
     assert stage.state.prompt.text == "q?S"
-    assert stage.state.sort == "syn"
+    assert stage.state.sort == "verdict"
     assert Effect.QUIT not in stage.effects
     stage.press("home", "delete", "right", "x", "end", "left", "y")
     assert stage.state.prompt.text == "?xyS"
@@ -268,7 +270,7 @@ def test_every_mode_is_entered_and_left(key: str, mode: Mode, back: str) -> None
 def test_help_is_at_hand_everywhere_but_letters_sort_only_rows() -> None:
     assert Stage().press("d", "?").state.mode is Mode.HELP
     assert Stage().press("c", "?").state.mode is Mode.HELP
-    assert Stage().press("d", "R").state.sort == "syn"
+    assert Stage().press("d", "R").state.sort == "verdict"
 
 
 def test_the_column_chooser_hides_and_shows() -> None:

@@ -111,7 +111,7 @@ def test_snapshots_that_left_out_rows_do_not_subtract() -> None:
 
 def test_a_source_is_asked_for_the_rows_on_the_screen_alone() -> None:
     view = question(State(), 30, False)
-    assert (view.limit, view.sort, view.descending) == (30, "syn", True)
+    assert (view.limit, view.sort, view.descending) == (30, "verdict", True)
     assert not needs_all_rows(State(), False)
     assert needs_all_rows(State(filter=parse_filter("rst>0")), False)
     assert needs_all_rows(State(grouping=Grouping.NAME), False)
@@ -202,7 +202,7 @@ def test_a_name_with_its_port() -> None:
 
 
 def test_from_a_reset_on_rows_are_counted_sorted_and_limited() -> None:
-    state = State()
+    state = State(sort="syn")
     packets = busy(4, 60)
     engine = Engine(EngineConfig(), SEED)
     baseline = fed(packets[:300], engine).snapshot(everything(state))
