@@ -13,8 +13,8 @@ from trtop.metrics.columns import COLUMNS
 from trtop.metrics.lookup import LOW_FIRST
 from trtop.tui.effects import WINDOWS, Context, Effect, Updated
 from trtop.tui.keys import ACTION_OF, COLUMN_OF, Action
-from trtop.tui.page import Page
-from trtop.tui.pages import PAGE_OF_KEY, PAGE_OF_MODE
+from trtop.tui.pages.page import Page
+from trtop.tui.pages.registry import PAGE_OF_KEY, PAGE_OF_MODE
 from trtop.tui.prompt import type_key
 from trtop.tui.state import Grouping, Mode, Prompt, Purpose, State
 from trtop.tui.view_model import ViewModel

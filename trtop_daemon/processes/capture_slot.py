@@ -17,7 +17,8 @@ from trtop_core.wire import Severity
 from trtop_daemon.capture.backends import backend_of
 from trtop_daemon.ipc.batch_message import Message, MessageKind, Totals
 from trtop_daemon.ipc.feed import ANY_INTERFACE, CaptureConfig
-from trtop_daemon.processes.child import Assignment, Child, Children, Orders
+from trtop_daemon.processes.assignments import Assignment
+from trtop_daemon.processes.child import Child, Children, Orders
 from trtop_daemon.processes.engines import Engines
 from trtop_daemon.processes.notices import Notices
 from trtop_daemon.system import interfaces
@@ -108,6 +109,11 @@ class CaptureSlot:
     def is_capturing(self) -> bool:
         """Nothing is being missed: a subprocess captures, or there is no interface."""
         return self._gap_ns is None
+
+    @property
+    def ends_by_itself(self) -> bool:
+        """Its subprocess replays, and ends when all is read."""
+        return self._backend.ends
 
     @property
     def is_watched(self) -> bool:

@@ -19,7 +19,7 @@ from trtop_core.sources import IDLE
 from trtop_core.view import View
 from trtop_core.wire.questions import Question, QuestionReply, answered
 from trtop_daemon.ipc.batch_message import Message
-from trtop_daemon.processes.child import Assignment
+from trtop_daemon.processes.assignments import Assignment
 from trtop_daemon.processes.reorder import ReorderBuffer
 
 EngineMaker = Callable[[EngineConfig], Engine]
