@@ -106,7 +106,6 @@ class Metric(NamedTuple):
         unit: what it is a number of.
         group: where it stands.
         help: a few words, for the help, the column chooser and the documentation.
-        section: of the metric definitions.
         share_of: counters whose sum it is a share of; none for anything that is no share.
         as_share: its column shows the percentage too, and thresholds are percentages.
         beside: a metric that is shown in brackets behind it, and nowhere else on the screen.
@@ -122,7 +121,6 @@ class Metric(NamedTuple):
         unknown: what a row without a value is sorted as.
         hot: place among the counters of a row's first cache lines, which almost every segment
             touches, from 1 on; 0: behind them, in the order of declaration.
-        is_field: reports have it as a field of its own.
         derive: computes a derived metric.
     """
 
@@ -131,7 +129,6 @@ class Metric(NamedTuple):
     unit: Unit
     group: Group
     help: str
-    section: str
     share_of: tuple[str, ...] = ()
     as_share: bool = False
     beside: str = ""
@@ -146,7 +143,6 @@ class Metric(NamedTuple):
     is_low_first: bool = False
     unknown: float = -1.0
     hot: int = 0
-    is_field: bool = True
     derive: Derive | None = None
 
     @property

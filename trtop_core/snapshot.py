@@ -17,7 +17,7 @@ from trtop_core.health import Health, is_suspect
 from trtop_core.metric_types import per_second
 from trtop_core.metrics import (
     COUNTERS,
-    DERIVED_FIELDS,
+    DERIVED,
     GAUGES,
     METRIC_OF,
     SKETCHES,
@@ -132,7 +132,7 @@ class Row:
             record["host"] = self.host
         for name in COUNTERS + GAUGES:
             record[name] = self.count(name)
-        for name in DERIVED_FIELDS:
+        for name in DERIVED:
             record[name] = self.derived(name)
         record["suspect"] = self.suspect
         record["verdict"], record["because"] = self.judged()

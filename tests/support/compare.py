@@ -12,6 +12,7 @@ from reference import Packet, Twin
 from reference.bins import latency_bin, reuse_bin
 
 from trtop_core import Engine, EngineConfig, PacketBatch, Snapshot, View
+from trtop_core.metric_types import Unit
 from trtop_core.metrics import COUNTERS, GAUGES, METRIC_OF, SKETCHES
 from trtop_core.records import PACKET_INDEX, Direction, GroupBy
 from trtop_core.snapshot import Row
@@ -23,6 +24,9 @@ HEALTH = ("packets", "not_tcp", "undecoded", "duplicates", "evicted", "clock_ste
 
 DIRECTIONS = {"out": Direction.OUT, "in": Direction.IN, "both": Direction.BOTH}
 GROUPS = {"addr": GroupBy.ADDR, "addr,port": GroupBy.ADDR_PORT}
+
+BIN_OF_UNIT = {Unit.NS: latency_bin, Unit.COUNT: reuse_bin}
+"""The bin of a sample, by the unit of its distribution."""
 
 
 def batch_of(packets: Sequence[Packet]) -> PacketBatch:
@@ -94,7 +98,7 @@ def twin_rows(twin: Twin) -> dict[str, Any]:
         for sketch, values in twin.samples.get(name, {}).items():
             if not values:
                 continue
-            bins = Counter(map(reuse_bin if sketch == "reuse" else latency_bin, values))
+            bins = Counter(map(BIN_OF_UNIT[METRIC_OF[sketch].unit], values))
             unit = METRIC_OF[sketch].unit.suffix
             row[sketch] = {
                 "count": len(values),

@@ -17,18 +17,15 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from reference import Packet, Twin
-from reference.bins import latency_bin, reuse_bin
-from reference.rows import LATENCIES, REUSE
 
 from support.builders import ACK, FIN, NS_PER_MS, RST, SYN, Talk
-from support.compare import HEALTH, SEED, batch_of, config_of, plain_row
+from support.compare import BIN_OF_UNIT, HEALTH, SEED, batch_of, config_of, plain_row
 from trtop_core import Engine, EngineConfig, View
-from trtop_core.metrics import METRIC_OF
+from trtop_core.metrics import METRIC_OF, SKETCHES
 
 KERNELS_TOO = True
 """Whether the kernels count by the same version of the definitions as the twin."""
 
-SKETCHES = (*LATENCIES, REUSE)
 
 CLIENT = "192.0.2.1"
 SERVER = "198.51.100.7"
@@ -368,8 +365,8 @@ def _filled(row: Expected) -> Expected:
         if name not in SKETCHES or not value:
             filled[name] = value
         else:
+            bins = Counter(map(BIN_OF_UNIT[METRIC_OF[name].unit], value))
             unit = METRIC_OF[name].unit.suffix
-            bins = Counter(map(reuse_bin if name == REUSE else latency_bin, value))
             filled[name] = {
                 "count": len(value),
                 f"sum{unit}": sum(value),

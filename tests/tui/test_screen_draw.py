@@ -22,7 +22,7 @@ from trtop.tui.state import State
 from trtop.tui.update import PAUSED
 from trtop_core.health import Health
 from trtop_core.metric_types import Side, Threshold
-from trtop_core.metrics import COUNTERS, DERIVED_FIELDS, GAUGES, METRICS, SKETCHES
+from trtop_core.metrics import COUNTERS, DERIVED, GAUGES, METRICS, SKETCHES
 from trtop_core.records import Window
 
 MONO = TerminalCaps(color=False)
@@ -261,7 +261,7 @@ def test_every_column_has_a_letter_of_its_own() -> None:
 
 
 def test_every_field_has_a_meaning_and_stands_in_the_drill_down() -> None:
-    fields = {*COUNTERS, *GAUGES, *SKETCHES, *DERIVED_FIELDS} - {"syn_rate"}
+    fields = {*COUNTERS, *GAUGES, *SKETCHES, *DERIVED} - {"syn_rate"}
     assert all(metric.help for metric in METRICS)
     text = detail_stage((220, 100)).text()
     for name in fields - set(SKETCHES):

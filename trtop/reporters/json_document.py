@@ -18,7 +18,7 @@ import numpy.typing as npt
 from trtop.table.rows import quick_rows, table_blocks
 from trtop_core._text import UNKNOWN, format_rows
 from trtop_core.because import judge
-from trtop_core.metrics import COUNTERS, DERIVED_FIELDS, GAUGES, METRIC_OF, SKETCHES, derived, known
+from trtop_core.metrics import COUNTERS, DERIVED, GAUGES, METRIC_OF, SKETCHES, derived, known
 from trtop_core.sketch import SketchColumn
 from trtop_core.snapshot import DETAIL_PERCENTILES, Snapshot
 from trtop_core.table import Table
@@ -74,7 +74,7 @@ def _block_text(table: Table, span_ns: int, loss: float | None) -> str:
         fields.add_texts("host", list(map(encode_text, table.hosts.tolist())))
     for name in COUNTERS + GAUGES:
         fields.add_numbers(name, table.counters[name].astype(np.int64))
-    computed = {name: known(derived(name, table.counters, span_ns)) for name in DERIVED_FIELDS}
+    computed = {name: known(derived(name, table.counters, span_ns)) for name in DERIVED}
     for name, values in computed.items():
         fields.add_texts(name, _literals(values))
     evidence = Evidence(table.counters, table.sketches, loss, DEFAULT_LIMITS)

@@ -41,7 +41,6 @@ FIELDS = {
         for metric in METRICS
         if metric.group is group
         and metric.kind is not Kind.DISTRIBUTION
-        and metric.is_field
         and metric.name not in _BESIDE
     )
     for group in Group
