@@ -14,6 +14,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -88,7 +89,7 @@ def bin_of(values: npt.ArrayLike, least: int = MIN_VALUE) -> npt.NDArray[np.intp
 
 def nearest_rank(n_samples: int, percentile: float) -> int:
     """The rank (1 … n_samples) of a percentile: the smallest that covers so much of the samples."""
-    return max(1, math.ceil(Fraction(str(percentile)) * n_samples / 100))
+    return max(1, math.ceil(_share(percentile) * n_samples))
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,9 +187,15 @@ class SketchColumn:
         return SketchColumn(stats, indptr, bins, counts)
 
 
+@cache
+def _share(percentile: float) -> Fraction:
+    """A percentile as an exact share of 1."""
+    return Fraction(str(percentile)) / 100
+
+
 def _nearest_ranks(n_samples: npt.NDArray[np.int64], percentile: float) -> npt.NDArray[np.int64]:
     """``nearest_rank`` of several numbers of samples."""
-    share = Fraction(str(percentile)) / 100
+    share = _share(percentile)
     counts: npt.NDArray[Any] = n_samples
     if max(int(counts.max()) * share.numerator, share.denominator) > np.iinfo(np.int64).max:
         counts = counts.astype(object)

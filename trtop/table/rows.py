@@ -14,6 +14,7 @@ from trtop_core.because import judge
 from trtop_core.metrics import METRIC_OF, derived, known
 from trtop_core.snapshot import DETAIL_PERCENTILES, TOTALS_NAME, Row, Snapshot
 from trtop_core.table import Table
+from trtop_core.verdicts import Evidence
 
 ROWS_PER_BLOCK = 2048
 """Rows whose columns are worked out together: bounds the memory of a report."""
@@ -51,7 +52,7 @@ class Figures:
             loss: share of packets that the capture lost in the window; None where unknown.
         """
         if loss not in self._judged:
-            self._judged[loss] = judge(self._table.counters, self._table.sketches, loss)
+            self._judged[loss] = judge(Evidence(self._table.counters, self._table.sketches, loss))
         return self._judged[loss]
 
     def derived(self, name: str, span_ns: int) -> list[float | None]:
