@@ -117,8 +117,8 @@ def _slow_connect(row: _Row) -> str:
     times = ""
     if row.samples("connect_latency"):
         latency, path = row.at("connect_latency", 95), row.at("path_rtt", 50)
-        beside = f", the path {_duration(path)}" if path >= 0 else ""
-        times = f"connecting takes {_duration(latency)} (p95){beside}; "
+        of_path = f", the path {_duration(path)}" if path >= 0 else ""
+        times = f"connecting takes {_duration(latency)} (p95){of_path}; "
     return (
         f"{times}{syns} and {synacks} sent again for {attempts}: "
         "the listen queue is full, the host overloaded, or SYNs are lost"

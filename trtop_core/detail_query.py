@@ -32,7 +32,7 @@ MINUTE_S = 60
 MINUTES_S = 300
 
 
-def close_up(
+def answer_detail(
     state: State, flows: Flows, exported: Exported, view: DetailView, levels: dict[int, int]
 ) -> Detail:
     """Everything known of one destination.

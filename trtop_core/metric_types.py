@@ -108,7 +108,7 @@ class Metric(NamedTuple):
         help: a few words, for the help, the column chooser and the documentation.
         share_of: counters whose sum it is a share of; none for anything that is no share.
         as_share: its column shows the percentage too, and thresholds are percentages.
-        beside: a metric that is shown in brackets behind it, and nowhere else on the screen.
+        in_brackets: a metric that is shown in brackets behind it, and nowhere else on the screen.
         titles: headings of its column, the longest first; none: it has no column.
         label: its name in the drill-down, where that is not the first title.
         order: place of its column within the group, in steps of 10, so that one fits between.
@@ -131,7 +131,7 @@ class Metric(NamedTuple):
     help: str
     share_of: tuple[str, ...] = ()
     as_share: bool = False
-    beside: str = ""
+    in_brackets: str = ""
     titles: tuple[str, ...] = ()
     label: str = ""
     order: int = LAST

@@ -35,7 +35,7 @@ _C, _T, _P = Group.CONNECTIONS, Group.TRANSPORT, Group.PCAP
 
 METRICS: tuple[Metric, ...] = (
     Metric("syn", _COUNTER, _COUNT, _C, "connection attempts, and attempts per second",
-           beside="syn_rate", titles=("Syn(/s)", "Syn"), order=10, importance=1, min_width=7,
+           in_brackets="syn_rate", titles=("Syn(/s)", "Syn"), order=10, importance=1, min_width=7,
            letter="S"),
     Metric("syn_rate", _DERIVED, Unit.PER_SECOND, _C, "attempts per second",
            derive=lambda c, span_ns: per_second(c["syn"], span_ns)),

@@ -46,15 +46,20 @@ LEAST = {name: 1 if METRIC_OF[name].unit is Unit.COUNT else MIN_VALUE for name i
 """By the name of a distribution, what values below count as: counts begin with 1."""
 
 
+GUARD_BITS = 64
+"""Bits that powers have besides those that are wanted, so that rounding reaches none of these."""
+
+
 def _powers(n_bits: int) -> list[int]:
     """The integer part of 2^(n_bits + j/64), for each j of an octave."""
-    powers = []
-    for j in range(BINS_PER_OCTAVE):
-        root = 1 << (n_bits * BINS_PER_OCTAVE + j)
-        for _ in range(SCALE):
-            root = math.isqrt(root)
-        powers.append(root)
-    return powers
+    scale = n_bits + GUARD_BITS
+    step = 1 << (scale * BINS_PER_OCTAVE + 1)
+    for _ in range(SCALE):
+        step = math.isqrt(step)
+    powers = [1 << scale]
+    for _ in range(BINS_PER_OCTAVE - 1):
+        powers.append(powers[-1] * step >> scale)
+    return [power >> GUARD_BITS for power in powers]
 
 
 OCTAVE = np.array(_powers(63), np.uint64)

@@ -60,7 +60,7 @@ def test_a_metric_does_not_contradict_itself(metric) -> None:  # type: ignore[no
     assert (metric.derive is not None) == (metric.kind is Kind.DERIVED)
     assert set(metric.share_of) <= {*COUNTERS, *GAUGES}
     assert metric.share_of or not metric.as_share
-    assert not metric.beside or metric.beside in DERIVED
+    assert not metric.in_brackets or metric.in_brackets in DERIVED
     assert bool(metric.titles) == bool(metric.importance)
     assert all(len(longer) > len(shorter) for longer, shorter in pairwise(metric.titles))
     assert metric.titles or not (metric.letter or metric.threshold or metric.min_width)

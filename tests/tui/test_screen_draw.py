@@ -452,11 +452,11 @@ def test_what_is_drawn_depends_on_nothing_but_its_arguments() -> None:
     assert stage.frame() == first
 
 
-def test_curses_is_known_to_one_room_alone() -> None:
-    rooms = Path(draw.__code__.co_filename).parent.parent.rglob("*.py")
+def test_one_module_alone_imports_curses() -> None:
+    modules = Path(draw.__code__.co_filename).parent.parent.rglob("*.py")
     users = {
-        room.name
-        for room in rooms
-        if re.search(r"^\s*(import|from) curses", room.read_text(), re.M)
+        module.name
+        for module in modules
+        if re.search(r"^\s*(import|from) curses", module.read_text(), re.M)
     }
     assert users == {"terminal.py"}

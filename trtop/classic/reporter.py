@@ -161,7 +161,7 @@ class CLICursesOutgoingTCPReporter(BaseReporter):
         n_lines = self._env.screen_size().lines
         self._screen.draw(snapshot, self._env.table_style(self._options), n_lines)
 
-    def explore(self, collector: BaseCollector, is_due: Callable[[], bool]) -> None:
+    def run_screen(self, collector: BaseCollector, is_due: Callable[[], bool]) -> None:
         """Collect beside the screen, until the user quits.
 
         Args:

@@ -197,7 +197,7 @@ def run_session(own: Session, parts: Callable[[], Parts]) -> int:
                 _introduce(analyzer, reporter)
                 if isinstance(reporter, CLICursesOutgoingTCPReporter) and reporter.is_interactive:
                     ending.raises = False
-                    reporter.explore(collector, ending.is_due)
+                    reporter.run_screen(collector, ending.is_due)
                 else:
                     collector.start()
         except Stopped:

@@ -134,7 +134,7 @@ class _Attachment:
             self._write(first, view)
             return EXIT_OK
         if not self._options.by_host and has_screen(self._env):
-            self._explore()
+            self._show_screen()
             return EXIT_OK
         last = self._draw(first, view)
         self._reporter().report(last)
@@ -176,7 +176,7 @@ class _Attachment:
             if snapshot is not None:
                 reporter.report(snapshot)
 
-    def _explore(self) -> None:
+    def _show_screen(self) -> None:
         """The interactive screen, until the user quits or a signal comes."""
         self._namer.is_enabled = False  # the screen names rows itself
         setup = make_setup(self._options, True, self._namer)

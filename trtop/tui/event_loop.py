@@ -153,15 +153,15 @@ class EventLoop:
         if isinstance(event, HangUpEvent):
             return False
         if isinstance(event, KeyEvent):
-            outcome = update(self.state, event.key, self._context())
+            updated = update(self.state, event.key, self._context())
         elif isinstance(event, WheelEvent):
-            outcome = Updated(wheel(self.state, event.is_down, self._context()))
+            updated = Updated(wheel(self.state, event.is_down, self._context()))
         else:
-            outcome = Updated(self._clicked(event))
-        self.state = outcome.state
-        if outcome.effect is Effect.QUIT:
+            updated = Updated(self._clicked(event))
+        self.state = updated.state
+        if updated.effect is Effect.QUIT:
             return False
-        self._carry_out(outcome)
+        self._carry_out(updated)
         self._follow(before)
         self._draw()
         return True
@@ -183,14 +183,14 @@ class EventLoop:
                 return click(self.state, None, column)
         return click(self.state, self._frame.rows.get(event.y), None)
 
-    def _carry_out(self, outcome: Updated) -> None:
-        if outcome.effect is Effect.RESET:
+    def _carry_out(self, updated: Updated) -> None:
+        if updated.effect is Effect.RESET:
             self._reset()
-        elif outcome.effect is Effect.FORGET_RESET:
+        elif updated.effect is Effect.FORGET_RESET:
             self._baselines.clear()
             self._is_asking = True
-        elif outcome.effect is Effect.SAVE:
-            self._save(outcome.prefix)
+        elif updated.effect is Effect.SAVE:
+            self._save(updated.prefix)
 
     def _follow(self, before: State) -> None:
         """What another state needs: another question, or another arrangement of the answer."""

@@ -33,7 +33,7 @@ CELL_WIDTH = 28
 
 NAME_WIDTH = 16
 
-_BESIDE = {metric.beside for metric in METRICS}
+_IN_BRACKETS = {metric.in_brackets for metric in METRICS}
 
 FIELDS = {
     group: tuple(
@@ -41,7 +41,7 @@ FIELDS = {
         for metric in METRICS
         if metric.group is group
         and metric.kind is not Kind.DISTRIBUTION
-        and metric.name not in _BESIDE
+        and metric.name not in _IN_BRACKETS
     )
     for group in Group
 }
@@ -142,9 +142,9 @@ def _field(row: QuickRow, metric: Metric, scene: Scene, fmt: DetailFormat) -> tu
     if metric.unit is Unit.NS:
         return units.duration(n, fmt.micro), False
     text = f"{n:,}"
-    if metric.beside:
-        other = row.derived(metric.beside)
-        text += "" if other is None else f" ({_derived(row, METRIC_OF[metric.beside], fmt)})"
+    if metric.in_brackets:
+        other = row.derived(metric.in_brackets)
+        text += "" if other is None else f" ({_derived(row, METRIC_OF[metric.in_brackets], fmt)})"
     elif metric.share_of and n and (whole := row.whole(metric.name)):
         text += f" ({units.percent(n, whole)})"
     if len(text) > CELL_WIDTH - 3 - NAME_WIDTH:
