@@ -47,7 +47,7 @@ DEFAULT_EVERY_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a capture says.
+    """The numbers of a capture, as arrays.
 
     Attributes:
         snapshot: everything, as the engine gave it.

@@ -157,12 +157,12 @@ class Metric(NamedTuple):
 
 
 def above(limit: float) -> Threshold:
-    """What is above ``limit`` stands out."""
+    """A threshold: values above ``limit`` stand out."""
     return Threshold(Side.ABOVE, limit)
 
 
 def below(limit: float) -> Threshold:
-    """What is below ``limit`` stands out."""
+    """A threshold: values below ``limit`` stand out."""
     return Threshold(Side.BELOW, limit)
 
 

@@ -1,4 +1,4 @@
-"""Verdicts: what is wrong with a row, as one word (the metric definitions, §10).
+"""Verdicts: what is wrong with a row, as one word.
 
 Takes counters and sketches of any rows, of one engine or merged, and gives one cause per row, all
 rows at once; ``trtop_core.because`` says it in a sentence. A pure function: never counts, and never
@@ -197,7 +197,7 @@ def is_share(cases: npt.NDArray[np.int64], whole: npt.NDArray[np.int64], least: 
 
 
 def suspect_rows(evidence: Evidence) -> Mask:
-    """Rows whose counters are lower bounds: the capture missed a part (§6)."""
+    """Rows whose counters are lower bounds: the capture missed a part."""
     limits = evidence.limits
     acked, gaps = evidence.count("acked_bytes"), evidence.count("gap_bytes")
     incomplete = (acked > 0) & (1 - gaps / np.maximum(acked, 1) < limits.completeness)

@@ -316,7 +316,7 @@ def counted_by_kernels(
 def counted_by_twin(
     packets: Iterable[Packet], until_ns: int | None, finish: bool, options: dict[str, Any]
 ) -> tuple[Expected, Expected]:
-    """The same by the twin."""
+    """Rows and health of some packets as the twin counts them."""
     twin = Twin(**options)
     for packet in packets:
         twin.feed(packet)

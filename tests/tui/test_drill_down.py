@@ -108,7 +108,7 @@ def test_details_of_parts_are_that_of_the_whole(window: Window) -> None:
 
 
 def _client_port(data: bytes) -> int:
-    """Of an Ethernet frame with IPv4 and TCP: the port that is not the server's."""
+    """The client's port in an Ethernet frame with IPv4 and TCP."""
     source, target = struct.unpack_from(">HH", data, 34)
     return int(source if source >= 20_000 else target)
 

@@ -85,7 +85,7 @@ def attach(
         attachment = _Attachment(
             options, env, source, namer, lambda: interrupt.signal is not None or has_ended()
         )
-        status = attachment.once() if options.once else attachment.again_and_again()
+        status = attachment.once() if options.once else attachment.repeat()
         for failure in namer.failures:
             env.stderr.write(f"trtop: {escape(failure)}\n")
         return status
@@ -121,7 +121,7 @@ class _Attachment:
             return EXIT_CAPTURE_DEAD
         return EXIT_INCOMPLETE if self._source.n_missing else EXIT_OK
 
-    def again_and_again(self) -> int:
+    def repeat(self) -> int:
         """Reports until a signal; on a terminal each table replaces the one before."""
         is_redrawn = self._options.report_format is Format.TABLE and self._env.can_redraw()
         view = self._options.view

@@ -192,7 +192,7 @@ class DaemonSource:
         return text if len(self._clients) == 1 else f"{self._name(client)}: {text}"
 
     def _loss_notices(self, client: Client, snapshot: Snapshot) -> list[str]:
-        """Of several machines, which one lost packets: the merged snapshot cannot tell."""
+        """Which of several machines lost packets: the merged snapshot cannot tell."""
         loss = snapshot.window_health.loss
         if len(self._clients) == 1 or loss is None or loss <= SUSPECT_LOSS:
             return []

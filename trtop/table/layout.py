@@ -15,7 +15,7 @@ from trtop.metrics.format import Forms
 from trtop.table.rows import QuickRow
 
 N_CORE_COLUMNS = 10
-"""So many columns are shown in full before any further column is shown at all."""
+"""Columns that are shown in full before any further column is shown at all."""
 
 MARK_WIDTH = 1
 """Left of the name: room for the mark of suspect rows."""

@@ -113,7 +113,7 @@ class QuickRow(Row):
         return None if value < 0 else value
 
     def sketch_record(self, sketch: str, with_bins: bool = False) -> dict[str, Any]:
-        """What ``Row.sketch_record`` gives."""
+        """Count, sum, min, max and percentiles of one sketch (see ``Row.sketch_record``)."""
         unit = METRIC_OF[sketch].unit.suffix
         n_samples, total, low, high = (column[self.idx] for column in self.figures.stats(sketch))
         record: dict[str, Any] = {"count": n_samples, f"sum{unit}": total}

@@ -50,7 +50,7 @@ MAX_KEPT_EVENTS = 100
 
 
 class Screen(Protocol):
-    """What a session needs of a terminal."""
+    """What the event loop needs of a terminal."""
 
     caps: TerminalCaps
 
@@ -67,7 +67,7 @@ class Screen(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """What a session is told once.
+    """What an event loop is told once, before it starts.
 
     Attributes:
         state: what is looked at first.
@@ -89,7 +89,7 @@ class Setup:
 
 
 class EventLoop:
-    """One user at one terminal.
+    """Takes keys and answers as they come, and shows a frame for each change.
 
     Args:
         source: gives snapshots.

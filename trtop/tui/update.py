@@ -1,7 +1,7 @@
 """What a key or a click makes of a state. Pure: takes a state and a key, gives another state.
 
-What reaches beyond the state (quitting, saving, a reset) is an ``Effect``, which ``session``
-carries out.
+What reaches beyond the state (quitting, saving, a reset) is an ``Effect``, which the
+event loop carries out.
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ MAX_NAME_CHARS = 255
 
 @dataclass(frozen=True)
 class ViewModel:
-    """What there is to draw.
+    """The rows that are drawn, and how many there are in all.
 
     Attributes:
         snapshot: in the view's order, with the rows that are wanted.

@@ -160,7 +160,7 @@ class CaptureSlot:
             self._shared.engines.leave(self.assignment)
 
     def look(self, now_s: float) -> None:
-        """Whether the subprocess has ended; if so, see what follows from that."""
+        """Handle the end of the subprocess, if it has ended."""
         if self.child is None or not self.child.has_ended:
             return
         how = self.child.how_it_ended()
@@ -187,7 +187,7 @@ class CaptureSlot:
             self._shared.engines.leave(self.assignment)
 
     def look_at_interface(self, now_s: float) -> None:
-        """The machine's interfaces have changed, perhaps this one."""
+        """Handle a change of the machine's interfaces, which may be that of this slot."""
         if not self.is_watched:
             return
         name = self.assignment.target

@@ -50,11 +50,11 @@ class Engines:
         self._is_finished = False
 
     def join(self, assignment: Assignment) -> None:
-        """Packets of this assignment are going to come."""
+        """Expect packets of an assignment."""
         self._buffers[assignment.engine].join(assignment.number)
 
     def leave(self, assignment: Assignment) -> None:
-        """Nobody waits for this assignment's packets any more."""
+        """Expect no more packets of an assignment: those of others need not wait for them."""
         for batch in self._buffers[assignment.engine].leave(assignment.number):
             self.engines[assignment.engine].feed(batch)
 

@@ -244,7 +244,7 @@ class Supervisor:
         self._release()
 
     def _end(self, message: Message) -> None:
-        """The last message of a replay: it says what could not be read."""
+        """Take the last message of a replay, which says what could not be read."""
         self._exit_status = self._exit_status or message.code
         for number, line in enumerate(message.text.splitlines()):
             self._notices.set(("replay", number), Severity.ERROR, line, time.time_ns())
@@ -264,7 +264,7 @@ class Supervisor:
                 self._finish()
 
     def _look_at_launcher(self, now_s: float) -> None:
-        """What captured has died with it; it is started again with the next capture, if we may."""
+        """Handle the end of the launcher, with which captures end; restart it if rights allow."""
         if not self._backend.restarts:  # which shows by its capture process
             return
         if how := self._children.how_it_ended():
@@ -279,14 +279,14 @@ class Supervisor:
                 slot.give_up(now_s)
 
     def _fail(self, why: str) -> None:
-        """Nothing will be captured any more."""
+        """Note that nothing can be captured any more, and why."""
         self.failure = f"the capture is over: {why}, and the right to start another is given up"
         self._exit_status = EXIT_UNUSABLE
         text = f"{self.failure}; restart trtopd"
         self._notices.set("launcher", Severity.ERROR, text, time.time_ns())
 
     def _finish(self) -> None:
-        """Everything was captured."""
+        """Settle the end of the capture: all of it is in the engines."""
         self._is_finished = True
         for text in unsupported_lines(self.engines.finish()):
             self._notices.set(("link type", text), Severity.ERROR, text, time.time_ns())
