@@ -96,19 +96,23 @@ def twin_rows(twin: Twin) -> dict[str, Any]:
     for name, fields in twin.report(final=False)["destinations"].items():
         row = {key: value for key, value in fields.items() if not isinstance(value, dict)}
         for sketch, values in twin.samples.get(name, {}).items():
-            if not values:
-                continue
-            bins = Counter(map(BIN_OF_UNIT[METRIC_OF[sketch].unit], values))
-            unit = METRIC_OF[sketch].unit.suffix
-            row[sketch] = {
-                "count": len(values),
-                f"sum{unit}": sum(values),
-                f"min{unit}": min(values),
-                f"max{unit}": max(values),
-                "bins": [[number, n] for number, n in sorted(bins.items())],
-            }
+            if values:
+                row[sketch] = binned(sketch, values)
         rows[name] = row
     return rows
+
+
+def binned(sketch: str, values: Sequence[int]) -> dict[str, Any]:
+    """What a distribution says of some samples, its percentiles left out."""
+    bins = Counter(map(BIN_OF_UNIT[METRIC_OF[sketch].unit], values))
+    unit = METRIC_OF[sketch].unit.suffix
+    return {
+        "count": len(values),
+        f"sum{unit}": sum(values),
+        f"min{unit}": min(values),
+        f"max{unit}": max(values),
+        "bins": [[number, n] for number, n in sorted(bins.items())],
+    }
 
 
 def differences(snapshot: Snapshot, twin: Twin) -> list[str]:
