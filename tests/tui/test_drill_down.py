@@ -18,8 +18,8 @@ from trtop.remote.client import Client
 from trtop.remote.source import DaemonSource
 from trtop_core import Engine, EngineConfig, PacketBatch, View, wire
 from trtop_core.detail import DetailView
-from trtop_core.merge import merge
-from trtop_core.merge_details import merge_details
+from trtop_core.merging.details import merge_details
+from trtop_core.merging.snapshots import merge
 from trtop_core.records import DestinationKind, GroupBy, Window
 from trtop_core.sources import open_capture
 from trtop_core.wire.endpoint import Endpoint

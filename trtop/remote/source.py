@@ -17,7 +17,7 @@ from trtop.names.namer import Namer, named, wide
 from trtop.remote.client import Client
 from trtop.tui.source import Status, named_status
 from trtop_core.health import SUSPECT_LOSS
-from trtop_core.merge import merge, merge_by_host
+from trtop_core.merging.snapshots import merge, merge_by_host
 from trtop_core.snapshot import Snapshot
 from trtop_core.view import View
 from trtop_core.wire.questions import Question, QuestionReply, merged

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from trtop.table.rows import QuickRow, quick_totals
 from trtop.tui.filters import Rows
 from trtop.tui.state import Grouping, RowKey, State
-from trtop_core.delta import since
+from trtop_core.merging.delta import since
 from trtop_core.records import DestinationKind, Window
 from trtop_core.snapshot import Snapshot
 from trtop_core.sorting import arrange

@@ -13,7 +13,7 @@ from trtop_core.batch import CaptureCounters, PacketBatch
 from trtop_core.config import EngineConfig
 from trtop_core.engine import SEED_BYTES, Engine
 from trtop_core.health import Health
-from trtop_core.merge import merge
+from trtop_core.merging.snapshots import merge
 from trtop_core.snapshot import Snapshot
 from trtop_core.sources import IDLE
 from trtop_core.view import View
