@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from trtop.metrics.format import duration
-from trtop_core.metric_types import Group, Kind, Metric
+from trtop_core.metric_types import Group, Kind, Metric, Unit
 from trtop_core.metrics import METRICS
 
 INTRODUCTION = """\
@@ -91,8 +90,9 @@ def _section(metric: Metric) -> Group | None:
 def _row(metric: Metric) -> str:
     headings = " / ".join(metric.titles)
     stands_out = ""
-    if metric.threshold is not None:
-        limit = metric.threshold.limit
-        text = duration(int(limit)) if metric.is_latency else f"{limit:g}"
-        stands_out = f"{metric.threshold.side.value} {text}{' %' if metric.as_share else ''}"
+    if metric.thresholds is not None:
+        given = (metric.thresholds.notable, metric.thresholds.high)
+        limits = " / ".join(f"{limit:g}" for limit in given if limit is not None)
+        is_percent = metric.thresholds.is_share or metric.unit is Unit.SHARE
+        stands_out = f"{metric.thresholds.side.value} {limits}{' %' if is_percent else ''}"
     return f"| `{metric.name}` | {headings} | {metric.help} | {stands_out} |"

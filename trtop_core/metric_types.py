@@ -1,4 +1,4 @@
-"""What a metric is made of: its kind, unit, group and threshold. Types only.
+"""What a metric is made of: its kind, unit, group and thresholds. Types only.
 
 Gives ``Metric``, of which ``trtop_core.metrics`` is the table, and what its lines are written with.
 Named tuples, since a dataclass takes four times as long to import.
@@ -6,7 +6,7 @@ Named tuples, since a dataclass takes four times as long to import.
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import Enum, IntEnum
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
@@ -62,28 +62,44 @@ class Group(Enum):
 
 
 class Side(Enum):
-    """On which side of a threshold a value is worth a highlight."""
+    """On which side of a limit a value stands out."""
 
     ABOVE = "above"
     BELOW = "below"
 
 
-class Threshold(NamedTuple):
-    """When a value stands out.
+class Grade(IntEnum):
+    """How much a value stands out."""
+
+    ORDINARY = 0
+    NOTABLE = 1
+    HIGH = 2
+
+
+class Thresholds(NamedTuple):
+    """When a value stands out, in two grades.
 
     Attributes:
-        side: above or below the limit; the limit itself does not stand out.
-        limit: percent for shares, ns for latencies, else a count.
+        side: above or below a limit; the limit itself does not stand out.
+        notable: from here on a value is worth a look; None: never.
+        high: from here on it is worth an alarm; None: never.
+        is_share: limits are percent of what the metric is a share of; else ns for latencies,
+            percent for completeness, and a count or a rate for anything else.
     """
 
     side: Side
-    limit: float
+    notable: float | None
+    high: float | None
+    is_share: bool = False
 
-    def is_high(self, value: float | None) -> bool:
-        """Whether a value stands out; one that does not exist never does."""
-        if value is None:
-            return False
-        return value > self.limit if self.side is Side.ABOVE else value < self.limit
+    def grade(self, value: float | None) -> Grade:
+        """How much a value stands out; one that does not exist never does."""
+        for grade, limit in ((Grade.HIGH, self.high), (Grade.NOTABLE, self.notable)):
+            if value is None or limit is None:
+                continue
+            if value > limit if self.side is Side.ABOVE else value < limit:
+                return grade
+        return Grade.ORDINARY
 
 
 class Counters(Protocol):
@@ -107,14 +123,15 @@ class Metric(NamedTuple):
         group: where it stands.
         help: a few words, for the help, the column chooser and the documentation.
         share_of: counters whose sum it is a share of; none for anything that is no share.
-        as_share: its column shows the percentage too, and thresholds are percentages.
+        as_share: its column shows the percentage too.
         in_brackets: a metric that is shown in brackets behind it, and nowhere else on the screen.
         titles: headings of its column, the longest first; none: it has no column.
         label: its name in the drill-down, where that is not the first title.
         order: place of its column within the group, in steps of 10, so that one fits between.
         importance: 1 stays to the last when a terminal is narrow; each column has its own.
         min_width: characters that a column takes even where its numbers are shorter.
-        threshold: when a cell stands out, None for never.
+        thresholds: when a value stands out, None for never.
+        graded_with: another metric whose grade its cell takes where that is higher.
         aliases: further names for ``--sort``, ``--high`` and filters, besides the titles.
         letter: the key that sorts by it; empty: the next spare one.
         is_low_first: the smallest values are looked for first.
@@ -137,7 +154,8 @@ class Metric(NamedTuple):
     order: int = LAST
     importance: int = 0
     min_width: int = 0
-    threshold: Threshold | None = None
+    thresholds: Thresholds | None = None
+    graded_with: str = ""
     aliases: tuple[str, ...] = ()
     letter: str = ""
     is_low_first: bool = False
@@ -156,14 +174,14 @@ class Metric(NamedTuple):
         return self.titles[0].partition("(")[0] if self.titles else self.name
 
 
-def above(limit: float) -> Threshold:
-    """A threshold: values above ``limit`` stand out."""
-    return Threshold(Side.ABOVE, limit)
+def above(notable: float | None, high: float | None = None, is_share: bool = False) -> Thresholds:
+    """Limits above which a value stands out."""
+    return Thresholds(Side.ABOVE, notable, high, is_share)
 
 
-def below(limit: float) -> Threshold:
-    """A threshold: values below ``limit`` stand out."""
-    return Threshold(Side.BELOW, limit)
+def below(notable: float | None, high: float | None = None, is_share: bool = False) -> Thresholds:
+    """Limits below which a value stands out."""
+    return Thresholds(Side.BELOW, notable, high, is_share)
 
 
 def per_second(counts: npt.NDArray[Any], span_ns: int) -> npt.NDArray[np.float64]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,7 @@ from trtop_core.records import DESTINATION_KEY, DestinationKind
 from trtop_core.sketch import HALF, LOW_32, SketchColumn, merge_stats
 from trtop_core.sorting import order_of, sort_column
 from trtop_core.table import Table
+from trtop_core.verdicts import severity
 from trtop_core.view import View
 
 N_FIELDS = len(COUNTERS + GAUGES)
@@ -79,8 +81,13 @@ def pick_rows(
     if view.sort == "destination":
         column = None
     elif view.sort in SKETCHES:
-        merged = groups.merge_sketch(_sketch_column(state, view.sort, visible, len(keys)))
+        merged = _MergedSketches(state, visible, len(keys), groups)[view.sort]
         column = merged.quantiles(view.percentile).astype(np.float64)
+    elif view.sort == "verdict":
+        column = severity(
+            _MergedCounters(counters, visible, groups),
+            _MergedSketches(state, visible, len(keys), groups),
+        )
     else:
         column = sort_column(_MergedCounters(counters, visible, groups), view.sort)
     order = order_of(groups.keys, column, view)
@@ -150,6 +157,38 @@ class _MergedCounters:
 
     def __getitem__(self, name: str) -> npt.NDArray[np.uint64]:
         return self._groups.merge_counter(self._counters[name][self._rows])
+
+
+class _MergedSketches(Mapping[str, SketchColumn]):
+    """The sketches of groups by name; only what is asked for is gathered and merged, once.
+
+    Args:
+        state: sketches of n destinations.
+        rows: of these, the ones that the groups are made of, ascending.
+        n_keys: n.
+        groups: who belongs together.
+    """
+
+    def __init__(
+        self, state: SketchState, rows: npt.NDArray[np.intp], n_keys: int, groups: _Groups
+    ) -> None:
+        self._state = state
+        self._rows = rows
+        self._n_keys = n_keys
+        self._groups = groups
+        self._made: dict[str, SketchColumn] = {}
+
+    def __getitem__(self, name: str) -> SketchColumn:
+        if name not in self._made:
+            column = _sketch_column(self._state, name, self._rows, self._n_keys)
+            self._made[name] = self._groups.merge_sketch(column)
+        return self._made[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(SKETCHES)
+
+    def __len__(self) -> int:
+        return len(SKETCHES)
 
 
 class _Groups:

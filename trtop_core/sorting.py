@@ -15,6 +15,7 @@ from trtop_core.metric_types import Counters
 from trtop_core.metrics import METRIC_OF, SKETCHES
 from trtop_core.records import NS_PER_S
 from trtop_core.table import Table
+from trtop_core.verdicts import severity
 from trtop_core.view import View
 
 
@@ -28,6 +29,8 @@ def arrange(table: Table, view: View) -> Table:
     column: npt.NDArray[np.float64] | None
     if view.sort == "destination":
         column = None if table.names is None else _ranks(table.names)
+    elif view.sort == "verdict":
+        column = severity(table.counters, table.sketches)
     elif view.sort in SKETCHES:
         column = table.sketches[view.sort].quantiles(view.percentile).astype(np.float64)
     else:
@@ -66,7 +69,7 @@ def order_of(
 
 
 def sort_column(counters: Counters, name: str) -> npt.NDArray[np.float64]:
-    """What to sort by, where it is no distribution and not the destination; shape (n,).
+    """What to sort by, where it is a number that is no distribution; shape (n,).
 
     Args:
         counters: of the rows.

@@ -9,17 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from enum import IntEnum
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from trtop_core.health import SUSPECT_COMPLETENESS, SUSPECT_LOSS
+from trtop_core.metric_types import Counters
 from trtop_core.records import NS_PER_MS
 from trtop_core.sketch import SketchColumn
-
-Counters = npt.NDArray[Any] | Mapping[str, npt.NDArray[Any]]
-"""Counters by name, each of shape (n,)."""
 
 Mask = npt.NDArray[np.bool_]
 """Shape (n,): whether something holds for each row."""
@@ -304,6 +302,73 @@ RULES: tuple[tuple[Cause, Callable[[Evidence], Mask]], ...] = (
     (Cause.OK, _is_used),
 )
 """What each cause holds for, in the order in which they are tried."""
+
+
+RESTS_ON: dict[Cause, tuple[str, ...]] = {
+    Cause.CAPTURE: ("capture_gaps", "completeness", "one_sided"),
+    Cause.REFUSED: ("refused",),
+    Cause.NO_ANSWER: ("synack", "timeouts", "pending"),
+    Cause.RESET: ("rst", "rst_in"),
+    Cause.TLS_FAILS: ("tls_failed",),
+    Cause.SILENT: ("unanswered", "waiting_long"),
+    Cause.SLOW_CONNECT: ("connect_latency", "syn_retrans"),
+    Cause.LOSS: ("retrans_out", "retrans_in"),
+    Cause.SLOW_SERVER: ("server_time", "response_time"),
+    Cause.STALLS: ("stalls", "zero_window_in"),
+    Cause.FAR: ("path_rtt",),
+    Cause.NO_REUSE: ("reuse",),
+    Cause.MIXED: ("multiplexed_unfollowed",),
+}
+"""The metrics in which each cause shows."""
+
+
+def _cases(*names: str) -> Callable[[Evidence], npt.NDArray[np.int64]]:
+    """How many cases some counters have together."""
+    return lambda e: np.asarray(np.sum([e.count(name) for name in names], axis=0), np.int64)
+
+
+_USES = _cases("syn", "midstream", "requests")
+
+AFFECTED: dict[Cause, Callable[[Evidence], npt.NDArray[np.int64]]] = {
+    Cause.REFUSED: _cases("refused"),
+    Cause.NO_ANSWER: _cases("timeouts", "pending_retrans"),
+    Cause.RESET: lambda e: e.count("rst_in") - e.count("refused"),
+    Cause.TLS_FAILS: _cases("tls_failed"),
+    Cause.SILENT: _cases("unanswered", "waiting_long"),
+    Cause.SLOW_SERVER: _cases("responses"),
+    Cause.FAR: _cases("responses"),
+    Cause.MIXED: _cases("multiplexed_unfollowed"),
+}
+"""How many connections or requests a cause affects; where none is named here, all of them."""
+
+_MAX_AFFECTED = (1 << 40) - 1
+"""More are not told apart in the order of rows, so that a float holds cause and number exactly."""
+
+
+def severity(
+    counters: Counters, sketches: Mapping[str, SketchColumn], limits: Limits = DEFAULT_LIMITS
+) -> npt.NDArray[np.float64]:
+    """What rows are sorted by, the worst highest: by verdict, then by how many are affected.
+
+    What the capture lost altogether is left aside, for it concerns all rows alike.
+
+    Args:
+        counters: by name, each of shape (n,).
+        sketches: by name, each of n rows.
+        limits: where causes begin.
+
+    Returns:
+        Shape (n,), float64.
+    """
+    evidence = Evidence(counters, sketches, None, limits)
+    causes = causes_of(evidence)
+    affected = np.zeros(len(causes), np.int64)
+    for cause in np.unique(causes).tolist():
+        rows = causes == cause
+        affected[rows] = AFFECTED.get(Cause(cause), _USES)(evidence)[rows]
+    weight = float(_MAX_AFFECTED + 1)
+    rank = (Cause.NOTHING - causes).astype(np.float64)
+    return np.asarray(rank * weight + np.minimum(affected, _MAX_AFFECTED), np.float64)
 
 
 def holding(evidence: Evidence) -> dict[Cause, Mask]:

@@ -6,7 +6,7 @@ from trtop.options.parser import Color
 from trtop.options.report_options import parse
 from trtop.reporters.formats import Format
 from trtop_core.argument_parser import UsageError
-from trtop_core.metric_types import Side, Threshold
+from trtop_core.metric_types import Side, Thresholds
 from trtop_core.metrics import SORTABLE
 from trtop_core.records import NS_PER_S, Direction, GroupBy, Window
 
@@ -98,9 +98,9 @@ def test_the_other_options_reach_their_place() -> None:
     assert (options.color, options.width) == (Color.NEVER, 100)
     assert not options.with_progress
     assert options.thresholds == {
-        "connect_latency": Threshold(Side.ABOVE, 50_000_000),
-        "reuse": Threshold(Side.BELOW, 10),
-        "rst": Threshold(Side.ABOVE, 5),
+        "connect_latency": Thresholds(Side.ABOVE, 50_000_000),
+        "reuse": Thresholds(Side.BELOW, 10),
+        "rst": Thresholds(Side.ABOVE, 5),
     }
 
 
@@ -150,7 +150,7 @@ def test_a_wrong_option_is_told_in_one_line_that_helps(argv: str, said: str) -> 
 def test_any_column_can_be_told_when_to_stand_out() -> None:
     given = parse(["--high", "server=2s,timeouts=0,complete=99.9%", "x"]).thresholds
     assert given == {
-        "server_time": Threshold(Side.ABOVE, 2_000_000_000),
-        "timeouts": Threshold(Side.ABOVE, 0),
-        "completeness": Threshold(Side.BELOW, 99.9),
+        "server_time": Thresholds(Side.ABOVE, 2_000_000_000),
+        "timeouts": Thresholds(Side.ABOVE, 0),
+        "completeness": Thresholds(Side.BELOW, 99.9),
     }

@@ -11,7 +11,7 @@ from trtop.table.redraw import fit_lines
 from trtop.table.render import render
 from trtop.table.style import TableStyle
 from trtop_core.health import Health
-from trtop_core.metric_types import Side, Threshold
+from trtop_core.metric_types import Side, Thresholds
 from trtop_core.records import NS_PER_S, GroupBy, Window
 from trtop_core.snapshot import Snapshot
 from trtop_core.view import View
@@ -153,8 +153,8 @@ def test_values_on_the_threshold_are_not_marked_and_values_beyond_are() -> None:
 def test_a_threshold_can_be_set() -> None:
     picture = snapshot([destination("10.0.0.1", syn=1, reuse=[50], response_time=[1 * MS])])
     own = {
-        "reuse": Threshold(Side.BELOW, 50),
-        "response_time": Threshold(Side.ABOVE, MS - 1),
+        "reuse": Thresholds(Side.BELOW, 50),
+        "response_time": Thresholds(Side.ABOVE, MS - 1),
     }
     row = numbers(picture, "10.0.0.1", thresholds=own)
     assert (row["reuse"], row["response_time"]) == ("50", "!1ms")

@@ -19,7 +19,7 @@ from trtop.tui.state import RowKey, State
 from trtop.tui.update import selecting, update
 from trtop.tui.view_model import Names, ViewModel, make_view_model
 from trtop_core.detail import CONNECTION, HISTORY, ConnectionState, Detail, DetailView
-from trtop_core.metric_types import Threshold
+from trtop_core.metric_types import Thresholds
 from trtop_core.records import NS_PER_S
 from trtop_core.snapshot import Snapshot
 
@@ -48,7 +48,7 @@ class Stage:
     status: Status = field(default_factory=lambda: Status("busy.pcap", is_over=True))
     detail: Detail | None = None
     names: Names | None = None
-    thresholds: Mapping[str, Threshold] = field(default_factory=dict)
+    thresholds: Mapping[str, Thresholds] = field(default_factory=dict)
     prefix: str | None = None
     effects: list[Effect] = field(default_factory=list)
 

@@ -21,7 +21,7 @@ from trtop.tui.source import Status
 from trtop.tui.state import State
 from trtop.tui.update import PAUSED
 from trtop_core.health import Health
-from trtop_core.metric_types import Side, Threshold
+from trtop_core.metric_types import Side, Thresholds
 from trtop_core.metrics import COUNTERS, DERIVED, GAUGES, METRICS, SKETCHES
 from trtop_core.records import Window
 
@@ -180,7 +180,7 @@ def test_a_notice_of_the_source_comes_first() -> None:
 
 
 def test_thresholds_can_be_set() -> None:
-    limits = {"syn": Threshold(Side.ABOVE, 10**9), "rst": Threshold(Side.ABOVE, 99)}
+    limits = {"syn": Thresholds(Side.ABOVE, 10**9), "rst": Thresholds(Side.ABOVE, 99)}
     frame = Stage(thresholds=limits, size=Size(132, 30)).frame()
     high = {span.text for line in frame.lines for span in line if span.role is Role.HIGH}
     assert "304(19%)" not in high

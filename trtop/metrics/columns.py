@@ -1,9 +1,8 @@
 """How each metric that has a column looks in a table.
 
-Takes a row and the percentile in use, gives each column's value (what a threshold is compared
-with) and its text forms. Which columns there are, and all that is said of them, stands in
-``trtop_core.metrics``. Knows nothing of widths, colours or terminals beyond each column's own
-floor.
+Takes a row and the percentile in use, gives each column's text forms. Which columns there are, and
+all that is said of them, stands in ``trtop_core.metrics``. Knows nothing of widths, colours or
+terminals beyond each column's own floor.
 """
 
 from __future__ import annotations
@@ -14,11 +13,9 @@ from typing import NamedTuple
 
 from trtop.metrics import format as units
 from trtop.metrics.format import Forms
-from trtop_core.metric_types import Group, Kind, Metric, Threshold, Unit
+from trtop_core.metric_types import Group, Kind, Metric, Thresholds, Unit
 from trtop_core.metrics import METRIC_OF, METRICS
 from trtop_core.snapshot import Row
-
-Value = float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,17 +25,16 @@ class CellFormat:
     Attributes:
         percentile: what latency columns show.
         micro: what stands for micro, see ``units.duration``.
-        thresholds: by column key, instead of the columns' own.
+        thresholds: what the user set, by metric, instead of the metrics' own.
         mark_width: characters before a high number, 0 where colour marks it.
     """
 
     percentile: float
     micro: str = "µ"
-    thresholds: Mapping[str, Threshold] = field(default_factory=dict)
+    thresholds: Mapping[str, Thresholds] = field(default_factory=dict)
     mark_width: int = 0
 
 
-ValueOf = Callable[[Metric, Row, CellFormat], Value]
 FormsOf = Callable[[Metric, Row, CellFormat], Forms]
 
 
@@ -76,27 +72,9 @@ class Column(NamedTuple):
         """Characters it takes even where all its numbers are shorter, against flicker."""
         return self.metric.min_width
 
-    @property
-    def threshold(self) -> Threshold | None:
-        """When the cell stands out, None for never."""
-        return self.metric.threshold
-
-    def value(self, row: Row, cell_format: CellFormat) -> Value:
-        """The number that a threshold is compared with: percent for shares, ns for latencies."""
-        return _SHOWN[self.metric.kind][0](self.metric, row, cell_format)
-
     def forms(self, row: Row, cell_format: CellFormat) -> Forms:
         """The cell's text, from the most exact to the shortest."""
-        return _SHOWN[self.metric.kind][1](self.metric, row, cell_format)
-
-
-def counted_value(metric: Metric, row: Row) -> Value:
-    """A counter or gauge as thresholds take it; None for a share of nothing."""
-    n = row.count(metric.name)
-    if not metric.as_share:
-        return n
-    whole = row.whole(metric.name)
-    return 100 * n / whole if whole else None
+        return _SHOWN[self.metric.kind](self.metric, row, cell_format)
 
 
 def _counted_forms(metric: Metric, row: Row, cell_format: CellFormat) -> Forms:
@@ -120,11 +98,6 @@ def _counted_forms(metric: Metric, row: Row, cell_format: CellFormat) -> Forms:
     return forms
 
 
-def _derived_value(metric: Metric, row: Row, cell_format: CellFormat) -> Value:
-    value = row.derived(metric.name)
-    return 100 * value if value is not None and metric.unit is Unit.SHARE else value
-
-
 def _derived_forms(metric: Metric, row: Row, cell_format: CellFormat) -> Forms:
     value = row.derived(metric.name)
     return (
@@ -132,10 +105,6 @@ def _derived_forms(metric: Metric, row: Row, cell_format: CellFormat) -> Forms:
         if value is None
         else units.forms_of(metric.unit, value, cell_format.micro)
     )
-
-
-def _percentile(metric: Metric, row: Row, cell_format: CellFormat) -> Value:
-    return row.quantile(metric.name, cell_format.percentile)
 
 
 def _percentile_forms(metric: Metric, row: Row, cell_format: CellFormat) -> Forms:
@@ -146,16 +115,11 @@ def _percentile_forms(metric: Metric, row: Row, cell_format: CellFormat) -> Form
     return units.forms_of(metric.unit, value, cell_format.micro)
 
 
-_COUNTED: tuple[ValueOf, FormsOf] = (
-    lambda metric, row, cell_format: counted_value(metric, row),
-    _counted_forms,
-)
-
-_SHOWN: dict[Kind, tuple[ValueOf, FormsOf]] = {
-    Kind.COUNTER: _COUNTED,
-    Kind.GAUGE: _COUNTED,
-    Kind.DERIVED: (_derived_value, _derived_forms),
-    Kind.DISTRIBUTION: (_percentile, _percentile_forms),
+_SHOWN: dict[Kind, FormsOf] = {
+    Kind.COUNTER: _counted_forms,
+    Kind.GAUGE: _counted_forms,
+    Kind.DERIVED: _derived_forms,
+    Kind.DISTRIBUTION: _percentile_forms,
 }
 
 _GROUPS = list(Group)

@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 
 from trtop.metrics.columns import BY_KEY
-from trtop_core.metric_types import Metric, Side, Threshold, Unit
-from trtop_core.metrics import METRIC_OF, METRICS, SORTABLE
+from trtop_core.metric_types import Metric, Side, Thresholds, Unit
+from trtop_core.metrics import CLASSIC_THRESHOLDS, METRIC_OF, METRICS, NEVER, SORTABLE
 from trtop_core.parse import TIME_UNITS_NS
 
 DESTINATION_ALIASES = ("name", "dest", "host", "addr", "address")
@@ -51,32 +51,53 @@ def sortable_names() -> dict[str, str]:
     return {**headings, **destination, **aliases, **{name: name for name in SORTABLE}}
 
 
-def thresholds(text: str) -> dict[str, Threshold]:
-    """Thresholds separated by commas: ``lat=50ms,rst=5%,qos=10``.
+CLASSIC = "classic"
+"""Stands for all thresholds of the tool of 2016 where thresholds are given."""
+
+
+def thresholds(text: str) -> dict[str, Thresholds]:
+    """Thresholds by metric, from a list with commas: ``lat=50ms,rst=1%/5%,qos=10``, ``classic``.
+
+    One value is the high grade, two are the notable and the high one. ``classic`` sets every column
+    that the table has.
 
     Raises:
         ValueError: the table has no such column, or a value is no number.
     """
-    found = {}
+    found: dict[str, Thresholds] = {}
     for part in text.split(","):
         name, _, value_text = part.partition("=")
+        if name.strip().lower() == CLASSIC and not value_text:
+            found |= {key: CLASSIC_THRESHOLDS.get(key, NEVER) for key in BY_KEY}
+            continue
         key = column(name)
         if key not in BY_KEY:
             raise ValueError(f"{name!r} is no column of numbers in the table")
-        metric = METRIC_OF[key]
-        found[key] = Threshold(_side(metric), _limit(value_text, metric))
+        found[key] = _limits(value_text, METRIC_OF[key])
     return found
 
 
 def _side(metric: Metric) -> Side:
     """On which side a metric stands out, also one that never does so by itself."""
-    if metric.threshold is not None:
-        return metric.threshold.side
+    if (own := CLASSIC_THRESHOLDS.get(metric.name, metric.thresholds)) is not None:
+        return own.side
     return Side.BELOW if metric.is_low_first else Side.ABOVE
 
 
+def _limits(text: str, metric: Metric) -> Thresholds:
+    """``50ms``, ``5%``, ``1%/5%``; a share may go without its sign where the column shows it."""
+    parts = [part.strip() for part in text.split("/")]
+    limits = [_limit(part, metric) for part in parts]
+    if len(parts) > 2:
+        raise ValueError(f"{text!r} has more than two grades (such as 1/10)")
+    has_percent = bool(metric.share_of) and all(part.endswith("%") for part in parts)
+    is_share = metric.as_share or has_percent
+    notable = limits[0] if len(limits) == 2 else None
+    return Thresholds(_side(metric), notable, limits[-1], is_share)
+
+
 def _limit(text: str, metric: Metric) -> float:
-    match = re.fullmatch(r"([0-9]*\.?[0-9]+)\s*(%|ns|us|µs|ms|s)?", text.strip())
+    match = re.fullmatch(r"([0-9]*\.?[0-9]+)\s*(%|ns|us|µs|ms|s)?", text)
     is_time = metric.unit is Unit.NS
     unit = match[2] if match else None
     if match is None or (is_time != (unit in TIME_UNITS_NS)):

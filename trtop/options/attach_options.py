@@ -21,7 +21,7 @@ from trtop.options.parser import (
 from trtop.options.plugin_arguments import add_names
 from trtop.reporters.formats import Format
 from trtop_core.argument_parser import UsageError, argument, new_parser
-from trtop_core.metric_types import Threshold
+from trtop_core.metric_types import Thresholds
 from trtop_core.parse import seconds
 from trtop_core.records import Window
 from trtop_core.view import View
@@ -90,7 +90,7 @@ class AttachOptions:
     with_bins: bool = False
     color: Color = Color.AUTO
     width: int | None = None
-    thresholds: dict[str, Threshold] = field(default_factory=dict)
+    thresholds: dict[str, Thresholds] = field(default_factory=dict)
     names: tuple[str, ...] = ()
     allow: tuple[str, ...] = ()
     deny: tuple[str, ...] = ()

@@ -61,9 +61,10 @@ def add_showing(group: argparse._ArgumentGroup, window_help: str) -> None:
     add(
         "--sort",
         type=argument(lookup.column),
-        default="syn",
+        default="verdict",
         metavar="COLUMN",
-        help="a heading or a field name, such as rtt, lat, qos, rst, bytes_in (default: syn)",
+        help="a heading or a field name, such as rtt, lat, rst, bytes_in "
+        "(default: verdict, the worst first)",
     )
     add("--reverse", action="store_true", help="the other way round")
     add(
@@ -73,7 +74,8 @@ def add_showing(group: argparse._ArgumentGroup, window_help: str) -> None:
         help="only the first N rows, 0 for the total alone",
     )
     add("--high", type=argument(lookup.thresholds), action="append", default=[],
-        metavar="COLUMN=VALUE", help="what stands out, such as lat=50ms,qos=10")  # fmt: skip
+        metavar="COLUMN=VALUE",
+        help="what stands out, such as lat=50ms,rst=1/5; classic: as in 2016")  # fmt: skip
 
 
 def add_grouping(group: argparse._ArgumentGroup) -> None:

@@ -16,7 +16,7 @@ from trtop.options.report_arguments import make_parser
 from trtop.reporters.formats import Format
 from trtop_core.argument_parser import UsageError
 from trtop_core.config import EngineConfig, engine_config
-from trtop_core.metric_types import Threshold
+from trtop_core.metric_types import Thresholds
 from trtop_core.view import View
 
 STDIN = "-"
@@ -92,7 +92,7 @@ class Options:
     color: Color = Color.AUTO
     width: int | None = None
     with_progress: bool = True
-    thresholds: dict[str, Threshold] = field(default_factory=dict)
+    thresholds: dict[str, Thresholds] = field(default_factory=dict)
     names: tuple[str, ...] = ()
     allow: tuple[str, ...] = ()
     deny: tuple[str, ...] = ()

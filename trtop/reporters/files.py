@@ -12,7 +12,7 @@ from typing import TextIO
 from trtop.reporters.formats import Format, make_reporter
 from trtop.table.style import TableStyle
 from trtop_core.errors import TrtopError
-from trtop_core.metric_types import Threshold
+from trtop_core.metric_types import Thresholds
 from trtop_core.snapshot import Snapshot
 
 TABLE_SUFFIX = ".trtop"
@@ -54,7 +54,7 @@ def write_files(prefix: str, writers: dict[str, Callable[[TextIO], None]]) -> No
 
 
 def copy_report(
-    snapshot: Snapshot, prefix: str, thresholds: Mapping[str, Threshold], with_bins: bool
+    snapshot: Snapshot, prefix: str, thresholds: Mapping[str, Thresholds], with_bins: bool
 ) -> None:
     """The final report as files, each complete or absent.
 

@@ -17,7 +17,7 @@ from typing import Protocol, TextIO
 from trtop.options.parser import MIN_WIDTH, Color
 from trtop.options.report_options import STDIN, Options
 from trtop.table.style import TableStyle
-from trtop_core.metric_types import Threshold
+from trtop_core.metric_types import Thresholds
 
 DEFAULT_SIZE = os.terminal_size((80, 24))
 
@@ -45,7 +45,7 @@ class StyleOptions(Protocol):
         """Columns; None asks the terminal."""
 
     @property
-    def thresholds(self) -> Mapping[str, Threshold]:
+    def thresholds(self) -> Mapping[str, Thresholds]:
         """By column key, instead of the columns' own."""
 
 

@@ -17,7 +17,7 @@ from trtop.tui.app import DisplayOptions
 from trtop.tui.event_loop import REFRESH_S, Setup
 from trtop.tui.state import Grouping, State
 from trtop.tui.terminal import has_keyboard
-from trtop_core.metric_types import Threshold
+from trtop_core.metric_types import Thresholds
 from trtop_core.records import GroupBy, Window
 from trtop_core.view import View
 
@@ -37,7 +37,7 @@ class ScreenOptions(Protocol):
         """The window is the user's choice."""
 
     @property
-    def thresholds(self) -> Mapping[str, Threshold]:
+    def thresholds(self) -> Mapping[str, Thresholds]:
         """By column key, instead of the columns' own."""
 
     @property

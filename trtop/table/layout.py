@@ -8,17 +8,21 @@ over goes to exact numbers and full names before it goes to more columns. Never 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from trtop.metrics.columns import COLUMNS, CellFormat, Column
 from trtop.metrics.format import Forms
+from trtop.table.marks import mark_of
 from trtop.table.rows import QuickRow
+from trtop.table.text import MARKED, Role
 
 N_CORE_COLUMNS = 10
 """Columns that are shown in full before any further column is shown at all."""
 
 MARK_WIDTH = 1
 """Left of the name: room for the mark of suspect rows."""
+
+VERDICT_HEADING = "Verdict"
 
 MIN_NAME_WIDTH = 15
 """An IPv4 address in full."""
@@ -33,11 +37,16 @@ class Cell:
 
     Attributes:
         forms: its texts, from the most exact to the shortest.
-        is_high: beyond the column's threshold.
+        role: how it stands out.
     """
 
     forms: Forms
-    is_high: bool
+    role: Role
+
+    @property
+    def is_marked(self) -> bool:
+        """Whether a mark stands before it where there is no colour."""
+        return self.role in MARKED
 
 
 @dataclass(slots=True)
@@ -72,7 +81,7 @@ class Placed:
         return max(self.exact_width, len(self.column.headings[0]))
 
     def _width_of_form(self, number: int) -> int:
-        widths = (len(cell.forms[number]) + cell.is_high * self.mark_width for cell in self.cells)
+        widths = (len(cell.forms[number]) + cell.is_marked * self.mark_width for cell in self.cells)
         return max(self.width, *widths)
 
 
@@ -83,10 +92,12 @@ class Layout:
     Attributes:
         name_width: characters of the names, without the mark before them.
         placed: the columns from left to right.
+        verdict_width: characters of the verdicts between them; 0: not shown.
     """
 
     name_width: int
     placed: Sequence[Placed]
+    verdict_width: int = 0
 
 
 def lay_out(
@@ -95,6 +106,7 @@ def lay_out(
     width: int | None,
     cell_format: CellFormat,
     columns: Sequence[Column] = COLUMNS,
+    with_verdicts: bool = True,
 ) -> Layout:
     """Choose columns and widths.
 
@@ -104,7 +116,12 @@ def lay_out(
         width: columns of the terminal; None shows everything in full.
         cell_format: how cells are written.
         columns: what there is to choose from, in the order of the screen.
+        with_verdicts: show what is wrong with each row, if there is any room.
     """
+    verdict_width = 0
+    if with_verdicts:
+        words = (len(row.judged()[0]) for row in rows if not row.is_total)
+        verdict_width = max(len(VERDICT_HEADING), *words, 0)
 
     def fill(column: Column) -> Placed:
         return _filled(column, rows, cell_format)
@@ -113,8 +130,12 @@ def lay_out(
         everything = [fill(column) for column in columns]
         for placed in everything:
             placed.width = placed.full_width
-        return Layout(name_width, everything)
-    return _fitted(fill, name_width, width, columns)
+        return Layout(name_width, everything, verdict_width)
+    if width - MARK_WIDTH - min(name_width, MIN_NAME_WIDTH) <= verdict_width:
+        verdict_width = 0
+    taken = verdict_width + 1 if verdict_width else 0
+    fitted = _fitted(fill, name_width, width - taken, columns)
+    return replace(fitted, verdict_width=verdict_width)
 
 
 def _fitted(
@@ -167,11 +188,11 @@ def _widen(placed: Placed, to_width: int, left: int) -> int:
 
 
 def _filled(column: Column, rows: Sequence[QuickRow], cell_format: CellFormat) -> Placed:
-    threshold = cell_format.thresholds.get(column.key, column.threshold)
+    percentile, thresholds = cell_format.percentile, cell_format.thresholds
     cells = [
         Cell(
             column.forms(row, cell_format),
-            threshold is not None and threshold.is_high(column.value(row, cell_format)),
+            mark_of(column.metric, row, percentile, thresholds),
         )
         for row in rows
     ]

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 
 from trtop.escape import display_width, shorten
 from trtop.metrics.format import fitting
-from trtop.table.layout import MARK_WIDTH, Cell, Layout, Placed
+from trtop.table.layout import MARK_WIDTH, VERDICT_HEADING, Cell, Layout, Placed
+from trtop.table.marks import verdict_role
+from trtop.table.rows import QuickRow
 from trtop.table.text import HIGH_MARK, Line, Role, Span, line_of
 from trtop_core.metric_types import Group
 
@@ -47,12 +49,16 @@ class Grid:
         if not spans:
             return ()
         margin = " " * (MARK_WIDTH + self.layout.name_width + 1)
+        if self.layout.verdict_width:
+            margin += " " * (self.layout.verdict_width + 1)
         return line_of(margin, Span(" ".join(spans).rstrip(), Role.DIM))
 
     def heading_line(self, sort_key: str) -> Line:
         """The columns' headings; the one that rows are sorted by stands out."""
         role = Role.SORTED if sort_key == "destination" else Role.PLAIN
         parts: list[str | Span] = [" " * MARK_WIDTH, *self._name(self.heading, role)]
+        role = Role.SORTED if sort_key == "verdict" else Role.BOLD
+        parts += self._verdict(VERDICT_HEADING, role)
         for placed in self.layout.placed:
             text = fitting(placed.column.headings, placed.width)
             role = Role.SORTED if placed.column.key == sort_key else Role.BOLD
@@ -60,21 +66,30 @@ class Grid:
         return line_of(*parts)
 
     def row_line(
-        self, name: str, cells: Sequence[Cell], is_suspect: bool, role: Role = Role.PLAIN
+        self, row: QuickRow, name: str, cells: Sequence[Cell], role: Role = Role.PLAIN
     ) -> Line:
         """One row.
 
         Args:
-            name: escaped.
+            row: whose verdict it is, and whether the capture missed a part of it.
+            name: what it is called, escaped.
             cells: one for each column of the layout.
-            is_suspect: the capture missed a part of it.
             role: of the name.
         """
-        mark = Span(SUSPECT_MARK, Role.WARNING) if is_suspect else " " * MARK_WIDTH
+        mark = Span(SUSPECT_MARK, Role.WARNING) if row.suspect else " " * MARK_WIDTH
         parts: list[str | Span] = [mark, *self._name(name, role)]
+        if row.is_total:
+            parts += self._verdict("", Role.PLAIN)
+        elif self.layout.verdict_width:
+            parts += self._verdict(row.judged()[0], verdict_role(row))
         for placed, cell in zip(self.layout.placed, cells, strict=True):
             parts += _number(cell, placed)
         return line_of(*parts)
+
+    def _verdict(self, word: str, role: Role) -> tuple[str | Span, ...]:
+        """A verdict behind a name; nothing where none are shown."""
+        width = self.layout.verdict_width
+        return (" ", Span(word, role), " " * (width - len(word))) if width else ()
 
     def _name(self, name: str, role: Role) -> tuple[Span, str]:
         shown = shorten(name, self.layout.name_width, self.ascii_only)
@@ -83,10 +98,8 @@ class Grid:
 
 def _number(cell: Cell, placed: Placed) -> tuple[str, Span]:
     """The space before a column, and its number; the space has room for a mark."""
-    text = fitting(cell.forms, placed.width - cell.is_high * placed.mark_width)
+    text = fitting(cell.forms, placed.width - cell.is_marked * placed.mark_width)
     gap = 1 + placed.width - len(text)
-    if not cell.is_high:
-        return " " * gap, Span(text)
-    if not placed.mark_width:
-        return " " * gap, Span(text, Role.HIGH)
-    return " " * (gap - 1), Span(HIGH_MARK + text, Role.HIGH)
+    if not (cell.is_marked and placed.mark_width):
+        return " " * gap, Span(text, cell.role)
+    return " " * (gap - 1), Span(HIGH_MARK + text, cell.role)

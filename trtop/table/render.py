@@ -1,8 +1,8 @@
 """The table: a snapshot as lines of text for a terminal of any width.
 
-Takes a snapshot and a style, gives lines that never exceed the width. High values are bold and red
-where there is colour and follow a ``!`` where there is none; rows that the capture saw only in part
-follow a ``?``. Never writes anywhere, never asks the terminal anything.
+Takes a snapshot and a style, gives lines that never exceed the width. What a verdict rests on is
+bold and red where there is colour and follows a ``!`` where there is none; rows that the capture
+saw only in part follow a ``?``. Never writes anywhere, never asks the terminal anything.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ HEADING = "destination"
 
 ITEM_GAP = "  "
 
-HIGH_LEGEND = "! beyond the column's threshold"
+HIGH_LEGEND = "! what the verdict rests on, or beyond a threshold"
 SUSPECT_LEGEND = "? the capture missed part of it: counters are lower bounds"
 
 
@@ -54,7 +54,7 @@ def render(
     for i, (row, name) in enumerate(zip(rows, names, strict=True)):
         cells = [placed.cells[i] for placed in layout.placed]
         role = Role.BOLD if i == 0 else Role.PLAIN
-        yield painted(grid.row_line(name, cells, row.suspect, role), style.color)
+        yield painted(grid.row_line(row, name, cells, role), style.color)
     yield from _foot_lines(snapshot, rows, layout, style)
 
 
@@ -93,7 +93,7 @@ def _foot_lines(
     if not snapshot.n_destinations:
         yield from _wrapped(" no connections", style, indent=" ")
     legend = []
-    if not style.color and any(cell.is_high for placed in layout.placed for cell in placed.cells):
+    if not style.color and any(cell.is_marked for placed in layout.placed for cell in placed.cells):
         legend.append(HIGH_LEGEND)
     if any(row.suspect for row in rows):
         legend.append(SUSPECT_LEGEND)

@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from trtop_core.because import judge
+from trtop_core.because import because
 from trtop_core.metrics import METRIC_OF, derived, known
 from trtop_core.snapshot import DETAIL_PERCENTILES, TOTALS_NAME, Row, Snapshot
 from trtop_core.table import Table
-from trtop_core.verdicts import Evidence
+from trtop_core.verdicts import WORDS, Cause, Evidence, causes_of
 
 ROWS_PER_BLOCK = 2048
 """Rows whose columns are worked out together: bounds the memory of a report."""
@@ -28,7 +28,7 @@ class Figures:
         self._counters: dict[str, list[int]] = {}
         self._quantiles: dict[tuple[str, float], list[int]] = {}
         self._stats: dict[str, tuple[list[int], ...]] = {}
-        self._judged: dict[float | None, tuple[list[str], list[str | None]]] = {}
+        self._evidence: dict[float | None, tuple[Evidence, list[Cause]]] = {}
         self._derived: dict[tuple[str, int], list[float | None]] = {}
 
     def counter(self, name: str) -> list[int]:
@@ -45,15 +45,17 @@ class Figures:
             self._quantiles[key] = column.quantiles(percentile).tolist()
         return self._quantiles[key]
 
-    def judged(self, loss: float | None) -> tuple[list[str], list[str | None]]:
-        """The verdict of every row as a word, and why.
+    def causes(self, loss: float | None) -> tuple[Evidence, list[Cause]]:
+        """The verdict of every row, and what they rest on.
 
         Args:
             loss: share of packets that the capture lost in the window; None where unknown.
         """
-        if loss not in self._judged:
-            self._judged[loss] = judge(Evidence(self._table.counters, self._table.sketches, loss))
-        return self._judged[loss]
+        if loss not in self._evidence:
+            evidence = Evidence(self._table.counters, self._table.sketches, loss)
+            causes = [Cause(cause) for cause in causes_of(evidence).tolist()]
+            self._evidence[loss] = evidence, causes
+        return self._evidence[loss]
 
     def derived(self, name: str, span_ns: int) -> list[float | None]:
         """A derived metric of every row, None where it is unknown.
@@ -86,9 +88,11 @@ class QuickRow(Row):
 
     Attributes:
         figures: the columns of the row's table.
+        is_total: it is the row of all destinations together.
     """
 
     figures: Figures
+    is_total: bool = False
 
     def count(self, name: str) -> int:
         """A counter or gauge under its own name."""
@@ -98,10 +102,15 @@ class QuickRow(Row):
         """A metric that is computed from counters; None where it is unknown."""
         return self.figures.derived(name, self.span_ns)[self.idx]
 
+    @property
+    def cause(self) -> Cause:
+        """The verdict."""
+        return self.figures.causes(self.loss)[1][self.idx]
+
     def judged(self) -> tuple[str, str | None]:
-        """The verdict, and why: a sentence where something is wrong."""
-        words, sentences = self.figures.judged(self.loss)
-        return words[self.idx], sentences[self.idx]
+        """The verdict as a word, and why: a sentence where something is wrong."""
+        evidence, causes = self.figures.causes(self.loss)
+        return WORDS[causes[self.idx]], because(evidence, causes[self.idx], self.idx)
 
     def samples(self, sketch: str) -> int:
         """How many samples a sketch has."""
@@ -146,4 +155,4 @@ def quick_totals(snapshot: Snapshot) -> QuickRow:
     """The row of all destinations together."""
     figures = Figures(snapshot.total)
     loss = snapshot.window_health.loss
-    return QuickRow(snapshot.total, 0, snapshot.span_ns, loss, TOTALS_NAME, figures)
+    return QuickRow(snapshot.total, 0, snapshot.span_ns, loss, TOTALS_NAME, figures, is_total=True)

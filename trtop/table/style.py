@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from trtop.metrics.columns import CellFormat
 from trtop.table.text import HIGH_MARK, Role, Span, line_of, painted
-from trtop_core.metric_types import Threshold
+from trtop_core.metric_types import Thresholds
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class TableStyle:
     width: int | None = None
     color: bool = False
     ascii_only: bool = False
-    thresholds: Mapping[str, Threshold] = field(default_factory=dict)
+    thresholds: Mapping[str, Thresholds] = field(default_factory=dict)
 
     def paint(self, text: str, role: Role) -> str:
         """The text in its role, where there is colour."""

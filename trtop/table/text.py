@@ -21,12 +21,19 @@ class Role(Enum):
     PLAIN = ""
     BOLD = "1"
     DIM = "2"
-    HIGH = "1;31"
+    NOTABLE = "33"
+    HIGH = "31"
+    VERDICT = "1;31"
     WARNING = "1;35"
     SORTED = "1;4"
     SELECTED = "7"
+    SELECTED_NOTABLE = "7;33"
     SELECTED_HIGH = "1;7;31"
     KEY = "1;7"
+
+
+MARKED = (Role.HIGH, Role.VERDICT)
+"""What follows a mark where there is no colour."""
 
 
 class Span(NamedTuple):

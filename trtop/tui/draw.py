@@ -16,6 +16,7 @@ from trtop.escape import display_width, escape
 from trtop.metrics.columns import COLUMNS, CellFormat
 from trtop.table.layout import MARK_WIDTH, Layout, lay_out
 from trtop.table.lines import Grid
+from trtop.table.marks import verdict_role, verdict_text
 from trtop.table.rows import QuickRow, quick_rows
 from trtop.table.text import HIGH_MARK, Line, Role, Span, line_of
 from trtop.tui import header
@@ -44,6 +45,13 @@ TOTALS_OF_ALL = "total of all"
 
 MAX_HEADER_SHARE = 0.4
 """Share of the lines that warnings and health may take; the rest is for rows."""
+
+MIN_HEIGHT_OF_FOOT = 12
+"""Lines from which on the reason of the selected row's verdict is shown."""
+
+MIN_ROOMY_HEIGHT = 20
+ROOMY_WIDTH = 132
+"""On a terminal as wide, or less high, that reason takes one line, else two."""
 
 NOTHING_YET = "no packets yet"
 NO_ROWS = "no connections"
@@ -75,6 +83,7 @@ class _Parts:
     above: tuple[Line, ...]
     groups: tuple[Line, ...]
     n_rows: int
+    n_foot: int
 
 
 def _rows_frame(scene: Scene, size: Size, caps: TerminalCaps) -> Frame:
@@ -106,8 +115,9 @@ def _rows_frame(scene: Scene, size: Size, caps: TerminalCaps) -> Frame:
         sided.append(bordered(line_of(" " + text), size.width, caps))
     headings = {heading_at: _heading_places(grid.layout)}
     count = _count_text(model, shown)
-    frame = _framed(scene, size, caps, sided, line_of(count))
-    lowest = size.height - 2
+    foot = _sides(_because(model, state, parts.n_foot, inner, caps), size, caps)
+    frame = _framed(scene, size, caps, sided, line_of(count), foot)
+    lowest = size.height - 2 - len(foot)
     return replace(
         frame,
         rows={at: number for at, number in rows.items() if at < lowest},
@@ -141,8 +151,37 @@ def _parts(scene: Scene, size: Size, caps: TerminalCaps) -> _Parts:
     kept_view = view[: max(0, min(2, budget))]
     above = (*kept_health, *kept_view, *kept_warnings)
     left -= len(above)
+    n_foot = _n_foot(size)
+    left -= n_foot
     has_groups = left >= 4
-    return _Parts(above, ((),) if has_groups else (), max(1, left + 1 - has_groups))
+    return _Parts(above, ((),) if has_groups else (), max(1, left + 1 - has_groups), n_foot)
+
+
+def _n_foot(size: Size) -> int:
+    """Lines for the reason of the selected row's verdict; always as many on one terminal."""
+    if size.height < MIN_HEIGHT_OF_FOOT:
+        return 0
+    return 1 if size.width >= ROOMY_WIDTH or size.height < MIN_ROOMY_HEIGHT else 2
+
+
+def _because(
+    model: ViewModel, state: State, n_lines: int, width: int, caps: TerminalCaps
+) -> list[Line]:
+    """What is wrong with the selected row, in so many lines."""
+    if not n_lines:
+        return []
+    lines: list[Line] = []
+    if 0 <= state.selected < len(model.names):
+        row = model.row(state.selected)
+        wrapped = textwrap.wrap(
+            verdict_text(row, caps.ascii_only), max(10, width - 2), max_lines=n_lines,
+            placeholder=" ~" if caps.ascii_only else " …",
+        )  # fmt: skip
+        word = row.judged()[0]
+        for i, text in enumerate(wrapped):
+            head = word if i == 0 and text.startswith(word) else ""
+            lines.append(line_of(" ", Span(head, verdict_role(row)), text[len(head) :]))
+    return lines + [()] * (n_lines - len(lines))
 
 
 def _warning_lines(scene: Scene, width: int, caps: TerminalCaps) -> list[Line]:
@@ -192,7 +231,7 @@ def _table(
     for i, (row, name) in enumerate(zip(rows, names, strict=True)):
         cells = [placed.cells[i] for placed in layout.placed]
         role = Role.BOLD if i == 0 else Role.PLAIN
-        lines.append(grid.row_line(name, cells, row.suspect, role))
+        lines.append(grid.row_line(row, name, cells, role))
     return grid, lines[0], lines[1:]
 
 
@@ -200,6 +239,9 @@ def _heading_places(layout: Layout) -> tuple[tuple[int, int, str], ...]:
     """Spans of the heading line: first column, column behind the last, and the key to sort by."""
     at = 1 + MARK_WIDTH + layout.name_width
     places = [(1, at, "destination")]
+    if layout.verdict_width:
+        places.append((at, at + layout.verdict_width + 1, "verdict"))
+        at += layout.verdict_width + 1
     for placed in layout.placed:
         places.append((at, at + placed.width + 1, placed.column.key))
         at += placed.width + 1
@@ -243,16 +285,23 @@ def _sides(lines: Sequence[Line], size: Size, caps: TerminalCaps) -> list[Line]:
     return [bordered(line, size.width, caps) for line in lines]
 
 
-def _framed(scene: Scene, size: Size, caps: TerminalCaps, body: list[Line], count: Line) -> Frame:
-    """The frame around a body that is cut or filled up to the terminal's height."""
+def _framed(
+    scene: Scene,
+    size: Size,
+    caps: TerminalCaps,
+    body: list[Line],
+    count: Line,
+    foot: Sequence[Line] = (),
+) -> Frame:
+    """The frame around a body that is cut or filled up to the terminal's height, and its foot."""
     left, right = header.title(scene, caps, size.width)
     top = edge(size.width, caps, left, right, is_top=True)
     bottom, cursor = _bottom_line(scene.state, size, caps)
-    room = size.height - 3
+    room = size.height - 3 - len(foot)
     if room < 1:
         return Frame(to_height([top, *body, bottom], size.height))
     empty = bordered((), size.width, caps)
-    filled_up = [*body[:room], *[empty] * (room - len(body))]
+    filled_up = [*body[:room], *[empty] * (room - len(body)), *foot]
     low = edge(size.width, caps, (), count, is_top=False)
     return Frame(to_height([top, *filled_up, low, bottom], size.height), cursor)
 

@@ -24,7 +24,7 @@ from trtop.tui.state import Grouping, State
 from trtop.tui.terminal import ClickEvent, Event, HangUpEvent, KeyEvent, WheelEvent
 from trtop.tui.update import click, selecting, update, wheel
 from trtop.tui.view_model import Names, ViewModel, everything, make_view_model, question
-from trtop_core.metric_types import Threshold
+from trtop_core.metric_types import Thresholds
 from trtop_core.records import Window
 from trtop_core.snapshot import Snapshot
 from trtop_core.view import View
@@ -80,7 +80,7 @@ class Setup:
     """
 
     state: State = field(default_factory=State)
-    thresholds: Mapping[str, Threshold] = field(default_factory=dict)
+    thresholds: Mapping[str, Thresholds] = field(default_factory=dict)
     prefix: str | None = None
     names: Names | None = None
     windows: tuple[Window, ...] = WINDOWS

@@ -135,12 +135,22 @@ def edge(width: int, caps: TerminalCaps, left: Line, right: Line, is_top: bool) 
     return line_of(*parts)
 
 
+_SELECTED = {
+    Role.NOTABLE: Role.SELECTED_NOTABLE,
+    Role.SELECTED_NOTABLE: Role.SELECTED_NOTABLE,
+    Role.HIGH: Role.SELECTED_HIGH,
+    Role.VERDICT: Role.SELECTED_HIGH,
+    Role.SELECTED_HIGH: Role.SELECTED_HIGH,
+}
+"""Roles under a bar that differ from ``Role.SELECTED``."""
+
+
 def highlighted(line: Line) -> Line:
     """A line with a bar on it; what is high stays so."""
     return tuple(
         Span(
             span.text,
-            Role.SELECTED_HIGH if span.role in (Role.HIGH, Role.SELECTED_HIGH) else Role.SELECTED,
+            _SELECTED.get(span.role, Role.SELECTED),
         )
         for span in line
     )

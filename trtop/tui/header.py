@@ -165,9 +165,13 @@ def _arrow(state: State, caps: TerminalCaps) -> str:
     return "▼" if state.is_descending else "▲"
 
 
+_HEADINGS = {"destination": "Host", "verdict": "Verdict"}
+"""Of the columns that are no numbers."""
+
+
 def column_name(key: str) -> str:
     """A column's heading, as a user knows it."""
-    return "Host" if key == "destination" else METRIC_OF[key].shown_name
+    return _HEADINGS.get(key) or METRIC_OF[key].shown_name
 
 
 def _suspects(model: ViewModel, caps: TerminalCaps) -> Iterator[str]:

@@ -29,6 +29,7 @@ class Action(Enum):
     PERCENTILE = auto()
     COLUMNS = auto()
     DETAIL = auto()
+    EXPLAIN = auto()
     NAMES = auto()
     PAUSE = auto()
     RESET = auto()
@@ -64,6 +65,7 @@ KEYS: tuple[Key, ...] = (
     Key(Action.QUIT, ("q", "f10"), "q", "Quit", "quit (Ctrl-C too)"),
     Key(Action.FILTER, ("/",), "/", "Filter", "show some rows only; empty: all again"),
     Key(Action.DETAIL, ("d", "enter"), "d", "Detail", "all about the selected row (Enter too)"),
+    Key(Action.EXPLAIN, ("e",), "e", "Explain", "why the selected row has its verdict, what next"),
     Key(Action.SORT_LEFT, ("<", ","), "<", "", "sort by the column to the left"),
     Key(Action.SORT_RIGHT, (">", "."), ">", "Sort", "sort by the column to the right"),
     Key(Action.REVERSE, ("v",), "v", "Reverse", "reverse the order"),
@@ -91,7 +93,9 @@ ACTION_OF = {name: key.action for key in KEYS for name in key.keys}
 
 LETTER_OF_DESTINATION = "H"
 
-_SPARE_LETTERS = "123456789JZ0"
+LETTER_OF_VERDICT = "!"
+
+_SPARE_LETTERS = "123456789JZ0%#"
 
 
 def _letters() -> dict[str, str]:
@@ -100,7 +104,7 @@ def _letters() -> dict[str, str]:
     spare = iter(letter for letter in _SPARE_LETTERS if letter not in chosen)
     found = {column.key: column.metric.letter or next(spare, "") for column in COLUMNS}
     known = {key: letter for key, letter in found.items() if letter}
-    return {"destination": LETTER_OF_DESTINATION, **known}
+    return {"destination": LETTER_OF_DESTINATION, "verdict": LETTER_OF_VERDICT, **known}
 
 
 LETTER_OF = _letters()

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from trtop.tui.source import Status
 from trtop.tui.state import State
 from trtop.tui.view_model import ViewModel
-from trtop_core.metric_types import Threshold
+from trtop_core.metric_types import Thresholds
 from trtop_core.wire.questions import QuestionReply
 
 
@@ -28,4 +28,4 @@ class Scene:
     model: ViewModel | None
     status: Status
     answer: QuestionReply | None = None
-    thresholds: Mapping[str, Threshold] = field(default_factory=dict)
+    thresholds: Mapping[str, Thresholds] = field(default_factory=dict)

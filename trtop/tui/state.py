@@ -24,12 +24,14 @@ class Mode:
     LIST: ClassVar[Mode]
     DETAIL: ClassVar[Mode]
     COLUMNS: ClassVar[Mode]
+    EXPLAIN: ClassVar[Mode]
     HELP: ClassVar[Mode]
 
 
 Mode.LIST = Mode("list")
 Mode.DETAIL = Mode("detail")
 Mode.COLUMNS = Mode("columns")
+Mode.EXPLAIN = Mode("explain")
 Mode.HELP = Mode("help")
 
 
@@ -107,7 +109,7 @@ class State:
     mode: Mode = Mode.LIST
     window: Window = Window.ALL
     grouping: Grouping = Grouping.ADDR
-    sort: str = "syn"
+    sort: str = "verdict"
     is_descending: bool = True
     percentile: float = DEFAULT_PERCENTILE
     filter: Filter | None = None

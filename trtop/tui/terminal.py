@@ -29,6 +29,7 @@ DEFAULT_BACKGROUND = -1
 DRAWN = "┌─│▁█▼·…µ"
 
 PAIR_HIGH = 1
+PAIR_NOTABLE = 3
 PAIR_WARNING = 2
 
 NAMED_KEYS = {
@@ -227,20 +228,26 @@ class Terminal:
 def _attributes(has_color: bool) -> dict[Role, int]:
     """How each role looks: in colour, or by weight alone."""
     high = warning = curses.A_BOLD
+    notable = curses.A_NORMAL
     if has_color:
+        curses.init_pair(PAIR_NOTABLE, curses.COLOR_YELLOW, DEFAULT_BACKGROUND)
         curses.init_pair(PAIR_HIGH, curses.COLOR_RED, DEFAULT_BACKGROUND)
         curses.init_pair(PAIR_WARNING, curses.COLOR_MAGENTA, DEFAULT_BACKGROUND)
-        high |= curses.color_pair(PAIR_HIGH)
+        high = curses.color_pair(PAIR_HIGH)
+        notable = curses.color_pair(PAIR_NOTABLE)
         warning |= curses.color_pair(PAIR_WARNING)
     return {
         Role.PLAIN: curses.A_NORMAL,
         Role.BOLD: curses.A_BOLD,
         Role.DIM: curses.A_DIM,
+        Role.NOTABLE: notable,
         Role.HIGH: high,
+        Role.VERDICT: high | curses.A_BOLD,
         Role.WARNING: warning,
         Role.SORTED: curses.A_BOLD | curses.A_UNDERLINE,
         Role.SELECTED: curses.A_REVERSE,
-        Role.SELECTED_HIGH: high | curses.A_REVERSE,
+        Role.SELECTED_NOTABLE: notable | curses.A_REVERSE,
+        Role.SELECTED_HIGH: high | curses.A_BOLD | curses.A_REVERSE,
         Role.KEY: curses.A_REVERSE,
     }
 

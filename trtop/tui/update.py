@@ -134,7 +134,7 @@ def _sort_right(state: State, context: Context) -> Updated:
 
 def _sort_beside(state: State, step: int) -> State:
     shown = [column.key for column in COLUMNS if column.key not in state.hidden]
-    keys = ["destination", *shown]
+    keys = ["destination", "verdict", *shown]
     at = keys.index(state.sort) if state.sort in keys else 0
     return sorted_by(state, keys[(at + step) % len(keys)]) if len(keys) > 1 else state
 

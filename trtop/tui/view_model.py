@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from trtop.table.rows import QuickRow, quick_totals
+from trtop.table.rows import Figures, QuickRow, quick_totals
 from trtop.tui.filters import Rows
 from trtop.tui.state import Grouping, RowKey, State
 from trtop_core.merging.delta import since
@@ -58,6 +58,17 @@ class ViewModel:
     def totals(self) -> QuickRow:
         """The row of all destinations together, those that a filter leaves out included."""
         return quick_totals(self.snapshot)
+
+    @cached_property
+    def _figures(self) -> Figures:
+        return Figures(self.snapshot.table)
+
+    def row(self, idx: int) -> QuickRow:
+        """A row at hand."""
+        snapshot = self.snapshot
+        loss = snapshot.window_health.loss
+        name = self.names[idx]
+        return QuickRow(snapshot.table, idx, snapshot.span_ns, loss, name, self._figures)
 
     def key(self, idx: int) -> RowKey | None:
         """Which destination a row stands for; None beyond the rows at hand."""

@@ -6,14 +6,15 @@ but no history and no connections.
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator
 from dataclasses import replace
 
 from trtop.escape import escape
 from trtop.metrics import format as units
-from trtop.metrics.columns import counted_value
+from trtop.table.marks import mark_of, verdict_role, verdict_text
 from trtop.table.rows import Figures, QuickRow
-from trtop.table.text import Line, Role, Span, line_of
+from trtop.table.text import HIGH_MARK, MARKED, Line, Role, Span, line_of
 from trtop.tui.effects import Context
 from trtop.tui.frame import TerminalCaps
 from trtop.tui.header import WINDOW_NAMES
@@ -27,6 +28,7 @@ from trtop.tui.scene import Scene
 from trtop.tui.state import Mode, State
 from trtop_core.metric_types import Group, Kind, Metric, Unit
 from trtop_core.metrics import METRIC_OF, METRICS
+from trtop_core.verdicts import Cause
 
 CELL_WIDTH = 28
 """Columns of a field's name and its number."""
@@ -67,7 +69,10 @@ def detail_lines(scene: Scene, width: int, caps: TerminalCaps) -> list[Line]:
     if row is None:
         text = NOTHING if scene.answer is not None else WAITING
         return [*lines, (), line_of(" ", text)]
-    if row.suspect:
+    text = verdict_text(row, caps.ascii_only)
+    wrapped = textwrap.wrap(text, max(10, width - 2), subsequent_indent="  ")
+    lines += [line_of(" ", Span(part, verdict_role(row))) for part in wrapped]
+    if row.suspect and row.cause is not Cause.CAPTURE:
         warning = "? the capture missed part of it: counters are lower bounds"
         lines.append(line_of(" ", Span(warning, Role.WARNING)))
     lines += latency_lines(row, scene, fmt)
@@ -121,10 +126,10 @@ def _fields(
     n_columns = max(1, (fmt.width - 1) // CELL_WIDTH)
     cells = []
     for metric in metrics:
-        text, is_high = _field(row, metric, scene, fmt)
-        mark = "!" if is_high and not fmt.caps.color else ""
+        role = mark_of(metric, row, scene.state.percentile, scene.thresholds)
+        mark = HIGH_MARK if role in MARKED and not fmt.caps.color else ""
         room = CELL_WIDTH - 2 - NAME_WIDTH
-        value = Span(f"{mark}{text}".rjust(room), Role.HIGH if is_high else Role.PLAIN)
+        value = Span(f"{mark}{_field(row, metric, fmt)}".rjust(room), role)
         cells.append(line_of(f" {metric.name:<{NAME_WIDTH}}", value, " "))
     n_lines = -(-len(cells) // n_columns)
     lines = []
@@ -134,13 +139,13 @@ def _fields(
     return lines
 
 
-def _field(row: QuickRow, metric: Metric, scene: Scene, fmt: DetailFormat) -> tuple[str, bool]:
-    """The text of one field, and whether it is high."""
+def _field(row: QuickRow, metric: Metric, fmt: DetailFormat) -> str:
+    """The text of one field."""
     if metric.kind is Kind.DERIVED:
-        return _derived(row, metric, fmt), False
+        return _derived(row, metric, fmt)
     n = row.count(metric.name)
     if metric.unit is Unit.NS:
-        return units.duration(n, fmt.micro), False
+        return units.duration(n, fmt.micro)
     text = f"{n:,}"
     if metric.in_brackets:
         other = row.derived(metric.in_brackets)
@@ -149,8 +154,7 @@ def _field(row: QuickRow, metric: Metric, scene: Scene, fmt: DetailFormat) -> tu
         text += f" ({units.percent(n, whole)})"
     if len(text) > CELL_WIDTH - 3 - NAME_WIDTH:
         text = units.count_forms(n)[0] if n < 10**9 else units.count_forms(n)[-1]
-    threshold = scene.thresholds.get(metric.name, metric.threshold)
-    return text, threshold is not None and threshold.is_high(counted_value(metric, row))
+    return text
 
 
 def _derived(row: QuickRow, metric: Metric, fmt: DetailFormat) -> str:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from trtop.metrics import format as units
+from trtop.table.marks import JUDGED_PERCENTILES, mark_of
 from trtop.table.rows import QuickRow
-from trtop.table.text import Line, Role, Span, line_of
+from trtop.table.text import HIGH_MARK, MARKED, Line, Role, Span, line_of
 from trtop.tui.pages.detail_format import COUNT_WIDTH, LATENCY_NAME_WIDTH, DetailFormat
 from trtop.tui.scene import Scene
 from trtop.tui.sparkline import bars, histogram
@@ -14,6 +15,7 @@ from trtop_core.metric_types import Metric
 from trtop_core.metrics import METRIC_OF, SKETCHES
 from trtop_core.sketch import SketchColumn
 from trtop_core.snapshot import DETAIL_PERCENTILES
+from trtop_core.view import DEFAULT_PERCENTILE
 
 MIN_HISTOGRAM_WIDTH = 8
 MAX_HISTOGRAM_WIDTH = 60
@@ -60,14 +62,16 @@ def latency_lines(row: QuickRow, scene: Scene, fmt: DetailFormat) -> list[Line]:
 def _percentiles(
     row: QuickRow, metric: Metric, percentiles: list[float], scene: Scene, fmt: DetailFormat
 ) -> Iterator[Span]:
-    threshold = scene.thresholds.get(metric.name, metric.threshold)
+    judged = JUDGED_PERCENTILES.get(metric.name, DEFAULT_PERCENTILE)
     yield Span(f"{units.count_forms(row.samples(metric.name))[-1]:>{COUNT_WIDTH}}")
     for percentile in [*percentiles, 100.0]:
         value = row.quantile(metric.name, percentile)
         text = units.NO_SAMPLE if value is None else _value(metric, value, fmt)
-        is_high = threshold is not None and threshold.is_high(value)
-        mark = "!" if is_high and not fmt.caps.color else ""
-        yield Span(f"{mark + text:>{fmt.value_width}}", Role.HIGH if is_high else Role.PLAIN)
+        role = mark_of(metric, row, percentile, scene.thresholds)
+        if role is Role.VERDICT and percentile != judged:
+            role = Role.PLAIN
+        mark = HIGH_MARK if role in MARKED and not fmt.caps.color else ""
+        yield Span(f"{mark + text:>{fmt.value_width}}", role)
 
 
 def _value(metric: Metric, value: int, fmt: DetailFormat) -> str:

@@ -20,7 +20,8 @@ FILTERS = (
 )
 
 MARKS = (
-    ("!", "and red: beyond the column's threshold"),
+    ("Red", "what the verdict rests on, strongest, and what is high (! without colours)"),
+    ("Yellow", "notable, in a row where something is wrong"),
     ("?", "the capture missed part of it: counters are lower bounds"),
 )
 

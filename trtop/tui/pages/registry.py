@@ -8,11 +8,12 @@ from __future__ import annotations
 from trtop.tui.keys import KEY_OF, KEYS, Action, Key
 from trtop.tui.pages.column_chooser import COLUMNS_PAGE
 from trtop.tui.pages.detail import DETAIL_PAGE
+from trtop.tui.pages.explain import EXPLAIN_PAGE
 from trtop.tui.pages.help import help_lines
 from trtop.tui.pages.page import Page
 from trtop.tui.state import Mode
 
-_PAGES = (DETAIL_PAGE, COLUMNS_PAGE)
+_PAGES = (DETAIL_PAGE, EXPLAIN_PAGE, COLUMNS_PAGE)
 
 ALL_KEYS: tuple[Key, ...] = (
     *KEYS,

@@ -1,0 +1,132 @@
+"""Explain: why the selected row has its verdict, and what to look at next. Pure."""
+
+from __future__ import annotations
+
+import textwrap
+from dataclasses import replace
+
+from trtop.escape import escape
+from trtop.table.marks import verdict_role
+from trtop.table.text import Line, Role, Span, line_of
+from trtop.tui.effects import Context
+from trtop.tui.frame import TerminalCaps
+from trtop.tui.keys import KEY_OF, Action
+from trtop.tui.pages.page import Page
+from trtop.tui.scene import Scene
+from trtop.tui.state import Mode, State
+from trtop_core.explain import Explanation, explain
+from trtop_core.verdicts import WORDS, Cause
+
+GONE = "this destination is not among the rows any more"
+NOTHING_WRONG = "None of the causes that are looked for holds for this destination."
+NOTHING_SEEN = "Nothing happened at this destination in this window."
+
+NAME_WIDTH = 33
+VALUE_WIDTH = 38
+
+MIN_SIDE_BY_SIDE = NAME_WIDTH + VALUE_WIDTH + 20
+"""Characters from which on a number and its limit stand on one line."""
+
+
+def explain_lines(scene: Scene, width: int, caps: TerminalCaps) -> list[Line]:
+    """The verdict, what it rests on, what to look at next, what else holds.
+
+    Args:
+        scene: with the model that has the selected row.
+        width: characters of a line.
+        caps: what the terminal can show.
+    """
+    state, model = scene.state, scene.model
+    place = None
+    if model is not None and state.selected_key is not None:
+        place = model.place(state.selected_key)
+    if model is None or place is None:
+        return [line_of(" ", GONE)]
+    row = model.row(place)
+    figures, _ = row.figures.causes(row.loss)
+    found = explain(figures, place)
+    text = _Text(width, caps.ascii_only)
+    name = escape(model.names[place], caps.ascii_only)
+    word = WORDS[found.cause]
+    lines = [line_of(" ", Span(name, Role.BOLD), "  ", Span(word, verdict_role(row)))]
+    lines += [(), *text.paragraph(found.sentence or _nothing_wrong(found.cause), " ")]
+    lines += _facts(found, text)
+    if found.next_steps:
+        lines += [(), text.title("What to look at next")]
+        for step in found.next_steps:
+            lines += text.paragraph(step, " - ", "   ")
+    if found.also:
+        lines += [(), text.title("What else holds")]
+        for other, sentence in found.also:
+            lines += text.paragraph(f"{other}: {sentence}", " - ", "   ")
+    return lines
+
+
+def _nothing_wrong(cause: Cause) -> str:
+    return NOTHING_SEEN if cause is Cause.NOTHING else NOTHING_WRONG
+
+
+def _facts(found: Explanation, text: _Text) -> list[Line]:
+    """The numbers and limits that a verdict rests on, and how many cases they are of."""
+    lines: list[Line] = []
+    if found.facts:
+        lines += [(), text.title("What it rests on")]
+    for fact in found.facts:
+        limit = f"counts {fact.limit}" if fact.limit else ""
+        if text.width >= MIN_SIDE_BY_SIDE:
+            shown = text.plain(f"{fact.name:<{NAME_WIDTH}} {fact.value:<{VALUE_WIDTH}} ")
+            lines.append(line_of(" ", shown, Span(text.plain(limit), Role.DIM)))
+            continue
+        lines += text.paragraph(f"{fact.name}: {fact.value}", " ", "   ")
+        if limit:
+            lines += text.paragraph(limit, "   ", "   ", Role.DIM)
+    if found.certainty:
+        lines += [(), *text.paragraph(f"How sure: {found.certainty}", " ")]
+    return lines
+
+
+class _Text:
+    """Sentences in lines of one width.
+
+    Args:
+        width: characters of a line.
+        ascii_only: nothing but ASCII.
+    """
+
+    def __init__(self, width: int, ascii_only: bool) -> None:
+        self.width = width
+        self._ascii_only = ascii_only
+
+    def plain(self, text: str) -> str:
+        """A text in the terminal's characters."""
+        return text.replace("µ", "u").replace("×", "x") if self._ascii_only else text
+
+    def title(self, text: str) -> Line:
+        return line_of(" ", Span(text, Role.SORTED))
+
+    def paragraph(
+        self, text: str, first: str, rest: str = " ", role: Role = Role.PLAIN
+    ) -> list[Line]:
+        """A text in as many lines as it takes."""
+        room = max(10, self.width - 1)
+        wrapped = textwrap.wrap(
+            self.plain(text), room, initial_indent=first, subsequent_indent=rest
+        )
+        return [line_of(Span(part, role)) for part in wrapped]
+
+
+def _prepared(state: State, context: Context) -> State:
+    key = context.model.key(state.selected) if context.model else None
+    if key is None:
+        return state.saying("there is no row to explain")
+    return replace(state, selected_key=key)
+
+
+EXPLAIN_PAGE = Page(
+    mode=Mode.EXPLAIN,
+    key=KEY_OF[Action.EXPLAIN],
+    lines=explain_lines,
+    prepare=_prepared,
+    row_actions=frozenset({Action.WINDOW, Action.PAUSE}),
+    is_saved=True,
+)

@@ -1,0 +1,311 @@
+"""What a verdict rests on, what to look at next, and what else is wrong with a row.
+
+Takes the evidence of one row, gives an ``Explanation``: text and numbers for a person. Never
+decides what is wrong: ``trtop_core.verdicts`` does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from trtop_core.because import RowEvidence, because
+from trtop_core.phrases import duration, of_whole, percent, share
+from trtop_core.verdicts import WORDS, Cause, Evidence, causes_of, holding
+
+FEW_CASES = 10
+"""Below, what was seen may be chance."""
+
+MANY_CASES = 100
+"""From here on, it hardly is."""
+
+
+class Fact(NamedTuple):
+    """One number that a verdict rests on.
+
+    Attributes:
+        name: what it is.
+        value: the number, with its unit.
+        limit: from where on it counts; empty where there is no limit.
+    """
+
+    name: str
+    value: str
+    limit: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Why a row has its verdict.
+
+    Attributes:
+        cause: the verdict.
+        sentence: why, with its numbers; None where nothing is wrong.
+        facts: the numbers and limits that it rests on.
+        certainty: how many cases that are, in words.
+        next_steps: what to look at next, a sentence each.
+        also: other causes that hold for the row, as words, with their sentences.
+    """
+
+    cause: Cause
+    sentence: str | None
+    facts: tuple[Fact, ...]
+    certainty: str
+    next_steps: tuple[str, ...]
+    also: tuple[tuple[str, str], ...]
+
+
+def explain(evidence: Evidence, idx: int = 0) -> Explanation:
+    """Why a row has its verdict.
+
+    Args:
+        evidence: of some rows.
+        idx: which row.
+    """
+    cause = Cause(int(causes_of(evidence)[idx]))
+    row = RowEvidence(evidence, idx)
+    others = [
+        other
+        for other, holds in holding(evidence).items()
+        if holds[idx] and other not in (cause, Cause.OK)
+    ]
+    facts = FACTS.get(cause)
+    return Explanation(
+        cause=cause,
+        sentence=because(evidence, cause, idx),
+        facts=() if facts is None else tuple(facts(row)),
+        certainty=_certainty(cause, row),
+        next_steps=NEXT_STEPS.get(cause, ()),
+        also=tuple((WORDS[other], because(evidence, other, idx) or "") for other in others),
+    )
+
+
+def _certainty(cause: Cause, row: RowEvidence) -> str:
+    if cause not in CASES:
+        return ""
+    noun, count = CASES[cause]
+    n = count(row)
+    if n < FEW_CASES:
+        how = "few, it may be chance"
+    elif n < MANY_CASES:
+        how = "enough to act on"
+    else:
+        how = "firm"
+    return f"{n:,} {noun}: {how}"
+
+
+CASES: dict[Cause, tuple[str, Callable[[RowEvidence], int]]] = {
+    Cause.REFUSED: ("attempts", lambda row: row["syn"]),
+    Cause.NO_ANSWER: ("attempts", lambda row: row["syn"]),
+    Cause.RESET: ("connections", lambda row: row.connections),
+    Cause.TLS_FAILS: ("TLS handshakes", lambda row: row["tls_hellos"]),
+    Cause.SILENT: ("requests", lambda row: row["requests"]),
+    Cause.SLOW_CONNECT: ("attempts", lambda row: row["syn"]),
+    Cause.LOSS: ("segments", lambda row: row["segments_out"] + row["segments_in"]),
+    Cause.SLOW_SERVER: ("responses timed", lambda row: row.samples("server_time")),
+    Cause.STALLS: ("connections", lambda row: row.connections),
+    Cause.FAR: ("responses timed", lambda row: row.samples("response_time")),
+    Cause.NO_REUSE: ("closed connections", lambda row: row.samples("reuse")),
+    Cause.MIXED: ("connections", lambda row: row.connections),
+    Cause.OK: ("connections", lambda row: row.connections),
+}
+"""What each verdict was judged by, and how many there are."""
+
+
+def _cases(name: str, cases: int, whole: int, noun: str, limit: float) -> Fact:
+    """A share of some cases, and from which share on it counts."""
+    value = f"{of_whole(cases, whole, noun)} ({share(cases, whole)})"
+    return Fact(name, value, f"from {percent(limit)}")
+
+
+def _latency(row: RowEvidence, label: str, name: str, percentile: float, limit: str = "") -> Fact:
+    value = row.at(name, percentile)
+    text = duration(value) if value >= 0 else "not known"
+    return Fact(f"{label}, p{percentile:g}", f"{text} of {row.samples(name):,} samples", limit)
+
+
+def _capture(row: RowEvidence) -> Iterator[Fact]:
+    acked, gaps = row["acked_bytes"], row["gap_bytes"]
+    least = row.evidence.limits.completeness
+    if acked:
+        complete = f"{100 * (1 - gaps / acked):.4g} % of {acked:,} bytes"
+        yield Fact("bytes that the capture held", complete, f"below {100 * least:g} %")
+    handshakes = f"{row['synack']:,} answers seen of {row['est']:,}"
+    yield Fact("handshakes", handshakes, "fewer answers than handshakes")
+    loss = row.evidence.loss
+    value = "not known" if loss is None else percent(loss)
+    limit = f"above {percent(row.evidence.limits.loss)}"
+    yield Fact("packets that the capture lost", value, limit)
+
+
+def _refused(row: RowEvidence) -> Iterator[Fact]:
+    limit = row.evidence.limits.refused
+    yield _cases("refused", row["refused"], row["syn"], "attempt", limit)
+
+
+def _no_answer(row: RowEvidence) -> Iterator[Fact]:
+    cases, limit = row["timeouts"] + row["pending_retrans"], row.evidence.limits.no_answer
+    yield _cases("without an answer", cases, row["syn"], "attempt", limit)
+    yield Fact("of these, given up after 20 s", f"{row['timeouts']:,}")
+    yield Fact("of these, waiting, SYN sent again", f"{row['pending_retrans']:,}")
+
+
+def _reset(row: RowEvidence) -> Iterator[Fact]:
+    cases, limit = row["rst_in"] - row["refused"], row.evidence.limits.reset
+    yield _cases("reset by the other end", cases, row.connections, "connection", limit)
+    yield _latency(row, "age when reset", "reset_age", 50)
+    yield _latency(row, "age when reset", "reset_age", 95)
+    each = row["requests"] / max(1, row.connections)
+    yield Fact("requests per connection", f"{each:.2g} on average")
+
+
+def _tls_fails(row: RowEvidence) -> Iterator[Fact]:
+    limit = row.evidence.limits.tls_failed
+    yield _cases("failed", row["tls_failed"], row["tls_hellos"], "TLS handshake", limit)
+    yield Fact("of these, ended by the server", f"{row['tls_failed_in']:,}")
+    yield Fact("of these, ended by the client", f"{row['tls_failed'] - row['tls_failed_in']:,}")
+
+
+def _silent(row: RowEvidence) -> Iterator[Fact]:
+    limit = row.evidence.limits.unanswered
+    yield _cases("unanswered", row["unanswered"], row["requests"], "request", limit)
+    yield Fact("waiting longer than 10 s now", f"{row['waiting_long']:,}", "from 1")
+
+
+def _slow_connect(row: RowEvidence) -> Iterator[Fact]:
+    limits = row.evidence.limits
+    again = row["syn_retrans"] + row["synack_retrans"]
+    sent_again = f"{again:,} for {row['syn']:,} attempts"
+    yield Fact(
+        "SYNs and SYN/ACKs sent again", sent_again, f"from {percent(limits.connect_retrans)}"
+    )
+    limit = f"from {duration(limits.connect_ns)} and {limits.beyond_path:g} × the path"
+    yield _latency(row, "connecting", "connect_latency", 95, limit)
+    yield _latency(row, "the path's round trip", "path_rtt", 50)
+
+
+def _loss(row: RowEvidence) -> Iterator[Fact]:
+    limit = row.evidence.limits.retrans
+    for label, side in (("sent again by the client", "out"), ("sent again by the server", "in")):
+        yield _cases(label, row[f"retrans_{side}"], row[f"segments_{side}"], "segment", limit)
+    yield Fact("answers that came later for it", f"{row['slow_by_loss']:,}")
+
+
+def _slow_server(row: RowEvidence) -> Iterator[Fact]:
+    limits = row.evidence.limits
+    limit = f"from {duration(limits.server_ns)} and {limits.beyond_path:g} × the path"
+    yield _latency(row, "the service itself", "server_time", 95, limit)
+    yield _latency(row, "the service itself", "server_time", 50)
+    yield _latency(row, "the path's round trip", "path_rtt", 50)
+
+
+def _stalls(row: RowEvidence) -> Iterator[Fact]:
+    limits, whole = row.evidence.limits, row.connections
+    for label, side in (("the reader here was full", "out"), ("the reader there was full", "in")):
+        cases = row[f"zero_window_connections_{side}"]
+        yield _cases(label, cases, whole, "connection", limits.zero_window)
+    pauses = f"{row['stalls']:,} in {row['streams']:,} streams"
+    yield Fact("pauses above 1 s", pauses, f"from {percent(limits.stalls)} of streams")
+
+
+def _far(row: RowEvidence) -> Iterator[Fact]:
+    limits = row.evidence.limits
+    share_text = percent(limits.far_share)
+    limit = f"from {duration(limits.far_ns)} and {share_text} of the answer's time"
+    yield _latency(row, "the path's round trip", "path_rtt", 50, limit)
+    yield _latency(row, "until the answer's first byte", "response_time", 50)
+
+
+def _no_reuse(row: RowEvidence) -> Iterator[Fact]:
+    limits = row.evidence.limits
+    closed = f"{row.samples('reuse'):,}"
+    yield Fact("closed connections", closed, f"from {limits.reuse_closed}")
+    yield Fact("responses per connection, p50", f"{row.at('reuse', 50)}", "1")
+    connecting = row.sum("connect_latency", "tls_latency")
+    spent = connecting + row.sum("response_duration")
+    value = f"{percent(connecting / spent)} of {duration(round(spent))}"
+    yield Fact("time spent on connecting", value, f"from {percent(limits.connecting)}")
+
+
+def _mixed(row: RowEvidence) -> Iterator[Fact]:
+    cases, limit = row["multiplexed_unfollowed"], row.evidence.limits.mixed
+    yield _cases("used by both sides at once", cases, row.connections, "connection", limit)
+
+
+FACTS: dict[Cause, Callable[[RowEvidence], Iterator[Fact]]] = {
+    Cause.CAPTURE: _capture,
+    Cause.REFUSED: _refused,
+    Cause.NO_ANSWER: _no_answer,
+    Cause.RESET: _reset,
+    Cause.TLS_FAILS: _tls_fails,
+    Cause.SILENT: _silent,
+    Cause.SLOW_CONNECT: _slow_connect,
+    Cause.LOSS: _loss,
+    Cause.SLOW_SERVER: _slow_server,
+    Cause.STALLS: _stalls,
+    Cause.FAR: _far,
+    Cause.NO_REUSE: _no_reuse,
+    Cause.MIXED: _mixed,
+}
+"""The numbers that each verdict rests on."""
+
+NEXT_STEPS: dict[Cause, tuple[str, ...]] = {
+    Cause.CAPTURE: (
+        "Capture with a larger buffer or a narrower filter, or on the host itself.",
+        "Both directions must pass the capture point: look at mirror ports and at routing.",
+    ),
+    Cause.REFUSED: (
+        "Does the service run, and listen on this port and address? There: ss -ltn",
+        "A firewall that rejects looks the same: compare with a try from the server itself.",
+    ),
+    Cause.NO_ANSWER: (
+        "Is the host up, and is the route to it the right one? ping, ip route get",
+        "A firewall or security group may drop the SYNs: does a capture there show them?",
+    ),
+    Cause.RESET: (
+        "Equal ages point to an idle timeout or a lifetime that is shorter there than here.",
+        "Equal numbers of requests point to a limit of requests; ages near 0 to a crash or a proxy "
+        "without a backend. The other end's log has the moment.",
+    ),
+    Cause.TLS_FAILS: (
+        "Ended by the client: it does not trust the certificate, its name or its dates.",
+        "Ended by the server: version, cipher, name (SNI) or client certificate do not suit it.",
+        "openssl s_client -connect HOST:PORT -servername NAME shows both.",
+    ),
+    Cause.SILENT: (
+        "Connections are accepted and nothing works on them: a full pool, a lock, or a wait for "
+        "another service. A stack dump there shows which.",
+        "A load balancer may accept without a backend: look at its health checks.",
+    ),
+    Cause.SLOW_CONNECT: (
+        "There: ss -ltn; Recv-Q at Send-Q is a full listen queue. "
+        "nstat -az TcpExtListenOverflows TcpExtListenDrops counts what it dropped.",
+        "If neither rises, SYNs are lost on the way, or a firewall limits new connections.",
+    ),
+    Cause.LOSS: (
+        "ip -s link on both ends shows errors and drops; mtr shows where on the way.",
+        "Is it one direction only, one path, or all that leave through the same interface?",
+    ),
+    Cause.SLOW_SERVER: (
+        "The network is not the cause: look at the service's own traces, queues and dependencies.",
+        "p50 as slow as p95: all requests are slow; p50 fast: some requests, or some instances.",
+    ),
+    Cause.STALLS: (
+        "The reader here: the application on this side does not read fast enough "
+        "(CPU, garbage collection, a slow consumer).",
+        "The reader there: the other end does not take what is sent.",
+    ),
+    Cause.FAR: (
+        "Save round trips: keep connections, resume TLS, ask for more at once, put a cache nearer.",
+    ),
+    Cause.NO_REUSE: (
+        "Turn on keep-alive or a pool on the client; look for Connection: close on either side.",
+        "A pool that is too small, or idles out sooner than requests come, looks the same.",
+    ),
+    Cause.MIXED: (
+        "HTTP/2 over TLS and WebSocket carry many requests at once: connecting, TLS, loss, resets "
+        "and bytes hold here; for request times ask the application.",
+    ),
+}
+"""What to look at next, by verdict."""
