@@ -1,4 +1,4 @@
-"""Time the rooms of the core on one capture, each in a process of its own.
+"""Time the parts of the core on one capture, each in a process of its own.
 
     python benchmarks/measure.py ROOM FILE
 

@@ -86,8 +86,8 @@ def main() -> int:
     for limit in (None, 50):
         view = View(limit=limit)
         for name, namer in (("no names", None), ("names, two rows merged each", Namer(Pairs()))):
-            best_s = min(_picture_s(engine, view, namer) for _ in range(given.rounds))
-            what = f"picture of {N_DESTINATIONS:,}, limit {limit}, {name}"
+            best_s = min(_snapshot_s(engine, view, namer) for _ in range(given.rounds))
+            what = f"snapshot of {N_DESTINATIONS:,}, limit {limit}, {name}"
             print(f"{what:60} {best_s * 1000:8.1f} ms")
     return 0
 
@@ -124,7 +124,7 @@ def _wide_engine() -> Engine:
     return engine
 
 
-def _picture_s(engine: Engine, view: View, namer: Namer | None) -> float:
+def _snapshot_s(engine: Engine, view: View, namer: Namer | None) -> float:
     started_s = time.perf_counter()
     if namer is None:
         engine.snapshot(view)

@@ -125,7 +125,7 @@ def refresh(engine: Engine, state: State, terminal: Terminal) -> dict[str, float
     times.append(time.perf_counter())
     terminal.show(frame)
     times.append(time.perf_counter())
-    names = ("engine", "picture", "draw", "terminal")
+    names = ("engine", "snapshot", "draw", "terminal")
     parts = {name: 1000 * (b - a) for name, a, b in zip(names, times, times[1:], strict=False)}
     parts["wall"] = 1000 * (times[-1] - times[0])
     parts["cpu"] = 1000 * (time.process_time() - cpu_s)
@@ -197,14 +197,14 @@ def main() -> int:
     for name, rounds in found.items():
         parts = {
             part: statistics.median(one[part] for one in rounds)
-            for part in ("engine", "picture", "draw", "terminal", "wall", "cpu")
+            for part in ("engine", "snapshot", "draw", "terminal", "wall", "cpu")
         }
         least = min(one["wall"] for one in rounds)
         worst = max(worst, parts["cpu"])
         print(
             f"  {name:<24} {parts['cpu']:6.1f}  {parts['wall']:6.1f} ({least:.1f})   "
             + "  ".join(
-                f"{part} {parts[part]:.1f}" for part in ("engine", "picture", "draw", "terminal")
+                f"{part} {parts[part]:.1f}" for part in ("engine", "snapshot", "draw", "terminal")
             )
         )
     if given.json:

@@ -10,8 +10,8 @@ INTRODUCTION = """\
 
 Every field of a row, under the name that JSON and CSV give it, with the headings that the table and the
 screen have for it (the shorter ones on narrow terminals). Fields without a heading are in JSON, CSV and
-the screen's drill-down only; `goodput` is a column only, for its parts are fields. `!` marks what is
-beyond its threshold; `--high COLUMN=VALUE` sets one for any column.
+the screen's drill-down only. `!` marks what is beyond its threshold; `--high COLUMN=VALUE` sets one for
+any column.
 
 Percentages are of `syn`; those of `rst`, `fin_out` and `fin_in` are of `syn + midstream`. Directions: *out* is what the
 client sends, *in* what the server sends. Times are in ns in JSON and CSV (`_ns` in the name); rates are per second of

@@ -4,9 +4,9 @@ What a user touches: the ``trtop`` command and its reporters, the classes of the
 ``analyze`` and ``stream`` for notebooks. Takes snapshots of ``trtop_core`` and shows them; never
 decodes, counts or merges anything itself.
 
-The public names are those of the stub beside this file. A name is imported when it is used. The
-command line is read when ``main``, a ``default_*`` or another of its values is used, not by
-``from trtop import *``.
+The public names are those of the stub in the same folder, ``__init__.pyi``. A name is imported when
+it is used. The command line is read when ``main``, a ``default_*`` or another of its values is
+used, not by ``from trtop import *``.
 """
 
 from __future__ import annotations

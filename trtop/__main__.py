@@ -6,7 +6,9 @@ import path was closed.
 
 from __future__ import annotations
 
+import gc
 import sys
+from collections.abc import Callable
 
 from trtop_daemon.system.import_path import UntrustedPathError, close_import_path
 
@@ -19,14 +21,24 @@ def main() -> int:
     """Run the command of this process's arguments; gives the exit status."""
     try:
         close_import_path()
-        from trtop.cli.main import main as run  # noqa: PLC0415 - this is what takes the time
-
-        return run()
+        return _load()()
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     except (UntrustedPathError, ModuleNotFoundError) as error:
         sys.stderr.write(f"trtop: {error}\n")
         return EXIT_UNUSABLE
+
+
+def _load() -> Callable[[], int]:
+    """Import the command. Nothing that this makes is garbage: the collector need not look at it."""
+    gc.disable()
+    try:
+        from trtop.cli.main import main as run  # noqa: PLC0415 - this is what takes the time
+
+        return run
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 if __name__ == "__main__":

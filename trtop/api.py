@@ -28,7 +28,7 @@ from trtop_core.engine import SEED_BYTES
 from trtop_core.errors import TrtopError
 from trtop_core.health import Health
 from trtop_core.link_types import unsupported_lines
-from trtop_core.metrics import COUNTERS, DERIVED_FIELDS, GAUGES, METRIC_OF, SKETCHES
+from trtop_core.metrics import COUNTERS, DERIVED, GAUGES, METRIC_OF, SKETCHES
 from trtop_core.records import NS_PER_S, TS_LIMIT_NS
 from trtop_core.snapshot import DETAIL_PERCENTILES, Row, Snapshot
 from trtop_core.sources import IDLE, Batches, Source, open_capture, read_into
@@ -47,7 +47,7 @@ DEFAULT_EVERY_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a capture says.
+    """The numbers of a capture, as arrays.
 
     Attributes:
         snapshot: everything, as the engine gave it.
@@ -301,7 +301,7 @@ def _listed(paths: Paths) -> list[str]:
 def _dtype(n_chars: int, n_reason_chars: int) -> np.dtype[np.void]:
     fields: list[tuple[str, str]] = [("destination", f"U{max(1, n_chars)}")]
     fields += [(name, "<u8") for name in COUNTERS + GAUGES]
-    fields += [*((name, "<f8") for name in DERIVED_FIELDS), ("suspect", "?")]
+    fields += [*((name, "<f8") for name in DERIVED), ("suspect", "?")]
     fields += [("verdict", f"U{max(map(len, WORDS))}"), ("because", f"U{max(1, n_reason_chars)}")]
     for sketch in SKETCHES:
         unit = METRIC_OF[sketch].unit.suffix
@@ -320,7 +320,7 @@ def _array(table: Table, rows: Sequence[Row]) -> npt.NDArray[Any]:
     array["destination"] = [row.name for row in rows]
     for name in COUNTERS + GAUGES:
         array[name] = table.counters[name]
-    for name in DERIVED_FIELDS:
+    for name in DERIVED:
         values = (row.derived(name) for row in rows)
         array[name] = [np.nan if value is None else value for value in values]
     array["suspect"] = [row.suspect for row in rows]

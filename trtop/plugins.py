@@ -71,7 +71,7 @@ DUTIES = {
 """The method that tells whether an object is what it should be."""
 
 
-class Wishes(Protocol):
+class NamingOptions(Protocol):
     """What a command line says of names and whitelists."""
 
     @property
@@ -173,9 +173,9 @@ def names_of(kind: PartKind) -> list[str]:
     return sorted({*BUILT_IN[kind], *(point.name for point in installed)})
 
 
-def make_resolver(wishes: Wishes, plugins: Plugins) -> BaseResolver | None:
+def make_resolver(options: NamingOptions, plugins: Plugins) -> BaseResolver | None:
     """The resolver that the command line asks for; None where it asks for none."""
-    names = [*([wishes.resolver] if wishes.resolver else []), *wishes.names]
+    names = [*([options.resolver] if options.resolver else []), *options.names]
     made = [plugins.make(PartKind.RESOLVER, name) for name in names]
     if len(made) < 2:
         return made[0] if made else None
@@ -184,26 +184,28 @@ def make_resolver(wishes: Wishes, plugins: Plugins) -> BaseResolver | None:
     return ChainResolver(made)
 
 
-def make_whitelist(wishes: Wishes, plugins: Plugins) -> BaseWhitelist | None:
+def make_whitelist(options: NamingOptions, plugins: Plugins) -> BaseWhitelist | None:
     """The whitelist that the command line asks for; None where it asks for none."""
     from trtop.names.whitelist import BothWhitelist, RuleWhitelist  # noqa: PLC0415 - seldom used
 
     rules = None
-    if wishes.allow or wishes.deny:
-        rules = RuleWhitelist(wishes.allow, wishes.deny)
-    if not wishes.whitelist:
+    if options.allow or options.deny:
+        rules = RuleWhitelist(options.allow, options.deny)
+    if not options.whitelist:
         return rules
-    made: BaseWhitelist = plugins.make(PartKind.WHITELIST, wishes.whitelist)
+    made: BaseWhitelist = plugins.make(PartKind.WHITELIST, options.whitelist)
     return made if rules is None else BothWhitelist(made, rules)
 
 
-def make_namer(wishes: Wishes, plugins: Plugins) -> Namer | None:
+def make_namer(options: NamingOptions, plugins: Plugins) -> Namer | None:
     """Who names and leaves out destinations; None where nobody needs to be asked."""
-    if not (wishes.names or wishes.resolver or wishes.allow or wishes.deny or wishes.whitelist):
+    if not (
+        options.names or options.resolver or options.allow or options.deny or options.whitelist
+    ):
         return None
     from trtop.names.namer import Namer  # noqa: PLC0415 - seldom used
 
-    return Namer(make_resolver(wishes, plugins), make_whitelist(wishes, plugins))
+    return Namer(make_resolver(options, plugins), make_whitelist(options, plugins))
 
 
 def _load(kind: PartKind, name: str) -> Any:

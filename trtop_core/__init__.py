@@ -9,7 +9,7 @@ from trtop_core.config import EngineConfig
 from trtop_core.decode import Segments, decode
 from trtop_core.engine import Engine
 from trtop_core.errors import DamagedCaptureError, NotACaptureError, TrtopError
-from trtop_core.merge import merge
+from trtop_core.merging.snapshots import merge
 from trtop_core.metrics import COUNTER_ROW
 from trtop_core.snapshot import Snapshot
 from trtop_core.view import View

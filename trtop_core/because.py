@@ -6,25 +6,14 @@ Takes the evidence of one row, gives one line of plain text. Never decides what 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
-from trtop_core.metric_types import Counters
 from trtop_core.phrases import duration, of_whole, percent, several, share
-from trtop_core.sketch import SketchColumn
-from trtop_core.verdicts import DEFAULT_LIMITS, WORDS, Cause, Evidence, causes_of
+from trtop_core.verdicts import WORDS, Cause, Evidence, causes_of
 
 
-def judge(
-    counters: Counters, sketches: Mapping[str, SketchColumn], loss: float | None
-) -> tuple[list[str], list[str | None]]:
-    """The verdict of each of n rows as a word, and why as a sentence where something is wrong.
-
-    Args:
-        counters: by name, each of shape (n,).
-        sketches: by name, each of n rows.
-        loss: share of packets that the capture lost in the window; None where unknown.
-    """
-    evidence = Evidence(counters, sketches, loss, DEFAULT_LIMITS)
+def judge(evidence: Evidence) -> tuple[list[str], list[str | None]]:
+    """The verdict of each row as a word, and why as a sentence where something is wrong."""
     causes = [Cause(cause) for cause in causes_of(evidence).tolist()]
     sentences = [because(evidence, cause, idx) for idx, cause in enumerate(causes)]
     return [WORDS[cause] for cause in causes], sentences
@@ -140,8 +129,8 @@ def _slow_connect(row: RowEvidence) -> str:
     times = ""
     if row.samples("connect_latency"):
         latency, path = row.at("connect_latency", 95), row.at("path_rtt", 50)
-        beside = f", the path {duration(path)}" if path >= 0 else ""
-        times = f"connecting takes {duration(latency)} (p95){beside}; "
+        of_path = f", the path {duration(path)}" if path >= 0 else ""
+        times = f"connecting takes {duration(latency)} (p95){of_path}; "
     return (
         f"{times}{syns} and {synacks} sent again for {attempts}: "
         "the listen queue is full, the host overloaded, or SYNs are lost"

@@ -57,9 +57,9 @@ class ConnectionState(IntEnum):
     """Where a connection stands."""
 
     PENDING = 0
-    """Its SYN is not answered yet."""
+    """The SYN is not answered yet."""
     TIMED_OUT = 1
-    """Its SYN was not answered in time."""
+    """The SYN was not answered in time."""
     OPENING = 2
     """Answered; the handshake is not complete."""
     OPEN = 3

@@ -32,7 +32,7 @@ MINUTE_S = 60
 MINUTES_S = 300
 
 
-def close_up(
+def answer_detail(
     state: State, flows: Flows, exported: Exported, view: DetailView, levels: dict[int, int]
 ) -> Detail:
     """Everything known of one destination.
@@ -212,7 +212,7 @@ def _connections(connections: npt.NDArray[Any], clock_ns: int) -> npt.NDArray[An
 
 
 def longest_open(connections: npt.NDArray[Any], n_wanted: int) -> npt.NDArray[Any]:
-    """Those of dtype ``CONNECTION`` that are open, as ``Detail.longest_open`` has them."""
+    """The connections that are open, in the order of ``Detail.longest_open``."""
     over = (
         ConnectionState.CLOSED,
         ConnectionState.RESET,
@@ -225,7 +225,7 @@ def longest_open(connections: npt.NDArray[Any], n_wanted: int) -> npt.NDArray[An
 
 
 def slowest(connections: npt.NDArray[Any], n_wanted: int) -> npt.NDArray[Any]:
-    """Those of dtype ``CONNECTION`` with a response time, as ``Detail.slowest`` has them."""
+    """The connections that have a response time, in the order of ``Detail.slowest``."""
     timed = connections[connections["response_ns"] >= 0]
     order = np.argsort(-timed["response_ns"], kind="stable")
     return timed[order[:n_wanted]]

@@ -154,11 +154,11 @@ class Engine:
         Raises:
             ValueError: as ``snapshot``.
         """
-        from trtop_core.detail_query import close_up  # noqa: PLC0415 - a report needs none
+        from trtop_core.detail_query import answer_detail  # noqa: PLC0415 - a report needs none
 
         exported = self._export(view.window, view.group_by)
         levels = {spec[0]: i for i, spec in enumerate(LEVELS) if Window(spec[0]) in self._windows}
-        return close_up(self._state, self._flows, exported, view, levels)
+        return answer_detail(self._state, self._flows, exported, view, levels)
 
     def _export(self, window: Window, group_by: GroupBy) -> Exported:
         """Every row of a window, settled."""

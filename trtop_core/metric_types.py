@@ -122,10 +122,9 @@ class Metric(NamedTuple):
         unit: what it is a number of.
         group: where it stands.
         help: a few words, for the help, the column chooser and the documentation.
-        section: of the metric definitions.
         share_of: counters whose sum it is a share of; none for anything that is no share.
         as_share: its column shows the percentage too.
-        beside: a metric that is shown in brackets behind it, and nowhere else on the screen.
+        in_brackets: a metric that is shown in brackets behind it, and nowhere else on the screen.
         titles: headings of its column, the longest first; none: it has no column.
         label: its name in the drill-down, where that is not the first title.
         order: place of its column within the group, in steps of 10, so that one fits between.
@@ -139,7 +138,6 @@ class Metric(NamedTuple):
         unknown: what a row without a value is sorted as.
         hot: place among the counters of a row's first cache lines, which almost every segment
             touches, from 1 on; 0: behind them, in the order of declaration.
-        is_field: reports have it as a field of its own.
         derive: computes a derived metric.
     """
 
@@ -148,10 +146,9 @@ class Metric(NamedTuple):
     unit: Unit
     group: Group
     help: str
-    section: str
     share_of: tuple[str, ...] = ()
     as_share: bool = False
-    beside: str = ""
+    in_brackets: str = ""
     titles: tuple[str, ...] = ()
     label: str = ""
     order: int = LAST
@@ -164,7 +161,6 @@ class Metric(NamedTuple):
     is_low_first: bool = False
     unknown: float = -1.0
     hot: int = 0
-    is_field: bool = True
     derive: Derive | None = None
 
     @property

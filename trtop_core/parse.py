@@ -39,7 +39,7 @@ SIZE_UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 SIZE_FORM = re.compile(r"([0-9]+)\s*([kmg]?)(?:i?b)?", re.IGNORECASE)
 
 MAX_DIGITS = 18
-"""Of a whole number: what 64 bits hold."""
+"""Most digits of a whole number: so many fit in 64 bits."""
 
 MAX_SECONDS = 1e9
 """31 years; in ns it is far from the bounds of 64 bits."""

@@ -1,8 +1,8 @@
 """Every dtype, enum and unit that crosses a seam, defined once.
 
 Gives the names and layouts that the kernels, the engine, snapshots and reporters share. The C
-structs beside them (``ext/_records.pxd``) are checked against these dtypes when ``trtop_core`` is
-imported. Never computes anything. Field names are those of the metric definitions.
+structs of the kernels (``ext/trtop_core/_records.pxd``) are checked against these dtypes when
+``trtop_core`` is imported. Never computes anything.
 """
 
 from __future__ import annotations

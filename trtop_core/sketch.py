@@ -14,6 +14,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -45,15 +46,20 @@ LEAST = {name: 1 if METRIC_OF[name].unit is Unit.COUNT else MIN_VALUE for name i
 """By the name of a distribution, what values below count as: counts begin with 1."""
 
 
+GUARD_BITS = 64
+"""Bits that powers have besides those that are wanted, so that rounding reaches none of these."""
+
+
 def _powers(n_bits: int) -> list[int]:
     """The integer part of 2^(n_bits + j/64), for each j of an octave."""
-    powers = []
-    for j in range(BINS_PER_OCTAVE):
-        root = 1 << (n_bits * BINS_PER_OCTAVE + j)
-        for _ in range(SCALE):
-            root = math.isqrt(root)
-        powers.append(root)
-    return powers
+    scale = n_bits + GUARD_BITS
+    step = 1 << (scale * BINS_PER_OCTAVE + 1)
+    for _ in range(SCALE):
+        step = math.isqrt(step)
+    powers = [1 << scale]
+    for _ in range(BINS_PER_OCTAVE - 1):
+        powers.append(powers[-1] * step >> scale)
+    return [power >> GUARD_BITS for power in powers]
 
 
 OCTAVE = np.array(_powers(63), np.uint64)
@@ -88,7 +94,7 @@ def bin_of(values: npt.ArrayLike, least: int = MIN_VALUE) -> npt.NDArray[np.intp
 
 def nearest_rank(n_samples: int, percentile: float) -> int:
     """The rank (1 … n_samples) of a percentile: the smallest that covers so much of the samples."""
-    return max(1, math.ceil(Fraction(str(percentile)) * n_samples / 100))
+    return max(1, math.ceil(_share(percentile) * n_samples))
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,9 +192,15 @@ class SketchColumn:
         return SketchColumn(stats, indptr, bins, counts)
 
 
+@cache
+def _share(percentile: float) -> Fraction:
+    """A percentile as an exact share of 1."""
+    return Fraction(str(percentile)) / 100
+
+
 def _nearest_ranks(n_samples: npt.NDArray[np.int64], percentile: float) -> npt.NDArray[np.int64]:
     """``nearest_rank`` of several numbers of samples."""
-    share = Fraction(str(percentile)) / 100
+    share = _share(percentile)
     counts: npt.NDArray[Any] = n_samples
     if max(int(counts.max()) * share.numerator, share.denominator) > np.iinfo(np.int64).max:
         counts = counts.astype(object)

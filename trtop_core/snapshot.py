@@ -17,7 +17,7 @@ from trtop_core.health import Health, is_suspect
 from trtop_core.metric_types import per_second
 from trtop_core.metrics import (
     COUNTERS,
-    DERIVED_FIELDS,
+    DERIVED,
     GAUGES,
     METRIC_OF,
     SKETCHES,
@@ -25,7 +25,9 @@ from trtop_core.metrics import (
     known,
 )
 from trtop_core.records import Window
+from trtop_core.sketch import SketchColumn
 from trtop_core.table import Table
+from trtop_core.verdicts import Evidence
 from trtop_core.view import View
 
 SCHEMA = 1
@@ -89,9 +91,8 @@ class Row:
     def judged(self) -> tuple[str, str | None]:
         """The verdict, and why: a sentence where something is wrong."""
         counters = self.table.counters[self.idx : self.idx + 1]
-        row = np.array([self.idx])
-        columns = {name: column.take(row) for name, column in self.table.sketches.items()}
-        words, sentences = judge(counters, columns, self.loss)
+        columns = {name: self._sketch(name) for name in self.table.sketches}
+        words, sentences = judge(Evidence(counters, columns, self.loss))
         return words[0], sentences[0]
 
     def samples(self, sketch: str) -> int:
@@ -100,8 +101,7 @@ class Row:
 
     def quantile(self, sketch: str, percentile: float) -> int | None:
         """A percentile in the unit of the metric, None without samples."""
-        column = self.table.sketches[sketch].take(np.array([self.idx]))
-        value = int(column.quantiles(percentile)[0])
+        value = int(self._sketch(sketch).quantiles(percentile)[0])
         return None if value < 0 else value
 
     def sketch_record(self, sketch: str, with_bins: bool = False) -> dict[str, Any]:
@@ -111,15 +111,15 @@ class Row:
             sketch: a name of ``metrics.SKETCHES``.
             with_bins: add ``bins``, a list of [bin number, samples].
         """
-        column = self.table.sketches[sketch].take(np.array([self.idx]))
+        column = self._sketch(sketch)
         unit = METRIC_OF[sketch].unit.suffix
         stats = column.stats[0]
         n_samples = int(stats["count"])
         record: dict[str, Any] = {"count": n_samples, f"sum{unit}": column.sums()[0]}
         record[f"min{unit}"] = int(stats["min"]) if n_samples else None
         record[f"max{unit}"] = int(stats["max"]) if n_samples else None
-        for percentile in DETAIL_PERCENTILES:
-            value = int(column.quantiles(percentile)[0])
+        values = column.quantiles_at(DETAIL_PERCENTILES)[:, 0].tolist()
+        for percentile, value in zip(DETAIL_PERCENTILES, values, strict=True):
             record[f"p{percentile}{unit}"] = None if value < 0 else value
         if with_bins:
             record["bins"] = column.bin_counts(0)
@@ -132,13 +132,17 @@ class Row:
             record["host"] = self.host
         for name in COUNTERS + GAUGES:
             record[name] = self.count(name)
-        for name in DERIVED_FIELDS:
+        for name in DERIVED:
             record[name] = self.derived(name)
         record["suspect"] = self.suspect
         record["verdict"], record["because"] = self.judged()
         for sketch in SKETCHES:
             record[sketch] = self.sketch_record(sketch, with_bins)
         return record
+
+    def _sketch(self, name: str) -> SketchColumn:
+        """A distribution of this row alone."""
+        return self.table.sketches[name].take(np.array([self.idx]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Verdicts: what is wrong with a row, as one word (the metric definitions, §10).
+"""Verdicts: what is wrong with a row, as one word.
 
 Takes counters and sketches of any rows, of one engine or merged, and gives one cause per row, all
 rows at once; ``trtop_core.because`` says it in a sentence. A pure function: never counts, and never
@@ -7,9 +7,9 @@ looks at packets.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
 from enum import IntEnum
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -55,8 +55,7 @@ WORDS = tuple(
 """The word of each cause, by its number."""
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(NamedTuple):
     """Where each cause begins; shares are 0 … 1, times ns.
 
     Attributes:
@@ -102,7 +101,7 @@ class Limits:
     reuse_closed: int = 20
     connecting: float = 0.30
     mixed: float = 0.5
-    off: frozenset[Cause] = field(default_factory=frozenset)
+    off: frozenset[Cause] = frozenset()
 
 
 DEFAULT_LIMITS = Limits()
@@ -123,7 +122,7 @@ class Evidence:
         counters: Counters,
         sketches: Mapping[str, SketchColumn],
         loss: float | None,
-        limits: Limits,
+        limits: Limits = DEFAULT_LIMITS,
     ) -> None:
         self.limits = limits
         self.loss = loss
@@ -148,10 +147,17 @@ class Evidence:
 
     def percentile(self, name: str, percentile: float) -> npt.NDArray[np.int64]:
         """A percentile of a distribution, -1 without samples; shape (n,)."""
-        key = (name, percentile)
-        if key not in self._made:
-            self._made[key] = self._sketches[name].quantiles(percentile)
-        return self._made[key]
+        return self.percentiles(name, (percentile,))[0]
+
+    def percentiles(
+        self, name: str, percentiles: Sequence[float]
+    ) -> Sequence[npt.NDArray[np.int64]]:
+        """Several percentiles of a distribution, each as ``percentile`` gives it."""
+        missing = [p for p in percentiles if (name, p) not in self._made]
+        if missing:
+            made = self._sketches[name].quantiles_at(missing)
+            self._made.update(((name, p), made[i]) for i, p in enumerate(missing))
+        return [self._made[name, p] for p in percentiles]
 
     def total(self, *names: str) -> npt.NDArray[np.float64]:
         """The sum of all samples of some distributions; shape (n,)."""
@@ -189,7 +195,7 @@ def is_share(cases: npt.NDArray[np.int64], whole: npt.NDArray[np.int64], least: 
 
 
 def suspect_rows(evidence: Evidence) -> Mask:
-    """Rows whose counters are lower bounds: the capture missed a part (§6)."""
+    """Rows whose counters are lower bounds: the capture missed a part."""
     limits = evidence.limits
     acked, gaps = evidence.count("acked_bytes"), evidence.count("gap_bytes")
     incomplete = (acked > 0) & (1 - gaps / np.maximum(acked, 1) < limits.completeness)

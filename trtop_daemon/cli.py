@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from trtop_core.errors import EXIT_OK, EXIT_UNUSABLE, TrtopError, reason_of
 from trtop_daemon.config.arguments import parse
-from trtop_daemon.config.check import check, say_interfaces
+from trtop_daemon.config.check import check, print_interfaces
 from trtop_daemon.daemon import FeedMaker, run
 from trtop_daemon.processes import supervisor
 from trtop_daemon.system.log import printable
@@ -30,7 +30,7 @@ def main(argv: Sequence[str] | None = None, make_feed: FeedMaker = supervisor.ma
     try:
         command = parse(sys.argv[1:] if argv is None else argv)
         if command.list_interfaces:
-            return say_interfaces(sys.stdout)
+            return print_interfaces(sys.stdout)
         if command.check:
             return check(command, sys.stdout, sys.stderr)
         return run(command, make_feed)

@@ -1,4 +1,4 @@
-"""What slots do: open a connection, take a turn, close. One call acts for many slots at once.
+"""What connections do: open, take a turn, close. One call does it for many connections at once.
 
 Every act is strictly causal within its connection (no two segments share a microsecond), keeps
 sequence numbers right, and marks each segment with what it proves. Loss is as a client's host

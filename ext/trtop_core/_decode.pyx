@@ -9,8 +9,23 @@ from libc.stdint cimport uint8_t, uint32_t
 from libc.string cimport memcpy
 
 from trtop_core._clock cimport TS_LIMIT_NS
-from trtop_core._cursor cimport *
-from trtop_core._links cimport enter_link, step_ethernet, step_ethertype, step_ppp
+from trtop_core._cursor cimport (
+    AT_ETHERNET,
+    AT_ETHERTYPE,
+    AT_IPV4,
+    AT_IPV6,
+    be16,
+    be32,
+    cursor_t,
+    has,
+)
+from trtop_core._links cimport (
+    LINKTYPE_ETHERNET,
+    enter_link,
+    step_ethernet,
+    step_ethertype,
+    step_ppp,
+)
 from trtop_core._records cimport (
     BAD_HEADER,
     BAD_LENGTH,
@@ -113,7 +128,7 @@ cdef inline bint decode_plain(
     """
     cdef const uint8_t* p = data + entry.offset
     cdef uint32_t total_len, header_len, captured
-    if entry.link_type != 1 or entry.caplen < 54:
+    if entry.link_type != LINKTYPE_ETHERNET or entry.caplen < 54:
         return False
     # Ethertype IPv4, version 4 with 5 words; neither "more fragments" nor an offset; TCP.
     if be32(p + 12) >> 8 != 0x080045 or be16(p + 20) & 0x3FFF or p[23] != PROTO_TCP:

@@ -27,8 +27,9 @@ from trtop_core._connection cimport (
 from trtop_core._latency cimport sample_closing_floor, sample_latency
 from trtop_core._records cimport RESET_AGE, REUSE, counter_row_t
 from trtop_core._state cimport State, adjust_gauges, count_gaps, touch
+from trtop_core._tickets cimport decide
 from trtop_core._tls_handshake cimport fail_unfinished
-from trtop_core._turns cimport decide, drop_side, end_response
+from trtop_core._turns cimport drop_side, end_response
 from trtop_core._waiting cimport count_unanswered, is_one_sided
 
 cdef inline void reset(

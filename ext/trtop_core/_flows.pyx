@@ -13,7 +13,20 @@ from libc.string cimport memcpy
 
 import numpy as np
 
-from trtop_core._connection cimport *
+from trtop_core._connection cimport (
+    S_ALIVE,
+    S_ATTEMPT,
+    S_CLIENT_IS_HIGH,
+    S_CLOSED,
+    S_IN_WHEEL,
+    S_MANY_SYNS,
+    S_RST,
+    S_UNANSWERED,
+    S_WAITING,
+    connection_t,
+    direction_of,
+    direction_t,
+)
 from trtop_core._decode cimport decode_block
 from trtop_core._destinations cimport hash_key_t
 from trtop_core._duplicates cimport DUPLICATE_NS, fingerprint_of, head_of, is_duplicate, remember

@@ -5,44 +5,96 @@
 
 from libc.stdint cimport uint8_t, uint32_t
 
-from trtop_core._cursor cimport *
+from trtop_core._cursor cimport (
+    AT_ETHERNET,
+    AT_ETHERTYPE,
+    AT_IPV4,
+    AT_IPV6,
+    AT_PPP,
+    ETHERTYPE_IPV4,
+    ETHERTYPE_IPV6,
+    ETHERTYPE_MPLS,
+    ETHERTYPE_MPLS_MULTICAST,
+    ETHERTYPE_PPPOE,
+    ETHERTYPE_QINQ,
+    ETHERTYPE_QINQ_OLD,
+    ETHERTYPE_VLAN,
+    be16,
+    be32,
+    cursor_t,
+    has,
+)
 from trtop_core._records cimport LINK_TYPE, NOT_TCP, TRUNCATED
+
+# As `LinkType` of trtop_core/records.py (https://www.tcpdump.org/linktypes.html).
+cdef enum link_type_t:
+    LINKTYPE_NULL = 0             # the address family in the order of the host that captured
+    LINKTYPE_ETHERNET = 1
+    LINKTYPE_RAW_BSD = 12
+    LINKTYPE_RAW_OPENBSD = 14
+    LINKTYPE_RAW = 101
+    LINKTYPE_LOOP = 108           # the address family in network order
+    LINKTYPE_LINUX_SLL = 113
+    LINKTYPE_IPV4 = 228
+    LINKTYPE_IPV6 = 229
+    LINKTYPE_LINUX_SLL2 = 276
+
+# Address families of LINKTYPE_NULL and LINKTYPE_LOOP: those of the system that captured.
+cdef enum:
+    AF_INET = 2
+    AF_INET6_LINUX = 10
+    AF_INET6_NETBSD = 24          # and OpenBSD
+    AF_INET6_FREEBSD = 28
+    AF_INET6_DARWIN = 30
+
+cdef enum:
+    PPP_IPV4 = 0x0021             # RFC 1332
+    PPP_IPV6 = 0x0057             # RFC 5072
 
 cdef extern from *:
     uint32_t __builtin_bswap32(uint32_t) noexcept nogil
 
 cdef inline int enter_link(cursor_t* at, uint32_t link_type) noexcept nogil:
     cdef uint32_t family
-    if link_type == 1:  # LINKTYPE_ETHERNET
+    if link_type == LINKTYPE_ETHERNET:
         at.layer = AT_ETHERNET
-    elif link_type == 113:  # LINKTYPE_LINUX_SLL
+    elif link_type == LINKTYPE_LINUX_SLL:
         if not has(at, 16):
             return TRUNCATED
         at.kind = be16(at.bytes + 14)
         at.pos = 16
         at.layer = AT_ETHERTYPE
-    elif link_type == 276:  # LINKTYPE_LINUX_SLL2
+    elif link_type == LINKTYPE_LINUX_SLL2:
         if not has(at, 20):
             return TRUNCATED
         at.kind = be16(at.bytes)
         at.pos = 20
         at.layer = AT_ETHERTYPE
-    elif link_type == 101 or link_type == 12 or link_type == 14:  # LINKTYPE_RAW and its kin
+    elif (
+        link_type == LINKTYPE_RAW
+        or link_type == LINKTYPE_RAW_BSD
+        or link_type == LINKTYPE_RAW_OPENBSD
+    ):
         return by_version_nibble(at)
-    elif link_type == 228:  # LINKTYPE_IPV4
+    elif link_type == LINKTYPE_IPV4:
         at.layer = AT_IPV4
-    elif link_type == 229:  # LINKTYPE_IPV6
+    elif link_type == LINKTYPE_IPV6:
         at.layer = AT_IPV6
-    elif link_type == 0 or link_type == 108:  # LINKTYPE_NULL (host order), LINKTYPE_LOOP (network)
+    elif link_type == LINKTYPE_NULL or link_type == LINKTYPE_LOOP:
         if not has(at, 4):
             return TRUNCATED
         family = be32(at.bytes)
         if family > 0xFFFF:
             family = __builtin_bswap32(family)
         at.pos = 4
-        if family == 2:
+        if family == AF_INET:
             at.layer = AT_IPV4
-        elif family == 24 or family == 28 or family == 30 or family == 10:  # BSDs, macOS, Linux
+        elif (
+            family == AF_INET6_LINUX
+            or family == AF_INET6_NETBSD
+            or family == AF_INET6_FREEBSD
+            or family == AF_INET6_DARWIN
+        ):
             at.layer = AT_IPV6
         else:
             return NOT_TCP
@@ -118,9 +170,9 @@ cdef inline int step_ppp(cursor_t* at) noexcept nogil:
             return TRUNCATED
         protocol = (protocol << 8) | at.bytes[at.pos]
         at.pos += 1
-    if protocol == 0x0021:
+    if protocol == PPP_IPV4:
         at.layer = AT_IPV4
-    elif protocol == 0x0057:
+    elif protocol == PPP_IPV6:
         at.layer = AT_IPV6
     else:
         return NOT_TCP

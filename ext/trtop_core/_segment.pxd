@@ -3,7 +3,39 @@
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
 from trtop_core._clock cimport FOREVER_NS
-from trtop_core._connection cimport *
+from trtop_core._client_turns cimport client_data, client_sent_again
+from trtop_core._connection cimport (
+    D_ACKED,
+    D_EARLY_ACK,
+    D_HAS_ACKNOWLEDGED,
+    D_HAS_FIRST,
+    D_HAS_SENT,
+    D_HIGHEST_ACK,
+    D_KNOWS_START,
+    D_REACHED,
+    D_SEEN,
+    D_ZERO_WINDOW,
+    P_HTTP2,
+    P_SIDE,
+    S_ANY_SEGMENT,
+    S_ATTEMPT,
+    S_CLOSED,
+    S_EST,
+    S_FRAGMENTED,
+    S_HAS_FLOOR,
+    S_IDLE,
+    S_MANY_SEGMENTS,
+    S_RST,
+    S_SLOT_OPEN,
+    S_TIMED,
+    S_WINDOW_IS_ZERO,
+    T_ANSWERED,
+    T_KNOWS_SERVER,
+    T_OPEN,
+    connection_t,
+    direction_t,
+    turn_t,
+)
 from trtop_core._direction cimport (
     MAX_ACK_AHEAD,
     acknowledge,
@@ -29,17 +61,11 @@ from trtop_core._records cimport (
     segment_t,
 )
 from trtop_core._responses cimport server_start_of
+from trtop_core._server_turns cimport server_data, server_filled
 from trtop_core._slots cimport lower_due
 from trtop_core._state cimport State, count_gaps, touch
 from trtop_core._timers cimport JUDGE_AFTER_NS
-from trtop_core._turns cimport (
-    client_data,
-    client_sent_again,
-    note_closed_window,
-    server_data,
-    server_filled,
-    tend_side,
-)
+from trtop_core._turns cimport note_closed_window, tend_side
 
 cdef enum:
     # What fills a hole sooner was reordered: a retransmission takes a round trip. The floor less so

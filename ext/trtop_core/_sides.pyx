@@ -49,7 +49,7 @@ cdef class SidePools:
 
     Args:
         max_tls: bound on connections whose TLS handshake is followed at a time.
-        max_http2: likewise of HTTP/2 in clear; beyond it they are not followed.
+        max_http2: bound on connections of HTTP/2 in clear; beyond it they are not followed.
         max_streams: bound on open streams of all of these.
         turn: dtype of a turn.
     """

@@ -115,7 +115,7 @@ TURN_BITS = {
     "answered": T_ANSWERED,
     "counted": T_COUNTED,
 }
-"""Bits of a turn's ``flags``, likewise."""
+"""Bits of a turn's ``flags``, for those who read copies of connections."""
 
 ENTRY = np.dtype([("hash", "<u4"), ("connection", "<u4")])
 

@@ -2,7 +2,24 @@
 
 from libc.stdint cimport uint8_t, uint32_t
 
-from trtop_core._cursor cimport *
+from trtop_core._cursor cimport (
+    AT_ETHERNET,
+    AT_ETHERTYPE,
+    AT_PPP,
+    ETHERTYPE_BRIDGED,
+    ETHERTYPE_IPV4,
+    ETHERTYPE_IPV6,
+    ETHERTYPE_MPLS,
+    ETHERTYPE_MPLS_MULTICAST,
+    ETHERTYPE_PPP,
+    ETHERTYPE_PPPOE,
+    ETHERTYPE_QINQ,
+    ETHERTYPE_QINQ_OLD,
+    ETHERTYPE_VLAN,
+    be16,
+    cursor_t,
+    has,
+)
 from trtop_core._records cimport NOT_TCP, TRUNCATED
 
 cdef enum:

@@ -18,7 +18,7 @@ import numpy as np
 EPOCH_NS = 1_000_000_000
 
 LEVELS = ((10, 1, 10), (60, 5, 12), (300, 30, 10))
-"""Of each window: its length in s, the length of its slots in epochs, and their number."""
+"""The length of each window in s, that of its slots in epochs, and the number of slots."""
 
 cdef uint32_t[N_LEVELS] SLOT_EPOCHS = [1, 5, 30]
 cdef uint32_t[N_LEVELS] N_SLOTS = [10, 12, 10]

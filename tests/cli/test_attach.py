@@ -34,7 +34,7 @@ from trtop.remote.diagnosis import diagnose
 from trtop.table.redraw import ENTER, LEAVE
 from trtop_core import View, merge, wire
 from trtop_core.errors import TrtopError
-from trtop_core.merge import merge_by_host
+from trtop_core.merging.snapshots import merge_by_host
 from trtop_core.records import Window
 from trtop_core.wire.endpoint import (
     Endpoint,

@@ -449,3 +449,12 @@ def test_a_terminal_that_cannot_be_redrawn_gets_report_after_report(capture: Pat
     os.close(master)
     assert ENTER.encode() not in screen
     assert screen.count(b"23(100%)") > 2
+
+
+def test_the_collector_of_garbage_rests_while_the_command_loads_and_no_longer() -> None:
+    code = (
+        "import gc, sys; from trtop.__main__ import _load; "
+        "gc.collect(); before = gc.get_stats()[2]['collections']; _load(); "
+        "sys.exit(not (gc.isenabled() and gc.get_stats()[2]['collections'] == before))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

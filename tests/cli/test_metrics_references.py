@@ -11,7 +11,7 @@ import pytest
 from support.paths import CAPTURES
 
 from trtop.cli.main import main
-from trtop_core.metrics import COUNTERS, GAUGES, SKETCHES
+from trtop_core.metrics import COUNTERS, DERIVED, GAUGES, SKETCHES
 
 FILES = sorted(path for path in CAPTURES.glob("*--*") if path.is_file())
 NO_CAPTURES = f"no shared captures in {CAPTURES}"
@@ -20,9 +20,8 @@ needs_captures = pytest.mark.skipif(not FILES, reason=NO_CAPTURES)
 MICROSECOND_NS, THOUSAND_S_NS = 1_000, 1_000 * 10**9
 """What percentiles are clamped to; everything else is exact."""
 
-DERIVED = {
-    *("syn_rate", "est_rate", "completeness", "suspect", "destination", "verdict", "because"),
-}
+COMPUTED = {"destination", *DERIVED, "suspect", "verdict", "because"}
+"""Fields that follow from others."""
 
 UNSAID = {
     *("multiplexed_unfollowed", "tls_hellos", "tls_failed_in", "waiting_long", "pending_retrans"),
@@ -88,7 +87,7 @@ def _check_ending(error: str | None, status: int, err: str, path: Path) -> None:
 
 def _compare(where: str, row: dict[str, Any], fields: dict[str, Any], found: list[str]) -> None:
     """Every field that the command shows; what the reference leaves out is 0 or has no samples."""
-    assert set(row) - DERIVED == {*COUNTERS, *GAUGES, *SKETCHES}
+    assert set(row) - COMPUTED == {*COUNTERS, *GAUGES, *SKETCHES}
     assert set(fields) <= set(row)
     if row["verdict"] != fields.get("verdict", row["verdict"]):
         found.append(f"{where} {row['verdict']}, expected {fields['verdict']}: {row['because']}")

@@ -11,7 +11,8 @@ from trtop.reporters.formats import Format, Reporter, make_reporter
 from trtop.table import rows
 from trtop.table.rows import quick_rows, quick_totals
 from trtop.table.style import TableStyle
-from trtop_core.metrics import COUNTERS, GAUGES, SKETCHES
+from trtop_core.metrics import COUNTERS, GAUGES, METRIC_OF, SKETCHES
+from trtop_core.records import NS_PER_S
 from trtop_core.snapshot import Snapshot
 
 
@@ -62,6 +63,17 @@ def test_random_rows_answer_as_the_cores_rows_do() -> None:
         assert quick.record(True) == plain.record(True)
         assert quick.samples("net_rtt") == plain.samples("net_rtt")
         assert quick.quantile("reuse", 37.5) == plain.quantile("reuse", 37.5)
+
+
+def test_every_metric_is_a_field() -> None:
+    fields = {"syn": 23, "stream_bytes": 3 << 20, "stream_ns": 2 * NS_PER_S}
+    picture = snapshot([destination("10.0.0.1", **fields)])
+    (row,) = json.loads(written(Format.JSON, picture))["destinations"]
+    assert set(METRIC_OF) <= set(row)
+    assert row["goodput"] == 1.5 * (1 << 20)
+    (line,) = csv.DictReader(io.StringIO(written(Format.CSV, picture)))
+    assert set(METRIC_OF) <= set(line) | set(SKETCHES)
+    assert float(line["goodput"]) == row["goodput"]
 
 
 def test_a_document_without_destinations_is_a_document() -> None:

@@ -57,11 +57,10 @@ def test_the_busiest_counters_come_first_without_a_gap() -> None:
 @pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.name)
 def test_a_metric_does_not_contradict_itself(metric) -> None:  # type: ignore[no-untyped-def]
     assert metric.help
-    assert re.fullmatch(r"§\d+", metric.section)
     assert (metric.derive is not None) == (metric.kind is Kind.DERIVED)
     assert set(metric.share_of) <= {*COUNTERS, *GAUGES}
     assert metric.share_of or not metric.as_share
-    assert not metric.beside or metric.beside in DERIVED
+    assert not metric.in_brackets or metric.in_brackets in DERIVED
     assert bool(metric.titles) == bool(metric.importance)
     assert all(len(longer) > len(shorter) for longer, shorter in pairwise(metric.titles))
     assert metric.titles or not (metric.letter or metric.min_width)

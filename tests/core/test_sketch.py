@@ -21,6 +21,7 @@ from trtop_core.sketch import (
     MIDDLE,
     MIN_VALUE,
     N_BINS,
+    OCTAVE,
     UPPER,
     SketchColumn,
     bin_of,
@@ -76,6 +77,11 @@ def test_bins_are_those_of_a_base_2_exponential_histogram_of_scale_6() -> None:
         bound = 1 << (at + FIRST_BIN + 1)
         assert upper**64 <= bound < (upper + 1) ** 64
     assert UPPER[-2] < MAX_VALUE < 2 ** ((len(UPPER) + FIRST_BIN) / 64)
+
+
+def test_the_powers_of_an_octave_are_exact() -> None:
+    for j, power in enumerate(OCTAVE.tolist()):
+        assert power**64 <= 1 << (63 * 64 + j) < (power + 1) ** 64
 
 
 @pytest.mark.parametrize(

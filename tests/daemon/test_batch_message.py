@@ -58,10 +58,10 @@ def raw(parts: list[bytes | memoryview]) -> list[bytes]:
 def test_a_message_comes_out_as_it_went_in(
     packets: list[bytes], totals: Totals, until_ns: int, numbers: tuple[int, int, int, int]
 ) -> None:
-    worker, generation, sequence, link_type = numbers
+    child, generation, sequence, link_type = numbers
     sent = Message(
         MessageKind.PACKETS,
-        worker,
+        child,
         generation,
         sequence,
         "wlan0",

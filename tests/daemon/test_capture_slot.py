@@ -11,8 +11,9 @@ from trtop_daemon.capture.device import EXIT_NOT_CAPTURING
 from trtop_daemon.capture.replay import ReplayConfig
 from trtop_daemon.ipc.batch_message import Message, MessageKind, Totals
 from trtop_daemon.ipc.feed import CaptureConfig
+from trtop_daemon.processes.assignments import Assignment
 from trtop_daemon.processes.capture_slot import CaptureSlot, Shared
-from trtop_daemon.processes.child import Assignment, Orders
+from trtop_daemon.processes.child import Orders
 from trtop_daemon.processes.engines import Engines, new_engine
 from trtop_daemon.processes.notices import Notices
 

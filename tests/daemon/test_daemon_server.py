@@ -25,7 +25,7 @@ from support.daemons import (
     wait_for,
 )
 from support.desk import Desk
-from support.paths import EXAMPLE
+from support.paths import CAPTURES, EXAMPLE
 
 from trtop_core import Engine, EngineConfig, Snapshot, View, wire
 from trtop_core.metrics import SORTABLE
@@ -35,8 +35,6 @@ from trtop_daemon.server.server import MAX_CACHED_VIEWS, MAX_CLIENTS
 
 N_CLIENTS = 100
 MB = 1 << 20
-
-SHARED = Path("/work/shared/captures")
 
 
 @pytest.fixture
@@ -432,10 +430,10 @@ def test_goodbye_reaches_all_who_asked_lately_and_not_the_others(desk: Desk) -> 
     assert not early.socket.poll(0)
 
 
-@pytest.mark.skipif(not SHARED.is_dir(), reason="needs the collection of captures")
+@pytest.mark.skipif(not CAPTURES.is_dir(), reason="needs the collection of captures")
 def test_the_picture_of_every_capture_survives_the_journey() -> None:
     n_captures = 0
-    for path in sorted(SHARED.iterdir()):
+    for path in sorted(CAPTURES.iterdir()):
         if path.suffix not in (".pcap", ".pcapng"):
             continue
         engine = Engine(EngineConfig(group_by=GroupBy.ADDR_PORT), bytes(16))

@@ -102,7 +102,7 @@ def test_what_others_may_write_is_left_out_of_pythonpath(
 def test_the_users_own_packages_are_left_out_and_what_is_then_missing_is_one_line(
     folder: Path, trap: tuple[Path, Path]
 ) -> None:
-    """As under a sudo that keeps HOME, with an interpreter that is no virtual environment's."""
+    """The case of a sudo that keeps HOME, with an interpreter of no virtual environment."""
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
     site = folder / "home" / ".local" / "lib" / version / "site-packages"
     site.parent.mkdir(parents=True)

@@ -7,18 +7,18 @@ import select
 
 from support.netns import needs_root, two_hosts
 
-from trtop_daemon.system import interfaces as links
+from trtop_daemon.system import interfaces
 
 
 def test_loopback_is_always_local() -> None:
-    local = links.local_networks()
+    local = interfaces.local_networks()
     assert ipaddress.ip_network("127.0.0.0/8") in local
     assert ipaddress.ip_network("::1/128") in local
     assert ipaddress.ip_network("127.0.0.1/32") not in local
 
 
 def test_any_comes_first_and_lo_has_its_address() -> None:
-    listed = links.list_interfaces()
+    listed = interfaces.list_interfaces()
     assert listed[0].name == "any"
     (lo,) = [interface for interface in listed if interface.name == "lo"]
     assert "127.0.0.1" in lo.addresses
@@ -28,23 +28,23 @@ def test_any_comes_first_and_lo_has_its_address() -> None:
 @needs_root
 def test_changes_are_heard_and_seen() -> None:
     with two_hosts() as (near, _), near.inside():
-        watch = links.InterfaceWatch()
+        watch = interfaces.InterfaceWatch()
         assert not watch.has_changed()
-        index = links.index_of(near.link)
+        index = interfaces.index_of(near.link)
         assert index
-        assert links.is_up(near.link)
-        assert ipaddress.ip_network(near.address(3)) in links.local_networks()
-        assert ipaddress.ip_network(near.address(3, 6)) in links.local_networks()
+        assert interfaces.is_up(near.link)
+        assert ipaddress.ip_network(near.address(3)) in interfaces.local_networks()
+        assert ipaddress.ip_network(near.address(3, 6)) in interfaces.local_networks()
         near.ip("addr", "del", f"{near.address(3)}/16", "dev", near.link)
         assert select.select(watch.filenos, [], [], 10)[0]
         assert watch.has_changed()
         assert not watch.has_changed()
-        assert ipaddress.ip_network(near.address(3)) not in links.local_networks()
+        assert ipaddress.ip_network(near.address(3)) not in interfaces.local_networks()
         near.ip("link", "set", near.link, "down")
         assert select.select(watch.filenos, [], [], 10)[0]
-        assert not links.is_up(near.link)
+        assert not interfaces.is_up(near.link)
         near.ip("link", "del", near.link)
-        assert links.index_of(near.link) == 0
-        assert not links.is_up(near.link)
+        assert interfaces.index_of(near.link) == 0
+        assert not interfaces.is_up(near.link)
         watch.close()
         assert watch.filenos == []

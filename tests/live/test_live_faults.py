@@ -67,7 +67,7 @@ def arrived(host: Host) -> int:
 
 
 def passed(host: Host) -> int:
-    """The same, and those that left it."""
+    """Packets that reached or left the interface, by the interface's own count."""
     statistics = _statistics(host)
     return int(statistics["rx"]["packets"]) + int(statistics["tx"]["packets"])
 

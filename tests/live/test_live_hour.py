@@ -21,7 +21,7 @@ N_PACKETS = 11
 FIRST_S = 1_714_565_000
 FILE_HEADER_LEN, RECORD_HEADER_LEN = 24, 16
 CAPLEN = 60
-"""Of every packet; Ethernet pads the shorter ones."""
+"""Captured bytes of every packet; Ethernet pads the shorter ones."""
 
 PORTS_AT = RECORD_HEADER_LEN + 14 + 20
 

@@ -56,7 +56,7 @@ def read_offline(
 def replay(
     paths: Sequence[str], speed: float | None = None, config: EngineConfig | None = None
 ) -> tuple[Snapshot, list[str], int]:
-    """The same through subprocess and socket."""
+    """What a replay through subprocess and socket shows, its errors, and its exit status."""
     told = CaptureConfig(
         source=ReplayConfig(tuple(paths), speed), engine=config or EngineConfig(), user="root"
     )

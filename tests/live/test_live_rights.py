@@ -239,7 +239,7 @@ def test_a_file_of_another_name_is_not_overwritten_by_the_process_number(folder:
 
 
 def test_what_the_main_process_listens_at_was_never_made_by_root() -> None:
-    """Its folder belongs to the user, who could put a link there for root to follow."""
+    """The socket's folder belongs to the user, who could put a link there for root to follow."""
     with (
         tempfile.TemporaryDirectory() as name,
         Daemon(

@@ -24,7 +24,7 @@ from support.daemons import (
     trtop,
     wait_for,
 )
-from support.paths import EXAMPLE, ROOT
+from support.paths import CAPTURES, EXAMPLE, ROOT
 from support.processes import is_gone, terminal, with_parent
 
 from trtop_core import Engine, EngineConfig, TrtopError, View
@@ -32,8 +32,6 @@ from trtop_core.records import GroupBy
 from trtop_core.sources import open_capture
 from trtop_daemon.processes.runtime_dir import PUBLIC_FOLDER
 from trtop_daemon.system.privileges import CAP_NET_RAW, has_permitted
-
-SHARED = Path("/work/shared/captures")
 
 can_capture = pytest.mark.skipif(
     os.geteuid() != 0 or not has_permitted(CAP_NET_RAW), reason="needs root, to capture"
@@ -44,7 +42,7 @@ AS_ROOT = ["--user=root"] if os.geteuid() == 0 else []
 
 N_CONNECTIONS = 23
 
-CAPTURES = [
+NAMES = [
     "amqp--amqp.pcap",
     "be-ns--nanosecs-big-endian.pcap",
     "derived--pcapng-merged-linktypes.pcapng",
@@ -77,11 +75,11 @@ def trtopd(*args: str | Path) -> "subprocess.CompletedProcess[str]":
 
 
 def example_or(name: str) -> Path:
-    return SHARED / name if name else EXAMPLE
+    return CAPTURES / name if name else EXAMPLE
 
 
 @pytest.mark.parametrize(
-    "name", ["", *CAPTURES] if SHARED.is_dir() else [""], ids=lambda name: name or "example"
+    "name", ["", *NAMES] if CAPTURES.is_dir() else [""], ids=lambda name: name or "example"
 )
 def test_a_replay_through_the_daemon_gives_what_the_file_gives(tmp_path: Path, name: str) -> None:
     path = example_or(name)

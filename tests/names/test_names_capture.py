@@ -312,7 +312,7 @@ def test_any_packet_may_be_cut_anywhere() -> None:
 
 
 def test_a_settled_server_is_passed_over_and_another_is_not() -> None:
-    tap = NameHints(SEED)
+    hints = NameHints(SEED)
     frames = batch(
         [
             call(SERVER, 443, client_hello("api.example.com")),
@@ -320,9 +320,9 @@ def test_a_settled_server_is_passed_over_and_another_is_not() -> None:
             call(SERVER, 443, request("api.example.com")),
         ]
     )
-    first, *_ = tap.look(frames)
-    tap.settle(first)
-    assert [(hint.port, hint.kind) for hint in tap.look(frames)] == [
+    first, *_ = hints.look(frames)
+    hints.settle(first)
+    assert [(hint.port, hint.kind) for hint in hints.look(frames)] == [
         (8443, HintKind.TLS),
         (443, HintKind.HTTP),
     ]
@@ -350,9 +350,9 @@ def test_a_flood_is_looked_at_in_part_and_the_rest_is_counted() -> None:
     resolver = resolver_after(*[answer] * (MAX_DNS + 23))
     assert resolver.n_skipped == 23
     hellos = [call(f"10.0.{i // 250}.{i % 250}", 80, request(None)) for i in range(MAX_HELLOS + 7)]
-    tap = NameHints(SEED)
-    assert len(tap.look(batch(hellos))) == MAX_HELLOS
-    assert tap.n_skipped == 7
+    hints = NameHints(SEED)
+    assert len(hints.look(batch(hellos))) == MAX_HELLOS
+    assert hints.n_skipped == 7
 
 
 def test_the_same_names_come_out_however_packets_are_cut_into_batches() -> None:

@@ -322,7 +322,7 @@ def test_a_whitelist_that_raises_is_logged_once_and_hides_nothing(
     assert namer.failures[0].endswith(" (rows are shown)")
 
 
-# The asker.
+# The look-up cache.
 
 
 def test_an_answer_is_kept_until_it_is_too_old_and_shown_until_there_is_a_new_one() -> None:

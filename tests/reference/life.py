@@ -14,7 +14,7 @@ from .floor import Floor
 from .holes import Verdict
 from .measure import Measurements
 from .opening import Opening
-from .rows import REUSE, Row
+from .rows import Row
 from .turns import Turns
 
 CLOSED_MEMORY_NS = 60 * NS_PER_S
@@ -137,7 +137,7 @@ class Life:
         n_responses = self.turns.n_responses_to_sample
         if n_responses and not self.ending.reuse_sampled:
             self.ending.reuse_sampled = True
-            self.ledger.row.sample(REUSE, n_responses)
+            self.ledger.row.sample("reuse", n_responses)
 
     def finish(self) -> None:
         """The capture ends."""

@@ -66,18 +66,24 @@ COUNTERS = (
     "acked_bytes",
     "one_sided",
 )
-LATENCIES = (
-    "connect_latency",
-    "syn_rtt",
-    "response_time",
-    "response_duration",
-    "tls_latency",
-    "net_rtt",
-    "server_time",
-    "path_rtt",
-    "reset_age",
-)
-REUSE = "reuse"
+UNIT_SUFFIXES = {
+    **dict.fromkeys(
+        (
+            "connect_latency",
+            "syn_rtt",
+            "response_time",
+            "response_duration",
+            "tls_latency",
+            "net_rtt",
+            "server_time",
+            "path_rtt",
+            "reset_age",
+        ),
+        "_ns",
+    ),
+    "reuse": "",
+}
+"""Every distribution, and what the names of its statistics end in."""
 # Percentiles in tenths of a percent, so that ranks are whole-number arithmetic.
 PERCENTILES = {"p50": 500, "p90": 900, "p95": 950, "p99": 990, "p99.9": 999}
 
@@ -96,16 +102,16 @@ class Row:
 
     def sample(self, name: str, value: int) -> None:
         """Keep a sample; a negative latency is none."""
-        if name not in LATENCIES and name != REUSE:
+        if name not in UNIT_SUFFIXES:
             raise ValueError(f"no distribution is called {name!r}")
         if value >= 0:
             self.samples.setdefault(name, []).append(value)
 
     def as_dict(self) -> dict[str, Any]:
         out: dict[str, Any] = {name: self.counts[name] for name in COUNTERS if self.counts[name]}
-        for name in (*LATENCIES, REUSE):
+        for name, suffix in UNIT_SUFFIXES.items():
             if self.samples.get(name):
-                out[name] = _summary(sorted(self.samples[name]), "" if name == REUSE else "_ns")
+                out[name] = _summary(sorted(self.samples[name]), suffix)
         return out
 
 

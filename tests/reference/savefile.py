@@ -77,7 +77,7 @@ class _Damage(Exception):  # noqa: N818
 
 
 def twin_read(data: bytes) -> Reading:
-    """The same, by the twin."""
+    """What the twin reads of a capture's bytes."""
     reading = Reading()
     for order in "<>":
         if data[:4] in [

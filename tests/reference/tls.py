@@ -20,9 +20,9 @@ RECORD_HEADER_BYTES = 5
 
 # An encrypted TLS 1.3 alert: 2 bytes, the content type and a 16-byte tag (RFC 8446 §5.2).
 TLS13_ALERT_BYTES = 19
-# Likewise a Finished: a 4-byte header and a hash, SHA-256 or SHA-384.
+# The length of a Finished: a 4-byte header and a hash, SHA-256 or SHA-384.
 TLS13_FINISHED_BYTES = (53, 69)
-# Likewise EndOfEarlyData: a 4-byte header and no body.
+# The length of EndOfEarlyData: a 4-byte header and no body.
 TLS13_END_OF_EARLY_DATA_BYTES = 21
 
 PLAIN_ALERT_BYTES = 2

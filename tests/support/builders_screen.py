@@ -66,10 +66,10 @@ class Stage:
                 has_names=self.names is not None,
                 prefix=self.prefix,
             )
-            outcome = update(self.state, key, context)
-            self.state = outcome.state
+            updated = update(self.state, key, context)
+            self.state = updated.state
             self.state = selecting(self.state, self.model)
-            self.effects.append(outcome.effect)
+            self.effects.append(updated.effect)
         return self
 
     def frame(self) -> Frame:

@@ -12,6 +12,7 @@ from reference import Packet, Twin
 from reference.bins import latency_bin, reuse_bin
 
 from trtop_core import Engine, EngineConfig, PacketBatch, Snapshot, View
+from trtop_core.metric_types import Unit
 from trtop_core.metrics import COUNTERS, GAUGES, METRIC_OF, SKETCHES
 from trtop_core.records import PACKET_INDEX, Direction, GroupBy
 from trtop_core.snapshot import Row
@@ -23,6 +24,9 @@ HEALTH = ("packets", "not_tcp", "undecoded", "duplicates", "evicted", "clock_ste
 
 DIRECTIONS = {"out": Direction.OUT, "in": Direction.IN, "both": Direction.BOTH}
 GROUPS = {"addr": GroupBy.ADDR, "addr,port": GroupBy.ADDR_PORT}
+
+BIN_OF_UNIT = {Unit.NS: latency_bin, Unit.COUNT: reuse_bin}
+"""The bin of a sample, by the unit of its distribution."""
 
 
 def batch_of(packets: Sequence[Packet]) -> PacketBatch:
@@ -92,19 +96,23 @@ def twin_rows(twin: Twin) -> dict[str, Any]:
     for name, fields in twin.report(final=False)["destinations"].items():
         row = {key: value for key, value in fields.items() if not isinstance(value, dict)}
         for sketch, values in twin.samples.get(name, {}).items():
-            if not values:
-                continue
-            bins = Counter(map(reuse_bin if sketch == "reuse" else latency_bin, values))
-            unit = METRIC_OF[sketch].unit.suffix
-            row[sketch] = {
-                "count": len(values),
-                f"sum{unit}": sum(values),
-                f"min{unit}": min(values),
-                f"max{unit}": max(values),
-                "bins": [[number, n] for number, n in sorted(bins.items())],
-            }
+            if values:
+                row[sketch] = binned(sketch, values)
         rows[name] = row
     return rows
+
+
+def binned(sketch: str, values: Sequence[int]) -> dict[str, Any]:
+    """What a distribution says of some samples, its percentiles left out."""
+    bins = Counter(map(BIN_OF_UNIT[METRIC_OF[sketch].unit], values))
+    unit = METRIC_OF[sketch].unit.suffix
+    return {
+        "count": len(values),
+        f"sum{unit}": sum(values),
+        f"min{unit}": min(values),
+        f"max{unit}": max(values),
+        "bins": [[number, n] for number, n in sorted(bins.items())],
+    }
 
 
 def differences(snapshot: Snapshot, twin: Twin) -> list[str]:

@@ -20,7 +20,7 @@ TIMEOUT_S = 20.0
 
 N_CONNECTIONS = 23
 N_REQUESTS = 41
-"""Of all connections together: the first ones ask twice."""
+"""Requests of all connections together: the first ones ask twice."""
 
 RESET = struct.pack("ii", 1, 0)
 """For SO_LINGER: closing sends a RST."""

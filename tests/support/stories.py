@@ -11,24 +11,20 @@ ISNs (wrap-around included), with either end's address the lower one, cut off li
 from __future__ import annotations
 
 import itertools
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from reference import Packet, Twin
-from reference.bins import latency_bin, reuse_bin
-from reference.rows import LATENCIES, REUSE
 
 from support.builders import ACK, FIN, NS_PER_MS, RST, SYN, Talk
-from support.compare import HEALTH, SEED, batch_of, config_of, plain_row
+from support.compare import HEALTH, SEED, batch_of, binned, config_of, plain_row
 from trtop_core import Engine, EngineConfig, View
-from trtop_core.metrics import METRIC_OF
+from trtop_core.metrics import SKETCHES
 
 KERNELS_TOO = True
 """Whether the kernels count by the same version of the definitions as the twin."""
 
-SKETCHES = (*LATENCIES, REUSE)
 
 CLIENT = "192.0.2.1"
 SERVER = "198.51.100.7"
@@ -319,7 +315,7 @@ def counted_by_kernels(
 def counted_by_twin(
     packets: Iterable[Packet], until_ns: int | None, finish: bool, options: dict[str, Any]
 ) -> tuple[Expected, Expected]:
-    """The same by the twin."""
+    """Rows and health of some packets as the twin counts them."""
     twin = Twin(**options)
     for packet in packets:
         twin.feed(packet)
@@ -363,20 +359,10 @@ def _compare(
 
 def _filled(row: Expected) -> Expected:
     """Lists of samples become what a sketch says of them."""
-    filled: Expected = {}
-    for name, value in row.items():
-        if name not in SKETCHES or not value:
-            filled[name] = value
-        else:
-            unit = METRIC_OF[name].unit.suffix
-            bins = Counter(map(reuse_bin if name == REUSE else latency_bin, value))
-            filled[name] = {
-                "count": len(value),
-                f"sum{unit}": sum(value),
-                f"min{unit}": min(value),
-                f"max{unit}": max(value),
-                "bins": [[number, n] for number, n in sorted(bins.items())],
-            }
+    filled = {
+        name: binned(name, value) if name in SKETCHES and value else value
+        for name, value in row.items()
+    }
     # A number that is named is meant, 0 too.
     return {name: value for name, value in filled.items() if value or name in INCIDENTAL}
 

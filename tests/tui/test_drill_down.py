@@ -18,8 +18,8 @@ from trtop.remote.client import Client
 from trtop.remote.source import DaemonSource
 from trtop_core import Engine, EngineConfig, PacketBatch, View, wire
 from trtop_core.detail import DetailView
-from trtop_core.merge import merge
-from trtop_core.merge_details import merge_details
+from trtop_core.merging.details import merge_details
+from trtop_core.merging.snapshots import merge
 from trtop_core.records import DestinationKind, GroupBy, Window
 from trtop_core.sources import open_capture
 from trtop_core.wire.endpoint import Endpoint
@@ -108,7 +108,7 @@ def test_details_of_parts_are_that_of_the_whole(window: Window) -> None:
 
 
 def _client_port(data: bytes) -> int:
-    """Of an Ethernet frame with IPv4 and TCP: the port that is not the server's."""
+    """The client's port in an Ethernet frame with IPv4 and TCP."""
     source, target = struct.unpack_from(">HH", data, 34)
     return int(source if source >= 20_000 else target)
 

@@ -22,7 +22,7 @@ from trtop.tui.state import State
 from trtop.tui.update import PAUSED
 from trtop_core.health import Health
 from trtop_core.metric_types import Side, Thresholds
-from trtop_core.metrics import COUNTERS, DERIVED_FIELDS, GAUGES, METRICS, SKETCHES
+from trtop_core.metrics import COUNTERS, DERIVED, GAUGES, METRICS, SKETCHES
 from trtop_core.records import Window
 
 MONO = TerminalCaps(color=False)
@@ -284,7 +284,7 @@ def test_every_column_has_a_letter_of_its_own() -> None:
 
 
 def test_every_field_has_a_meaning_and_stands_in_the_drill_down() -> None:
-    fields = {*COUNTERS, *GAUGES, *SKETCHES, *DERIVED_FIELDS} - {"syn_rate"}
+    fields = {*COUNTERS, *GAUGES, *SKETCHES, *DERIVED} - {"syn_rate"}
     assert all(metric.help for metric in METRICS)
     text = detail_stage((220, 100)).text()
     for name in fields - set(SKETCHES):
@@ -475,11 +475,11 @@ def test_what_is_drawn_depends_on_nothing_but_its_arguments() -> None:
     assert stage.frame() == first
 
 
-def test_curses_is_known_to_one_room_alone() -> None:
-    rooms = Path(draw.__code__.co_filename).parent.parent.rglob("*.py")
+def test_one_module_alone_imports_curses() -> None:
+    modules = Path(draw.__code__.co_filename).parent.parent.rglob("*.py")
     users = {
-        room.name
-        for room in rooms
-        if re.search(r"^\s*(import|from) curses", room.read_text(), re.M)
+        module.name
+        for module in modules
+        if re.search(r"^\s*(import|from) curses", module.read_text(), re.M)
     }
     assert users == {"terminal.py"}

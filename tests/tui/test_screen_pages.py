@@ -8,8 +8,8 @@ from support.builders_screen import Stage
 from trtop.table.text import Line, line_of, plain
 from trtop.tui.frame import TerminalCaps
 from trtop.tui.keys import ACTION_OF, COLUMN_OF, Action, Key
-from trtop.tui.page import Page
-from trtop.tui.pages import ALL_KEYS, PAGE_OF_KEY, PAGE_OF_MODE, PAGES
+from trtop.tui.pages.page import Page
+from trtop.tui.pages.registry import ALL_KEYS, PAGE_OF_KEY, PAGE_OF_MODE, PAGES
 from trtop.tui.scene import Scene
 from trtop.tui.state import Mode
 

@@ -207,9 +207,9 @@ def test_grouping_has_a_third_stop_where_names_are_known() -> None:
 
 
 def test_n_without_names_says_that_there_are_none() -> None:
-    outcome = update(State(), "n", Context())
-    assert outcome.state.with_names
-    assert "nobody looks up names" in outcome.state.message
+    updated = update(State(), "n", Context())
+    assert updated.state.with_names
+    assert "nobody looks up names" in updated.state.message
     assert not update(State(), "n", Context(has_names=True)).state.with_names
 
 
@@ -224,9 +224,9 @@ def test_space_pauses_and_goes_on() -> None:
 
 
 def test_reset_counts_all_from_now_on_unless_the_capture_is_over() -> None:
-    outcome = update(State(window=Window.LAST_10_S), "r", Context())
-    assert outcome.effect is Effect.RESET
-    assert outcome.state.window is Window.ALL
+    updated = update(State(window=Window.LAST_10_S), "r", Context())
+    assert updated.effect is Effect.RESET
+    assert updated.state.window is Window.ALL
     refused = update(State(), "r", Context(is_over=True))
     assert refused.effect is Effect.NONE
     assert "over" in refused.state.message
@@ -235,13 +235,13 @@ def test_reset_counts_all_from_now_on_unless_the_capture_is_over() -> None:
 
 def test_saving_uses_the_prefix_or_asks_for_one() -> None:
     stage = Stage(prefix="/tmp/x")
-    outcome = update(State(), "s", Context(stage.model, prefix="/tmp/x"))
-    assert (outcome.effect, outcome.prefix) == (Effect.SAVE, "/tmp/x")
+    updated = update(State(), "s", Context(stage.model, prefix="/tmp/x"))
+    assert (updated.effect, updated.prefix) == (Effect.SAVE, "/tmp/x")
     stage = Stage().press("s")
     assert stage.state.prompt is not None
     assert stage.state.prompt.purpose is Purpose.SAVE
-    outcome = update(stage.press(*"a/b c").state, "enter", Context(stage.model))
-    assert (outcome.effect, outcome.prefix) == (Effect.SAVE, "a/b c")
+    updated = update(stage.press(*"a/b c").state, "enter", Context(stage.model))
+    assert (updated.effect, updated.prefix) == (Effect.SAVE, "a/b c")
     assert Stage().press("s", "enter").effects == [Effect.NONE, Effect.NONE]
     assert "nothing to save" in update(State(), "s", Context()).state.message
 

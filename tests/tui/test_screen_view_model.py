@@ -7,9 +7,9 @@ from trtop.tui.state import Grouping, State
 from trtop.tui.view_model import everything, make_view_model, needs_all_rows, question
 from trtop_core.batch import CaptureCounters, PacketBatch
 from trtop_core.config import EngineConfig
-from trtop_core.delta import since
 from trtop_core.engine import Engine
 from trtop_core.health import Health
+from trtop_core.merging.delta import since
 from trtop_core.metrics import COUNTERS, GAUGES, SKETCHES
 from trtop_core.records import NS_PER_S, GroupBy, Window
 from trtop_core.snapshot import Snapshot

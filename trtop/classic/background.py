@@ -1,7 +1,7 @@
-"""A collector beside the screen: it feeds an analyzer on a thread of its own.
+"""Runs a collector on a thread of its own while the screen is open.
 
-``Collecting`` runs a collector and keeps how it ended; ``AnalyzerSource`` is what the screen asks.
-The analyzer's lock keeps the two apart.
+``CollectorThread`` runs it and keeps how it ended; ``AnalyzerSource`` is what the screen asks. The
+analyzer's lock keeps the two apart.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ NAMES_OF_PARTS = ("input_file_name", "interface")
 """Attributes in which a collector says what it collects from."""
 
 
-class Collecting:
-    """A collector that runs while the context is open.
+class CollectorThread:
+    """Runs a collector while the context is open.
 
     Args:
         collector: what is run; ``stop`` is called at the end.
@@ -41,7 +41,7 @@ class Collecting:
         self.is_over = False
         self._thread = threading.Thread(target=self._run, name="trtop-collector", daemon=True)
 
-    def __enter__(self) -> Collecting:
+    def __enter__(self) -> CollectorThread:
         self._thread.start()
         return self
 
@@ -73,7 +73,7 @@ class AnalyzerSource:
     """
 
     def __init__(
-        self, analyzer: OutgoingTCPAnalyzer, collecting: Collecting, is_live: bool
+        self, analyzer: OutgoingTCPAnalyzer, collecting: CollectorThread, is_live: bool
     ) -> None:
         self._analyzer = analyzer
         self._collecting = collecting

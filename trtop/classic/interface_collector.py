@@ -117,7 +117,7 @@ class InterfaceCollector(BaseCollector):
 
 
 class _Relay(Engine):
-    """What the capture side takes for its engine: hands everything on to an analyzer.
+    """Stands in for the engine of a capture: passes packets and times on to an analyzer.
 
     Args:
         config: as the capture side was told.

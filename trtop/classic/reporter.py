@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import TextIO
 
 from trtop.classic.analyzer import BaseAnalyser, OutgoingTCPAnalyzer
-from trtop.classic.background import AnalyzerSource, Collecting
+from trtop.classic.background import AnalyzerSource, CollectorThread
 from trtop.classic.collector import BaseCollector, TCPDumpFileCollector
 from trtop.classic.interface_collector import InterfaceCollector
 from trtop.classic.remote_state import TcpRemoteState
@@ -79,7 +79,7 @@ class CLIEventAppendReporter(BaseReporter):
         self.collector: BaseCollector | None = None
 
     def handle_remote_event(self, remote: TcpRemoteState) -> None:
-        """Print it."""
+        """Print the event as a line."""
         stream = self._stream or sys.stdout
         stream.write(f"{remote}\n")
         stream.flush()
@@ -161,8 +161,8 @@ class CLICursesOutgoingTCPReporter(BaseReporter):
         n_lines = self._env.screen_size().lines
         self._screen.draw(snapshot, self._env.table_style(self._options), n_lines)
 
-    def explore(self, collector: BaseCollector, is_due: Callable[[], bool]) -> None:
-        """Collect beside the screen, until the user quits.
+    def run_screen(self, collector: BaseCollector, is_due: Callable[[], bool]) -> None:
+        """Show the screen until the user quits; the collector runs on a thread of its own.
 
         Args:
             collector: started on a thread of its own, and stopped at the end.
@@ -176,7 +176,7 @@ class CLICursesOutgoingTCPReporter(BaseReporter):
         with keyboard_on_stdin(is_taken) as stdin_fd:
             if is_taken and isinstance(collector, TCPDumpFileCollector):
                 collector.stdin_fd = stdin_fd
-            with Collecting(collector) as collecting:
+            with CollectorThread(collector) as collecting:
                 if not collecting.wait(HEAD_START_S) or collecting.error is None:
                     self._show(collecting, is_due)
         if collecting.error is not None:
@@ -202,7 +202,7 @@ class CLICursesOutgoingTCPReporter(BaseReporter):
         style = env.table_style(self._options)
         TableReporter(env.stdout, lambda: style).report(snapshot)
 
-    def _show(self, collecting: Collecting, is_due: Callable[[], bool]) -> None:
+    def _show(self, collecting: CollectorThread, is_due: Callable[[], bool]) -> None:
         live = is_live(self._options) or isinstance(collecting.collector, InterfaceCollector)
         namer = self.analyzer.namer
         namer.is_enabled = False  # the screen names rows itself

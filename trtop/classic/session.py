@@ -194,10 +194,10 @@ def run_session(own: Session, parts: Callable[[], Parts]) -> int:
             with ending:
                 reporter.start()
                 is_started = True
-                _introduce(analyzer, reporter)
+                _connect(analyzer, reporter)
                 if isinstance(reporter, CLICursesOutgoingTCPReporter) and reporter.is_interactive:
                     ending.raises = False
-                    reporter.explore(collector, ending.is_due)
+                    reporter.run_screen(collector, ending.is_due)
                 else:
                     collector.start()
         except Stopped:
@@ -230,7 +230,7 @@ def _configure(options: Options, analyzer: BaseAnalyser, reporter: BaseReporter)
         reporter.configure(options)
 
 
-def _introduce(analyzer: BaseAnalyser, reporter: BaseReporter) -> None:
+def _connect(analyzer: BaseAnalyser, reporter: BaseReporter) -> None:
     """Have the analyzer tell the reporter, unless somebody has seen to that, or the screen asks."""
     if isinstance(reporter, CLICursesOutgoingTCPReporter):
         return

@@ -85,7 +85,7 @@ def attach(
         attachment = _Attachment(
             options, env, source, namer, lambda: interrupt.signal is not None or has_ended()
         )
-        status = attachment.once() if options.once else attachment.again_and_again()
+        status = attachment.once() if options.once else attachment.repeat()
         for failure in namer.failures:
             env.stderr.write(f"trtop: {escape(failure)}\n")
         return status
@@ -121,7 +121,7 @@ class _Attachment:
             return EXIT_CAPTURE_DEAD
         return EXIT_INCOMPLETE if self._source.n_missing else EXIT_OK
 
-    def again_and_again(self) -> int:
+    def repeat(self) -> int:
         """Reports until a signal; on a terminal each table replaces the one before."""
         is_redrawn = self._options.report_format is Format.TABLE and self._env.can_redraw()
         view = self._options.view
@@ -134,7 +134,7 @@ class _Attachment:
             self._write(first, view)
             return EXIT_OK
         if not self._options.by_host and has_screen(self._env):
-            self._explore()
+            self._show_screen()
             return EXIT_OK
         last = self._draw(first, view)
         self._reporter().report(last)
@@ -176,7 +176,7 @@ class _Attachment:
             if snapshot is not None:
                 reporter.report(snapshot)
 
-    def _explore(self) -> None:
+    def _show_screen(self) -> None:
         """The interactive screen, until the user quits or a signal comes."""
         self._namer.is_enabled = False  # the screen names rows itself
         setup = make_setup(self._options, True, self._namer)

@@ -57,11 +57,11 @@ def _main(argv: Sequence[str]) -> int:
         options, env = parse(argv), Environment()
         if options.wants_screen and env.can_redraw() and not options.parts.needs_session:
             # A report does without the screen, which takes a while to import.
-            from trtop.cli.view import explore  # noqa: PLC0415
+            from trtop.cli.view import view  # noqa: PLC0415
             from trtop.runtime.screen_setup import can_open_screen  # noqa: PLC0415
 
             if can_open_screen(options, env):
-                return explore(options, env)
+                return view(options, env)
         return run(options, env)
     except TrtopError as error:
         return _fail(str(error), error.exit_status)

@@ -39,7 +39,7 @@ POLL_S = 0.001
 """A capture that has nothing says so at once: keys are waited for instead."""
 
 
-def explore(options: Options, env: Environment) -> int:
+def view(options: Options, env: Environment) -> int:
     """Measure, and show what is measured until the user quits.
 
     Returns:

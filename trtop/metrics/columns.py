@@ -89,11 +89,11 @@ def _counted_forms(metric: Metric, row: Row, cell_format: CellFormat) -> Forms:
         if n == 0 or whole == 0:
             return forms
         return tuple(f"{text}({units.percent(n, whole)})" for text in forms)
-    if metric.beside:
-        other = row.derived(metric.beside)
+    if metric.in_brackets:
+        other = row.derived(metric.in_brackets)
         if not other:
             return forms
-        text = units.forms_of(METRIC_OF[metric.beside].unit, other, cell_format.micro)[-1]
+        text = units.forms_of(METRIC_OF[metric.in_brackets].unit, other, cell_format.micro)[-1]
         return (*(f"{form}({text})" for form in forms), forms[-1])
     return forms
 

@@ -18,7 +18,7 @@ Forms = tuple[str, ...]
 
 NO_SAMPLE = "-"
 NO_COUNT = "*"
-"""Of a distribution of counts, as QoS is: until a connection has closed there is no sample."""
+"""Stands for a distribution of counts (QoS) without a sample: no connection has closed yet."""
 
 MINUTE_S = 60
 HOUR_S = 3600

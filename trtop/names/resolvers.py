@@ -35,7 +35,7 @@ class NoResolver(BaseResolver):
 
 
 class DefaultDNSResolver(NoResolver):
-    """What a script gets that asks for nothing else: addresses, and no traffic of our own.
+    """The resolver of scripts that name none: leaves addresses as they are, without any traffic.
 
     The name is the classic tool's. ``DNSResolver`` asks name servers.
     """

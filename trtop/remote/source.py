@@ -17,7 +17,7 @@ from trtop.names.namer import Namer, named, wide
 from trtop.remote.client import Client
 from trtop.tui.source import Status, named_status
 from trtop_core.health import SUSPECT_LOSS
-from trtop_core.merge import merge, merge_by_host
+from trtop_core.merging.snapshots import merge, merge_by_host
 from trtop_core.snapshot import Snapshot
 from trtop_core.view import View
 from trtop_core.wire.questions import Question, QuestionReply, merged
@@ -192,7 +192,7 @@ class DaemonSource:
         return text if len(self._clients) == 1 else f"{self._name(client)}: {text}"
 
     def _loss_notices(self, client: Client, snapshot: Snapshot) -> list[str]:
-        """Of several machines, which one lost packets: the merged snapshot cannot tell."""
+        """Which of several machines lost packets: the merged snapshot cannot tell."""
         loss = snapshot.window_health.loss
         if len(self._clients) == 1 or loss is None or loss <= SUSPECT_LOSS:
             return []

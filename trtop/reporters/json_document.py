@@ -18,11 +18,11 @@ import numpy.typing as npt
 from trtop.table.rows import quick_rows, table_blocks
 from trtop_core._text import UNKNOWN, format_rows
 from trtop_core.because import judge
-from trtop_core.metrics import COUNTERS, DERIVED_FIELDS, GAUGES, METRIC_OF, SKETCHES, derived, known
+from trtop_core.metrics import COUNTERS, DERIVED, GAUGES, METRIC_OF, SKETCHES, derived, known
 from trtop_core.sketch import SketchColumn
 from trtop_core.snapshot import DETAIL_PERCENTILES, Snapshot
 from trtop_core.table import Table
-from trtop_core.verdicts import DEFAULT_LIMITS, Evidence, suspect_rows
+from trtop_core.verdicts import Evidence, suspect_rows
 
 DESTINATIONS = "destinations"
 
@@ -74,17 +74,18 @@ def _block_text(table: Table, span_ns: int, loss: float | None) -> str:
         fields.add_texts("host", list(map(encode_text, table.hosts.tolist())))
     for name in COUNTERS + GAUGES:
         fields.add_numbers(name, table.counters[name].astype(np.int64))
-    computed = {name: known(derived(name, table.counters, span_ns)) for name in DERIVED_FIELDS}
+    computed = {name: known(derived(name, table.counters, span_ns)) for name in DERIVED}
     for name, values in computed.items():
         fields.add_texts(name, _literals(values))
-    evidence = Evidence(table.counters, table.sketches, loss, DEFAULT_LIMITS)
+    evidence = Evidence(table.counters, table.sketches, loss)
+    quantiles = {name: evidence.percentiles(name, DETAIL_PERCENTILES) for name in SKETCHES}
     fields.add_texts("suspect", _literals(suspect_rows(evidence).tolist()))
-    words, sentences = judge(table.counters, table.sketches, loss)
+    words, sentences = judge(evidence)
     fields.add_texts("verdict", _literals(words))
     fields.add_texts("because", _literals(sentences))
     for name in SKETCHES:
         fields.open_object(name)
-        _add_sketch(fields, name, table.sketches[name])
+        _add_sketch(fields, name, table.sketches[name], quantiles[name])
         fields.close_object()
     return fields.text()
 
@@ -95,8 +96,17 @@ def _literals(values: Sequence[float | bool | str | None]) -> list[str]:
     return [known[v] if v in known else known.setdefault(v, encode(v)) for v in values]
 
 
-def _add_sketch(fields: _Fields, name: str, column: SketchColumn) -> None:
-    """The fields of ``Row.sketch_record``."""
+def _add_sketch(
+    fields: _Fields, name: str, column: SketchColumn, quantiles: Sequence[npt.NDArray[np.int64]]
+) -> None:
+    """The fields of ``Row.sketch_record``.
+
+    Args:
+        fields: where to.
+        name: of the distribution.
+        column: its rows.
+        quantiles: of these, one array for each of ``DETAIL_PERCENTILES``.
+    """
     unit = METRIC_OF[name].unit.suffix
     count = column.stats["count"].astype(np.int64)
     fields.add_numbers("count", count)
@@ -106,7 +116,6 @@ def _add_sketch(fields: _Fields, name: str, column: SketchColumn) -> None:
         fields.add_numbers(f"sum{unit}", column.stats["sum_lo"].astype(np.int64))
     for key in ("min", "max"):
         fields.add_numbers(f"{key}{unit}", np.where(count > 0, column.stats[key], UNKNOWN))
-    quantiles = column.quantiles_at(DETAIL_PERCENTILES)
     for percentile, values in zip(DETAIL_PERCENTILES, quantiles, strict=True):
         fields.add_numbers(f"p{percentile}{unit}", np.where(values < 0, UNKNOWN, values))
 

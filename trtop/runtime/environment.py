@@ -33,7 +33,7 @@ def _size_of(stream: TextIO) -> os.terminal_size | None:
         return None
 
 
-class LookOptions(Protocol):
+class StyleOptions(Protocol):
     """Options that say how a table looks."""
 
     @property
@@ -82,7 +82,7 @@ class Environment:
         size = self.size_of(self.stdout)
         return size if size and size.columns and size.lines else DEFAULT_SIZE
 
-    def table_style(self, options: LookOptions) -> TableStyle:
+    def table_style(self, options: StyleOptions) -> TableStyle:
         """How a table is drawn on standard output, as wide as it is now."""
         return TableStyle(
             width=options.width or self._width(),

@@ -30,7 +30,7 @@ CLEAR_LINE = "\r\x1b[K"
 
 
 class LiveOutput(AbstractContextManager["LiveOutput"]):
-    """Is told of every batch; this one shows nothing."""
+    """Shows nothing while packets are read; the base of all that show something."""
 
     def __exit__(self, *exc: object) -> None:
         return

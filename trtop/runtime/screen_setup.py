@@ -65,7 +65,7 @@ def can_open_screen(options: Options, env: Environment) -> bool:
 
 
 def make_display_options(options: ScreenOptions, env: Environment) -> DisplayOptions:
-    """What is known of the terminal."""
+    """The options of the display that the terminal allows."""
     color = env.has_color(options.color)
     ascii_only = not can_print(env.stdout, DRAWN)
     return DisplayOptions(color, ascii_only, env.monotonic_s)
@@ -74,7 +74,7 @@ def make_display_options(options: ScreenOptions, env: Environment) -> DisplayOpt
 def make_setup(
     options: ScreenOptions, live: bool, namer: Namer, prefix: str | None = None
 ) -> Setup:
-    """What the screen is told.
+    """The setup of the screen, from the options of a command line.
 
     Args:
         options: what the user asked for.

@@ -1,4 +1,4 @@
-"""Signals as a wish to end, not as a blow.
+"""Signals that end a run in order: reports are written, the terminal is given back.
 
 The first signal is noted, so that what was measured can still be reported; the second one raises
 ``KeyboardInterrupt`` wherever the program is. ``Interrupt`` is looked at by a loop of our own,

@@ -17,7 +17,7 @@ from trtop.table.rows import QuickRow
 from trtop.table.text import MARKED, Role
 
 N_CORE_COLUMNS = 10
-"""So many columns are shown in full before any further column is shown at all."""
+"""Columns that are shown in full before any further column is shown at all."""
 
 MARK_WIDTH = 1
 """Left of the name: room for the mark of suspect rows."""
@@ -145,27 +145,17 @@ def _fitted(
     name_width = min(longest_name, max(MIN_NAME_WIDTH, int(width * NAME_SHARE)), room)
     left = room - name_width
     ranked = sorted(columns, key=lambda column: column.importance)
-    chosen: list[Placed] = []
-    for column in ranked[:N_CORE_COLUMNS]:
-        if left <= column.floor:
-            continue
-        placed = fill(column)
-        if placed.width < left:
-            chosen.append(placed)
-            left -= placed.width + 1
+    chosen = _fitting(fill, ranked[:N_CORE_COLUMNS], left)
+    left -= sum(placed.width + 1 for placed in chosen)
     for placed in chosen:
         left -= _widen(placed, placed.spaced_width, left)
     for placed in chosen:
         left -= _widen(placed, placed.exact_width, left)
     grown = min(longest_name - name_width, left)
     name_width, left = name_width + grown, left - grown
-    for column in ranked[N_CORE_COLUMNS:]:
-        if left <= column.floor:
-            continue
-        placed = fill(column)
-        if placed.width < left:
-            chosen.append(placed)
-            left -= placed.width + 1
+    further = _fitting(fill, ranked[N_CORE_COLUMNS:], left)
+    left -= sum(placed.width + 1 for placed in further)
+    chosen += further
     for placed in chosen:
         left -= _widen(placed, placed.exact_width, left)
     for placed in chosen:
@@ -173,6 +163,21 @@ def _fitted(
             left -= _widen(placed, placed.full_width, left)
     order = {column.key: i for i, column in enumerate(columns)}
     return Layout(name_width, sorted(chosen, key=lambda placed: order[placed.column.key]))
+
+
+def _fitting(
+    fill: Callable[[Column], Placed], columns: Sequence[Column], left: int
+) -> list[Placed]:
+    """The columns that fit side by side into the characters that are left, the first ones first."""
+    chosen = []
+    for column in columns:
+        if left <= column.floor:
+            continue
+        placed = fill(column)
+        if placed.width < left:
+            chosen.append(placed)
+            left -= placed.width + 1
+    return chosen
 
 
 def _widen(placed: Placed, to_width: int, left: int) -> int:

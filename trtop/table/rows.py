@@ -14,7 +14,7 @@ from trtop_core.because import because
 from trtop_core.metrics import METRIC_OF, derived, known
 from trtop_core.snapshot import DETAIL_PERCENTILES, TOTALS_NAME, Row, Snapshot
 from trtop_core.table import Table
-from trtop_core.verdicts import DEFAULT_LIMITS, WORDS, Cause, Evidence, causes_of
+from trtop_core.verdicts import WORDS, Cause, Evidence, causes_of
 
 ROWS_PER_BLOCK = 2048
 """Rows whose columns are worked out together: bounds the memory of a report."""
@@ -52,7 +52,7 @@ class Figures:
             loss: share of packets that the capture lost in the window; None where unknown.
         """
         if loss not in self._evidence:
-            evidence = Evidence(self._table.counters, self._table.sketches, loss, DEFAULT_LIMITS)
+            evidence = Evidence(self._table.counters, self._table.sketches, loss)
             causes = [Cause(cause) for cause in causes_of(evidence).tolist()]
             self._evidence[loss] = evidence, causes
         return self._evidence[loss]
@@ -122,7 +122,7 @@ class QuickRow(Row):
         return None if value < 0 else value
 
     def sketch_record(self, sketch: str, with_bins: bool = False) -> dict[str, Any]:
-        """What ``Row.sketch_record`` gives."""
+        """Count, sum, min, max and percentiles of one sketch (see ``Row.sketch_record``)."""
         unit = METRIC_OF[sketch].unit.suffix
         n_samples, total, low, high = (column[self.idx] for column in self.figures.stats(sketch))
         record: dict[str, Any] = {"count": n_samples, f"sum{unit}": total}

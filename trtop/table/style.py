@@ -31,7 +31,7 @@ class TableStyle:
         return painted(line_of(Span(text, role)), self.color)
 
     def cell_format(self, percentile: float) -> CellFormat:
-        """How cells are looked at."""
+        """The format of cells in this style."""
         return CellFormat(
             percentile=percentile,
             micro="u" if self.ascii_only else "µ",

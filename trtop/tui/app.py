@@ -12,7 +12,7 @@ from trtop.tui.terminal import Terminal
 
 @dataclass(frozen=True, slots=True)
 class DisplayOptions:
-    """What is known of the terminal and of time.
+    """Options of the terminal, and the clock.
 
     Attributes:
         color: the user wants colours, if the terminal has them.

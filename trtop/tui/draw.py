@@ -31,8 +31,8 @@ from trtop.tui.frame import (
     highlighted,
     to_height,
 )
-from trtop.tui.page import Page
-from trtop.tui.pages import ALL_KEYS, PAGE_OF_MODE
+from trtop.tui.pages.page import Page
+from trtop.tui.pages.registry import ALL_KEYS, PAGE_OF_MODE
 from trtop.tui.scene import Scene
 from trtop.tui.state import Prompt, State
 from trtop.tui.view_model import ViewModel

@@ -1,4 +1,4 @@
-"""What keys depend on, and what comes of them. Data only."""
+"""``Context`` and ``Updated``: what a key is read in, and what follows from it. Data only."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ WINDOWS = (Window.LAST_10_S, Window.LAST_60_S, Window.LAST_300_S, Window.ALL)
 
 
 class Effect(Enum):
-    """What the session does besides drawing."""
+    """What the event loop does after a key, besides drawing."""
 
     NONE = auto()
     QUIT = auto()
@@ -53,7 +53,7 @@ class Context:
 
 @dataclass(frozen=True, slots=True)
 class Updated:
-    """What came of a key.
+    """The state after a key, and the effect that the event loop carries out.
 
     Attributes:
         state: the next one.

@@ -15,7 +15,8 @@ from typing import Protocol
 from trtop.tui.draw import draw
 from trtop.tui.effects import WINDOWS, Context, Effect, Updated
 from trtop.tui.frame import Frame, Size, TerminalCaps
-from trtop.tui.pages import PAGE_OF_MODE
+from trtop.tui.page_question import PageQuestion, question_of
+from trtop.tui.pages.registry import PAGE_OF_MODE
 from trtop.tui.save import save
 from trtop.tui.scene import Scene
 from trtop.tui.source import SnapshotSource
@@ -27,7 +28,6 @@ from trtop_core.metric_types import Thresholds
 from trtop_core.records import Window
 from trtop_core.snapshot import Snapshot
 from trtop_core.view import View
-from trtop_core.wire.questions import Question, QuestionReply
 
 REFRESH_S = 1.0
 
@@ -46,12 +46,11 @@ MAX_EXTRA_ROWS = 200
 PATIENCE_S = 3.0
 """How long a remote source may take to answer a key that needs all rows."""
 
-
 MAX_KEPT_EVENTS = 100
 
 
 class Screen(Protocol):
-    """What a session needs of a terminal."""
+    """What the event loop needs of a terminal."""
 
     caps: TerminalCaps
 
@@ -68,7 +67,7 @@ class Screen(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """What a session is told once.
+    """What an event loop is told once, before it starts.
 
     Attributes:
         state: what is looked at first.
@@ -90,7 +89,7 @@ class Setup:
 
 
 class EventLoop:
-    """One user at one terminal.
+    """Takes keys and answers as they come, and shows a frame for each change.
 
     Args:
         source: gives snapshots.
@@ -111,11 +110,9 @@ class EventLoop:
         self._screen = screen
         self._setup = setup
         self._monotonic_s = monotonic_s
-        self._answer: Snapshot | None = None
         self._held: Snapshot | None = None
         self._baselines: dict[Grouping, Snapshot] = {}
-        self._answer_to_page: QuestionReply | None = None
-        self._is_looking = False
+        self._page_question = PageQuestion(source)
         self._model: ViewModel | None = None
         self._frame = Frame(())
         self._kept: deque[Event] = deque()
@@ -132,7 +129,7 @@ class EventLoop:
         self._draw()
         while not is_due():
             is_busy = self._source.step(STEP_S)
-            if self._refresh() or self._has_looked():
+            if self._refresh() or self._page_question.poll(self.state):
                 self._draw()
             event = self._event(0 if is_busy else self._patience_s())
             while event is not None:
@@ -156,15 +153,15 @@ class EventLoop:
         if isinstance(event, HangUpEvent):
             return False
         if isinstance(event, KeyEvent):
-            outcome = update(self.state, event.key, self._context())
+            updated = update(self.state, event.key, self._context())
         elif isinstance(event, WheelEvent):
-            outcome = Updated(wheel(self.state, event.is_down, self._context()))
+            updated = Updated(wheel(self.state, event.is_down, self._context()))
         else:
-            outcome = Updated(self._clicked(event))
-        self.state = outcome.state
-        if outcome.effect is Effect.QUIT:
+            updated = Updated(self._clicked(event))
+        self.state = updated.state
+        if updated.effect is Effect.QUIT:
             return False
-        self._carry_out(outcome)
+        self._carry_out(updated)
         self._follow(before)
         self._draw()
         return True
@@ -186,14 +183,14 @@ class EventLoop:
                 return click(self.state, None, column)
         return click(self.state, self._frame.rows.get(event.y), None)
 
-    def _carry_out(self, outcome: Updated) -> None:
-        if outcome.effect is Effect.RESET:
+    def _carry_out(self, updated: Updated) -> None:
+        if updated.effect is Effect.RESET:
             self._reset()
-        elif outcome.effect is Effect.FORGET_RESET:
+        elif updated.effect is Effect.FORGET_RESET:
             self._baselines.clear()
             self._is_asking = True
-        elif outcome.effect is Effect.SAVE:
-            self._save(outcome.prefix)
+        elif updated.effect is Effect.SAVE:
+            self._save(updated.prefix)
 
     def _follow(self, before: State) -> None:
         """What another state needs: another question, or another arrangement of the answer."""
@@ -202,10 +199,10 @@ class EventLoop:
             self._held = self._ask(everything(after))
         if not after.is_paused:
             self._held = None
-        if self._question() is not None and (
+        if question_of(self.state) is not None and (
             before.mode is not after.mode or after.selected_key != before.selected_key
         ):
-            self._answer_to_page = None
+            self._page_question.forget()
             self._is_asking = True
         if after.is_paused != before.is_paused or _view_of(after) != _view_of(before):
             self._is_asking = True
@@ -248,11 +245,12 @@ class EventLoop:
             # What the source says of itself may be new.
             return is_time
         self._is_asking = False
-        self._answer = answer
         self._arrange(answer, n_rows)
         if self._lacks_rows():
             self._is_asking = True
-        self._look_closer()
+        if self._model is not None:
+            is_since_reset = bool(self._baselines) and self.state.window is Window.ALL
+            self._page_question.ask(self.state, self._model, is_since_reset)
         return True
 
     def _arrange(self, answer: Snapshot, n_rows: int | None = None) -> None:
@@ -273,34 +271,6 @@ class EventLoop:
         last = max(self.state.offset, self.state.selected)
         return last + page + min(page, MAX_EXTRA_ROWS)
 
-    def _look_closer(self) -> None:
-        """Ask what the page wants to know, where its row is one of the source's."""
-        if self._question() is None or self._model is None:
-            return
-        place = self._model.place(self.state.selected_key) if self.state.selected_key else None
-        is_one = place is None or self._model.members[place] == 1
-        is_plain = not (self._baselines and self.state.window is Window.ALL)
-        self._is_looking = is_one and is_plain
-        if not self._is_looking:
-            self._answer_to_page = None
-        self._has_looked()
-
-    def _question(self) -> Question | None:
-        """What the page that is shown wants to know; None: there is no page, or it knows all."""
-        page = PAGE_OF_MODE.get(self.state.mode)
-        return page.question(self.state) if page is not None and page.question else None
-
-    def _has_looked(self) -> bool:
-        """Whether the answer for the page is there; a daemon's takes a while."""
-        question = self._question()
-        if not self._is_looking or question is None:
-            return False
-        answer = self._source.answer(question)
-        if answer is None:
-            return False
-        self._answer_to_page, self._is_looking = answer, False
-        return True
-
     def _draw(self) -> None:
         scene = self._scene()
         self._frame = draw(scene, self._screen.size, self._screen.caps)
@@ -312,9 +282,7 @@ class EventLoop:
         self._screen.show(self._frame)
 
     def _scene(self) -> Scene:
-        answer = self._answer_to_page
-        if answer is not None and answer.view != self._question():
-            answer = None
+        answer = self._page_question.answer(self.state)
         return Scene(self.state, self._model, self._source.status(), answer, self._setup.thresholds)
 
     def _reset(self) -> None:

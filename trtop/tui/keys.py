@@ -12,7 +12,7 @@ from trtop.metrics.columns import COLUMNS
 
 
 class Action(Enum):
-    """What a key asks for; ``PAGE`` is for pages whose key stands beside them."""
+    """What a key asks for; ``PAGE``: to open the page that has the key in its own file."""
 
     UP = auto()
     DOWN = auto()

@@ -1,4 +1,4 @@
-"""Typing a line: a filter, or where to save. Pure, as ``update``."""
+"""Typing a line: a filter, or where to save. Pure: takes a state and a key, gives the next."""
 
 from __future__ import annotations
 

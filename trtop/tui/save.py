@@ -10,7 +10,7 @@ from trtop.table.render import render
 from trtop.table.style import TableStyle
 from trtop.table.text import plain
 from trtop.tui.frame import TerminalCaps
-from trtop.tui.pages import PAGE_OF_MODE
+from trtop.tui.pages.registry import PAGE_OF_MODE
 from trtop.tui.scene import Scene
 from trtop.tui.view_model import ViewModel
 from trtop_core.errors import TrtopError

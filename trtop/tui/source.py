@@ -55,7 +55,7 @@ class SnapshotSource(Protocol):
         """
 
     def answer(self, question: Question) -> QuestionReply | None:
-        """The newest answer to what a page asks, as ``poll``.
+        """The newest answer to what a page asks; None while there is none (see ``poll``).
 
         None also where the source cannot tell: the screen then shows what the snapshot has.
         """

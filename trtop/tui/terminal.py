@@ -1,4 +1,4 @@
-"""The terminal: frames out, keys and clicks in. The only room that imports curses.
+"""The terminal: frames out, keys and clicks in. The only module that imports curses.
 
 Takes frames, shows what changed; gives events with names that ``keys`` knows. Whatever happens,
 leaving the context gives the terminal back as it was. Colours are set on the terminal's own

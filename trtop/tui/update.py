@@ -1,7 +1,7 @@
 """What a key or a click makes of a state. Pure: takes a state and a key, gives another state.
 
-What reaches beyond the state (quitting, saving, a reset) is an ``Effect``, which ``session``
-carries out.
+What reaches beyond the state (quitting, saving, a reset) is an ``Effect``, which the
+event loop carries out.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from trtop.metrics.columns import COLUMNS
 from trtop.metrics.lookup import LOW_FIRST
 from trtop.tui.effects import WINDOWS, Context, Effect, Updated
 from trtop.tui.keys import ACTION_OF, COLUMN_OF, Action
-from trtop.tui.page import Page
-from trtop.tui.pages import PAGE_OF_KEY, PAGE_OF_MODE
+from trtop.tui.pages.page import Page
+from trtop.tui.pages.registry import PAGE_OF_KEY, PAGE_OF_MODE
 from trtop.tui.prompt import type_key
 from trtop.tui.state import Grouping, Mode, Prompt, Purpose, State
 from trtop.tui.view_model import ViewModel

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from trtop.table.rows import Figures, QuickRow, quick_totals
 from trtop.tui.filters import Rows
 from trtop.tui.state import Grouping, RowKey, State
-from trtop_core.delta import since
+from trtop_core.merging.delta import since
 from trtop_core.records import DestinationKind, Window
 from trtop_core.snapshot import Snapshot
 from trtop_core.sorting import arrange
@@ -36,7 +36,7 @@ MAX_NAME_CHARS = 255
 
 @dataclass(frozen=True)
 class ViewModel:
-    """What there is to draw.
+    """The rows that are drawn, and how many there are in all.
 
     Attributes:
         snapshot: in the view's order, with the rows that are wanted.

@@ -1,7 +1,7 @@
 """Captures as files: paths go in, batches of packets come out.
 
 Opens files, pipes and growing files, unpacks compressed ones, and drives ``trtop_core.savefile``
-with their bytes. The only room of the core that touches files; how it waits is passed in.
+with their bytes. The only part of the core that touches files; how it waits is passed in.
 """
 
 from trtop_core.sources.reading import Batches, ReadResult, read_into

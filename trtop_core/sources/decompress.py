@@ -29,7 +29,7 @@ class UnpackError(Exception):
 
 
 class OverLimitError(UnpackError):
-    """It may be whole, but would take more memory than we give it."""
+    """Unpacking the stream would take more memory than the limit; it may be undamaged."""
 
 
 def with_headroom(data: bytes | bytearray) -> ByteArray:

@@ -44,7 +44,7 @@ Opener = Callable[[str, int], int]
 
 
 def name_of(path: str) -> str:
-    """What errors call it."""
+    """The name of a path in error messages."""
     return STDIN_NAME if path == STDIN else path
 
 
@@ -67,7 +67,7 @@ def check_path(path: str) -> None:
 
 
 def file_error(path: str, error: OSError) -> TrtopError:
-    """The one line for the user."""
+    """An error of the system as one line that names the file."""
     reason = (error.strerror or str(error)).lower()
     return TrtopError(f"{name_of(path)}: {reason}")
 

@@ -15,7 +15,7 @@ from msgspec import Meta
 
 from trtop_core.detail import CONNECTION, HISTORY, ConnectionState, Detail, DetailView
 from trtop_core.records import TS_LIMIT_NS
-from trtop_core.wire.envelope import MAX_DETAIL_BYTES, disclose, enclose
+from trtop_core.wire.envelope import MAX_DETAIL_BYTES, pack_message, unpack_message
 from trtop_core.wire.errors import WireError
 from trtop_core.wire.messages import check_detail_view
 from trtop_core.wire.tables import SentTable, table_in, table_out
@@ -58,7 +58,7 @@ def encode_detail(detail: Detail) -> bytes:
         slowest=memoryview(detail.slowest.tobytes()),
         n_connections=detail.n_connections,
     )
-    return enclose(_ENCODER.encode(sent))
+    return pack_message(_ENCODER.encode(sent))
 
 
 def decode_detail(data: bytes | memoryview) -> Detail:
@@ -67,7 +67,7 @@ def decode_detail(data: bytes | memoryview) -> Detail:
     Raises:
         WireError: they hold none, or one that contradicts itself.
     """
-    sent: _Detail = disclose(data, _DECODER, MAX_DETAIL_BYTES)
+    sent: _Detail = unpack_message(data, _DECODER, MAX_DETAIL_BYTES)
     try:
         check_detail_view(sent.view)
     except ValueError as error:

@@ -31,7 +31,7 @@ MAX_DETAIL_BYTES = 1 << 20
 T = TypeVar("T")
 
 
-def enclose(payload: bytes) -> bytes:
+def pack_message(payload: bytes) -> bytes:
     """A payload behind the header."""
     return b"%s%c%s" % (MAGIC, VERSION, payload)
 
@@ -47,7 +47,9 @@ def version_of(data: bytes | memoryview) -> int:
     return data[len(MAGIC)]
 
 
-def disclose(data: bytes | memoryview, decoder: msgspec.msgpack.Decoder[T], max_bytes: int) -> T:
+def unpack_message(
+    data: bytes | memoryview, decoder: msgspec.msgpack.Decoder[T], max_bytes: int
+) -> T:
     """What a message holds.
 
     Args:

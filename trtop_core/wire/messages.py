@@ -20,8 +20,8 @@ from trtop_core.wire.envelope import (
     MAX_REPLY_BYTES,
     MAX_REQUEST_BYTES,
     VERSION,
-    disclose,
-    enclose,
+    pack_message,
+    unpack_message,
     unpack_payload,
     version_of,
 )
@@ -158,7 +158,7 @@ _REFUSALS = msgspec.msgpack.Decoder(Refusal)
 
 def encode_request(request: Request) -> bytes:
     """A question as bytes."""
-    return enclose(_ENCODER.encode(request))
+    return pack_message(_ENCODER.encode(request))
 
 
 def decode_request(data: bytes | memoryview) -> Request:
@@ -168,12 +168,12 @@ def decode_request(data: bytes | memoryview) -> Request:
         WireVersionError: it is of another version.
         WireError: they hold none.
     """
-    return disclose(data, _REQUESTS, MAX_REQUEST_BYTES)
+    return unpack_message(data, _REQUESTS, MAX_REQUEST_BYTES)
 
 
 def encode_reply(reply: Reply) -> bytes:
     """An answer's head, or a refusal, as bytes."""
-    return enclose(_ENCODER.encode(reply))
+    return pack_message(_ENCODER.encode(reply))
 
 
 def decode_reply(data: bytes | memoryview) -> Reply:
@@ -184,7 +184,7 @@ def decode_reply(data: bytes | memoryview) -> Reply:
         WireError: they hold neither.
     """
     try:
-        return disclose(data, _REPLIES, MAX_REPLY_BYTES)
+        return unpack_message(data, _REPLIES, MAX_REPLY_BYTES)
     except WireVersionError:
         try:
             return unpack_payload(data, _REFUSALS)

@@ -22,7 +22,7 @@ UNSIGNED: tuple[Code, ...] = ("<u1", "<u2", "<u4", "<u8")
 
 
 class Packed(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
-    """A column on the wire.
+    """A column of whole numbers in the form that travels.
 
     Attributes:
         code: the dtype of its numbers; ``ZEROS`` where all are 0 and no bytes are sent.

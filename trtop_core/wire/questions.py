@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from trtop_core.detail import Detail, DetailView
-from trtop_core.merge_details import merge_details
+from trtop_core.merging.details import merge_details
 from trtop_core.wire.detail import decode_detail, encode_detail
 from trtop_core.wire.errors import WireError
 from trtop_core.wire.messages import AskDetail, DetailAnswer

@@ -16,7 +16,7 @@ from trtop_core.health import Health
 from trtop_core.records import TS_LIMIT_NS, UNDECODED
 from trtop_core.snapshot import Snapshot
 from trtop_core.view import View
-from trtop_core.wire.envelope import MAX_SNAPSHOT_BYTES, disclose, enclose
+from trtop_core.wire.envelope import MAX_SNAPSHOT_BYTES, pack_message, unpack_message
 from trtop_core.wire.errors import WireError
 from trtop_core.wire.tables import SentTable, table_in, table_out
 
@@ -63,7 +63,7 @@ def encode_snapshot(snapshot: Snapshot) -> bytes:
         health=_health_out(snapshot.health),
         window_health=_health_out(snapshot.window_health),
     )
-    return enclose(_ENCODER.encode(sent))
+    return pack_message(_ENCODER.encode(sent))
 
 
 def decode_snapshot(data: bytes | memoryview) -> Snapshot:
@@ -72,7 +72,7 @@ def decode_snapshot(data: bytes | memoryview) -> Snapshot:
     Raises:
         WireError: they hold none, or one that contradicts itself.
     """
-    sent: _Snapshot = disclose(data, _DECODER, MAX_SNAPSHOT_BYTES)
+    sent: _Snapshot = unpack_message(data, _DECODER, MAX_SNAPSHOT_BYTES)
     table = table_in(sent.table)
     total = table_in(sent.total)
     if len(total) != 1:

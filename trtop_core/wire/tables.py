@@ -44,7 +44,7 @@ class _Sketch(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_field
 
 
 class SentTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A table on the wire."""
+    """A table in the form that travels."""
 
     keys: memoryview
     counters: Annotated[dict[str, Packed], Meta(max_length=MAX_METRICS)]

@@ -84,7 +84,7 @@ def check_filter(expression: str) -> None:
 
 
 def filter_error(expression: str, error: Exception) -> TrtopError:
-    """The one line for the user."""
+    """An error of libpcap about a filter, as one line for the user."""
     return TrtopError(f"the filter {expression!r} is wrong: {error}; see pcap-filter(7)")
 
 

@@ -216,7 +216,7 @@ class Device:
         return self.totals()
 
     def close(self) -> None:
-        """Do nothing: the process ends."""
+        """Do nothing: the end of the process closes the device."""
 
     def _wait(self, control: Control, poller: select.poll, timeout_s: float) -> None:
         """Wait until there are packets, an order, or a report is due."""

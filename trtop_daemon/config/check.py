@@ -32,7 +32,7 @@ from trtop_daemon.system.privileges import (
 from trtop_daemon.system.socket_file import check_path
 
 
-def say_interfaces(stdout: TextIO) -> int:
+def print_interfaces(stdout: TextIO) -> int:
     """Write what ``-i`` may name, one per line: the name, its state, its addresses."""
     interfaces = list_interfaces()
     width = max(len(interface.name) for interface in interfaces)

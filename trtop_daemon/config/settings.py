@@ -41,7 +41,7 @@ N_SUGGESTIONS = 2
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """All of it; the names are the keys of the file.
+    """All settings of a daemon; the names are the keys of the file.
 
     Attributes:
         interface: devices to capture on; ``any`` is all of them.

@@ -122,11 +122,11 @@ class Feed(Protocol):
 
     @property
     def is_capturing(self) -> bool:
-        """See above."""
+        """Whether something captures, or a replay runs or has ended."""
 
     @property
     def failure(self) -> str:
-        """See above."""
+        """Why nothing will be captured any more; empty while that is not so."""
 
     @property
     def exit_status(self) -> int:

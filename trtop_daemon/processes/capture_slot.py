@@ -17,7 +17,8 @@ from trtop_core.wire import Severity
 from trtop_daemon.capture.backends import backend_of
 from trtop_daemon.ipc.batch_message import Message, MessageKind, Totals
 from trtop_daemon.ipc.feed import ANY_INTERFACE, CaptureConfig
-from trtop_daemon.processes.child import Assignment, Child, Children, Orders
+from trtop_daemon.processes.assignments import Assignment
+from trtop_daemon.processes.child import Child, Children, Orders
 from trtop_daemon.processes.engines import Engines
 from trtop_daemon.processes.notices import Notices
 from trtop_daemon.system import interfaces
@@ -110,6 +111,11 @@ class CaptureSlot:
         return self._gap_ns is None
 
     @property
+    def ends_by_itself(self) -> bool:
+        """Its subprocess replays, and ends when all is read."""
+        return self._backend.ends
+
+    @property
     def is_watched(self) -> bool:
         """Whether it captures on one interface, which can vanish."""
         return self._backend.on_interfaces and self.assignment.target != ANY_INTERFACE
@@ -154,7 +160,7 @@ class CaptureSlot:
             self._shared.engines.leave(self.assignment)
 
     def look(self, now_s: float) -> None:
-        """Whether the subprocess has ended; if so, see what follows from that."""
+        """Handle the end of the subprocess, if it has ended."""
         if self.child is None or not self.child.has_ended:
             return
         how = self.child.how_it_ended()
@@ -181,7 +187,7 @@ class CaptureSlot:
             self._shared.engines.leave(self.assignment)
 
     def look_at_interface(self, now_s: float) -> None:
-        """The machine's interfaces have changed, perhaps this one."""
+        """Handle a change of the machine's interfaces, which may be that of this slot."""
         if not self.is_watched:
             return
         name = self.assignment.target

@@ -20,6 +20,7 @@ from trtop_daemon.capture.backends import to_json
 from trtop_daemon.capture.batch_sender import Origin
 from trtop_daemon.capture.control import STOP
 from trtop_daemon.ipc.feed import CaptureConfig
+from trtop_daemon.processes.assignments import Assignment
 from trtop_daemon.processes.launcher import MESSAGE_BYTES
 from trtop_daemon.system.import_path import UntrustedPathError, isolated
 from trtop_daemon.system.privileges import Identity
@@ -42,25 +43,6 @@ STATUS_TIMEOUT_S = 0.5
 
 END_TIMEOUT_S = 5.0
 """Time between SIGKILL and a process's end."""
-
-
-@dataclass(frozen=True, slots=True)
-class Assignment:
-    """What one subprocess does, whatever becomes of it.
-
-    Attributes:
-        number: of the subprocess.
-        target: an interface, or what the backend calls what it reads.
-        engine: number of the engine that gets its packets.
-        fanout_group: see ``device.DeviceConfig``.
-        label: what people are told.
-    """
-
-    number: int
-    target: str
-    engine: int
-    fanout_group: int | None
-    label: str
 
 
 @dataclass(frozen=True, slots=True)

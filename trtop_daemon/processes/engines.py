@@ -13,13 +13,13 @@ from trtop_core.batch import CaptureCounters, PacketBatch
 from trtop_core.config import EngineConfig
 from trtop_core.engine import SEED_BYTES, Engine
 from trtop_core.health import Health
-from trtop_core.merge import merge
+from trtop_core.merging.snapshots import merge
 from trtop_core.snapshot import Snapshot
 from trtop_core.sources import IDLE
 from trtop_core.view import View
 from trtop_core.wire.questions import Question, QuestionReply, answered
 from trtop_daemon.ipc.batch_message import Message
-from trtop_daemon.processes.child import Assignment
+from trtop_daemon.processes.assignments import Assignment
 from trtop_daemon.processes.reorder import ReorderBuffer
 
 EngineMaker = Callable[[EngineConfig], Engine]
@@ -50,11 +50,11 @@ class Engines:
         self._is_finished = False
 
     def join(self, assignment: Assignment) -> None:
-        """Packets of this assignment are going to come."""
+        """Expect packets of an assignment."""
         self._buffers[assignment.engine].join(assignment.number)
 
     def leave(self, assignment: Assignment) -> None:
-        """Nobody waits for this assignment's packets any more."""
+        """Expect no more packets of an assignment: those of others need not wait for them."""
         for batch in self._buffers[assignment.engine].leave(assignment.number):
             self.engines[assignment.engine].feed(batch)
 

@@ -80,7 +80,7 @@ class Launcher:
             return True
         else:
             if not pid:
-                _be_capture(self._channel, fds)
+                _run_capture(self._channel, fds)
         finally:
             for fd in fds:
                 os.close(fd)
@@ -108,8 +108,8 @@ class Launcher:
         privileges.die_with_parent(self._main_pid)
 
 
-def _be_capture(channel: socket.socket, fds: list[int]) -> None:
-    """What a forked process does; never returns."""
+def _run_capture(channel: socket.socket, fds: list[int]) -> None:
+    """Run the capture in a forked process; never returns."""
     status = EXIT_FAILED
     try:
         channel.close()

@@ -22,7 +22,7 @@ class Notices:
         self._ends_s: dict[Hashable, float] = {}
 
     def set(self, key: Hashable, severity: Severity, text: str, time_ns: int) -> None:
-        """A condition holds from now on; with the same text it has held since before."""
+        """Note that a condition holds from now on; with the same text it has held since before."""
         self._ends_s.pop(key, None)
         known = self._notices.get(key)
         if known is None or (known.severity, known.text) != (severity, text):
@@ -31,12 +31,12 @@ class Notices:
     def pass_over(
         self, key: Hashable, severity: Severity, text: str, time_ns: int, now_s: float
     ) -> None:
-        """A condition has passed; the text says what it was."""
+        """Note that a condition has passed; the text says what it was."""
         self.set(key, severity, text, time_ns)
         self._ends_s[key] = now_s + LINGER_S
 
     def clear(self, key: Hashable) -> None:
-        """A condition does not hold and is not worth telling."""
+        """Drop a condition that does not hold and is not worth telling."""
         self._notices.pop(key, None)
         self._ends_s.pop(key, None)
 

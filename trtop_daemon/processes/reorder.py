@@ -24,7 +24,7 @@ STEP_NS = 10 * NS_PER_S
 
 
 class ReorderBuffer:
-    """Holds back what may still be overtaken. Whoever sends must ``join`` first."""
+    """Holds packets until no source can send older ones. A source must ``join`` first."""
 
     def __init__(self) -> None:
         self._until_ns: dict[int, int] = {}
@@ -66,17 +66,17 @@ class ReorderBuffer:
             yield from self._release(self._held_bytes > MAX_HELD_BYTES)
 
     def leave(self, source: int) -> Iterator[PacketBatch]:
-        """A source gives nothing any more: nobody waits for it. Gives what can go out."""
+        """Expect no more packets of a source. Gives those of others that need not wait for it."""
         self._until_ns.pop(source, None)
         if self._held:
             yield from self._release(not self._until_ns)
 
     def join(self, source: int) -> None:
-        """A source gives packets again."""
+        """Expect packets of a source."""
         self._until_ns.setdefault(source, NEVER_NS)
 
     def flush(self) -> Iterator[PacketBatch]:
-        """Give everything."""
+        """Give all packets that are held, in the order of their time."""
         if self._held:
             yield from self._release(True)
 

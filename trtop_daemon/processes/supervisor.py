@@ -8,62 +8,41 @@ nothing to clients, opens no device.
 from __future__ import annotations
 
 import os
-import shutil
 import time
-from collections.abc import Iterable
 from dataclasses import replace
 
 import zmq
 
-from trtop_core.errors import EXIT_INCOMPLETE, EXIT_OK, EXIT_UNUSABLE, TrtopError
+from trtop_core.errors import EXIT_INCOMPLETE, EXIT_OK, EXIT_UNUSABLE
 from trtop_core.health import Health
 from trtop_core.link_types import unsupported_lines
 from trtop_core.snapshot import Snapshot
 from trtop_core.view import View
 from trtop_core.wire import Notice, Severity
 from trtop_core.wire.questions import Question, QuestionReply
-from trtop_daemon.capture.backend import Backend
 from trtop_daemon.capture.backends import backend_of
-from trtop_daemon.capture.batch_sender import HIGH_WATER_MARK
 from trtop_daemon.ipc.batch_message import (
-    MAX_MESSAGE_BYTES,
     Message,
-    MessageError,
-    MessageKind,
-    unpack,
 )
 from trtop_daemon.ipc.feed import CaptureConfig, Feed
 from trtop_daemon.processes.capture_slot import CaptureSlot, Shared
-from trtop_daemon.processes.child import Assignment, Children
+from trtop_daemon.processes.capture_slots import CaptureSlots
+from trtop_daemon.processes.child import Children
 from trtop_daemon.processes.engines import EngineMaker, Engines, new_engine
 from trtop_daemon.processes.notices import Notices
-from trtop_daemon.processes.runtime_dir import SOCKET_NAME, make_runtime_dir
+from trtop_daemon.processes.packet_socket import PacketSocket
 from trtop_daemon.system import interfaces
 from trtop_daemon.system.privileges import (
     CAP_NET_RAW,
-    Identity,
     choose_identity,
     has_permitted,
 )
-from trtop_daemon.system.socket_file import acting_as
 
 MAX_MESSAGES_AT_ONCE = 64
 """Messages taken before the loop looks after its clients again."""
 
 MAX_TAKE_S = 0.05
 """Time for messages before the loop looks after its clients: a twentieth of a refresh."""
-
-START_TIMEOUT_S = 10.0
-"""Time in which the first subprocesses must capture."""
-
-STOP_TIMEOUT_S = 5.0
-"""Time in which subprocesses must have handed over what they hold."""
-
-LAST_MESSAGE_MS = 500
-"""A message of a process that has ended takes no longer through the socket."""
-
-END_GRACE_S = 0.1
-"""Time between a process's last message and its end."""
 
 TICK_S = 1.0
 """Time between looks at what sends no event."""
@@ -96,9 +75,7 @@ class Supervisor:
         make_engine: makes what packets are fed to.
 
     Attributes:
-        slots: where subprocesses are.
         engines: where packets go.
-        endpoint: where subprocesses send to.
         failure: why nothing will be captured any more; empty while that is not so.
 
     Raises:
@@ -113,40 +90,46 @@ class Supervisor:
     ) -> None:
         self._backend = backend_of(config)
         self._backend.check(config)
-        self.slots: list[CaptureSlot] = []
         self._config = config
         self._identity = choose_identity(config.user, os.environ)
         self._notices = Notices()
         self._exit_status = EXIT_OK
         self._is_finished = False
         self._is_stopped = False
-        self._n_refused = 0
         self.failure = ""
         n_engines = 1 if self._backend.ends else config.fanout
         self.engines = Engines(config.engine, n_engines, make_engine)
-        self._interface_watch = interfaces.InterfaceWatch() if self._backend.on_interfaces else None
-        self._follow_addresses()
-        self._pull: zmq.Socket[bytes] = context.socket(zmq.PULL)
-        self._pull.rcvhwm = HIGH_WATER_MARK
-        self._pull.maxmsgsize = MAX_MESSAGE_BYTES
-        self._pull.linger = 0
+        self._interface_watch: interfaces.InterfaceWatch | None = None
+        self._packets = PacketSocket(context, self._identity)
         self._children = Children(
             self._identity, self._backend.needs_rights, self._backend.reads_stdin(config)
         )
-        self._shared = Shared(self._children, self.engines, self._notices)
-        self._folder = make_runtime_dir(self._identity)
+        shared = Shared(self._children, self.engines, self._notices)
+        self._slots = CaptureSlots(self._packets, shared, self._identity, self._end)
         try:
-            self.endpoint = _bind(self._pull, self._folder, self._identity)
-            self._open_slots(config)
-            self._await_first_messages()
+            if self._backend.on_interfaces:
+                self._interface_watch = interfaces.InterfaceWatch()
+            self._follow_addresses()
+            self._slots.open(self._backend, config)
+            self._slots.await_first_messages()
         except BaseException:
             self._release()
             raise
 
     @property
+    def slots(self) -> list[CaptureSlot]:
+        """Where subprocesses are."""
+        return self._slots.slots
+
+    @property
+    def endpoint(self) -> str:
+        """Where subprocesses send to."""
+        return self._packets.endpoint
+
+    @property
     def sockets(self) -> list[zmq.Socket[bytes]]:
         """The socket that messages come through."""
-        return [] if self._is_stopped else [self._pull]
+        return [] if self._is_stopped else [self._packets.pull]
 
     @property
     def notices(self) -> tuple[Notice, ...]:
@@ -172,7 +155,7 @@ class Supervisor:
         """Descriptors of subprocesses and of netlink."""
         if self._is_stopped:
             return {}
-        fds = [slot.child.pidfd for slot in self.slots if slot.child is not None]
+        fds = self._slots.pidfds
         fds += [self._children.pidfd] if self._children.pidfd is not None else []
         fds += self._interface_watch.filenos if self._interface_watch is not None else []
         return dict.fromkeys(fds, zmq.POLLIN)
@@ -183,7 +166,7 @@ class Supervisor:
             return
         until_s = time.monotonic() + MAX_TAKE_S
         for _ in range(MAX_MESSAGES_AT_ONCE):
-            if not self._take_message() or time.monotonic() > until_s:
+            if not self._slots.take_message() or time.monotonic() > until_s:
                 break
         now_s = time.monotonic()
         self._look_at_launcher(now_s)
@@ -249,79 +232,19 @@ class Supervisor:
             fixed, interfaces=before.interfaces, engine=before.engine
         )
         kept = set(fixed.interfaces) & set(before.interfaces) if is_same_otherwise else set()
-        self._stop_slots([slot for slot in self.slots if slot.assignment.target not in kept])
-        self._open_slots(fixed, kept)
+        self._slots.stop([slot for slot in self.slots if slot.assignment.target not in kept])
+        self._slots.open(self._backend, fixed, kept)
 
     def stop(self) -> None:
         """Stop the capture, take what it holds, end the subprocesses."""
         if self._is_stopped:
             return
-        self._stop_slots(list(self.slots))
+        self._slots.stop(list(self.slots))
         self._finish()
         self._release()
 
-    def _open_slots(self, config: CaptureConfig, kept: Iterable[str] = ()) -> None:
-        now_s = time.monotonic()
-        first = 1 + max((slot.assignment.number for slot in self.slots), default=-1)
-        for assignment in _assignments(self._backend, config, first):
-            if assignment.target not in kept:
-                slot = CaptureSlot(assignment, config, self.endpoint, self._shared)
-                self.slots.append(slot)
-                slot.start(self._identity, now_s)
-
-    def _await_first_messages(self) -> None:
-        """Return when all capture; nothing has been promised to anybody yet, so errors are raised.
-
-        Raises:
-            TrtopError: one cannot.
-        """
-        until_s = time.monotonic() + START_TIMEOUT_S
-        poller = zmq.Poller()
-        for item, flags in (*self.filenos().items(), (self._pull, zmq.POLLIN)):
-            poller.register(item, flags)
-        while self._is_awaited():
-            if not poller.poll(max(0, int((until_s - time.monotonic()) * 1000))):
-                raise TrtopError(f"the capture did not start within {START_TIMEOUT_S:g} s")
-            while self._is_awaited() and self._take_message():
-                pass
-            for slot in self.slots:
-                child = slot.child
-                if child is None or slot.has_spoken or not child.has_ended:
-                    continue
-                self._take_last_messages(slot)
-                if not slot.has_spoken:
-                    raise TrtopError(child.how_it_ended())
-
-    def _is_awaited(self) -> bool:
-        return not all(slot.has_spoken for slot in self.slots)
-
-    def _take_message(self) -> bool:
-        """Take one message into its engine; whether there was one."""
-        try:
-            parts = self._pull.recv_multipart(zmq.NOBLOCK, copy=False)
-        except zmq.Again:
-            return False
-        try:
-            message = unpack([part.buffer for part in parts])
-        except MessageError as error:
-            self._refuse(str(error))
-            return True
-        slot = next((slot for slot in self.slots if slot.assignment.number == message.child), None)
-        if slot is None or not slot.has_started(message.generation):
-            self._refuse(f"a message of subprocess {message.child}, which there never was")
-            return True
-        slot.take(message, time.monotonic())
-        if message.kind is MessageKind.END and self._backend.ends:
-            self._end(message)
-        return True
-
-    def _take_last_messages(self, slot: CaptureSlot) -> None:
-        """A process has ended; its last message may be on its way still."""
-        while not slot.has_ended and self._pull.poll(LAST_MESSAGE_MS):
-            self._take_message()
-
     def _end(self, message: Message) -> None:
-        """The last message of a replay: it says what could not be read."""
+        """Take the last message of a replay, which says what could not be read."""
         self._exit_status = self._exit_status or message.code
         for number, line in enumerate(message.text.splitlines()):
             self._notices.set(("replay", number), Severity.ERROR, line, time.time_ns())
@@ -332,7 +255,7 @@ class Supervisor:
             if slot.child is None or not slot.child.has_ended:
                 continue
             if self._backend.ends:
-                self._take_last_messages(slot)
+                self._slots.take_last_messages(slot)
             slot.look(now_s)
             if self._backend.ends and not slot.has_ended:
                 self._exit_status = EXIT_INCOMPLETE
@@ -341,7 +264,7 @@ class Supervisor:
                 self._finish()
 
     def _look_at_launcher(self, now_s: float) -> None:
-        """What captured has died with it; it is started again with the next capture, if we may."""
+        """Handle the end of the launcher, with which captures end; restart it if rights allow."""
         if not self._backend.restarts:  # which shows by its capture process
             return
         if how := self._children.how_it_ended():
@@ -356,44 +279,14 @@ class Supervisor:
                 slot.give_up(now_s)
 
     def _fail(self, why: str) -> None:
-        """Nothing will be captured any more."""
+        """Note that nothing can be captured any more, and why."""
         self.failure = f"the capture is over: {why}, and the right to start another is given up"
         self._exit_status = EXIT_UNUSABLE
         text = f"{self.failure}; restart trtopd"
         self._notices.set("launcher", Severity.ERROR, text, time.time_ns())
 
-    def _stop_slots(self, slots: list[CaptureSlot]) -> None:
-        """Take what they hold, and end them."""
-        for slot in slots:
-            slot.starts_s = None
-            if slot.child is not None:
-                slot.child.ask_to_stop()
-        until_s = time.monotonic() + STOP_TIMEOUT_S
-        while any(not slot.has_ended and slot.child is not None for slot in slots):
-            wait_s = until_s - time.monotonic()
-            if wait_s <= 0:
-                break
-            fds = [slot.child.pidfd for slot in slots if slot.child is not None]
-            poller = zmq.Poller()
-            for item in (*fds, self._pull):
-                poller.register(item, zmq.POLLIN)
-            ready = dict(poller.poll(int(wait_s * 1000) + 1))
-            while self._take_message():
-                pass
-            if ready.keys() & set(fds):
-                for slot in slots:
-                    if slot.child is not None and slot.child.has_ended:
-                        self._take_last_messages(slot)
-                        slot.has_ended = True
-        for slot in slots:
-            if slot.child is not None:
-                slot.child.end(END_GRACE_S)
-                slot.child = None
-            self.engines.leave(slot.assignment)
-            self.slots.remove(slot)
-
     def _finish(self) -> None:
-        """Everything was captured."""
+        """Settle the end of the capture: all of it is in the engines."""
         self._is_finished = True
         for text in unsupported_lines(self.engines.finish()):
             self._notices.set(("link type", text), Severity.ERROR, text, time.time_ns())
@@ -402,15 +295,11 @@ class Supervisor:
     def _release(self) -> None:
         """Free everything, whatever state it is in."""
         self._is_stopped = True
-        for slot in self.slots:
-            if slot.child is not None:
-                slot.child.end(0)
-        self.slots.clear()
+        self._slots.kill()
         self._children.close()
-        self._pull.close()
+        self._packets.close()
         if self._interface_watch is not None:
             self._interface_watch.close()
-        shutil.rmtree(self._folder, ignore_errors=True)
 
     def _follow_addresses(self) -> None:
         """Local is what the user says, else what this machine's interfaces have now."""
@@ -418,34 +307,3 @@ class Supervisor:
         if not local and not self._backend.ends:
             local = interfaces.local_networks()
         self.engines.set_local(local)
-
-    def _refuse(self, why: str) -> None:
-        self._n_refused += 1
-        text = f"refused {self._n_refused:,} messages that no capture process sends: {why}"
-        self._notices.set("refused", Severity.WARNING, text, time.time_ns())
-
-
-def _assignments(backend: Backend, config: CaptureConfig, first: int = 0) -> list[Assignment]:
-    """What each subprocess does."""
-    n_shares = 1 if backend.ends else config.fanout
-    assignments: list[Assignment] = []
-    for target in backend.targets(config):
-        group = int.from_bytes(os.urandom(2)) if n_shares > 1 else None
-        for engine in range(n_shares):
-            part = f" ({engine + 1} of {n_shares})" if n_shares > 1 else ""
-            number = first + len(assignments)
-            assignments.append(Assignment(number, target, engine, group, target + part))
-    return assignments
-
-
-def _bind(pull: zmq.Socket[bytes], folder: str, identity: Identity | None) -> str:
-    path = f"{folder}/{SOCKET_NAME}"
-    uid, gid = (os.geteuid(), os.getegid()) if identity is None else (identity.uid, identity.gid)
-    try:
-        with acting_as(uid, gid):  # the folder is theirs: root would follow what they put there
-            pull.bind(f"ipc://{path}")
-    except (zmq.ZMQError, OSError) as error:
-        raise TrtopError(
-            f"{path}: cannot be listened on: {os.strerror(error.errno or 0)}"
-        ) from error
-    return f"ipc://{path}"

@@ -52,7 +52,7 @@ class Listeners:
 
 
 class Loop:
-    """Turns until it is told to stop.
+    """The loop; runs until it is told to stop.
 
     Args:
         feed: where numbers come from.
@@ -91,7 +91,7 @@ class Loop:
         self._feed_items: set[object] = set()
 
     def run(self, signals: Signals, notifier: Notifier) -> None:
-        """Turn.
+        """Run until a signal, the lifeline or the feed ends it.
 
         Raises:
             TrtopError: the feed cannot go on.

@@ -21,11 +21,11 @@ MAX_CLIENTS = 4096
 """Beyond that the one that has been silent for the longest is hung up on."""
 
 MAX_ANSWERS_WAITING = 4
-"""Of a client that does not read; further answers to it are dropped."""
+"""Answers kept for a client that does not read; further ones are dropped."""
 
 MAX_WAITING_BYTES = 128 << 20
-"""Of all answers that clients have not taken, what is shared counted once; further ones are dropped
-until there is room. Each client may ask for another view, and read none of them."""
+"""Bytes of all answers that clients have not taken, what is shared counted once; further ones are
+dropped until there is room. Each client may ask for another view, and read none of them."""
 
 HANDSHAKE_S = 5.0
 """Who connects and says nothing of the protocol is sent away after this."""

@@ -112,7 +112,7 @@ class Server:
         return bool(self._waiting)
 
     def forget_answers(self) -> None:
-        """The next answers are computed anew."""
+        """Forget computed answers, so that the next ones are computed anew."""
         self._cached.clear()
 
     def take(self, channel: Channel, now_s: float) -> None:
@@ -249,7 +249,7 @@ class Server:
         self._send(client, [wire.encode_reply(refusal)])
 
     def _send(self, client: Client, frames: list[bytes]) -> None:
-        """Never waits: what a client cannot take is dropped."""
+        """Send a message without waiting: it is dropped if the client cannot take it."""
         channel, route = client
         try:
             channel.send([*route, *frames])

@@ -50,7 +50,7 @@ class KeyCheck:
             self.socket.send_multipart(self._answer(frames))
 
     def close(self) -> None:
-        """Let nobody in any more."""
+        """Refuse every connection from now on."""
         self.socket.close()
 
     def _answer(self, frames: list[bytes]) -> list[bytes]:

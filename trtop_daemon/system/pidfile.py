@@ -40,6 +40,10 @@ class PidFile:
 
 
 def _check(path: str, found: os.stat_result) -> None:
-    """Emptied is only a file that is plainly ours: with another name it may be somebody's."""
+    """Refuse a file that may be somebody else's: it would be emptied.
+
+    Raises:
+        TrtopError: it is no regular file, has another name too, or belongs to another user.
+    """
     if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1 or found.st_uid != os.geteuid():
         raise TrtopError(f"{path}: is no file of this user's alone, and is not written over")

@@ -41,25 +41,25 @@ class Notifier:
         self._socket = notifying
 
     def ready(self, status: str) -> None:
-        """All is open, and clients are answered."""
+        """Say that all is open, and clients are answered."""
         self._say("READY=1", f"STATUS={status}", f"MAINPID={os.getpid()}")
 
     def reloading(self) -> None:
-        """Settings are read again; ``ready`` follows."""
+        """Say that settings are read again; ``ready`` follows."""
         now_us = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1_000
         self._say("RELOADING=1", f"MONOTONIC_USEC={now_us}")
 
     def stopping(self) -> None:
-        """The end has begun."""
+        """Say that the daemon is about to end."""
         self._say("STOPPING=1")
 
     def alive(self) -> None:
-        """The event loop turns."""
+        """Say, for the watchdog, that the event loop runs."""
         if self.watchdog_s is not None:
             self._say("WATCHDOG=1")
 
     def close(self) -> None:
-        """Say no more."""
+        """Close the socket to the service manager."""
         if self._socket is not None:
             self._socket.close()
             self._socket = None

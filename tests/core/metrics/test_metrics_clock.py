@@ -10,6 +10,8 @@ from support.dialogue import Dialogue
 from support.stories import OPENED, Story, Telling, check, tell
 from support.traffic import generate
 
+from trtop_core.metrics import SKETCHES
+
 MS, S = NS_PER_MS, NS_PER_S
 HOUR_MS, DAY_MS, YEAR_MS = 3_600_000, 86_400_000, 365 * 86_400_000
 NS = 0.000001
@@ -414,9 +416,6 @@ def test_a_first_packet_of_another_time_is_left_behind_by_a_step() -> None:
 
 # --- the same packets at other times --------------------------------------------------------------
 
-LATENCIES = ("connect_latency", "syn_rtt", "response_time", "response_duration", "net_rtt",
-             "server_time", "tls_latency", "path_rtt")  # fmt: skip
-
 
 def _dense(seed: int) -> list[Packet]:
     """Traffic without pauses of 10 s, so that no timer but a second's may run out."""
@@ -437,7 +436,7 @@ def _counters(packets: list[Packet]) -> tuple[dict[str, dict[str, int]], int, in
         twin.feed(packet)
     report = twin.report()
     rows = {
-        name: {key: n for key, n in row.items() if key not in LATENCIES and key != "reuse"}
+        name: {key: n for key, n in row.items() if key not in SKETCHES}
         for name, row in report["destinations"].items()
     }
     return rows, report["stray_times"], report["clock_steps"]

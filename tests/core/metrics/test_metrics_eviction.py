@@ -116,7 +116,7 @@ def test_quiet_connections_survive_a_flood_of_random_ends(flags: int, n_packets:
 HOPS_NS = (1, 1_000_000, 400_000_000, 3_000_000_000, 7_000_000_000, 70_000_000_000)
 FLAGS = (SYN, SYN | ACK, ACK, ACK, ACK, FIN | ACK, RST)
 
-acts = st.tuples(
+actions = st.tuples(
     st.integers(0, 11),  # which connection
     st.booleans(),  # from the client
     st.sampled_from(FLAGS),
@@ -127,7 +127,7 @@ acts = st.tuples(
 
 @settings(max_examples=100, deadline=None)
 @given(
-    story=st.lists(acts, min_size=20, max_size=80),
+    story=st.lists(actions, min_size=20, max_size=80),
     size=st.integers(1, 8),
     cuts=st.lists(st.integers(0, 150), max_size=5),
 )

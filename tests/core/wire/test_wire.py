@@ -20,7 +20,7 @@ from trtop_core.health import Health
 from trtop_core.metrics import COUNTERS, GAUGES, SKETCHES, SORTABLE
 from trtop_core.records import UNDECODED, GroupBy, Window
 from trtop_core.snapshot import Snapshot
-from trtop_core.wire.envelope import MAGIC, enclose
+from trtop_core.wire.envelope import MAGIC, pack_message
 
 MB = 1 << 20
 
@@ -157,7 +157,7 @@ def check(data: bytes) -> None:
 @given(st.binary(max_size=200))
 def test_any_bytes_are_a_value_or_an_error(data: bytes) -> None:
     check(data)
-    check(enclose(data))
+    check(pack_message(data))
 
 
 small = wire.encode_snapshot(snapshot([destination("10.0.0.1", syn=5, reuse=[3, 70])]))
@@ -208,7 +208,7 @@ def test_every_cut_of_a_message_is_an_error() -> None:
     ids=["list", "map", "bytes", "nested", "counters", "amounts", "inner list", "inner map"],
 )
 def test_memory_is_bounded_by_what_was_sent(payload: bytes) -> None:
-    data = enclose(payload)
+    data = pack_message(payload)
     tracemalloc.start()
     try:
         for decode in DECODERS:
@@ -225,7 +225,7 @@ def fields_of(message: bytes) -> Any:
 
 
 def with_fields(fields: Any) -> bytes:
-    return enclose(msgspec.msgpack.encode(fields))
+    return pack_message(msgspec.msgpack.encode(fields))
 
 
 def _reverse_bins(fields: Any) -> None:

@@ -16,7 +16,7 @@ from test_wire import fields_of, rows, with_fields
 from trtop_core import wire
 from trtop_core.detail import CONNECTION, HISTORY, ConnectionState, Detail, DetailView
 from trtop_core.records import TS_LIMIT_NS, DestinationKind, GroupBy, Window
-from trtop_core.wire.envelope import enclose
+from trtop_core.wire.envelope import pack_message
 
 views = st.builds(
     DetailView,
@@ -178,7 +178,7 @@ def test_a_detail_that_contradicts_itself_is_refused(spoil: Any) -> None:
 
 def test_a_detail_that_is_too_long_is_not_looked_at() -> None:
     with pytest.raises(wire.WireError, match="bytes are more than"):
-        wire.decode_detail(enclose(msgspec.msgpack.encode(bytes(wire.MAX_DETAIL_BYTES))))
+        wire.decode_detail(pack_message(msgspec.msgpack.encode(bytes(wire.MAX_DETAIL_BYTES))))
 
 
 def check(data: bytes) -> None:
@@ -204,7 +204,7 @@ MESSAGES = (
 @given(st.binary(max_size=200))
 def test_any_bytes_are_a_value_or_an_error(data: bytes) -> None:
     check(data)
-    check(enclose(data))
+    check(pack_message(data))
 
 
 @given(

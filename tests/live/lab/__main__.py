@@ -27,7 +27,7 @@ PAGE = ROOT / "docs" / "accuracy.md"
 
 CAPTURES = ROOT / "tests" / "captures"
 MAX_KEPT_BYTES = 60_000
-"""Of a capture that goes along with the tests."""
+"""Size up to which a capture goes along with the tests."""
 
 
 def main() -> int:

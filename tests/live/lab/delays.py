@@ -16,7 +16,7 @@ TICK_MS = 3
 """Between two messages that a server sends unasked."""
 
 BULK_BYTES = 29_989
-"""Of a large body, of a request or of an answer: 21 segments."""
+"""Bytes of a large body, of a request or of an answer: 21 segments."""
 
 REPORT = "report.json"
 """Where the service puts what a page reports."""

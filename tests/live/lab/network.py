@@ -80,8 +80,8 @@ def network(link: Link, folder: Path) -> Iterator[Network]:
         for host in (near, far):
             host.ip("addr", "add", f"{host.v4}/16", "dev", host.link)
             host.ip("link", "set", host.link, "up")
-        _introduce(near, far)
-        _introduce(far, near)
+        _connect(near, far)
+        _connect(far, near)
         yield Network(near, far, log)
 
 
@@ -96,7 +96,7 @@ def _without_ipv6(host: Host) -> None:
         Path("/proc/sys/net/ipv6/conf/default/disable_ipv6").write_text("1")
 
 
-def _introduce(host: Host, other: Host) -> None:
+def _connect(host: Host, other: Host) -> None:
     """Tell a host the other's hardware address, so that no connection waits for ARP."""
     show = ["ip", "-n", other.name, "-o", "link", "show", other.link]
     words = subprocess.run(show, check=True, capture_output=True, text=True).stdout.split()

@@ -10,7 +10,7 @@ from lab.pairing import Client, Site, service_times
 NS_PER_US = 1_000
 
 WRK_DURATION_S = 4
-"""It always takes that long; its share is done well before."""
+"""Time that wrk always takes; its share is done well before."""
 
 WRK_SCRIPT = """
 local share = {share}

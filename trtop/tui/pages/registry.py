@@ -5,12 +5,12 @@ A new page is one line here.
 
 from __future__ import annotations
 
-from trtop.tui.column_chooser import COLUMNS_PAGE
-from trtop.tui.detail import DETAIL_PAGE
-from trtop.tui.explain import EXPLAIN_PAGE
-from trtop.tui.help import help_lines
 from trtop.tui.keys import KEY_OF, KEYS, Action, Key
-from trtop.tui.page import Page
+from trtop.tui.pages.column_chooser import COLUMNS_PAGE
+from trtop.tui.pages.detail import DETAIL_PAGE
+from trtop.tui.pages.explain import EXPLAIN_PAGE
+from trtop.tui.pages.help import help_lines
+from trtop.tui.pages.page import Page
 from trtop.tui.state import Mode
 
 _PAGES = (DETAIL_PAGE, EXPLAIN_PAGE, COLUMNS_PAGE)

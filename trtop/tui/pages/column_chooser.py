@@ -8,7 +8,7 @@ from trtop.metrics.columns import COLUMNS
 from trtop.table.text import Line, Role, Span, line_of
 from trtop.tui.frame import TerminalCaps
 from trtop.tui.keys import KEY_OF, LETTER_OF, Action
-from trtop.tui.page import Page
+from trtop.tui.pages.page import Page
 from trtop.tui.scene import Scene
 from trtop.tui.state import Mode, State
 

@@ -11,7 +11,7 @@ from trtop.table.text import Line, Role, Span, line_of
 from trtop.tui.effects import Context
 from trtop.tui.frame import TerminalCaps
 from trtop.tui.keys import KEY_OF, Action
-from trtop.tui.page import Page
+from trtop.tui.pages.page import Page
 from trtop.tui.scene import Scene
 from trtop.tui.state import Mode, State
 from trtop_core.explain import Explanation, explain

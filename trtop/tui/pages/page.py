@@ -1,6 +1,6 @@
 """``Page``: a screen of text besides the rows, with what its keys do. Data only.
 
-A page is a file that makes one of these, and a line in the table of ``pages``.
+A page is a file that makes one of these, and a line in the table of ``registry``.
 """
 
 from __future__ import annotations
