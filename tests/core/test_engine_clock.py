@@ -102,6 +102,21 @@ def test_any_timestamps(story: list[Any], every: int) -> None:
     _check(_packets(story), every)
 
 
+def test_what_spans_a_step_is_no_sample_however_many_steps_follow() -> None:
+    story = [
+        (1, "ask", 0, False, 1),
+        (0, "ask", 11 * S, False, 1),
+        (0, "ask", 0, False, 31),
+        (1, "answer", 0, False, 1),  # the clock steps back to it
+        (0, "ask", DAY, False, 2),  # and forward
+    ]
+    packets = _packets(story)
+    _check(packets, 1)
+    (row,) = plain(run([batch_of(packets)], config_of()))["rows"].values()
+    assert row["responses"] == 1
+    assert not {"response_time", "response_duration"} & set(row)
+
+
 @pytest.mark.parametrize("seed", range(8))
 @pytest.mark.parametrize("jump_ns", [HOUR, -HOUR, 15 * S, -15 * S, -25 * S, 2 * DAY])
 def test_generated_traffic_with_a_step(seed: int, jump_ns: int) -> None:

@@ -58,8 +58,8 @@ class Clock:
         # The first packet of the row that lies too far behind, and how many there are.
         self._behind_from = 0
         self._n_behind = 0
-        # The first packet on this side of the latest step.
-        self._side_from = 0
+        # For each step, the first packet on the other side of it.
+        self._sides: list[int] = []
         # Packets whose timestamps measure nothing.
         self._timeless: set[int] = set()
 
@@ -148,7 +148,7 @@ class Clock:
         assert self.now_ns is not None
         self.n_steps += 1
         self._jumped_ns += to_ns - self.now_ns
-        self._side_from = serial
+        self._sides.append(serial)
         self.now_ns = to_ns
 
     # --- measuring ----------------------------------------------------------------------------
@@ -157,7 +157,7 @@ class Clock:
         """Time between two packets, or None if it is no sample."""
         if start.is_clamped or end.is_clamped:
             return None
-        if start.serial < self._side_from <= end.serial:
+        if any(start.serial < first <= end.serial for first in self._sides):
             return None
         if {start.serial, end.serial} & self._timeless or end == self.waiting:
             return None

@@ -99,9 +99,9 @@ def syns(table: str) -> dict[str, int]:
     found = {}
     for line in lines[start + 1 :]:
         words = line.split()
-        if not words:
+        if not words or line[0] not in " ?":
             break
         # Behind the name stands the verdict, of one word or two.
-        number = next(word for word in words[1:] if word[0].isdigit())
+        number = next(word for word in words[1:] if word.lstrip("!")[0].isdigit()).lstrip("!")
         found[words[0]] = int(number.partition("(")[0].replace(",", ""))
     return found
