@@ -8,9 +8,9 @@ import time
 from pathlib import Path
 
 import pytest
-from support.builders import ACK, FIN, NS_PER_MS, NS_PER_S, PSH, RST, SYN, Talk
-from support.builders_names import client_hello
-from support.builders_savefile import write_pcap
+from support.builders.names import client_hello
+from support.builders.packets import ACK, FIN, NS_PER_MS, NS_PER_S, PSH, RST, SYN, Talk
+from support.builders.savefile import write_pcap
 from support.scripts import BY_ADDRESS, FIRST_NS, conversation, workload, write_workload
 
 from trtop.classic.analyzer import BaseAnalyser, BaseAnalyzer, OutgoingTCPAnalyzer

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pyte
 import pytest
-from support.builders_savefile import write_pcap
+from support.builders.savefile import write_pcap
 from support.scripts import (
     BY_ADDRESS,
     TIMEOUT_S,

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.builders import NS_PER_S, SYN, Talk
-from support.builders_savefile import write_pcap
+from support.builders.packets import NS_PER_S, SYN, Talk
+from support.builders.savefile import write_pcap
 from support.paths import EXAMPLE
 from support.scripts import BY_ADDRESS, FIRST_NS, workload, write_workload
 

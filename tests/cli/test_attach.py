@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.builders_snapshot import destination, incident, snapshot
+from support.builders.snapshot import destination, incident, snapshot
 from support.compare import plain
 from support.daemons import (
     TIMEOUT_S,

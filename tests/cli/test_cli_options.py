@@ -63,7 +63,8 @@ def test_what_makes_a_row_is_what_the_engine_keeps() -> None:
         ("qos", "reuse"), ("err", "capture_gaps"), ("out", "requests"), ("in", "responses"),
         ("est rate", "est_rate"), ("Syn", "syn"), ("fin-out", "fin_out"), ("Fin_I", "fin_in"),
         ("refused", "refused"), ("srv", "server_time"), ("name", "destination"),
-        ("net", "path_rtt"), ("verdict", "verdict"), ("net-rtt", "net_rtt"), ("bytes_in", "bytes_in"),
+        ("net", "path_rtt"), ("verdict", "verdict"), ("net-rtt", "net_rtt"),
+        ("bytes_in", "bytes_in"),
     ],
 )  # fmt: skip
 def test_columns_have_the_names_that_users_know(text: str, key: str) -> None:

@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.builders_savefile import write_pcap
-from support.conversation import MS, conversation
+from support.builders.savefile import write_pcap
 from support.paths import ROOT
+from support.traffic.conversation import MS, conversation
 
 from trtop.cli import main as cli
 from trtop.cli import report as run

@@ -4,7 +4,7 @@ import signal
 from collections.abc import Callable
 
 import pytest
-from support.builders_snapshot import MS, destination, incident, snapshot
+from support.builders.snapshot import MS, destination, incident, snapshot
 
 from trtop.options.report_options import parse
 from trtop.runtime.environment import Environment

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from support.builders_snapshot import destination, incident, snapshot
+from support.builders.snapshot import destination, incident, snapshot
 
 from trtop.reporters.formats import Format, Reporter, make_reporter
 from trtop.table import rows

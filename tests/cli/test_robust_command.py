@@ -16,9 +16,9 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from support.builders_savefile import Captured, PcapngWriter, write_pcap
+from support.builders.savefile import Captured, PcapngWriter, write_pcap
 from support.paths import CAPTURES, EXAMPLE
-from support.stories import Story, Telling
+from support.traffic.stories import Story, Telling
 
 from trtop.cli.main import main
 

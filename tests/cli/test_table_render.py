@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from support.builders_snapshot import MS, destination, incident, other, snapshot
+from support.builders.snapshot import MS, destination, incident, other, snapshot
 from support.golden import check_golden
 
 from trtop.metrics import lookup

@@ -20,8 +20,8 @@ from typing import Any
 import pytest
 from reference import Packet, read_capture
 from support import layers
-from support.builders import ethernet, ipv4, ipv6, tcp
-from support.builders_savefile import PcapngWriter
+from support.builders.packets import ethernet, ipv4, ipv6, tcp
+from support.builders.savefile import PcapngWriter
 from support.compare import batch_of
 from support.paths import CAPTURES, EXAMPLE
 

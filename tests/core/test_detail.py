@@ -2,8 +2,19 @@ import ipaddress
 
 import numpy as np
 import pytest
-from support.builders import ACK, FIN, RST, SYN, Talk
-from support.busy import FIRST_NS, MS, SEED, WINDOWS, Packet, asked, busy, engine, mapped, opened
+from support.builders.packets import ACK, FIN, RST, SYN, Talk
+from support.traffic.busy import (
+    FIRST_NS,
+    MS,
+    SEED,
+    WINDOWS,
+    Packet,
+    asked,
+    busy,
+    engine,
+    mapped,
+    opened,
+)
 
 from trtop_core.batch import PacketBatch
 from trtop_core.config import EngineConfig

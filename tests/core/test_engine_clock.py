@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from reference import Packet, Twin
-from support.builders import ACK, FIN, PSH, RST, SYN, Talk
+from support.builders.packets import ACK, FIN, PSH, RST, SYN, Talk
 from support.compare import SEED, batch_of, config_of, differences, plain, run
-from support.traffic import Faults, generate
+from support.traffic.generated import Faults, generate
 
 from trtop_core import Engine, EngineConfig, View
 

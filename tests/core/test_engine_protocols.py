@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from reference import Twin
 from support.compare import batch_of, config_of, differences, plain, run
-from support.traffic_protocols import generate
+from support.traffic.protocols import generate
 
 OPTIONS: tuple[dict[str, Any], ...] = (
     {},

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from reference import Packet
-from support.builders_savefile import Captured, write_pcap
+from support.builders.savefile import Captured, write_pcap
 from support.compare import SEED, batch_of, plain, run
-from support.traffic import Faults, generate
+from support.traffic.generated import Faults, generate
 
 from trtop_core import Engine, EngineConfig, PacketBatch, View, merge
 from trtop_core.decode import decode

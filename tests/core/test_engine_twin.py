@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from reference import Packet, Twin, read_capture
-from support.builders import ACK, FIN, PSH, RST, SYN, Talk
+from support.builders.packets import ACK, FIN, PSH, RST, SYN, Talk
 from support.compare import SEED, batch_of, config_of, differences, run
 from support.paths import CAPTURES
-from support.traffic import Faults, generate
+from support.traffic.generated import Faults, generate
 
 from trtop_core import Engine, EngineConfig, View
 from trtop_core.snapshot import Row

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.builders_snapshot import sketch_column
+from support.builders.snapshot import sketch_column
 
 from trtop_core import View
 from trtop_core._sketch import SketchStore

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.builders_snapshot import sketch_column
+from support.builders.snapshot import sketch_column
 
 from trtop_core.because import SENTENCES, because
 from trtop_core.records import NS_PER_MS, NS_PER_S

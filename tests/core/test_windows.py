@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from reference import Packet, Twin
 from support.compare import SEED, batch_of, plain_row
-from support.traffic import generate
+from support.traffic.generated import generate
 
 from trtop_core import Engine, EngineConfig, PacketBatch, View
 from trtop_core.batch import CaptureCounters

@@ -7,7 +7,7 @@ import struct
 import numpy as np
 import pcapy
 import pytest
-from support.ethertypes import NETWORK, OTHER, UDP_V4, V4
+from support.builders.ethertypes import NETWORK, OTHER, UDP_V4, V4
 from support.paths import CAPTURES
 
 from trtop_core import PacketBatch, TrtopError, decode

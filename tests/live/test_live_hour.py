@@ -6,8 +6,8 @@ import time
 from pathlib import Path
 
 import numpy as np
-from support.builders import ACK, FIN, PSH, SYN, Talk
-from support.builders_savefile import write_pcap
+from support.builders.packets import ACK, FIN, PSH, SYN, Talk
+from support.builders.savefile import write_pcap
 from support.daemons import TRTOPD, Daemon, peer
 
 from trtop_core import View, wire

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.builders import ACK, PSH, SYN, Talk
-from support.builders_savefile import write_pcap
+from support.builders.packets import ACK, PSH, SYN, Talk
+from support.builders.savefile import write_pcap
 from support.compare import SEED, plain
 from support.feeding import drive, feeding, whole
 from support.paths import CAPTURES, EXAMPLE

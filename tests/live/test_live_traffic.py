@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import IO
 
 import pytest
+from support.builders.ethertypes import NETWORK, OTHER
 from support.compare import SEED
-from support.ethertypes import NETWORK, OTHER
 from support.feeding import drive, drive_for, feeding, turn, whole
 from support.netns import Host, needs_root, two_hosts
 from support.services import (

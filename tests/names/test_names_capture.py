@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.builders import CLIENT, Talk, ethernet, ipv4, tcp
-from support.builders_names import (
+from support.builders.names import (
     NAME_SERVER,
     call,
     client_hello,
@@ -18,7 +17,8 @@ from support.builders_names import (
     udp,
     udp_frame,
 )
-from support.builders_savefile import write_pcap
+from support.builders.packets import CLIENT, Talk, ethernet, ipv4, tcp
+from support.builders.savefile import write_pcap
 from support.daemons import trtop
 
 from trtop.names import capture

@@ -5,8 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from support.builders import SYN, Talk
-from support.builders_snapshot import Destination, destination, other, snapshot
+from support.builders.packets import SYN, Talk
+from support.builders.snapshot import Destination, destination, other, snapshot
 from support.name_server import NameServer
 
 from trtop.names.base import BaseResolver, NameAnswer

@@ -1,5 +1,5 @@
 import pytest
-from support.builders_snapshot import destination, snapshot
+from support.builders.snapshot import destination, snapshot
 
 from trtop.names.base import BaseResolver
 from trtop.names.namer import Namer, named, wide

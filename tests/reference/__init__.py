@@ -5,9 +5,9 @@ that the definitions ask for. It exists to prove the fast kernels right: it shar
 them, never trades clearness for speed, and is used by tests only.
 """
 
-from .decode import Segment, Undecoded, Verdict, decode, link_type_error
 from .flows import Twin
-from .reader import Packet, read_capture
+from .packets.decode import Segment, Undecoded, Verdict, decode, link_type_error
+from .packets.reader import Packet, read_capture
 
 __all__ = [
     "Packet",

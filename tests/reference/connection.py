@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from .clock import Moment
 from .data import NewData
-from .decode import Segment
 from .direction import MAX_ACK_AHEAD, SEQUENCE_MODULUS, Direction, Start, Taken
 from .life import Endpoint, Life
 from .measure import Measurements
 from .naming import is_keepalive, is_young
 from .opening import Opening
+from .packets.decode import Segment
 from .rows import Row
 
 

@@ -16,11 +16,11 @@ from typing import Any
 
 from .clock import NS_PER_S, Change, Clock, Moment
 from .connection import Connection
-from .decode import Segment, Undecoded, Verdict, decode
 from .life import Endpoint
 from .measure import Measurements
 from .opening import Opening
-from .reader import Packet
+from .packets.decode import Segment, Undecoded, Verdict, decode
+from .packets.reader import Packet
 from .rows import Row, merged
 
 DUPLICATE_NS = 1_000_000

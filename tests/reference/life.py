@@ -15,7 +15,7 @@ from .holes import Verdict
 from .measure import Measurements
 from .opening import Opening
 from .rows import Row
-from .turns import Turns
+from .turns.turns import Turns
 
 CLOSED_MEMORY_NS = 60 * NS_PER_S
 TIMED_OUT_MEMORY_NS = 300 * NS_PER_S

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from .decode import Segment
 from .direction import Direction
+from .packets.decode import Segment
 
 # A retransmission takes a round trip: what fills a hole sooner was reordered. In tenths of the
 # floor; at least, and without a floor (Wireshark's default), in ns.

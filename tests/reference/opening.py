@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from .clock import NS_PER_S, Moment
 from .data import Ledger
-from .decode import Segment
 from .direction import MAX_ACK_AHEAD, SEQUENCE_MODULUS, Direction
 from .floor import Floor
 from .measure import RoundTrip
+from .packets.decode import Segment
 
 # An ACK with payload this much later than two round trips after the SYN/ACK shows idleness.
 LATE_ACK_NS = 1_000_000

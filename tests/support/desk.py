@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import zmq
 
-from support.builders_snapshot import incident
+from support.builders.snapshot import incident
 from support.daemons import TIMEOUT_S, Peer
 from trtop_core import Engine, EngineConfig, Snapshot, View
 from trtop_core.detail import Detail, DetailView

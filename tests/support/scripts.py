@@ -8,8 +8,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from support.builders import ACK, FIN, NS_PER_MS, SYN, Talk
-from support.builders_savefile import write_pcap
+from support.builders.packets import ACK, FIN, NS_PER_MS, SYN, Talk
+from support.builders.savefile import write_pcap
 from support.paths import ROOT
 
 TIMEOUT_S = 60

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import zmq
-from support.busy import SEED, WINDOWS, busy, mapped
 from support.daemons import TRTOPD, Daemon, finished, peer, wait_for
 from support.desk import Desk
 from support.equal import assert_equal_details, assert_equal_tables
 from support.paths import EXAMPLE
 from support.terminals import OnTerminal
+from support.traffic.busy import SEED, WINDOWS, busy, mapped
 
 from trtop.remote.client import Client
 from trtop.remote.source import DaemonSource

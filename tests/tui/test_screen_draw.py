@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.builders_screen import SIZES, Stage, detailed
-from support.builders_snapshot import MS, destination, incident, other, snapshot
+from support.builders.screen import SIZES, Stage, detailed
+from support.builders.snapshot import MS, destination, incident, other, snapshot
 from support.golden import check_golden
 
 from trtop.escape import display_width

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
-from support.builders_snapshot import snapshot
-from support.busy import SEED, busy
+from support.builders.snapshot import snapshot
+from support.traffic.busy import SEED, busy
 
 from trtop.table.text import plain
 from trtop.tui.engine_source import EngineSource

@@ -1,7 +1,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.builders_snapshot import MS, destination, other, table
+from support.builders.snapshot import MS, destination, other, table
 
 from trtop.tui.filters import MAX_FILTER_CHARS, Rows, parse_filter
 from trtop_core.records import NS_PER_S

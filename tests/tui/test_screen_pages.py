@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from support.builders_screen import Stage
+from support.builders.screen import Stage
 
 from trtop.table.text import Line, line_of, plain
 from trtop.tui.frame import TerminalCaps

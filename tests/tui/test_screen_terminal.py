@@ -7,10 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.builders_savefile import write_pcap
-from support.conversation import conversation
+from support.builders.savefile import write_pcap
 from support.paths import EXAMPLE
 from support.terminals import PATIENCE_S, SIGNALS, OnTerminal, environment
+from support.traffic.conversation import conversation
 
 from trtop_core.records import NS_PER_S
 

@@ -1,8 +1,8 @@
 from dataclasses import replace
 
 import pytest
-from support.builders_screen import Stage
-from support.builders_snapshot import destination, snapshot
+from support.builders.screen import Stage
+from support.builders.snapshot import destination, snapshot
 
 from trtop.metrics.columns import COLUMNS
 from trtop.tui.effects import Context, Effect

@@ -1,6 +1,6 @@
 import pytest
-from support.builders_snapshot import MS, destination, other, snapshot
-from support.busy import SEED, busy
+from support.builders.snapshot import MS, destination, other, snapshot
+from support.traffic.busy import SEED, busy
 
 from trtop.tui.filters import parse_filter
 from trtop.tui.state import Grouping, State

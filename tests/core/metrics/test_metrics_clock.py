@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from reference import Packet, Twin
 from reference.clock import TS_LIMIT_NS
-from support.builders import NS_PER_MS, NS_PER_S, ethernet
-from support.dialogue import Dialogue
-from support.stories import OPENED, Story, Telling, check, tell
-from support.traffic import generate
+from support.builders.packets import NS_PER_MS, NS_PER_S, ethernet
+from support.traffic.dialogue import Dialogue
+from support.traffic.generated import generate
+from support.traffic.stories import OPENED, Story, Telling, check, tell
 
 from trtop_core.metrics import SKETCHES
 

@@ -10,9 +10,7 @@ import pytest
 from reference import Packet
 from reference import Segment as TwinSegment
 from reference import decode as twin_decode
-from support.builders import ethernet, ipv4, tcp
-from support.compare import batch_of
-from support.layers import (
+from support.builders.layers import (
     A4,
     A6,
     AH,
@@ -54,6 +52,8 @@ from support.layers import (
     v6,
     vxlan,
 )
+from support.builders.packets import ethernet, ipv4, tcp
+from support.compare import batch_of
 
 from trtop_core.decode import decode
 from trtop_core.records import Verdict

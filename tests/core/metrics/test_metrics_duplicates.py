@@ -6,9 +6,9 @@ import struct
 
 import pytest
 from reference import Packet, Twin
-from support.builders import ACK, NS_PER_MS, SYN, Talk, ethernet, ipv4, ipv6, tcp
+from support.builders.packets import ACK, NS_PER_MS, SYN, Talk, ethernet, ipv4, ipv6, tcp
 from support.compare import batch_of, config_of, differences, run
-from support.stories import CLIENT, KERNELS_TOO, OPENED, SERVER, Story, Telling, check
+from support.traffic.stories import CLIENT, KERNELS_TOO, OPENED, SERVER, Story, Telling, check
 
 MS = NS_PER_MS
 

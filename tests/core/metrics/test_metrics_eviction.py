@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from reference import Packet, Twin
-from support.builders import ACK, FIN, RST, SYN, Talk
+from support.builders.packets import ACK, FIN, RST, SYN, Talk
 from support.compare import SEED, batch_of, config_of, differences
-from support.stories import Story, Telling, counted_by_kernels, counted_by_twin, tell
+from support.traffic.stories import Story, Telling, counted_by_kernels, counted_by_twin, tell
 
 from trtop_core import Engine, EngineConfig, PacketBatch, View
 from trtop_core.records import PACKET_INDEX

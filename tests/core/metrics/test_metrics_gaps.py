@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 from reference import Packet
-from support.builders import ACK, NS_PER_MS, NS_PER_S, SYN, Talk, ethernet, ipv4, tcp
+from support.builders.packets import ACK, NS_PER_MS, NS_PER_S, SYN, Talk, ethernet, ipv4, tcp
 from support.compare import SEED, batch_of, run
-from support.stories import (
+from support.traffic.stories import (
     CLIENT,
     OPENED,
     SERVER,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from support.builders import FIN, NS_PER_MS, NS_PER_S, RST, SYN
-from support.stories import CLIENT, OPENED, SERVER, Story, check
+from support.builders.packets import FIN, NS_PER_MS, NS_PER_S, RST, SYN
+from support.traffic.stories import CLIENT, OPENED, SERVER, Story, check
 
 MS, S = NS_PER_MS, NS_PER_S
 

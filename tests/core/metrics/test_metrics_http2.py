@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from support.builders import NS_PER_MS, NS_PER_S
-from support.dialogue import Dialogue
-from support.http2_frames import (
+from support.builders.http2_frames import (
     CONTINUATION,
     END_HEADERS,
     END_STREAM,
@@ -22,7 +20,9 @@ from support.http2_frames import (
     rst_stream,
     settings,
 )
-from support.stories import (
+from support.builders.packets import NS_PER_MS, NS_PER_S
+from support.traffic.dialogue import Dialogue
+from support.traffic.stories import (
     OPENED,
     SERVER,
     SNAPLEN,

@@ -12,7 +12,7 @@ from support.paths import TESTS
 PROGRAM = """
 import resource, sys
 import numpy as np
-from support.builders import SYN, Talk
+from support.builders.packets import SYN, Talk
 from trtop_core import Engine, EngineConfig, PacketBatch, View
 from trtop_core.records import PACKET_INDEX, Window
 

@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 import pytest
-from support.builders import NS_PER_MS
-from support.dialogue import Dialogue
-from support.http2_frames import PREFACE
-from support.stories import (
+from support.builders.http2_frames import PREFACE
+from support.builders.packets import NS_PER_MS
+from support.builders.tls_records import (
+    CLIENT_FLIGHT_12,
+    CLIENT_FLIGHT_13,
+    SERVER_FINISHED_12,
+    SERVER_FLIGHT_12,
+    SERVER_FLIGHT_13,
+    TICKET,
+    encrypted,
+    hello,
+)
+from support.traffic.dialogue import Dialogue
+from support.traffic.stories import (
     OPENED,
     SERVER,
     SNAPLEN,
@@ -16,16 +26,6 @@ from support.stories import (
     check,
     counted_by_kernels,
     counted_by_twin,
-)
-from support.tls_records import (
-    CLIENT_FLIGHT_12,
-    CLIENT_FLIGHT_13,
-    SERVER_FINISHED_12,
-    SERVER_FLIGHT_12,
-    SERVER_FLIGHT_13,
-    TICKET,
-    encrypted,
-    hello,
 )
 
 MS = NS_PER_MS

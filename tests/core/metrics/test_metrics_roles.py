@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from support.builders import FIN, NS_PER_MS, PSH, SYN
-from support.stories import CLIENT, OPENED, SERVER, Story, check
+from support.builders.packets import FIN, NS_PER_MS, PSH, SYN
+from support.traffic.stories import CLIENT, OPENED, SERVER, Story, check
 
 MS = NS_PER_MS
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from support.builders import NS_PER_MS
-from support.dialogue import Dialogue
-from support.stories import Expected, check
-from support.tls_records import (
+from support.builders.packets import NS_PER_MS
+from support.builders.tls_records import (
     ALERT_13,
     CLIENT_FLIGHT_12,
     CLIENT_FLIGHT_13,
@@ -17,6 +15,8 @@ from support.tls_records import (
     encrypted,
     hello,
 )
+from support.traffic.dialogue import Dialogue
+from support.traffic.stories import Expected, check
 
 MS = NS_PER_MS
 NS = 0.000001

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from support.builders import NS_PER_MS
-from support.stories import (
+from support.builders.packets import NS_PER_MS
+from support.traffic.stories import (
     OPENED,
     SERVER,
     Story,

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from support.builders import NS_PER_MS
-from support.dialogue import Dialogue
-from support.stories import Expected, check
-from support.tls_records import (
+from support.builders.packets import NS_PER_MS
+from support.builders.tls_records import (
     ALERT,
     ALERT_13,
     CCS,
@@ -27,6 +25,8 @@ from support.tls_records import (
     hello,
     record,
 )
+from support.traffic.dialogue import Dialogue
+from support.traffic.stories import Expected, check
 
 MS = NS_PER_MS
 OPEN: Expected = {"active": 1}

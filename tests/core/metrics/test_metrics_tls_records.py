@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from support.builders import NS_PER_MS
-from support.dialogue import Dialogue
-from support.stories import check
-from support.tls_records import (
+from support.builders.packets import NS_PER_MS
+from support.builders.tls_records import (
     ALERT_13,
     CCS,
     CLIENT_FLIGHT_12,
@@ -21,6 +19,8 @@ from support.tls_records import (
     hello,
     record,
 )
+from support.traffic.dialogue import Dialogue
+from support.traffic.stories import check
 
 MS = NS_PER_MS
 OPEN = {"active": 1}

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from support.builders import NS_PER_MS, NS_PER_S
-from support.stories import OPENED, Story, check
+from support.builders.packets import NS_PER_MS, NS_PER_S
+from support.traffic.stories import OPENED, Story, check
 
 MS, S = NS_PER_MS, NS_PER_S
 

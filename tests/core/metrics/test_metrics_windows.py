@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from typing import Any
 
 import pytest
-from support.builders import NS_PER_MS, NS_PER_S, SYN
+from support.builders.packets import NS_PER_MS, NS_PER_S, SYN
 from support.compare import SEED, batch_of, plain, plain_row
-from support.stories import OPENED, SERVER, START_NS, Story, Telling
-from support.traffic import generate
+from support.traffic.generated import generate
+from support.traffic.stories import OPENED, SERVER, START_NS, Story, Telling
 
 from trtop_core import Engine, EngineConfig, PacketBatch, Snapshot, View, merge
 from trtop_core._sketch import SketchStore

@@ -9,7 +9,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from support.builders_savefile import Captured, write_pcap
+from support.builders.savefile import Captured, write_pcap
 from support.verdicts import CAUSES, N_ROWS, Destination, capture_of, destinations
 
 SNAPLEN = 600

@@ -6,8 +6,8 @@ import struct
 
 import numpy as np
 import pytest
-from reference.savefile import read_pieces, twin_read
-from support.builders_savefile import Captured, PcapngWriter, option, write_pcap, write_pcapng
+from reference.packets.savefile import read_pieces, twin_read
+from support.builders.savefile import Captured, PcapngWriter, option, write_pcap, write_pcapng
 
 from trtop_core.batch import CaptureCounters
 from trtop_core.errors import DamagedCaptureError, NotACaptureError

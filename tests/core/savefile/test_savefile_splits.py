@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from reference.savefile import CAPTURES, NO_CAPTURES, read_pieces, twin_read
-from support.builders_savefile import Captured, PcapngWriter, write_pcap
+from reference.packets.savefile import CAPTURES, NO_CAPTURES, read_pieces, twin_read
+from support.builders.savefile import Captured, PcapngWriter, write_pcap
 
 SHARED = sorted(path for path in CAPTURES.glob("*--*") if path.suffix in {".pcap", ".pcapng"})
 BYTEWISE_BYTES = 70_000

@@ -16,7 +16,7 @@ import pytest
 import zstandard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support.builders_savefile import write_pcap, write_pcapng
+from support.builders.savefile import write_pcap, write_pcapng
 
 from trtop_core.batch import PacketBatch
 from trtop_core.errors import DamagedCaptureError, NotACaptureError, TrtopError

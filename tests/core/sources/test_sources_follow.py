@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
-from support.builders_savefile import write_pcap
+from support.builders.savefile import write_pcap
 from test_sources_files import capture, numbers_of
 
 from trtop_core.errors import DamagedCaptureError, NotACaptureError, TrtopError

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.builders_snapshot import Destination, destination, incident, other, snapshot
+from support.builders.snapshot import Destination, destination, incident, other, snapshot
 from support.equal import assert_equal
 
 from trtop.table.render import render

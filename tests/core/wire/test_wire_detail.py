@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.builders_screen import Stage, detailed
-from support.builders_snapshot import destination, table
+from support.builders.screen import Stage, detailed
+from support.builders.snapshot import destination, table
 from support.equal import assert_equal_details
 from test_wire import fields_of, rows, with_fields
 

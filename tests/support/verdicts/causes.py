@@ -9,7 +9,7 @@ import random
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from support.builders import NS_PER_S, Talk
+from support.builders.packets import NS_PER_S, Talk
 
 from . import tls
 from .conversation import MSS, Conversation, Frame

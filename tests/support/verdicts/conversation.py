@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from support.builders import ACK, FIN, NS_PER_MS, PSH, RST, SYN, Talk
+from support.builders.packets import ACK, FIN, NS_PER_MS, PSH, RST, SYN, Talk
 
 MSS = 1_448
 SYN_TIMEOUT_MS = 1_000

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import dns.message
 import dns.rrset
 
-from support.builders import CLIENT, Talk, ethernet, ipv4, ipv6
+from support.builders.packets import CLIENT, Talk, ethernet, ipv4, ipv6
 
 NAME_SERVER = "192.0.2.53"
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from ..data import Kind, Ledger, NewData, Sides, Turn
 from . import tls
-from .data import Kind, Ledger, NewData, Sides, Turn
 from .handshake import Handshake
 from .http2 import Http2
 from .multiplex import HTTP2_PREFACE, Crossing, Http2Shape

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pyte
 
-from support.builders_snapshot import FIRST_NS, MS, incident
+from support.builders.snapshot import FIRST_NS, MS, incident
 from trtop.table.text import painted
 from trtop.tui.draw import draw
 from trtop.tui.effects import Context, Effect

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ..clock import Moment
+from ..data import Answer
 from . import tls
-from .clock import Moment
-from .data import Answer
 
 MIN_TICKET_BYTES = 60
 MAX_TICKET_BYTES = 1_400

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import struct
 
-from support.builders import ethernet, ipv4, ipv6, tcp
+from support.builders.packets import ethernet, ipv4, ipv6, tcp
 
 IPV4, IPV6, VLAN, QINQ, MPLS, PPPOE = 0x0800, 0x86DD, 0x8100, 0x88A8, 0x8847, 0x8864
 BRIDGED, PPP = 0x6558, 0x880B

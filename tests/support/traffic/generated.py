@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from reference import Packet
 
-from support.builders import ACK, FIN, NS_PER_MS, PSH, RST, SYN, Talk
+from support.builders.packets import ACK, FIN, NS_PER_MS, PSH, RST, SYN, Talk
 
 MSS = 1000
 

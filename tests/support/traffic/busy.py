@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import random
 
-from support.builders import ACK, RST, SYN, Talk
-from support.builders_snapshot import destination, table
+from support.builders.packets import ACK, RST, SYN, Talk
+from support.builders.snapshot import destination, table
 from trtop_core.batch import PacketBatch
 from trtop_core.config import EngineConfig
 from trtop_core.engine import Engine

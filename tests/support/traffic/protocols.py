@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from reference import Packet
 
-from support.builders import ACK, FIN, NS_PER_MS, PSH, RST, SYN, Talk
+from support.builders.packets import ACK, FIN, NS_PER_MS, PSH, RST, SYN, Talk
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 FRAMES = (

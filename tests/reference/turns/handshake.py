@@ -7,9 +7,9 @@ tells which client bytes lie behind the Finished. Knows types and lengths only: 
 
 from __future__ import annotations
 
+from ..clock import Moment
+from ..data import Ledger, NewData
 from . import tls
-from .clock import Moment
-from .data import Ledger, NewData
 from .tls import Record, RecordWalk, offers_h2, starts_record
 
 

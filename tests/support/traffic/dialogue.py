@@ -6,8 +6,8 @@ counts whatever its data mean is kept beside it: bytes, acknowledged bytes, roun
 
 from __future__ import annotations
 
-from support.builders import ACK, FIN, NS_PER_MS
-from support.stories import OPENED, Expected, Story
+from support.builders.packets import ACK, FIN, NS_PER_MS
+from support.traffic.stories import OPENED, Expected, Story
 
 
 class Dialogue(Story):

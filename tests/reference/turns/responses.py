@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .clock import NS_PER_S, Clock, Moment
-from .data import Answer, Ledger, NewData, Sides, Turn
+from ..clock import NS_PER_S, Clock, Moment
+from ..data import Answer, Ledger, NewData, Sides, Turn
 
 STREAM_BYTES = 1 << 20
 STALL_NS = NS_PER_S

@@ -7,8 +7,8 @@ belongs to which stream is not known any more. Never decodes a header block.
 
 from __future__ import annotations
 
+from ..data import Kind, Ledger, NewData, Turn
 from . import multiplex
-from .data import Kind, Ledger, NewData, Turn
 from .responses import Responses
 from .walk import HeaderWalk
 

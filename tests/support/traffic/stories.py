@@ -17,7 +17,7 @@ from typing import Any
 
 from reference import Packet, Twin
 
-from support.builders import ACK, FIN, NS_PER_MS, RST, SYN, Talk
+from support.builders.packets import ACK, FIN, NS_PER_MS, RST, SYN, Talk
 from support.compare import HEALTH, SEED, batch_of, binned, config_of, plain_row
 from trtop_core import Engine, EngineConfig, View
 from trtop_core.metrics import SKETCHES

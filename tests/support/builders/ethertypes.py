@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 
-from support.builders import CLIENT, SERVER, SYN, ethernet, ipv4, ipv6, tcp
+from support.builders.packets import CLIENT, SERVER, SYN, ethernet, ipv4, ipv6, tcp
 
 V6_CLIENT, V6_SERVER = "2001:db8::1", "2001:db8::2"
 

@@ -1,0 +1,1 @@
+"""Requests, responses, TLS and HTTP/2, followed plainly."""

@@ -1,0 +1,1 @@
+"""Packets, capture files, snapshots and screens that tests are made of."""

@@ -1,0 +1,1 @@
+"""Connections and whole captures that tests feed to engines."""
