@@ -4,48 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import pytest
-from support.builders.snapshot import sketch_column
+from support.builders.evidence import AT_ITS_LIMIT, CASES, MS, evidence, healthy
 
 from trtop_core.because import SENTENCES, because
-from trtop_core.records import NS_PER_MS, NS_PER_S
-from trtop_core.sketch import LEAST
+from trtop_core.records import NS_PER_S
 from trtop_core.verdicts import (
     RULES,
     WORDS,
     Cause,
-    Evidence,
-    Limits,
     holding,
     verdicts,
 )
-
-COUNTERS = (
-    *("syn", "synack", "est", "midstream", "refused", "rst_in", "timeouts", "pending_retrans"),
-    *("tls_hellos", "tls_failed", "tls_failed_in", "unanswered", "waiting_long", "requests"),
-    *("responses", "syn_retrans", "synack_retrans", "retrans_out", "retrans_in", "segments_out"),
-    *("segments_in", "slow_by_loss", "stalls", "streams", "zero_window_connections_out"),
-    *("zero_window_connections_in", "multiplexed_unfollowed", "acked_bytes", "gap_bytes"),
-    *("capture_gaps", "tls_turns", "banners"),
-)
-SKETCHES = (
-    *("connect_latency", "tls_latency", "response_time", "response_duration", "server_time"),
-    *("path_rtt", "reuse", "reset_age"),
-)
-
-MS = NS_PER_MS
-
-
-def evidence(rows: list[dict[str, Any]], loss: float | None = None, **limits: Any) -> Evidence:
-    """The evidence of rows told as keywords: a list is samples, an int a counter."""
-    for row in rows:
-        assert row.keys() <= {*COUNTERS, *SKETCHES}
-    counters = {name: np.array([row.get(name, 0) for row in rows], np.uint64) for name in COUNTERS}
-    sketches = {
-        name: sketch_column([row.get(name, []) for row in rows], LEAST[name]) for name in SKETCHES
-    }
-    return Evidence(counters, sketches, loss, Limits(**limits))
 
 
 def verdict(row: dict[str, Any], loss: float | None = None, **limits: Any) -> Cause:
@@ -53,54 +23,6 @@ def verdict(row: dict[str, Any], loss: float | None = None, **limits: Any) -> Ca
     e = evidence([row], loss, **limits)
     return Cause(int(verdicts(e._counters, e._sketches, loss, e.limits)[0]))
 
-
-def healthy(**changes: Any) -> dict[str, Any]:
-    """A row with which nothing is wrong, changed."""
-    row: dict[str, Any] = {
-        "syn": 100,
-        "synack": 100,
-        "est": 100,
-        "requests": 1000,
-        "responses": 1000,
-        "segments_out": 1000,
-        "segments_in": 1000,
-        "acked_bytes": 1_000_000,
-        "tls_hellos": 100,
-        "streams": 100,
-        "connect_latency": [10 * MS] * 100,
-        "response_time": [30 * MS] * 100,
-        "response_duration": [30 * MS] * 100,
-        "server_time": [20 * MS] * 100,
-        "path_rtt": [10 * MS] * 100,
-        "reuse": [10] * 100,
-    }
-    return row | changes
-
-
-AT_ITS_LIMIT: dict[Cause, list[dict[str, Any]]] = {
-    Cause.CAPTURE: [{"gap_bytes": 1001, "capture_gaps": 1}, {"synack": 99}],
-    Cause.REFUSED: [{"refused": 10, "rst_in": 10}],
-    Cause.NO_ANSWER: [{"timeouts": 10}, {"timeouts": 6, "pending_retrans": 4}],
-    Cause.RESET: [{"rst_in": 5}, {"rst_in": 9, "refused": 4}],
-    Cause.TLS_FAILS: [{"tls_failed": 5}],
-    Cause.SILENT: [{"unanswered": 20}, {"waiting_long": 1}],
-    Cause.SLOW_CONNECT: [
-        {"syn_retrans": 3},
-        {"syn_retrans": 2, "synack_retrans": 1},
-        {"connect_latency": [200 * MS] * 100},
-    ],
-    Cause.LOSS: [{"retrans_out": 20}, {"retrans_in": 20}],
-    Cause.SLOW_SERVER: [{"server_time": [100 * MS] * 100}],
-    Cause.STALLS: [
-        {"stalls": 10},
-        {"zero_window_connections_out": 5},
-        {"zero_window_connections_in": 5},
-    ],
-    Cause.FAR: [{"path_rtt": [100 * MS] * 100, "response_time": [200 * MS] * 100}],
-    Cause.NO_REUSE: [{"reuse": [1] * 20, "response_duration": [23 * MS] * 100}],
-    Cause.MIXED: [{"multiplexed_unfollowed": 50}],
-}
-"""What makes a healthy row ill, exactly as much as it takes."""
 
 JUST_INSIDE: list[dict[str, Any]] = [
     {"gap_bytes": 1000, "capture_gaps": 1},
@@ -132,8 +54,6 @@ JUST_INSIDE: list[dict[str, Any]] = [
     {"multiplexed_unfollowed": 49},
 ]
 """What a healthy row bears."""
-
-CASES = [(cause, change) for cause, changes in AT_ITS_LIMIT.items() for change in changes]
 
 
 @pytest.mark.parametrize(("cause", "change"), CASES)

@@ -433,12 +433,14 @@ def test_a_stopped_subprocess_is_said_and_goes_on(hosts: tuple[Host, Host]) -> N
         assert texts(feed) == [
             f"capture on {near.link} does not answer; packets wait in the kernel"
         ]
+        assert not feed.is_capturing
         send(far, 1_013)
         os.kill(child_pid(feed), signal.SIGCONT)
         drive(feed, lambda: texts(feed) == [f"capture on {near.link} answers again"])
         drive(feed, lambda: whole(feed).health.packets >= 1_013)
         health = whole(feed).health
         assert (health.kernel_dropped, health.interruptions) == (0, 0)
+        assert feed.is_capturing
 
 
 def test_what_no_subprocess_sends_is_refused_and_harms_nothing() -> None:

@@ -86,6 +86,7 @@ class CaptureSlot:
         self._back_off_s = FIRST_BACK_OFF_S
         self._started_s = 0.0
         self._heard_s = 0.0
+        self._was_silent = False
         self._has_spoken = False
         self._next_sequence = 0
         self._until_ns = 0
@@ -107,8 +108,8 @@ class CaptureSlot:
 
     @property
     def is_capturing(self) -> bool:
-        """Nothing is being missed: a subprocess captures, or there is no interface."""
-        return self._gap_ns is None
+        """Numbers are of now: a subprocess captures and answers, or there is no interface."""
+        return self._gap_ns is None and not self._was_silent
 
     @property
     def ends_by_itself(self) -> bool:
@@ -127,7 +128,7 @@ class CaptureSlot:
             TrtopError: it cannot be started.
         """
         self.starts_s = None
-        self._has_spoken = self.has_ended = False
+        self._has_spoken = self.has_ended = self._was_silent = False
         self._next_sequence = 0
         self._started_s = self._heard_s = now_s
         if self.is_watched:
@@ -179,6 +180,7 @@ class CaptureSlot:
         if self._gap_ns is not None:
             self._count(CaptureCounters(interrupted_ns=self._lengthen_gap()))
         if self.is_silent(now_s):
+            self._was_silent = True
             self._say(
                 "silent",
                 Severity.WARNING,
@@ -243,6 +245,7 @@ class CaptureSlot:
             )
         self._next_sequence = message.sequence + 1
         self._heard_s = now_s
+        self._was_silent = False
         silent = self.assignment.number, "silent"
         self._pass_over(silent, f"capture on {self.name} answers again", now_s)
         self._until_ns = max(self._until_ns, message.until_ns)

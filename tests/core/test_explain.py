@@ -1,0 +1,77 @@
+"""Explanations of verdicts: the numbers, the limits, how sure, what next, what else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from support.builders.evidence import AT_ITS_LIMIT, CASES, MS, evidence, healthy
+
+from trtop_core.explain import CASES as JUDGED_BY
+from trtop_core.explain import FACTS, NEXT_STEPS, Fact, explain
+from trtop_core.verdicts import RESTS_ON, Cause
+
+ILL = tuple(AT_ITS_LIMIT)
+
+
+def test_every_cause_has_facts_next_steps_and_metrics_in_which_it_shows() -> None:
+    for table in (FACTS, NEXT_STEPS, RESTS_ON):
+        assert set(table) == set(ILL)
+    assert set(JUDGED_BY) == {*ILL, Cause.OK} - {Cause.CAPTURE}
+
+
+@pytest.mark.parametrize(("cause", "change"), CASES)
+def test_an_explanation_is_of_the_verdict(cause: Cause, change: dict[str, Any]) -> None:
+    found = explain(evidence([{}, healthy(**change)]), 1)
+    assert found.cause is cause
+    assert found.sentence
+    assert any(fact.limit for fact in found.facts)
+    assert found.next_steps == NEXT_STEPS[cause]
+
+
+@pytest.mark.parametrize("row", [{}, {"syn": 1}, healthy()])
+@pytest.mark.parametrize("cause", ILL)
+def test_facts_hold_up_without_numbers(cause: Cause, row: dict[str, Any]) -> None:
+    from trtop_core.because import RowEvidence  # noqa: PLC0415
+
+    if cause is not Cause.NO_REUSE or row.get("reuse"):  # it holds where time was spent only
+        assert list(FACTS[cause](RowEvidence(evidence([row]), 0)))
+
+
+def test_the_numbers_are_those_of_the_row() -> None:
+    found = explain(evidence([healthy(refused=13, rst_in=13)]))
+    assert found.facts == (Fact("refused", "13 of 100 attempts (13 %)", "from 10 %"),)
+    found = explain(evidence([healthy(server_time=[150 * MS] * 23)]))
+    assert found.facts[0] == Fact(
+        "the service itself, p95", "150 ms of 23 samples", "from 100 ms and 3 × the path"
+    )
+    assert found.facts[2] == Fact("the path's round trip, p50", "10 ms of 100 samples")
+    found = explain(evidence([healthy(rst_in=5, reset_age=[3 * MS] * 5)]))
+    assert found.facts[3] == Fact("requests per connection", "10 on average")
+
+
+@pytest.mark.parametrize(
+    ("n", "said"),
+    [
+        (9, "9 attempts: few, it may be chance"),
+        (10, "10 attempts: enough to act on"),
+        (99, "99 attempts: enough to act on"),
+        (100, "100 attempts: firm"),
+    ],
+)
+def test_how_sure_it_is_depends_on_the_number_of_cases(n: int, said: str) -> None:
+    assert explain(evidence([{"syn": n, "refused": n}])).certainty == said
+
+
+def test_what_else_holds_is_said_and_the_verdict_not_twice() -> None:
+    found = explain(evidence([healthy(refused=20, rst_in=40, unanswered=500)]))
+    assert found.cause is Cause.REFUSED
+    assert [word for word, _ in found.also] == ["RESET", "SILENT"]
+    assert found.also[0][1].startswith("20 of 100 connections reset")
+
+
+def test_where_nothing_is_wrong_nothing_is_explained() -> None:
+    found = explain(evidence([healthy()]))
+    assert (found.cause, found.sentence, found.facts, found.also) == (Cause.OK, None, (), ())
+    assert found.certainty == "100 connections: firm"
+    assert explain(evidence([{}])).certainty == ""
