@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 from reference import Packet, read_capture
-from support import layers
+from support.builders import layers
 from support.builders.packets import ethernet, ipv4, ipv6, tcp
 from support.builders.savefile import PcapngWriter
 from support.compare import batch_of
