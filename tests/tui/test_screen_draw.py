@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.builders.screen import SIZES, Stage, detailed
+from support.builders.screen import SIZES, DrivenScreen, detailed
 from support.builders.snapshot import MS, destination, incident, other, snapshot
 from support.golden import check_golden
 
@@ -32,8 +32,8 @@ CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2066-\u206
 ALL_KEYS = sorted({*ACTION_OF, *LETTER_OF.values(), "delete", "clear", "resize", "x", "é", "1"})
 
 
-def detail_stage(size: tuple[int, int]) -> Stage:
-    stage = Stage(size=Size(*size)).press("down", "d")
+def detail_screen(size: tuple[int, int]) -> DrivenScreen:
+    stage = DrivenScreen(size=Size(*size)).press("down", "d")
     name = stage.model.names[stage.state.selected]
     stage.detail = detailed(stage.model, name)
     return stage
@@ -41,13 +41,13 @@ def detail_stage(size: tuple[int, int]) -> Stage:
 
 @pytest.mark.parametrize("size", SIZES)
 def test_the_rows_look_as_they_are_kept(size: tuple[int, int]) -> None:
-    check_golden(f"screen-rows-{size[0]}.txt", Stage(size=Size(*size)).text())
+    check_golden(f"screen-rows-{size[0]}.txt", DrivenScreen(size=Size(*size)).text())
 
 
 @pytest.mark.parametrize("size", SIZES)
 def test_the_drill_down_looks_as_it_is_kept(size: tuple[int, int]) -> None:
     pages = []
-    stage = detail_stage(size)
+    stage = detail_screen(size)
     for _ in range(9):
         pages.append(stage.text())
         stage.press("pgdn")
@@ -60,22 +60,22 @@ def test_the_drill_down_looks_as_it_is_kept(size: tuple[int, int]) -> None:
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize(("name", "key"), [("help", "?"), ("columns", "c")])
 def test_help_and_columns_look_as_they_are_kept(size: tuple[int, int], name: str, key: str) -> None:
-    check_golden(f"screen-{name}-{size[0]}.txt", Stage(size=Size(*size)).press(key).text())
+    check_golden(f"screen-{name}-{size[0]}.txt", DrivenScreen(size=Size(*size)).press(key).text())
 
 
 def test_colours_are_those_that_are_kept() -> None:
-    frame = Stage().press("down", "down").frame()
+    frame = DrivenScreen().press("down", "down").frame()
     check_golden("screen-rows-80-colour.txt", "".join(painted(x, True) + "\n" for x in frame.lines))
 
 
 def test_without_colour_what_is_high_is_bold_and_marked() -> None:
-    check_golden("screen-rows-80-mono.txt", Stage(caps=MONO).text())
-    frame = Stage(caps=MONO).frame()
+    check_golden("screen-rows-80-mono.txt", DrivenScreen(caps=MONO).text())
+    frame = DrivenScreen(caps=MONO).frame()
     high = [span.text for line in frame.lines for span in line if span.role in MARKED]
     numbers = [text for text in high if text[-1].isdigit() or text[-1] == ")"]
     assert numbers
     assert all(text.startswith("!") for text in numbers)
-    coloured = Stage().frame()
+    coloured = DrivenScreen().frame()
     plain_high = [s.text for line in coloured.lines for s in line if s.role in MARKED]
     assert not any(text.startswith("!") for text in plain_high)
     assert "1" in Role.VERDICT.value.split(";")  # bold
@@ -83,7 +83,7 @@ def test_without_colour_what_is_high_is_bold_and_marked() -> None:
 
 @pytest.mark.parametrize("mode", ["", "d", "c", "?"])
 def test_ascii_only_is_ascii(mode: str) -> None:
-    stage = Stage(caps=ASCII, snapshot=snapshot([destination("192.0.2.1", syn=3)]))
+    stage = DrivenScreen(caps=ASCII, snapshot=snapshot([destination("192.0.2.1", syn=3)]))
     stage.names = lambda addr, port: "höst-日本"
     stage.press(*mode)
     assert "".join(plain(line) for line in stage.frame().lines).isascii()
@@ -92,14 +92,14 @@ def test_ascii_only_is_ascii(mode: str) -> None:
 
 @pytest.mark.parametrize("mode", ["", "d", "c", "?", "/"])
 def test_no_background_is_set_and_no_colour_vanishes_on_dark_or_light(mode: str) -> None:
-    screen = Stage().press("down", *mode).shown()
+    screen = DrivenScreen().press("down", *mode).shown()
     cells = [screen.buffer[y][x] for y in range(24) for x in range(80)]
     assert {cell.bg for cell in cells} == {"default"}
     assert {cell.fg for cell in cells} <= {"default", "red", "magenta", "brown"}
 
 
 def test_the_frame_is_titled_and_the_groups_stand_over_their_columns() -> None:
-    lines = Stage(size=Size(132, 30)).text().splitlines()
+    lines = DrivenScreen(size=Size(132, 30)).text().splitlines()
     assert "TCP Remote TOP" in lines[0]
     assert lines[0].startswith("┌")
     assert lines[0].endswith("┐")
@@ -116,14 +116,14 @@ def test_the_frame_is_titled_and_the_groups_stand_over_their_columns() -> None:
 
 
 def test_a_wide_terminal_shows_every_classic_column() -> None:
-    heading = next(x for x in Stage(size=Size(220, 30)).text().splitlines() if "Host" in x)
+    heading = next(x for x in DrivenScreen(size=Size(220, 30)).text().splitlines() if "Host" in x)
     for text in ("Syn(/s)", "Syn/Ack(%)", "Est(%)", "Rst(%)", "Fin_O(%)", "Fin_I(%)", "Est/s",
                  "QoS", "Lat", "Out", "In", "Rtt", "Err"):  # fmt: skip
         assert text in heading, text
 
 
 def test_what_the_capture_lost_stands_below_the_title() -> None:
-    text = Stage(size=Size(132, 30)).text()
+    text = DrivenScreen(size=Size(132, 30)).text()
     for item in (
         "1,234,567 packets 36k/s",
         "received 1,234,600",
@@ -149,7 +149,7 @@ def test_drops_are_given_in_percent_of_the_window_and_not_of_all() -> None:
         window_health=Health(packets=193, received=200, kernel_dropped=7, interface_dropped=0),
         span_ns=10 * 10**9,
     )
-    stage = Stage(snapshot=lost, size=Size(132, 30), state=State(window=Window.LAST_10_S))
+    stage = DrivenScreen(snapshot=lost, size=Size(132, 30), state=State(window=Window.LAST_10_S))
     text = stage.text()
     assert "dropped by kernel 70 (3.50%), interface 9 (0%)" in text
     assert "1,000,000 packets 19.3/s" in text
@@ -161,7 +161,7 @@ def test_rows_that_cannot_be_trusted_are_named() -> None:
     gappy = {"acked_bytes": 1000, "gap_bytes": 10, "syn": 1}
     rows = [destination(f"192.0.2.{i}", **gappy) for i in range(1, 6)]  # type: ignore[arg-type]
     rows.append(destination("192.0.2.77", syn=9, acked_bytes=10))
-    stage = Stage(snapshot=snapshot(rows, health=Health(packets=5)), size=Size(132, 30))
+    stage = DrivenScreen(snapshot=snapshot(rows, health=Health(packets=5)), size=Size(132, 30))
     text = stage.text()
     assert "1.00% of the acknowledged bytes are missing" in text
     assert "lower bounds: 192.0.2.1, 192.0.2.2, 192.0.2.3 and 2 more." in text
@@ -170,19 +170,19 @@ def test_rows_that_cannot_be_trusted_are_named() -> None:
 
 def test_a_sound_capture_has_no_warning() -> None:
     sound = snapshot([destination("192.0.2.1", syn=3, acked_bytes=9)], health=Health(packets=9))
-    lines = Stage(snapshot=sound, size=Size(132, 20)).frame().lines
+    lines = DrivenScreen(snapshot=sound, size=Size(132, 20)).frame().lines
     assert not [span for line in lines for span in line if span.role is Role.WARNING]
 
 
 def test_a_notice_of_the_source_comes_first() -> None:
-    stage = Stage(status=Status("eth0", notices=("the daemon is gone; trying again",)))
+    stage = DrivenScreen(status=Status("eth0", notices=("the daemon is gone; trying again",)))
     warnings = [line for line in stage.text().splitlines() if line.startswith("│ ! ")]
     assert warnings[0].startswith("│ ! the daemon is gone; trying again")
 
 
 def test_thresholds_can_be_set() -> None:
     def high(limits: dict[str, Thresholds]) -> set[str]:
-        frame = Stage(thresholds=limits, size=Size(132, 30)).frame()
+        frame = DrivenScreen(thresholds=limits, size=Size(132, 30)).frame()
         return {span.text for line in frame.lines for span in line if span.role in MARKED}
 
     assert "299(96%)" in high({})
@@ -195,7 +195,7 @@ def test_a_row_in_which_nothing_is_wrong_has_no_colour_unless_the_user_asks() ->
         destination("192.0.2.1", syn=100, synack=98, est=98, rst=2, rst_out=2, segments_out=100),
         destination("192.0.2.2", syn=100, synack=98, est=98, rst=2, refused=20, rst_in=20),
     ]
-    stage = Stage(snapshot=snapshot(rows, health=Health(packets=1)), size=Size(132, 20))
+    stage = DrivenScreen(snapshot=snapshot(rows, health=Health(packets=1)), size=Size(132, 20))
 
     def roles(name: str) -> set[Role]:
         line = next(line for line in stage.frame().lines if name in plain(line))
@@ -227,7 +227,7 @@ HOSTILE = (
 @pytest.mark.parametrize("hostile", HOSTILE)
 @pytest.mark.parametrize("mode", ["", "d"])
 def test_a_ptr_name_cannot_write_to_the_terminal(hostile: str, mode: str) -> None:
-    stage = Stage(size=Size(100, 30))
+    stage = DrivenScreen(size=Size(100, 30))
     stage.names = lambda addr, port: hostile
     stage.press("down", *mode)
     for line in stage.frame().lines:
@@ -240,7 +240,7 @@ def test_a_ptr_name_cannot_write_to_the_terminal(hostile: str, mode: str) -> Non
 
 
 def test_names_stand_for_addresses_and_n_takes_them_away() -> None:
-    stage = Stage()
+    stage = DrivenScreen()
     stage.names = lambda addr, port: "db-7.internal" if addr == "10.20.0.37" else None
     assert "db-7.internal" in stage.text()
     assert "10.20.0.37" not in stage.text()
@@ -251,7 +251,7 @@ def test_names_stand_for_addresses_and_n_takes_them_away() -> None:
 
 
 def test_the_selected_row_has_a_bar_over_the_whole_line_and_keeps_what_is_high() -> None:
-    stage = Stage().press("down")
+    stage = DrivenScreen().press("down")
     frame = stage.frame()
     at = next(y for y, row in frame.rows.items() if row == stage.state.selected)
     inside = frame.lines[at][1:-1]
@@ -262,10 +262,10 @@ def test_the_selected_row_has_a_bar_over_the_whole_line_and_keeps_what_is_high()
 
 
 def test_the_main_keys_are_on_the_bottom_line_and_all_in_the_help() -> None:
-    bottom = Stage(size=Size(132, 30)).text().splitlines()[-1]
+    bottom = DrivenScreen(size=Size(132, 30)).text().splitlines()[-1]
     for label in ("Help", "Quit", "Filter", "Sort", "Window", "Columns", "Detail", "Pause"):
         assert label in bottom
-    stage = Stage(size=Size(100, 120)).press("?")
+    stage = DrivenScreen(size=Size(100, 120)).press("?")
     text = stage.text()
     for key in KEYS:
         if key.meaning:
@@ -286,7 +286,7 @@ def test_every_column_has_a_letter_of_its_own() -> None:
 def test_every_field_has_a_meaning_and_stands_in_the_drill_down() -> None:
     fields = {*COUNTERS, *GAUGES, *SKETCHES, *DERIVED} - {"syn_rate"}
     assert all(metric.help for metric in METRICS)
-    text = detail_stage((220, 100)).text()
+    text = detail_screen((220, 100)).text()
     for name in fields - set(SKETCHES):
         assert re.search(rf"\b{name}\b", text), name
     for heading in ("p50", "p90", "p95", "p99", "p99.9", "max"):
@@ -296,7 +296,7 @@ def test_every_field_has_a_meaning_and_stands_in_the_drill_down() -> None:
 
 
 def test_the_drill_down_has_history_and_connections() -> None:
-    text = detail_stage((132, 90)).text()
+    text = detail_screen((132, 90)).text()
     for label in ("attempts/s", "requests/s", "Rtt p95", "resets", "Longest open", "Slowest"):
         assert label in text
     line = next(x for x in text.splitlines() if "attempts/s" in x)
@@ -310,7 +310,7 @@ def test_the_drill_down_has_history_and_connections() -> None:
 
 def test_latencies_of_the_drill_down_are_those_of_the_row() -> None:
     rows = [destination("192.0.2.1", syn=4, connect_latency=[MS * i for i in range(1, 1001)])]
-    stage = Stage(snapshot=snapshot(rows, health=Health(packets=1)), size=Size(132, 40))
+    stage = DrivenScreen(snapshot=snapshot(rows, health=Health(packets=1)), size=Size(132, 40))
     stage.press("d")
     line = next(x for x in stage.text().splitlines() if x.startswith("│ Lat "))
     values = line.split()[2:9]
@@ -324,7 +324,7 @@ def test_latencies_of_the_drill_down_are_those_of_the_row() -> None:
 
 
 def test_the_drill_down_without_a_detail_says_so() -> None:
-    stage = Stage(size=Size(100, 80)).press("d")
+    stage = DrivenScreen(size=Size(100, 80)).press("d")
     assert "2001:db8:85a3" in stage.text()
     assert "44,000" in stage.text()
     assert "windows are kept" in stage.text()
@@ -335,7 +335,7 @@ def test_the_drill_down_without_a_detail_says_so() -> None:
 
 def test_columns_leave_by_importance_and_return() -> None:
     def columns(width: int) -> list[str]:
-        frame = Stage(size=Size(width, 20)).frame()
+        frame = DrivenScreen(size=Size(width, 20)).frame()
         (places,) = frame.headings.values()
         return [key for _, _, key in places if key != "destination"]
 
@@ -350,7 +350,7 @@ def test_columns_leave_by_importance_and_return() -> None:
 
 
 def test_a_hidden_column_stays_away_however_wide() -> None:
-    stage = Stage(size=Size(220, 30)).press("c", " ", "esc")
+    stage = DrivenScreen(size=Size(220, 30)).press("c", " ", "esc")
     assert stage.state.hidden == {"syn"}
     heading = next(x for x in stage.text().splitlines() if " Host " in x)
     assert "Syn(/s)" not in heading
@@ -362,7 +362,7 @@ def test_a_hidden_column_stays_away_however_wide() -> None:
 @pytest.mark.parametrize("n_rows", [0, 1, 7, 500])
 def test_the_count_of_rows_is_told(n_rows: int) -> None:
     rows = [destination(f"10.0.{i // 250}.{i % 250}", syn=1000 - i) for i in range(n_rows)]
-    stage = Stage(snapshot=snapshot(rows, health=Health(packets=9)), size=Size(80, 20))
+    stage = DrivenScreen(snapshot=snapshot(rows, health=Health(packets=9)), size=Size(80, 20))
     text = stage.text()
     if not n_rows:
         assert "no connections" in text
@@ -378,12 +378,12 @@ def test_the_count_of_rows_is_told(n_rows: int) -> None:
 def test_before_the_first_packet_the_screen_says_so() -> None:
     frame = draw(Scene(State(), None, Status("x.pcap")), Size(80, 24), TerminalCaps())
     assert any("no packets yet" in plain(line) for line in frame.lines)
-    empty = Stage(snapshot=snapshot([], health=Health())).text()
+    empty = DrivenScreen(snapshot=snapshot([], health=Health())).text()
     assert "no connections" in empty
 
 
 def test_a_pause_is_told() -> None:
-    stage = Stage().press(" ")
+    stage = DrivenScreen().press(" ")
     assert "paused" in stage.text().splitlines()[0]
     assert PAUSED in stage.press("w").text()
 
@@ -399,7 +399,7 @@ def many() -> object:
     return snapshot(rows, health=Health(packets=7, kernel_dropped=1, undecoded={"truncated": 3}))
 
 
-def checked(stage: Stage) -> None:
+def checked(stage: DrivenScreen) -> None:
     frame = stage.frame()
     assert len(frame.lines) == max(0, stage.size.height)
     for line in frame.lines:
@@ -424,7 +424,7 @@ def checked(stage: Stage) -> None:
 def test_any_size_and_any_keys_draw_a_whole_screen(
     width: int, height: int, keys: list[str], caps: TerminalCaps
 ) -> None:
-    stage = Stage(snapshot=many(), size=Size(width, height), caps=caps)  # type: ignore[arg-type]
+    stage = DrivenScreen(snapshot=many(), size=Size(width, height), caps=caps)  # type: ignore[arg-type]
     stage.names = lambda addr, port: "näme" if addr.endswith("7") else None
     for key in keys:
         stage.press(key)
@@ -435,7 +435,7 @@ def test_any_size_and_any_keys_draw_a_whole_screen(
 @pytest.mark.parametrize("height", [0, 1, 2, 3, 4, 6, 30])
 @pytest.mark.parametrize("mode", ["", "d", "c", "?", "/"])
 def test_even_an_absurd_size_draws_something(width: int, height: int, mode: str) -> None:
-    stage = Stage(size=Size(width, height))
+    stage = DrivenScreen(size=Size(width, height))
     stage.press(*mode)
     if width and height:
         checked(stage)
@@ -447,20 +447,20 @@ def test_even_an_absurd_size_draws_something(width: int, height: int, mode: str)
 @given(st.integers(20, 250), st.integers(5, 60), st.integers(0, 60))
 @settings(deadline=None, max_examples=60, derandomize=True)
 def test_any_size_draws_a_whole_drill_down(width: int, height: int, scroll: int) -> None:
-    stage = detail_stage((width, height))
+    stage = detail_screen((width, height))
     stage.state = replace(stage.state, scroll=scroll)
     checked(stage)
 
 
 def test_a_narrow_screen_keeps_a_row_in_sight() -> None:
     for height in range(7, 24):
-        stage = Stage(size=Size(60, height))
+        stage = DrivenScreen(size=Size(60, height))
         assert stage.frame().rows, height
         assert "total" in stage.text()
 
 
 def test_warnings_leave_room_for_rows_and_say_how_many_are_left_out() -> None:
-    stage = Stage(
+    stage = DrivenScreen(
         status=Status("x", notices=tuple(f"notice {i} " + "word " * 30 for i in range(9))),
         size=Size(60, 15),
     )
@@ -469,9 +469,9 @@ def test_warnings_leave_room_for_rows_and_say_how_many_are_left_out() -> None:
 
 
 def test_what_is_drawn_depends_on_nothing_but_its_arguments() -> None:
-    stage = Stage()
+    stage = DrivenScreen()
     first = stage.frame()
-    Stage(size=Size(220, 50)).frame()
+    DrivenScreen(size=Size(220, 50)).frame()
     assert stage.frame() == first
 
 

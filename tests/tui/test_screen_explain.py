@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from support.builders.screen import Stage
+from support.builders.screen import DrivenScreen
 from support.builders.snapshot import destination, snapshot
 from support.golden import check_golden
 
@@ -14,8 +14,8 @@ from trtop.tui.state import Mode
 from trtop_core.health import Health
 
 
-def explained(size: tuple[int, int], *keys: str) -> Stage:
-    return Stage(size=Size(*size)).press(*keys, "e")
+def explained(size: tuple[int, int], *keys: str) -> DrivenScreen:
+    return DrivenScreen(size=Size(*size)).press(*keys, "e")
 
 
 @pytest.mark.parametrize("size", [(60, 24), (80, 24), (132, 30), (220, 30)])
@@ -38,7 +38,7 @@ def test_what_else_holds_is_on_the_page() -> None:
     rows = [
         destination("192.0.2.1", syn=20, refused=5, rst=15, rst_in=15, requests=9, unanswered=9)
     ]
-    stage = Stage(snapshot=snapshot(rows, health=Health(packets=1)), size=Size(132, 40))
+    stage = DrivenScreen(snapshot=snapshot(rows, health=Health(packets=1)), size=Size(132, 40))
     text = stage.press("e").text()
     assert text.index("What else holds") < text.index("- RESET:") < text.index("- SILENT:")
 
@@ -50,7 +50,7 @@ def test_a_sound_row_says_that_nothing_is_wrong() -> None:
 
 
 def test_without_rows_there_is_nothing_to_explain() -> None:
-    stage = Stage(snapshot=snapshot([], health=Health(packets=1))).press("e")
+    stage = DrivenScreen(snapshot=snapshot([], health=Health(packets=1))).press("e")
     assert stage.state.mode is Mode.LIST
     assert "no row to explain" in stage.state.message
 
@@ -58,7 +58,7 @@ def test_without_rows_there_is_nothing_to_explain() -> None:
 @pytest.mark.parametrize("caps", [TerminalCaps(), TerminalCaps(color=False, ascii_only=True)])
 @pytest.mark.parametrize("width", [5, 20, 40, 61, 79, 91, 92, 300])
 def test_no_line_is_wider_than_the_terminal(width: int, caps: TerminalCaps) -> None:
-    stage = Stage(size=Size(width, 40), caps=caps)
+    stage = DrivenScreen(size=Size(width, 40), caps=caps)
     for _ in range(6):
         stage.press("e")
         for line in stage.frame().lines:
@@ -71,7 +71,7 @@ def test_no_line_is_wider_than_the_terminal(width: int, caps: TerminalCaps) -> N
     ("size", "n_lines"), [((80, 24), 2), ((132, 24), 1), ((80, 19), 1), ((80, 11), 0)]
 )
 def test_the_selected_row_says_why_above_the_keys(size: tuple[int, int], n_lines: int) -> None:
-    stage = Stage(size=Size(*size)).press("down")
+    stage = DrivenScreen(size=Size(*size)).press("down")
     lines = stage.text().splitlines()
     edge = next(i for i, line in enumerate(lines) if line.startswith("└"))
     said = [line for line in lines[edge - 2 : edge] if "REFUSED: " in line or "firewall" in line]

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from support.builders.screen import Stage
+from support.builders.screen import DrivenScreen
 
 from trtop.table.text import Line, line_of, plain
 from trtop.tui.frame import TerminalCaps
@@ -41,7 +41,7 @@ def test_pages_have_modes_and_keys_of_their_own() -> None:
 
 def test_a_page_of_ones_own_opens_scrolls_and_closes(made_up: Page) -> None:
     assert "x" not in ACTION_OF
-    stage = Stage().press("x")
+    stage = DrivenScreen().press("x")
     assert stage.state.mode is made_up.mode
     shown = [plain(line) for line in stage.frame().lines]
     assert "line 0 of 78" in shown[1]
@@ -55,5 +55,5 @@ def test_a_page_of_ones_own_opens_scrolls_and_closes(made_up: Page) -> None:
 def test_a_page_that_cannot_be_opened_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
     closed = replace(MADE_UP, prepare=lambda state, context: state.saying("not now"))
     monkeypatch.setitem(PAGE_OF_KEY, "x", closed)
-    stage = Stage().press("x")
+    stage = DrivenScreen().press("x")
     assert (stage.state.mode, stage.state.message) == (Mode.LIST, "not now")

@@ -1,7 +1,7 @@
 from dataclasses import replace
 
 import pytest
-from support.builders.screen import Stage
+from support.builders.screen import DrivenScreen
 from support.builders.snapshot import destination, snapshot
 
 from trtop.metrics.columns import COLUMNS
@@ -14,17 +14,17 @@ from trtop_core.health import Health
 from trtop_core.records import Window
 
 
-def names(stage: Stage) -> list[str]:
+def names(stage: DrivenScreen) -> list[str]:
     return list(stage.model.names)
 
 
-def selected(stage: Stage) -> str:
+def selected(stage: DrivenScreen) -> str:
     return stage.model.names[stage.state.selected]
 
 
 @pytest.mark.parametrize("column", ["destination", *(column.key for column in COLUMNS)])
 def test_a_letter_sorts_by_its_column_and_again_reverses(column: str) -> None:
-    stage = Stage(state=State(sort="pending" if column != "pending" else "syn"))
+    stage = DrivenScreen(state=State(sort="pending" if column != "pending" else "syn"))
     stage.press(LETTER_OF[column])
     assert stage.state.sort == column
     first = names(stage)
@@ -37,15 +37,15 @@ def test_a_letter_sorts_by_its_column_and_again_reverses(column: str) -> None:
 
 
 def test_rows_come_in_the_order_of_the_column() -> None:
-    assert names(Stage().press("S"))[:2] == ["10.20.0.37", "10.20.0.99"]
-    assert names(Stage().press("R"))[0] == "10.20.0.99"
-    assert names(Stage().press("T"))[0] == "192.0.2.7"
-    assert names(Stage().press("H"))[-1].startswith("2001:db8")
-    assert names(Stage().press("v"))[0] == "192.0.2.7"
+    assert names(DrivenScreen().press("S"))[:2] == ["10.20.0.37", "10.20.0.99"]
+    assert names(DrivenScreen().press("R"))[0] == "10.20.0.99"
+    assert names(DrivenScreen().press("T"))[0] == "192.0.2.7"
+    assert names(DrivenScreen().press("H"))[-1].startswith("2001:db8")
+    assert names(DrivenScreen().press("v"))[0] == "192.0.2.7"
 
 
 def test_less_and_greater_walk_through_the_shown_columns() -> None:
-    stage = Stage().press("<")
+    stage = DrivenScreen().press("<")
     assert stage.state.sort == "destination"
     stage.press(">")
     assert stage.state.sort == "verdict"
@@ -59,7 +59,7 @@ def test_less_and_greater_walk_through_the_shown_columns() -> None:
 
 def test_arrows_pages_home_and_end_move_the_selection() -> None:
     rows = [destination(f"10.0.0.{i}", syn=200 - i) for i in range(100)]
-    stage = Stage(snapshot=snapshot(rows, health=Health(packets=1)), size=Size(80, 20))
+    stage = DrivenScreen(snapshot=snapshot(rows, health=Health(packets=1)), size=Size(80, 20))
     page = stage.frame().page
     for keys, place in (
         (["down"], 1),
@@ -79,21 +79,21 @@ def test_arrows_pages_home_and_end_move_the_selection() -> None:
 
 
 def test_a_selected_destination_stays_selected_when_the_order_changes() -> None:
-    stage = Stage().press("down")
+    stage = DrivenScreen().press("down")
     assert selected(stage) == "10.20.0.99"
     for key in ("R", "v", "T", "H", "S"):
         assert selected(stage.press(key)) == "10.20.0.99", key
 
 
 def test_until_the_user_moves_the_first_row_is_selected() -> None:
-    stage = Stage()
+    stage = DrivenScreen()
     assert selected(stage).startswith("2001:db8")  # what the capture missed most of
     assert selected(stage.press("R")) == "10.20.0.99"
     assert selected(stage.press("down", "home", "T")) == "192.0.2.7"
 
 
 def test_a_destination_that_is_gone_leaves_its_place_to_another() -> None:
-    stage = Stage().press("down", "down")
+    stage = DrivenScreen().press("down", "down")
     gone = selected(stage)
     rows = [destination("10.20.0.37", syn=9), destination("10.20.0.99", syn=5)]
     stage.snapshot = snapshot(rows, health=Health(packets=1))
@@ -108,7 +108,7 @@ def test_a_destination_that_is_gone_leaves_its_place_to_another() -> None:
 
 
 def test_a_filter_is_typed_taken_and_taken_back() -> None:
-    stage = Stage().press("/", *"rst>0x", "backspace", "enter")
+    stage = DrivenScreen().press("/", *"rst>0x", "backspace", "enter")
     assert stage.state.prompt is None
     assert stage.state.filter is not None
     assert stage.state.filter.text == "rst>0"
@@ -126,7 +126,7 @@ def test_a_filter_is_typed_taken_and_taken_back() -> None:
 
 
 def test_a_bad_filter_says_why_and_stays_to_be_mended() -> None:
-    stage = Stage(size=Size(120, 24)).press("/", *"rtt>100", "enter")
+    stage = DrivenScreen(size=Size(120, 24)).press("/", *"rtt>100", "enter")
     assert stage.state.prompt is not None
     assert "of what" in stage.text().splitlines()[-1]
     stage.press("m", "s", "enter")
@@ -135,7 +135,7 @@ def test_a_bad_filter_says_why_and_stays_to_be_mended() -> None:
 
 
 def test_keys_are_text_while_something_is_typed() -> None:
-    stage = Stage().press("/", "q", "?", "S", "up", "pgdn", "f1")
+    stage = DrivenScreen().press("/", "q", "?", "S", "up", "pgdn", "f1")
     assert stage.state.prompt is not None
     assert stage.state.prompt.text == "q?S"
     assert stage.state.sort == "verdict"
@@ -149,7 +149,7 @@ def test_keys_are_text_while_something_is_typed() -> None:
 
 
 def test_a_long_text_scrolls_with_the_cursor() -> None:
-    stage = Stage(size=Size(40, 12)).press("/", *("abcdefghij" * 6))
+    stage = DrivenScreen(size=Size(40, 12)).press("/", *("abcdefghij" * 6))
     cursor = stage.frame().cursor
     assert cursor is not None
     assert cursor[0] < 40
@@ -158,7 +158,7 @@ def test_a_long_text_scrolls_with_the_cursor() -> None:
 
 
 def test_a_filter_for_a_port_groups_by_port() -> None:
-    stage = Stage().press("/", *":443", "enter")
+    stage = DrivenScreen().press("/", *":443", "enter")
     assert stage.state.grouping is Grouping.ADDR_PORT
     assert "since the filter asks for a port" in stage.text()
 
@@ -234,22 +234,22 @@ def test_reset_counts_all_from_now_on_unless_the_capture_is_over() -> None:
 
 
 def test_saving_uses_the_prefix_or_asks_for_one() -> None:
-    stage = Stage(prefix="/tmp/x")
+    stage = DrivenScreen(prefix="/tmp/x")
     updated = update(State(), "s", Context(stage.model, prefix="/tmp/x"))
     assert (updated.effect, updated.prefix) == (Effect.SAVE, "/tmp/x")
-    stage = Stage().press("s")
+    stage = DrivenScreen().press("s")
     assert stage.state.prompt is not None
     assert stage.state.prompt.purpose is Purpose.SAVE
     updated = update(stage.press(*"a/b c").state, "enter", Context(stage.model))
     assert (updated.effect, updated.prefix) == (Effect.SAVE, "a/b c")
-    assert Stage().press("s", "enter").effects == [Effect.NONE, Effect.NONE]
+    assert DrivenScreen().press("s", "enter").effects == [Effect.NONE, Effect.NONE]
     assert "nothing to save" in update(State(), "s", Context()).state.message
 
 
 @pytest.mark.parametrize("keys", [[], ["d"], ["c"], ["?"]])
 @pytest.mark.parametrize("key", ["q", "f10"])
 def test_q_quits_everywhere(keys: list[str], key: str) -> None:
-    assert Stage().press(*keys, key).effects[-1] is Effect.QUIT
+    assert DrivenScreen().press(*keys, key).effects[-1] is Effect.QUIT
 
 
 @pytest.mark.parametrize(
@@ -258,7 +258,7 @@ def test_q_quits_everywhere(keys: list[str], key: str) -> None:
 )  # fmt: skip
 @pytest.mark.parametrize("back", ["esc", "backspace", "left", "same"])
 def test_every_mode_is_entered_and_left(key: str, mode: Mode, back: str) -> None:
-    stage = Stage().press("down", key)
+    stage = DrivenScreen().press("down", key)
     assert stage.state.mode is mode
     if back == "same" and mode is Mode.COLUMNS and key == "enter":
         return
@@ -268,13 +268,13 @@ def test_every_mode_is_entered_and_left(key: str, mode: Mode, back: str) -> None
 
 
 def test_help_is_at_hand_everywhere_but_letters_sort_only_rows() -> None:
-    assert Stage().press("d", "?").state.mode is Mode.HELP
-    assert Stage().press("c", "?").state.mode is Mode.HELP
-    assert Stage().press("d", "R").state.sort == "verdict"
+    assert DrivenScreen().press("d", "?").state.mode is Mode.HELP
+    assert DrivenScreen().press("c", "?").state.mode is Mode.HELP
+    assert DrivenScreen().press("d", "R").state.sort == "verdict"
 
 
 def test_the_column_chooser_hides_and_shows() -> None:
-    stage = Stage().press("c", "down", "down", " ")
+    stage = DrivenScreen().press("c", "down", "down", " ")
     assert stage.state.hidden == {COLUMNS[2].key}
     assert "[ ] E" in stage.text()
     stage.press("enter")
@@ -285,7 +285,7 @@ def test_the_column_chooser_hides_and_shows() -> None:
 
 
 def test_texts_scroll_and_stop_at_their_ends() -> None:
-    stage = Stage(size=Size(80, 15)).press("?")
+    stage = DrivenScreen(size=Size(80, 15)).press("?")
     assert stage.frame().first == 0
     stage.press("down", "pgdn")
     assert stage.frame().first == 1 + stage.frame().page
@@ -297,7 +297,7 @@ def test_texts_scroll_and_stop_at_their_ends() -> None:
 
 
 def test_the_mouse_selects_sorts_and_scrolls() -> None:
-    stage = Stage()
+    stage = DrivenScreen()
     frame = stage.frame()
     y = next(y for y, row in frame.rows.items() if row == 3)
     stage.state = click(stage.state, frame.rows[y], None)
@@ -322,13 +322,13 @@ def test_the_mouse_selects_sorts_and_scrolls() -> None:
 
 
 def test_a_click_while_something_is_typed_changes_nothing() -> None:
-    typing = Stage().press("/").state
+    typing = DrivenScreen().press("/").state
     assert click(typing, 2, None) == typing
     assert wheel(typing, True, Context()) == typing
 
 
 def test_a_message_goes_with_the_next_key() -> None:
-    stage = Stage().press("n")
+    stage = DrivenScreen().press("n")
     assert "nobody looks up names" in stage.text()
     assert "nobody looks up names" not in stage.press("down").text()
 

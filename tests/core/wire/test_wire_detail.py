@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.builders.screen import Stage, detailed
+from support.builders.screen import DrivenScreen, detailed
 from support.builders.snapshot import destination, table
 from support.equal import assert_equal_details
 from test_wire import fields_of, rows, with_fields
@@ -106,7 +106,7 @@ def test_a_question_out_of_range_is_refused(wrong: dict[str, object]) -> None:
 
 
 def an_example() -> Detail:
-    shown = Stage().model
+    shown = DrivenScreen().model
     return detailed(shown, shown.names[0])
 
 
@@ -189,7 +189,7 @@ def check(data: bytes) -> None:
         except wire.WireError:
             continue
         if isinstance(value, Detail):
-            stage = Stage().press("d")
+            stage = DrivenScreen().press("d")
             stage.detail = value
             stage.frame()
 

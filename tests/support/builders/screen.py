@@ -38,7 +38,7 @@ def key_of(picture_: ViewModel, name: str) -> RowKey:
 
 
 @dataclass
-class Stage:
+class DrivenScreen:
     """A screen that is driven by keys."""
 
     snapshot: Snapshot = field(default_factory=incident)
@@ -56,7 +56,7 @@ class Stage:
     def model(self) -> ViewModel:
         return pictured(self.snapshot, self.state, self.names)
 
-    def press(self, *keys: str) -> Stage:
+    def press(self, *keys: str) -> DrivenScreen:
         for key in keys:
             shown = self.model
             self.state = selecting(self.state, shown)
