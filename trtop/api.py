@@ -33,7 +33,7 @@ from trtop_core.records import NS_PER_S, TS_LIMIT_NS
 from trtop_core.snapshot import DETAIL_PERCENTILES, Row, Snapshot
 from trtop_core.sources import IDLE, Batches, Source, open_capture, read_into
 from trtop_core.table import Table
-from trtop_core.verdicts import WORDS
+from trtop_core.verdicts.rules import WORDS
 from trtop_core.view import DEFAULT_PERCENTILE, View
 
 if TYPE_CHECKING:

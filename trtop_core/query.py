@@ -17,7 +17,7 @@ from trtop_core.records import DESTINATION_KEY, DestinationKind
 from trtop_core.sketch import HALF, LOW_32, SketchColumn, merge_stats
 from trtop_core.sorting import order_of, sort_column
 from trtop_core.table import Table
-from trtop_core.verdicts import severity
+from trtop_core.verdicts.rules import severity
 from trtop_core.view import View
 
 N_FIELDS = len(COUNTERS + GAUGES)

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from trtop_core.because import judge
 from trtop_core.health import Health, is_suspect
 from trtop_core.metric_types import per_second
 from trtop_core.metrics import (
@@ -27,7 +26,8 @@ from trtop_core.metrics import (
 from trtop_core.records import Window
 from trtop_core.sketch import SketchColumn
 from trtop_core.table import Table
-from trtop_core.verdicts import Evidence
+from trtop_core.verdicts.because import judge
+from trtop_core.verdicts.rules import Evidence
 from trtop_core.view import View
 
 SCHEMA = 1

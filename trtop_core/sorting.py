@@ -15,7 +15,7 @@ from trtop_core.metric_types import Counters
 from trtop_core.metrics import METRIC_OF, SKETCHES
 from trtop_core.records import NS_PER_S
 from trtop_core.table import Table
-from trtop_core.verdicts import severity
+from trtop_core.verdicts.rules import severity
 from trtop_core.view import View
 
 

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from support.builders.evidence import AT_ITS_LIMIT, CASES, MS, evidence, healthy
 
-from trtop_core.explain import CASES as JUDGED_BY
-from trtop_core.explain import FACTS, NEXT_STEPS, Fact, explain
-from trtop_core.verdicts import RESTS_ON, Cause
+from trtop_core.verdicts.explain import CASES as JUDGED_BY
+from trtop_core.verdicts.explain import FACTS, NEXT_STEPS, Fact, explain
+from trtop_core.verdicts.rules import RESTS_ON, Cause
 
 ILL = tuple(AT_ITS_LIMIT)
 
@@ -32,7 +32,7 @@ def test_an_explanation_is_of_the_verdict(cause: Cause, change: dict[str, Any]) 
 @pytest.mark.parametrize("row", [{}, {"syn": 1}, healthy()])
 @pytest.mark.parametrize("cause", ILL)
 def test_facts_hold_up_without_numbers(cause: Cause, row: dict[str, Any]) -> None:
-    from trtop_core.because import RowEvidence  # noqa: PLC0415
+    from trtop_core.verdicts.because import RowEvidence  # noqa: PLC0415
 
     if cause is not Cause.NO_REUSE or row.get("reuse"):  # it holds where time was spent only
         assert list(FACTS[cause](RowEvidence(evidence([row]), 0)))

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from support.builders.evidence import AT_ITS_LIMIT, CASES, MS, evidence, healthy
 
-from trtop_core.because import SENTENCES, because
 from trtop_core.records import NS_PER_S
-from trtop_core.verdicts import (
+from trtop_core.verdicts.because import SENTENCES, because
+from trtop_core.verdicts.rules import (
     RULES,
     WORDS,
     Cause,

@@ -17,12 +17,12 @@ import numpy.typing as npt
 
 from trtop.table.rows import quick_rows, table_blocks
 from trtop_core._text import UNKNOWN, format_rows
-from trtop_core.because import judge
 from trtop_core.metrics import COUNTERS, DERIVED, GAUGES, METRIC_OF, SKETCHES, derived, known
 from trtop_core.sketch import SketchColumn
 from trtop_core.snapshot import DETAIL_PERCENTILES, Snapshot
 from trtop_core.table import Table
-from trtop_core.verdicts import Evidence, suspect_rows
+from trtop_core.verdicts.because import judge
+from trtop_core.verdicts.rules import Evidence, suspect_rows
 
 DESTINATIONS = "destinations"
 

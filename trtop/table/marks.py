@@ -12,7 +12,7 @@ from trtop.table.rows import QuickRow
 from trtop.table.text import Role
 from trtop_core.metric_types import Grade, Kind, Metric, Thresholds, Unit
 from trtop_core.metrics import METRIC_OF
-from trtop_core.verdicts import RESTS_ON, Cause
+from trtop_core.verdicts.rules import RESTS_ON, Cause
 
 JUDGED_PERCENTILES = {"path_rtt": 50.0, "reuse": 50.0}
 """Percentiles that verdicts look at, where that is not p95."""

@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from trtop_core.because import because
 from trtop_core.metrics import METRIC_OF, derived, known
 from trtop_core.snapshot import DETAIL_PERCENTILES, TOTALS_NAME, Row, Snapshot
 from trtop_core.table import Table
-from trtop_core.verdicts import WORDS, Cause, Evidence, causes_of
+from trtop_core.verdicts.because import because
+from trtop_core.verdicts.rules import WORDS, Cause, Evidence, causes_of
 
 ROWS_PER_BLOCK = 2048
 """Rows whose columns are worked out together: bounds the memory of a report."""

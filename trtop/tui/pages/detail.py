@@ -28,7 +28,7 @@ from trtop.tui.scene import Scene
 from trtop.tui.state import Mode, State
 from trtop_core.metric_types import Group, Kind, Metric, Unit
 from trtop_core.metrics import METRIC_OF, METRICS
-from trtop_core.verdicts import Cause
+from trtop_core.verdicts.rules import Cause
 
 CELL_WIDTH = 28
 """Columns of a field's name and its number."""

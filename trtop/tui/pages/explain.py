@@ -14,8 +14,8 @@ from trtop.tui.keys import KEY_OF, Action
 from trtop.tui.pages.page import Page
 from trtop.tui.scene import Scene
 from trtop.tui.state import Mode, State
-from trtop_core.explain import Explanation, explain
-from trtop_core.verdicts import WORDS, Cause
+from trtop_core.verdicts.explain import Explanation, explain
+from trtop_core.verdicts.rules import WORDS, Cause
 
 GONE = "this destination is not among the rows any more"
 NOTHING_WRONG = "None of the causes that are looked for holds for this destination."

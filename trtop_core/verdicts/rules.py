@@ -1,7 +1,7 @@
 """Verdicts: what is wrong with a row, as one word.
 
 Takes counters and sketches of any rows, of one engine or merged, and gives one cause per row, all
-rows at once; ``trtop_core.because`` says it in a sentence. A pure function: never counts, and never
+rows at once; ``because`` beside it says it in a sentence. A pure function: never counts, and never
 looks at packets.
 """
 

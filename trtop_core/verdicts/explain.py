@@ -1,7 +1,7 @@
 """What a verdict rests on, what to look at next, and what else is wrong with a row.
 
 Takes the evidence of one row, gives an ``Explanation``: text and numbers for a person. Never
-decides what is wrong: ``trtop_core.verdicts`` does.
+decides what is wrong: ``trtop_core.verdicts.rules`` does.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from trtop_core.because import RowEvidence, because
-from trtop_core.phrases import duration, of_whole, percent, share
-from trtop_core.verdicts import WORDS, Cause, Evidence, causes_of, holding
+from trtop_core.verdicts.because import RowEvidence, because
+from trtop_core.verdicts.phrases import duration, of_whole, percent, share
+from trtop_core.verdicts.rules import WORDS, Cause, Evidence, causes_of, holding
 
 FEW_CASES = 10
 """Below, what was seen may be chance."""

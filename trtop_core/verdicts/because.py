@@ -1,15 +1,15 @@
 """Sentences for verdicts: what is wrong with a row, with the numbers that this rests on.
 
 Takes the evidence of one row, gives one line of plain text. Never decides what is wrong:
-``trtop_core.verdicts`` does.
+``trtop_core.verdicts.rules`` does.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from trtop_core.phrases import duration, of_whole, percent, several, share
-from trtop_core.verdicts import WORDS, Cause, Evidence, causes_of
+from trtop_core.verdicts.phrases import duration, of_whole, percent, several, share
+from trtop_core.verdicts.rules import WORDS, Cause, Evidence, causes_of
 
 
 def judge(evidence: Evidence) -> tuple[list[str], list[str | None]]:
