@@ -150,7 +150,7 @@ $(VENV)/.dev: $(VENV)/.built
 	@touch $@
 
 $(VENV)/.lab: $(VENV)/.dev
-	@$(call requirements,project["optional-dependencies"]["lab"]) > $@.txt
+	@$(call requirements,project["project"]["optional-dependencies"]["lab"]) > $@.txt
 	@$(PIP) install --requirement $@.txt
 	@touch $@
 
