@@ -25,6 +25,8 @@ cdef enum:
     TLS13_END_OF_EARLY_DATA_BYTES = 21   # a 4-byte header, content type and tag
     TLS13_FINISHED_SHA256_BYTES = 53     # with the hash
     TLS13_FINISHED_SHA384_BYTES = 69
+    # Java's JSSE pads what its handshake encrypts by 16 bytes; with SHA-256 that makes 69.
+    TLS13_FINISHED_PADDED_BYTES = 85
     PLAIN_ALERT_BYTES = 2
     ALERT_WARNING = 1
     ALERT_CLOSE_NOTIFY = 0
@@ -69,7 +71,11 @@ cdef inline bint is_lone_alert(
     return payload[0] == TLS_ALERT or length == TLS13_ALERT_BYTES
 
 cdef inline bint is_finished_length(uint32_t length) noexcept nogil:
-    return length == TLS13_FINISHED_SHA256_BYTES or length == TLS13_FINISHED_SHA384_BYTES
+    return (
+        length == TLS13_FINISHED_SHA256_BYTES
+        or length == TLS13_FINISHED_SHA384_BYTES
+        or length == TLS13_FINISHED_PADDED_BYTES
+    )
 
 # The length of the records of a segment that looks like session tickets; 0 if it does not.
 cdef inline uint32_t ticket_len(

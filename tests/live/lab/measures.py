@@ -186,7 +186,7 @@ def ailment(kind: Kind, truth: Truth) -> str:
         return "TLS FAILS"
     if kind is Kind.MULTIPLEXED:
         return "" if truth.idle_connections else "MIXED"
-    known = truth.service if kind in (Kind.ALTERNATING, Kind.PER_STREAM) else None
+    known = truth.server_time if kind in (Kind.ALTERNATING, Kind.PER_STREAM) else None
     if known and truth.response_time and truth.requests >= ENOUGH_SAMPLES:
         return "SLOW SERVER" if known.p95_ns >= SLOW_NS else ""
     return ""

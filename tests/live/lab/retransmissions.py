@@ -31,7 +31,10 @@ def passed_again(truth: Truth, log: Iterable[Segment]) -> Truth:
             reached[key] = segment.seq + 1
         if segment.flags & (SYN | RST):
             continue
-        end = segment.seq + segment.payload_bytes + bool(segment.flags & FIN)
+        length = segment.payload_bytes + bool(segment.flags & FIN)
+        if not length:  # an ACK alone tells of what it follows, and moves nothing
+            continue
+        end = segment.seq + length
         before = reached.get(key, segment.seq)
         if (
             not _is_beyond(end, before)

@@ -93,7 +93,7 @@ TLS = (
     Pairing("go-nginx-tls12-resumed", go.GO, nginx.NGINX, "HTTP/1.1, TLS 1.2 resumed", setup=RESUMED12),
     Pairing("java-java-tls13", java.JAVA, java_server.JAVA, "HTTP/1.1, TLS 1.3", setup=TLS13, work=KEPT),
     Pairing("java-nginx-tls12", java.JAVA, nginx.NGINX, "HTTP/1.1, TLS 1.2", setup=TLS12, work=KEPT),
-    Pairing("wrk-nginx-tls13", load.WRK, nginx.NGINX, "HTTP/1.1, TLS 1.3", setup=TLS13, work=Work(5, 25)),
+    Pairing("wrk-nginx-tls13", load.WRK, nginx.NGINX, "HTTP/1.1, TLS 1.3", setup=TLS13, work=Work(2, 24)),
     Pairing("ab-apache-tls13", load.AB, apache.APACHE, "HTTP/1.1, TLS 1.3, one request a connection", setup=TLS13, work=Work(11, 11)),
     Pairing("openssl-openssl-tls13", openssl.S_CLIENT, tls_tools.OPENSSL, "lines, TLS 1.3 resumed", setup=RESUMED13, work=Work(7, 7)),
     Pairing("openssl-nginx-early", openssl.S_CLIENT_HTTP, nginx.NGINX, "HTTP/1.1, TLS 1.3, early data", setup=EARLY, work=Work(7, 7)),

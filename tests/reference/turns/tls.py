@@ -21,7 +21,8 @@ RECORD_HEADER_BYTES = 5
 # An encrypted TLS 1.3 alert: 2 bytes, the content type and a 16-byte tag (RFC 8446 §5.2).
 TLS13_ALERT_BYTES = 19
 # The length of a Finished: a 4-byte header and a hash, SHA-256 or SHA-384.
-TLS13_FINISHED_BYTES = (53, 69)
+# With SHA-256 and SHA-384; Java's JSSE pads its own by 16 bytes.
+TLS13_FINISHED_BYTES = (53, 69, 69 + 16)
 # The length of EndOfEarlyData: a 4-byte header and no body.
 TLS13_END_OF_EARLY_DATA_BYTES = 21
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import smtplib
+import socket
 import ssl
 import sys
 import time
@@ -46,6 +47,9 @@ def main() -> None:
     times_ns = []
     for share in job["shares"]:
         connection = Timed(job["address"], job["port"], timeout=TIMEOUT_S, local_hostname="lab")
+        # Else a command behind the last record of a handshake waits here for its ACK.
+        assert connection.sock is not None
+        connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if job["tls"]:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
             context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
