@@ -22,6 +22,8 @@ from trtop_core._connection cimport (
 from trtop_core._context cimport segment_context_t
 from trtop_core._records cimport counter_row_t
 from trtop_core._sides cimport (
+    SHAPE_EARLY,
+    SHAPE_MORE,
     SHAPE_PREFACE,
     SHAPE_SERVER,
     SHAPE_SETTINGS,
@@ -100,10 +102,13 @@ cdef inline void judge_client_shape(
             at = 1
         else:
             length -= PREFACE_BYTES
+            # More frames behind the SETTINGS: the server must confirm them, or send its own early.
+            if not is_settings(length) and length > FRAME_BYTES:
+                tls.flags |= SHAPE_MORE
     if at < records.n:
         if at:
             length = opening_len(c, records, at)
-        if not is_settings(length):
+        if not tls.flags & SHAPE_MORE and not is_settings(length):
             settle_shape_as(c, False, row)
             return
         tls.flags |= SHAPE_SETTINGS
@@ -115,9 +120,10 @@ cdef inline int64_t opening_len(
     return -1 if records.lengths[at] < 0 else content_len(c, records.lengths[at])
 
 cdef inline void note_server_shape(
-    const connection_t* c, tls_t* tls, const record_t* record
+    const segment_context_t* at, tls_t* tls, const record_t* record
 ) noexcept nogil:
     """Look for the server's first application record that is no ticket."""
+    cdef const connection_t* c = at.c
     cdef bint may_be_ticket
     if tls.flags & SHAPE_SERVER or record.kind != TLS_APPLICATION_DATA:
         return
@@ -130,10 +136,16 @@ cdef inline void note_server_shape(
     elif not tls.flags & SHAPE_TICKETS or record.length != tls.shape_ticket_len:
         tls.flags |= SHAPE_SERVER
         tls.shape_server_len = record.length
+        if not c.protocol & P_SUSPENDED or (at.has_ack and at.acked <= c.turn.asked_from):
+            tls.flags |= SHAPE_EARLY
 
 cdef inline bint has_http2_shape(const connection_t* c, const tls_t* tls) noexcept nogil:
     cdef int64_t length = content_len(c, tls.shape_server_len)
-    return is_settings(length) or is_settings(length - FRAME_BYTES)
+    if is_settings(length - FRAME_BYTES):
+        return True
+    if tls.flags & (SHAPE_MORE | SHAPE_EARLY) == SHAPE_MORE:
+        return False
+    return is_settings(length)
 
 cdef inline void decide_shape(connection_t* c, tls_t* tls, counter_row_t* row) noexcept nogil:
     """Decide, if both sides have told enough."""

@@ -120,7 +120,7 @@ cdef inline void follow_server_records(segment_context_t* at, tls_t* tls) noexce
         read_record(&header, &record)
         take_server_record(at, tls, &record)
         if shows_shape:
-            note_server_shape(c, tls, &record)
+            note_server_shape(at, tls, &record)
     if shows_shape:
         decide_shape(c, tls, at.row)
 

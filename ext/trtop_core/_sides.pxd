@@ -23,6 +23,8 @@ cdef enum tls_flag_t:
     SHAPE_SETTINGS = 1 << 8
     SHAPE_SERVER = 1 << 9        # `shape_server_len` is set
     SHAPE_TICKETS = 1 << 10      # `shape_ticket_len` is set
+    SHAPE_MORE = 1 << 12         # more than SETTINGS stood in it
+    SHAPE_EARLY = 1 << 13        # the server had sent its own before it got that
 
 cdef packed struct tls_t:
     walk_t client

@@ -11,6 +11,8 @@ from trtop_core._connection cimport (
     D_SEEN,
     P_HELD,
     P_HTTP2,
+    P_SHAPE,
+    P_SUSPENDED,
     S_ALIVE,
     S_MANY_SEGMENTS,
     S_REQUESTS_ENDED,
@@ -90,6 +92,7 @@ cdef inline void count_waiting(State state) noexcept nogil:
             continue
         if not c.protocol & P_HELD:
             count_turn(state, c, &c.turn, &rows[c.destination])
+            count_silent(state, c, &rows[c.destination])
         if c.protocol & P_HTTP2:
             stream = state.sides.http2[c.side - 1].streams
             while stream:
@@ -106,6 +109,24 @@ cdef inline void count_turn(
         row.waiting_long += (
             state.clock_ns >= turn.waits_since_ns + <int64_t>WAITING_LONG_S * SECOND_NS
         )
+
+cdef inline void count_silent(
+    State state, const connection_t* c, counter_row_t* row
+) noexcept nogil:
+    """Count a first request behind a handshake that HTTP/2 would have answered long ago.
+
+    It may still turn out to be HTTP/2, whose server begins with its settings.
+    """
+    cdef uint32_t undecided = P_SUSPENDED | P_SHAPE
+    if c.protocol & undecided != undecided:
+        return
+    if c.turn.flags & (T_OPEN | T_HANDSHAKE | T_ANSWERED) != T_OPEN:
+        return
+    if state.clock_ns < c.turn.waits_since_ns + <int64_t>WAITING_LONG_S * SECOND_NS:
+        return
+    if not misses_server(state, c, &c.turn, FOREVER_NS):
+        row.waiting += 1
+        row.waiting_long += 1
 
 cdef inline void clamp_turns(State state, connection_t* c, int64_t now_ns) noexcept nogil:
     """The clock stepped back: what lies in the future counts as now."""

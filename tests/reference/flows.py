@@ -158,7 +158,7 @@ class Twin:
                 shown.add("active", connection.is_active)
                 shown.add("pending", connection.opening.is_waiting)
                 shown.add("pending_retrans", connection.opening.waits_again)
-                shown.add("waiting", connection.n_waiting)
+                shown.add("waiting", connection.n_waiting(self._clock.now_ns or 0))
                 shown.add("waiting_long", connection.n_waiting_long(self._clock.now_ns or 0))
         shapes = {name: row.as_dict() for name, row in sorted(rows.items())}
         report: dict[str, Any] = {

@@ -77,19 +77,26 @@ class Life:
         server = self.sides.server
         return [turn for turn in self.turns.waiting() if not server.misses(turn.server_start)]
 
-    @property
-    def n_waiting(self) -> int:
+    def n_waiting(self, now_ns: int) -> int:
         """The requests that wait for their answer now."""
         if self.ending.requests_ended or self.ending.is_closed:
             return 0
-        return len(self._waiting_turns())
+        return len(self._waiting_turns()) + self._n_silent(now_ns)
+
+    def _n_silent(self, now_ns: int) -> int:
+        """A request that HTTP/2 would have answered by its settings long ago: none or one."""
+        turn = self.turns.undecided
+        if turn is None or self.is_one_sided or self.sides.server.misses(turn.server_start):
+            return 0
+        return int(now_ns >= turn.waits_since_ns + WAITING_LONG_NS)
 
     def n_waiting_long(self, now_ns: int) -> int:
         """Those of them that have waited too long by the clock."""
         if self.ending.requests_ended or self.ending.is_closed:
             return 0
         since = [turn.waits_since_ns for turn in self._waiting_turns()]
-        return sum(now_ns >= since_ns + WAITING_LONG_NS for since_ns in since)
+        n_long = sum(now_ns >= since_ns + WAITING_LONG_NS for since_ns in since)
+        return n_long + self._n_silent(now_ns)
 
     def supersede(self) -> None:
         """A new opening took the 4-tuple."""

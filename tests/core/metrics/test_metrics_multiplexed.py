@@ -332,6 +332,52 @@ def test_a_hello_that_was_not_captured_whole_may_have_offered_it() -> None:
     assert rows[SERVER]["multiplexed"] == 1
 
 
+def _asked_at_once(length: int, server: bytes, hello_record: bytes = H2) -> Dialogue:
+    """Preface, settings and a first request in one record, as h2load, nghttp and Java send them."""
+    return _sides(encrypted(length), server, hello_record)
+
+
+CONFIRMED_13 = encrypted(9 + 18 + 9 + 17)
+
+
+@pytest.mark.parametrize("length", [24 + 10 + 17, 215 + 17, 400, 1_200])
+@pytest.mark.parametrize("update", [0, 13])
+def test_with_more_behind_the_settings_the_server_must_confirm_them(
+    length: int, update: int
+) -> None:
+    confirmed = encrypted(9 + 12 + update + 9 + 17)
+    _check(_asked_at_once(length, confirmed).ask(300, encrypted(9 + 17)), MULTIPLEXED)
+    _check(_asked_at_once(length, encrypted(9 + 12 + 17)), ONE_REQUEST)
+    _check(_asked_at_once(length, RESPONSE), ONE_REQUEST)
+
+
+def test_with_more_behind_them_too_the_client_must_have_offered_it() -> None:
+    _check(_asked_at_once(400, CONFIRMED_13, hello("http/1.1")), ONE_REQUEST)
+    # A record too short for a preface with settings and more.
+    _check(_asked_at_once(24 + 9 - 1 + 17, CONFIRMED_13), ONE_REQUEST)
+
+
+def test_settings_that_the_server_sent_before_it_got_the_clients_need_not_confirm_them() -> None:
+    bare = encrypted(9 + 18 + 13 + 17)
+    before = _open_13().reply(150, TICKET + bare).ask(200, encrypted(129 + 17)).reply(250, RESPONSE)
+    _check(before, MULTIPLEXED)
+    crossed = _open_13().ask(200, encrypted(129 + 17))
+    asked = crossed.next[True]
+    crossed.reply(205, bare, seen=asked - 129 - 17 - 5)
+    _check(crossed, MULTIPLEXED)
+    answered = _open_13().ask(200, encrypted(129 + 17)).reply(250, bare)
+    _check(answered, ONE_REQUEST)
+
+
+@pytest.mark.parametrize(("at_ms", "n"), [(10_199, 0), (10_200, 1)])
+def test_a_server_that_says_nothing_for_10_s_lets_wait_whatever_it_speaks(
+    at_ms: int, n: int
+) -> None:
+    story = _open_13().ask(200, encrypted(400))
+    waits = {"waiting": n, "waiting_long": n}
+    check(story, story.carried, TURNS, OPEN, waits, until_ms=at_ms, finish=False, whole=True)
+
+
 def test_leading_records_of_one_length_before_another_are_tickets() -> None:
     _check(_open_13().ask(200, PREFACE_13).reply(220, TICKET * 2).reply(250, SETTINGS_13),
            MULTIPLEXED)  # fmt: skip
@@ -343,7 +389,8 @@ def test_leading_records_of_one_length_before_another_are_tickets() -> None:
 def test_settings_may_come_before_the_preface() -> None:
     story = _open_13().reply(150, TICKET + SETTINGS_13).ask(200, PREFACE_13).reply(250, RESPONSE)
     _check(story, MULTIPLEXED)
-    story = _open_13().reply(150, SETTINGS_13).ask(200, encrypted(400)).reply(250, RESPONSE)
+    # Too short for a preface with settings, whatever the server said.
+    story = _open_13().reply(150, SETTINGS_13).ask(200, encrypted(40)).reply(250, RESPONSE)
     _check(story, ONE_REQUEST)
 
 

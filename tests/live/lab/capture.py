@@ -30,7 +30,7 @@ def capturing(host: Host, peer: Host, path: Path) -> Iterator[None]:
     sends behind everything else has arrived; that one is cut off again.
     """
     log = path.with_suffix(".tcpdump")
-    command = ["tcpdump", "-i", host.link, "-U", "--immediate-mode", "-B", "16384", "-Z", "root"]
+    command = ["tcpdump", "-i", host.link, "-U", "-B", "65536", "-Z", "root"]
     command += ["--time-stamp-precision=nano", "-w", str(path)]
     with running(host, [*command, f"tcp or udp port {MARKER_PORT}"], log) as process:
         wait_until(lambda: b"listening on" in log.read_bytes(), END_TIMEOUT_S, "tcpdump starts")

@@ -51,6 +51,10 @@ class Http2Shape:
         self.is_h2: bool | None = None
         self._has_preface = False
         self._has_settings = False
+        # Behind the client's SETTINGS its first record held more: the server must confirm them, or
+        # have sent its own before it got them.
+        self._has_more = False
+        self._is_early = False
         self._server_len: int | None = None
         # The length of the server's leading records, which may be tickets.
         self._ticket_len: int | None = None
@@ -64,20 +68,26 @@ class Http2Shape:
         lengths = [_content_len(record, is_13) for record in records]
         if not lengths and not self._has_preface:
             self.is_h2 = False
+        may_have_more = False
         if lengths and not self._has_preface:
             self._has_preface = True
             if lengths[0] == PREFACE_BYTES:
                 del lengths[0]
             else:
                 lengths[0] -= PREFACE_BYTES
+                may_have_more = True
         if lengths:
-            self._has_settings = _is_settings(lengths[0])
+            self._has_more = (
+                may_have_more and not _is_settings(lengths[0]) and lengths[0] > SETTINGS_BYTES[0]
+            )
+            self._has_settings = self._has_more or _is_settings(lengths[0])
             if not self._has_settings:
                 self.is_h2 = False
         self._decide(is_13)
 
-    def server_segment(self, records: Iterable[Record], is_13: bool) -> None:
-        """Look for the server's first application record that is no ticket."""
+    def server_segment(self, records: Iterable[Record], is_13: bool, is_early: bool) -> None:
+        """Look for the server's first application record that is no ticket; `is_early`: it was
+        sent before the client's first had arrived there."""
         for record in records:
             if self._server_len is not None:
                 break
@@ -88,6 +98,7 @@ class Http2Shape:
                 self._ticket_len = record.length
             elif record.length != self._ticket_len:
                 self._server_len = record.length
+                self._is_early = is_early
         self._decide(is_13)
 
     def end(self, is_13: bool) -> None:
@@ -101,7 +112,9 @@ class Http2Shape:
         if self.is_h2 is not None or not self._has_settings or self._server_len is None:
             return
         content_len = self._server_len - _overhead(is_13)
-        self.is_h2 = _is_settings(content_len) or _is_settings(content_len - SETTINGS_ACK_BYTES)
+        is_confirmed = _is_settings(content_len - SETTINGS_ACK_BYTES)
+        is_plain = not self._has_more or self._is_early
+        self.is_h2 = is_confirmed or (is_plain and _is_settings(content_len))
 
 
 def _overhead(is_13: bool) -> int:

@@ -170,7 +170,9 @@ class Turns:
         records = self.handshake.server_data(data, self._shape is None)
         is_alert = is_lone_alert(data.payload, data.payload_len)
         if self.handshake.has_finished and self._shape is not None and not is_alert:
-            self._shape.server_segment(records, self.handshake.is_13)
+            asked = self._current if self._is_suspended else None
+            is_early = asked is None or (data.acked is not None and data.acked <= asked.asked_from)
+            self._shape.server_segment(records, self.handshake.is_13, is_early)
             self._act_on_shape()
         if self._is_ticket_before_request(data):
             return True
@@ -309,6 +311,13 @@ class Turns:
     def _open_turns(self) -> list[Turn]:
         turns = [self._current] if self._current is not None else []
         return turns + list(self._http2.streams.values() if self._http2 is not None else ())
+
+    @property
+    def undecided(self) -> Turn | None:
+        """The first request behind a handshake that has no answer and may yet be HTTP/2."""
+        current = self._current
+        is_open = self._is_suspended and self._held is None and current is not None
+        return current if is_open and current is not None and not current.is_answered else None
 
     def waiting(self) -> list[Turn]:
         """The requests without an answer, those apart of which nothing is decided."""
