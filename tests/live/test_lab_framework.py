@@ -129,8 +129,10 @@ def test_under_loss_each_request_is_timed_or_withheld_or_unanswered() -> None:
 
 
 def test_a_wrong_verdict_fails() -> None:
-    truth = replace(TRUTH, service=Times(40 * NS_PER_MS, 120 * NS_PER_MS))
+    truth = replace(TRUTH, server_time=Times(40 * NS_PER_MS, 120 * NS_PER_MS))
     assert failed(Kind.ALTERNATING, truth, a_row(verdict="SLOW SERVER")) == []
+    quick = replace(truth, server_time=Times(40 * NS_PER_MS, 99 * NS_PER_MS))
+    assert failed(Kind.ALTERNATING, quick, a_row(verdict="ok")) == []
     assert failed(Kind.ALTERNATING, truth, a_row(verdict="ok")) == ["verdict"]
     assert failed(Kind.ALTERNATING, truth, a_row(verdict=None)) == ["verdict"]
     few = replace(truth, requests=9)

@@ -18,6 +18,8 @@ TOLERANCE_NS = NS_PER_MS
 """A percentile may differ by the larger of the two."""
 
 SLOW_NS = 100 * NS_PER_MS
+
+CROWD_CONNECTIONS = 100
 ENOUGH_SAMPLES = 10
 """From when on a service is called slow (the metric definitions, §10)."""
 
@@ -185,7 +187,9 @@ def ailment(kind: Kind, truth: Truth) -> str:
     if kind is Kind.FAILED:
         return "TLS FAILS"
     if kind is Kind.MULTIPLEXED:
-        return "" if truth.idle_connections else "MIXED"
+        # A crowd that opens at once makes a small machine send again: a cause of its own.
+        is_crowd = truth.connections >= CROWD_CONNECTIONS
+        return "" if truth.idle_connections or is_crowd else "MIXED"
     known = truth.server_time if kind in (Kind.ALTERNATING, Kind.PER_STREAM) else None
     if known and truth.response_time and truth.requests >= ENOUGH_SAMPLES:
         return "SLOW SERVER" if known.p95_ns >= SLOW_NS else ""
