@@ -132,7 +132,7 @@ def test_a_wrong_verdict_fails() -> None:
     truth = replace(TRUTH, server_time=Times(40 * NS_PER_MS, 120 * NS_PER_MS))
     assert failed(Kind.ALTERNATING, truth, a_row(verdict="SLOW SERVER")) == []
     quick = replace(truth, server_time=Times(40 * NS_PER_MS, 99 * NS_PER_MS))
-    assert failed(Kind.ALTERNATING, quick, a_row(verdict="ok")) == []
+    assert failed(Kind.ALTERNATING, quick, a_row(verdict="ok")) == ["server_time p95"]
     assert failed(Kind.ALTERNATING, truth, a_row(verdict="ok")) == ["verdict"]
     assert failed(Kind.ALTERNATING, truth, a_row(verdict=None)) == ["verdict"]
     few = replace(truth, requests=9)
