@@ -30,9 +30,9 @@ from trtop_core.health import Health
 from trtop_core.link_types import unsupported_lines
 from trtop_core.metrics import COUNTERS, DERIVED, GAUGES, METRIC_OF, SKETCHES
 from trtop_core.records import NS_PER_S, TS_LIMIT_NS
-from trtop_core.snapshot import DETAIL_PERCENTILES, Row, Snapshot
+from trtop_core.snapshot import DETAIL_PERCENTILES, Row, Snapshot, percentile_key
 from trtop_core.sources import IDLE, Batches, Source, open_capture, read_into
-from trtop_core.table import Table
+from trtop_core.table import NOWHERE, RowOrigin, Table
 from trtop_core.verdicts.rules import WORDS
 from trtop_core.view import DEFAULT_PERCENTILE, View
 
@@ -43,6 +43,9 @@ if TYPE_CHECKING:
 Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 
 DEFAULT_EVERY_S = 1.0
+
+MAX_ADDRESS_CHARS = 45
+"""An IPv6 address whose last four bytes are written as an IPv4 one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,20 +64,23 @@ class Result:
     def destinations(self) -> npt.NDArray[Any]:
         """One row per destination, shape (n,), a structured array.
 
-        Fields, as in JSON and CSV reports: ``destination`` (str); every counter and gauge (uint64);
+        Fields, as in JSON and CSV reports: ``destination`` (str); ``address`` and ``name`` (str;
+        empty where there is none, or several), ``port`` (0 where rows are not kept by port); every
+        counter and gauge (uint64);
         ``syn_rate`` and ``est_rate`` (per second); ``completeness`` (0 … 1); ``suspect`` (bool);
         ``verdict`` and ``because`` (str; empty where nothing is wrong); and of each latency ``L``
         ``L_count`` (samples), ``L_sum_ns``, ``L_min_ns``, ``L_max_ns``,
-        ``L_p50_ns``, ``L_p90_ns``, ``L_p95_ns``, ``L_p99_ns``, ``L_p99.9_ns`` (float64,
+        ``L_p50_ns``, ``L_p90_ns``, ``L_p95_ns``, ``L_p99_ns``, ``L_p999_ns`` (float64,
         nanoseconds; NaN without samples; sums beyond 2**53 ns, 104 days, are rounded). ``reuse`` is
         responses per connection, without ``_ns``. Unknown numbers are NaN.
         """
-        return _array(self.snapshot.table, list(quick_rows(self.snapshot)))
+        table = self.snapshot.table
+        return _array(table, list(quick_rows(self.snapshot)), table.row_origins())
 
     @property
     def totals(self) -> np.void:
         """All destinations together, one record with the fields of ``destinations``."""
-        record: np.void = _array(self.snapshot.total, [self.snapshot.totals])[0]
+        record: np.void = _array(self.snapshot.total, [self.snapshot.totals], [NOWHERE])[0]
         return record
 
     @property
@@ -299,25 +305,29 @@ def _listed(paths: Paths) -> list[str]:
 
 
 def _dtype(n_chars: int, n_reason_chars: int) -> np.dtype[np.void]:
-    fields: list[tuple[str, str]] = [("destination", f"U{max(1, n_chars)}")]
+    fields = [("destination", f"U{max(1, n_chars)}"), ("address", f"U{MAX_ADDRESS_CHARS}")]
+    fields += [("port", "<u2"), ("name", f"U{max(1, n_chars)}")]
     fields += [(name, "<u8") for name in COUNTERS + GAUGES]
     fields += [*((name, "<f8") for name in DERIVED), ("suspect", "?")]
     fields += [("verdict", f"U{max(map(len, WORDS))}"), ("because", f"U{max(1, n_reason_chars)}")]
     for sketch in SKETCHES:
         unit = METRIC_OF[sketch].unit.suffix
         fields.append((f"{sketch}_count", "<u8"))
-        names = ["sum", "min", "max", *(f"p{percentile}" for percentile in DETAIL_PERCENTILES)]
+        names = ["sum", "min", "max", *map(percentile_key, DETAIL_PERCENTILES)]
         fields += [(f"{sketch}_{name}{unit}", "<f8") for name in names]
     return np.dtype(fields)
 
 
-def _array(table: Table, rows: Sequence[Row]) -> npt.NDArray[Any]:
+def _array(table: Table, rows: Sequence[Row], origins: Sequence[RowOrigin]) -> npt.NDArray[Any]:
     """The rows of a table as a structured array."""
     judged = [row.judged() for row in rows]
     n_chars = max((len(row.name) for row in rows), default=1)
     n_reason_chars = max((len(reason or "") for _, reason in judged), default=1)
     array = np.zeros(len(rows), _dtype(n_chars, n_reason_chars))
     array["destination"] = [row.name for row in rows]
+    array["address"] = [origin.address or "" for origin in origins]
+    array["port"] = [origin.port or 0 for origin in origins]
+    array["name"] = [origin.name or "" for origin in origins]
     for name in COUNTERS + GAUGES:
         array[name] = table.counters[name]
     for name in DERIVED:
@@ -335,5 +345,7 @@ def _array(table: Table, rows: Sequence[Row]) -> npt.NDArray[Any]:
             array[f"{sketch}_{name}{unit}"] = np.where(counts > 0, column.stats[name], np.nan)
         for percentile in DETAIL_PERCENTILES:
             found = column.quantiles(percentile)
-            array[f"{sketch}_p{percentile}{unit}"] = np.where(found >= 0, found, np.nan)
+            array[f"{sketch}_{percentile_key(percentile)}{unit}"] = np.where(
+                found >= 0, found, np.nan
+            )
     return array

@@ -33,7 +33,7 @@ def test_destinations_are_an_array_of_what_the_report_says() -> None:
     records = result.snapshot.record()["destinations"]
     assert rows.shape == (len(records),) == (10,)
     assert rows.dtype["syn"] == np.uint64
-    assert rows.dtype["response_time_p99.9_ns"] == np.float64
+    assert rows.dtype["response_time_p999_ns"] == np.float64
     for row, record in zip(rows, records, strict=True):
         flat = {}
         for name, value in record.items():
@@ -44,7 +44,8 @@ def test_destinations_are_an_array_of_what_the_report_says() -> None:
         assert set(flat) == set(rows.dtype.names or ())
         for name, value in flat.items():
             if value is None:
-                assert row[name] == "" if rows.dtype[name].kind == "U" else np.isnan(row[name])
+                unknown = {"U": "", "u": 0}.get(rows.dtype[name].kind)
+                assert np.isnan(row[name]) if unknown is None else row[name] == unknown
             else:
                 assert row[name] == value
 
@@ -112,6 +113,10 @@ def test_options_say_what_counts_and_how_it_is_shown(capture: Path) -> None:
     named = trtop.analyze(capture, resolver=Names(), whitelist=RuleWhitelist(deny=[":22"]))
     shown = dict(zip(named.destinations["destination"], named.destinations["syn"], strict=True))
     assert shown == {"n80": 23, "n443": 10}
+    assert named.destinations["name"].tolist() == ["n80", "n443"]
+    assert by_port.destinations["address"].tolist() == ["127.0.0.2", "127.0.0.1"]
+    assert by_port.destinations["port"].tolist() == [443, 443]
+    assert (by_port.totals["address"], by_port.totals["port"]) == ("", 0)
 
 
 def test_no_thread_stays_behind(capture: Path) -> None:

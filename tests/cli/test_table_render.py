@@ -15,6 +15,7 @@ from trtop_core.health import Health
 from trtop_core.metric_types import Side, Thresholds
 from trtop_core.records import NS_PER_S, GroupBy, Window
 from trtop_core.snapshot import Snapshot
+from trtop_core.table import RowName
 from trtop_core.view import View
 
 SGR = re.compile(r"\x1b\[[0-9;]*m")
@@ -221,7 +222,7 @@ def test_addresses_with_ports_and_the_rest_have_names() -> None:
 def test_a_name_cannot_write_to_the_terminal() -> None:
     hostile = "evil\x1b]0;owned\x07\r\n\u202egpj.exe"
     plain = snapshot([destination("10.0.0.1", syn=1)])
-    named = replace(plain, table=replace(plain.table, names=(hostile,)))
+    named = replace(plain, table=replace(plain.table, names=(RowName(hostile, hostile),)))
     text = drawn(named, width=120)
     assert text.isprintable() or set("".join(text.splitlines())).isdisjoint("\x1b\x07\r\u202e")
     assert r"evil\x1b]0;owned\x07\x0d\x0a\u202egpj.exe" in text
