@@ -245,3 +245,11 @@ def test_a_capture_that_holds_little_tcp_says_so() -> None:
 
     assert "901 of 1,000 packets hold no TCP that trtop decodes" in said(901)
     assert "hold no TCP" not in said(900)
+
+
+def test_no_share_exceeds_its_whole_in_a_window() -> None:
+    row = destination("10.0.0.1", syn=30, rst=32, est=30, synack=31)
+    text = drawn(snapshot([row]), width=132)
+    assert "107%" not in text
+    assert "103%" not in text
+    assert " 30(100%)" in text
