@@ -247,6 +247,12 @@ def test_a_capture_that_holds_little_tcp_says_so() -> None:
     assert "hold no TCP" not in said(900)
 
 
+def test_a_table_of_every_column_says_how_to_have_fewer() -> None:
+    rows = [destination("10.0.0.1", syn=1)]
+    assert "every column; --width 80" in drawn(snapshot(rows), width=None)
+    assert "--width" not in drawn(snapshot(rows), width=80)
+
+
 def test_no_share_exceeds_its_whole_in_a_window() -> None:
     row = destination("10.0.0.1", syn=30, rst=32, est=30, synack=31)
     text = drawn(snapshot([row]), width=132)
