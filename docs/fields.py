@@ -44,8 +44,11 @@ NOTES = """\
 - **`timeouts`** counts attempts that got no answer for 20 s; until then they are `pending`.
 - **Completeness below 100 %, Err above 0**: the capture has missed data that arrived. Counters of rows
   marked `?` are lower bounds. Latencies that depend on missing data are left out rather than guessed.
+- **`address`, `port`, `name`** stand beside `destination`, which is what the table calls the row: `port` is
+  `null` where rows are not kept by port (`--group-by addr,port`), `name` where nobody knows one, `address`
+  where a row is of several addresses with one name.
 - A latency's JSON object has `count`, `sum_ns`, `min_ns`, `max_ns` (exact) and `p50_ns`, `p90_ns`,
-  `p95_ns`, `p99_ns`, `p99.9_ns` (relative error at most 0.55 %), and `bins` with `--bins`.
+  `p95_ns`, `p99_ns`, `p999_ns` (relative error at most 0.55 %), and `bins` with `--bins`.
 
 ## The capture's health
 

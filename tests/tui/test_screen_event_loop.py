@@ -372,6 +372,11 @@ def test_names_group_and_are_saved(tmp_path: Path) -> None:
         "198.51.100.8",
         "198.51.100.9",
     }
+    assert {row["address"]: row["name"] for row in document["destinations"]} == {
+        "198.51.100.7": "shop",
+        "198.51.100.8": "shop",
+        "198.51.100.9": None,
+    }
 
 
 class Batches:

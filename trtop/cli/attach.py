@@ -133,7 +133,8 @@ class _Attachment:
         if not is_redrawn:
             self._write(first, view)
             return EXIT_OK
-        if not self._options.by_host and has_screen(self._env):
+        wants_screen = self._options.wants_screen and not self._options.by_host
+        if wants_screen and has_screen(self._env):
             self._show_screen()
             return EXIT_OK
         last = self._draw(first, view)

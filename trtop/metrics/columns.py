@@ -80,13 +80,14 @@ class Column(NamedTuple):
 def _counted_forms(metric: Metric, row: Row, cell_format: CellFormat) -> Forms:
     """A number, and in brackets its share or what stands beside it: ``23(100%)``, ``23(0.7)``.
 
-    A share of nothing, and one of 0, stands alone; so does a number beside which there is nothing.
+    A share of nothing, and one of 0, stands alone; so does a number beside which there is nothing,
+    and one beyond its whole: in a window, or since a reset, connections end that began before.
     """
     n = row.count(metric.name)
     forms = units.forms_of(metric.unit, n, cell_format.micro)
     if metric.as_share:
         whole = row.whole(metric.name)
-        if n == 0 or whole == 0:
+        if n == 0 or n > whole:
             return forms
         return tuple(f"{text}({units.percent(n, whole)})" for text in forms)
     if metric.in_brackets:

@@ -34,9 +34,8 @@ def column(text: str) -> str:
             return names[spelling]
     import difflib  # noqa: PLC0415 - only for a slip of the pen
 
-    near = difflib.get_close_matches(name, names, N_SUGGESTIONS)
-    hint = f"did you mean {' or '.join(near)}?" if near else f"one of: {', '.join(SORTABLE)}"
-    raise ValueError(f"no column {text!r}; {hint}")
+    near = difflib.get_close_matches(name, names, N_SUGGESTIONS, cutoff=0)
+    raise ValueError(f"no column {text!r}; did you mean {' or '.join(near)}?")
 
 
 def sortable_names() -> dict[str, str]:

@@ -75,6 +75,7 @@ class AttachOptions:
         names: resolvers by name, the first that knows a name wins.
         allow: rules of what is shown; none: everything.
         deny: rules of what is not shown.
+        wants_screen: nothing was asked for that only a printed report has.
     """
 
     endpoints: tuple[Endpoint, ...]
@@ -94,6 +95,7 @@ class AttachOptions:
     names: tuple[str, ...] = ()
     allow: tuple[str, ...] = ()
     deny: tuple[str, ...] = ()
+    wants_screen: bool = True
 
     resolver = whitelist = None
     """Parts of one's own are for captures that are read here."""
@@ -164,7 +166,7 @@ def make_options(given: argparse.Namespace, endpoints: tuple[Endpoint, ...]) -> 
         by_host=getattr(given, "by_host", False),
         key=getattr(given, "key", None),
         server_keys=tuple(getattr(given, "server_keys", ())),
-        report_format=given.format,
+        report_format=given.format or Format.TABLE,
         with_bins=given.bins,
         color=given.color,
         width=given.width,
@@ -172,6 +174,7 @@ def make_options(given: argparse.Namespace, endpoints: tuple[Endpoint, ...]) -> 
         names=names,
         allow=tuple(given.allow),
         deny=tuple(given.deny),
+        wants_screen=all(asked is None for asked in (given.format, given.width, given.limit)),
     )
 
 
@@ -209,9 +212,8 @@ def _add_output(group: argparse._ArgumentGroup) -> None:
     add(
         "--format",
         type=one_of({item.value: item for item in Format}),
-        default=Format.TABLE,
         metavar="|".join(item.value for item in Format),
-        help="(default: table)",
+        help="print reports (default: the interactive screen on a terminal, else table)",
     )
     add("--bins", action="store_true", help="raw sketch bins in json, for merging elsewhere")
     add(

@@ -131,6 +131,8 @@ def parse(argv: Sequence[str], needs_input: bool = True) -> Options:
         raise UsageError(HINT)
     if inputs.count(STDIN) > 1:
         raise UsageError("standard input (-) can be read only once")
+    if given.format is not None and given.reporter is not None:
+        raise UsageError("--format goes without --reporter (-rm): each says how numbers are shown")
     report_format = given.format or Format.TABLE
     check_output(given, report_format in (Format.JSON, Format.NDJSON))
     try:

@@ -3,8 +3,9 @@
 Takes the record of each row and flattens its sketches: ``connect_latency`` becomes
 ``connect_latency_count``, ``connect_latency_p95_ns`` and so on. ``clock_ns`` comes first, so
 successive reports append to one table under one header. Quoting is RFC 4180's, lines end in LF.
-Unknown is empty, booleans are 0 and 1. A name that a spreadsheet would take for a formula has an
-apostrophe before it, which says there that it is text: anybody may have chosen it.
+Unknown is empty, booleans are ``true`` and ``false``, as in JSON. A name that a spreadsheet would
+take for a formula has an apostrophe before it, which says there that it is text: anybody may have
+chosen it.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ def flatten(record: dict[str, Any]) -> Iterator[tuple[str, Any]]:
             for inner, number in value.items():
                 yield f"{name}_{inner}", number
         elif isinstance(value, bool):
-            yield name, int(value)
+            yield name, str(value).lower()
         elif isinstance(value, str):
             yield name, _as_text(escape(value))
         else:

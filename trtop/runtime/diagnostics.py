@@ -13,10 +13,11 @@ from trtop.escape import escape
 from trtop.names.engine_factory import name_failures
 from trtop.options.report_options import STDIN, Options
 from trtop.runtime.environment import Environment
+from trtop.table.health import unmatched_local
 from trtop_core.engine import Engine
 from trtop_core.errors import DamagedCaptureError, TrtopError
 from trtop_core.link_types import unsupported_lines
-from trtop_core.records import Direction, Window
+from trtop_core.records import Window
 from trtop_core.snapshot import Snapshot
 from trtop_core.sources import Source
 
@@ -52,17 +53,11 @@ def complain(
 
 def complain_of_nobody(snapshot: Snapshot, options: Options, env: Environment) -> None:
     """One line on stderr if TCP is there, but none that the local networks take part in."""
-    config, health = options.engine, snapshot.health
-    is_tcp = health.packets > health.not_tcp + sum(health.undecoded.values())
-    is_all = options.view.window is Window.ALL and not (
-        options.allow or options.deny or options.whitelist
-    )
-    if config.local and is_tcp and is_all and not snapshot.n_destinations:
-        word = {Direction.OUT: "opened by", Direction.IN: "opened to", Direction.BOTH: "of"}
-        env.stderr.write(
-            f"trtop: no connection {word[config.direction]} the networks of --local; "
-            "without --local every connection counts\n"
-        )
+    if options.view.window is not Window.ALL:
+        return
+    if not (options.allow or options.deny or options.whitelist):
+        for line in unmatched_local(snapshot, options.engine, "--local"):
+            env.stderr.write(f"trtop: {line}\n")
 
 
 def complain_of_order(source: Source, env: Environment) -> None:

@@ -49,6 +49,17 @@ class StyleOptions(Protocol):
         """By column key, instead of the columns' own."""
 
 
+def _is_known(term: str) -> bool:
+    """Whether the system knows how to draw on a terminal of this type."""
+    from trtop.tui.terminal import is_known  # noqa: PLC0415 - only where there is a terminal
+
+    return is_known(term)
+
+
+PLAIN_LOCALES = ("C", "POSIX")
+"""Who asks for one of these wants ASCII; Python writes UTF-8 there all the same."""
+
+
 @dataclass(frozen=True, slots=True)
 class Environment:
     """What the command knows of the system around it.
@@ -59,6 +70,7 @@ class Environment:
         environ: environment variables.
         monotonic_s: a clock in seconds that never goes back.
         size_of: columns and lines of the terminal behind a stream, None where there is none.
+        is_known: whether a type of terminal, as ``TERM`` names it, can be drawn on.
     """
 
     stdout: TextIO = field(default_factory=lambda: sys.stdout)
@@ -66,10 +78,17 @@ class Environment:
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
     monotonic_s: Callable[[], float] = time.monotonic
     size_of: Callable[[TextIO], os.terminal_size | None] = _size_of
+    is_known: Callable[[str], bool] = _is_known
 
     def can_redraw(self) -> bool:
         """Standard output is a terminal that moves its cursor."""
-        return self.stdout.isatty() and self.environ.get("TERM", "dumb") != "dumb"
+        term = self.environ.get("TERM", "dumb")
+        return self.stdout.isatty() and term != "dumb" and self.is_known(term)
+
+    def is_ascii(self) -> bool:
+        """Nothing but ASCII may be written: the locale or the stream has no more."""
+        is_plain = self.environ.get("LC_ALL") in PLAIN_LOCALES
+        return is_plain or not can_print(self.stdout, DRAWN)
 
     def has_color(self, color: Color) -> bool:
         """Whether reports are coloured (https://no-color.org)."""
@@ -87,7 +106,7 @@ class Environment:
         return TableStyle(
             width=options.width or self._width(),
             color=self.has_color(options.color),
-            ascii_only=not can_print(self.stdout, DRAWN),
+            ascii_only=self.is_ascii(),
             thresholds=options.thresholds,
         )
 

@@ -12,7 +12,7 @@ from typing import Protocol
 from trtop.names.namer import Namer
 from trtop.options.parser import Color
 from trtop.options.report_options import Options
-from trtop.runtime.environment import DRAWN, Environment, can_print
+from trtop.runtime.environment import Environment
 from trtop.tui.app import DisplayOptions
 from trtop.tui.event_loop import REFRESH_S, Setup
 from trtop.tui.state import Grouping, State
@@ -67,8 +67,7 @@ def can_open_screen(options: Options, env: Environment) -> bool:
 def make_display_options(options: ScreenOptions, env: Environment) -> DisplayOptions:
     """The options of the display that the terminal allows."""
     color = env.has_color(options.color)
-    ascii_only = not can_print(env.stdout, DRAWN)
-    return DisplayOptions(color, ascii_only, env.monotonic_s)
+    return DisplayOptions(color, env.is_ascii(), env.monotonic_s)
 
 
 def make_setup(

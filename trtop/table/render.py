@@ -25,6 +25,7 @@ HEADING = "destination"
 ITEM_GAP = "  "
 
 HIGH_LEGEND = "! what the verdict rests on, or beyond a threshold"
+WIDTH_HINT = "every column; --width 80: the most important ones"
 SUSPECT_LEGEND = "? the capture missed part of it: counters are lower bounds"
 
 
@@ -93,6 +94,8 @@ def _foot_lines(
     if not snapshot.n_destinations:
         yield from _wrapped(" no connections", style, indent=" ")
     legend = []
+    if style.width is None and layout.placed:
+        legend.append(WIDTH_HINT)
     if not style.color and any(cell.is_marked for placed in layout.placed for cell in placed.cells):
         legend.append(HIGH_LEGEND)
     if any(row.suspect for row in rows):

@@ -23,7 +23,14 @@ from trtop.tui.source import SnapshotSource
 from trtop.tui.state import Grouping, State
 from trtop.tui.terminal import ClickEvent, Event, HangUpEvent, KeyEvent, WheelEvent
 from trtop.tui.update import click, selecting, update, wheel
-from trtop.tui.view_model import Names, ViewModel, everything, make_view_model, question
+from trtop.tui.view_model import (
+    Names,
+    ViewModel,
+    everything,
+    make_view_model,
+    question,
+    recorded,
+)
 from trtop_core.metric_types import Thresholds
 from trtop_core.records import Window
 from trtop_core.snapshot import Snapshot
@@ -325,7 +332,7 @@ class EventLoop:
             # A record is of one address, whatever it is called.
             by_address = replace(self.state, grouping=Grouping.ADDR)
             listed = make_view_model(answer, by_address, n_all, baseline, names)
-        self.state = self.state.saying(save(prefix, self._scene(), shown, listed))
+        self.state = self.state.saying(save(prefix, self._scene(), shown, recorded(listed, names)))
 
 
 def _view_of(state: State) -> object:

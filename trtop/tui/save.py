@@ -14,12 +14,13 @@ from trtop.tui.pages.registry import PAGE_OF_MODE
 from trtop.tui.scene import Scene
 from trtop.tui.view_model import ViewModel
 from trtop_core.errors import TrtopError
+from trtop_core.snapshot import Snapshot
 
 SAVE_WIDTH = 132
 """Characters of a line of a saved drill-down."""
 
 
-def save(prefix: str, scene: Scene, rows: ViewModel, listed: ViewModel) -> str:
+def save(prefix: str, scene: Scene, rows: ViewModel, listed: Snapshot) -> str:
     """Write PREFIX.trtop and PREFIX.json.
 
     Args:
@@ -43,7 +44,7 @@ def save(prefix: str, scene: Scene, rows: ViewModel, listed: ViewModel) -> str:
         stream.writelines(f"{line.rstrip()}\n" for line in text)
 
     def write_json(stream: TextIO) -> None:
-        JsonReporter(stream).report(listed.snapshot)
+        JsonReporter(stream).report(listed)
 
     try:
         write_files(prefix, {TABLE_SUFFIX: write_text, JSON_SUFFIX: write_json})
