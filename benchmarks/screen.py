@@ -30,7 +30,7 @@ from typing import Any
 
 from trtop.tui.draw import draw
 from trtop.tui.effects import WINDOWS
-from trtop.tui.filters import parse_filter
+from trtop.filters.filter import parse_filter
 from trtop.tui.scene import Scene
 from trtop.tui.source import Status
 from trtop.tui.state import Grouping, Mode, State

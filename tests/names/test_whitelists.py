@@ -7,7 +7,6 @@ from trtop.names.whitelist import (
     BaseWhitelist,
     BothWhitelist,
     DefaultWhitelist,
-    Rule,
     RuleWhitelist,
     StaticListWhitelist,
 )
@@ -41,34 +40,55 @@ class Names(BaseResolver):
         ("[2001:db8::/32]:80", [("2001:db8::9", 80)], [("2001:db8::9", 81)]),
         ("10.0.*", [("10.0.3.4", 1)], [("10.1.3.4", 1)]),
         ("*:443", [("10.0.0.7", 443)], [("10.0.0.7", 80)]),
+        ("net 10/8 port 443", [("10.0.3.4", 443)], [("10.0.3.4", 80), ("11.0.3.4", 443)]),
+        ("10/8 and not 10.0.0.7", [("10.0.0.8", 1)], [("10.0.0.7", 1), ("11.0.0.8", 1)]),
+        ("~^10[.].*[.]7$", [("10.0.0.7", 1)], [("10.0.0.77", 1)]),
+        ("port<1024", [("10.0.0.7", 443)], [("10.0.0.7", 1024)]),
     ],
 )
 def test_a_rule_fits_what_it_says(
     text: str, fitting: list[tuple[str, int]], others: list[tuple[str, int]]
 ) -> None:
-    rule = Rule.read(text)
-    assert all(rule.fits(host, port, None) for host, port in fitting)
-    assert not any(rule.fits(host, port, None) for host, port in others)
+    allowed, denied = RuleWhitelist([text]), RuleWhitelist(deny=[text])
+    assert all(allowed.allow(host, port) for host, port in fitting)
+    assert not any(allowed.allow(host, port) for host, port in others)
+    assert not any(denied.allow(host, port) for host, port in fitting)
+    assert all(denied.allow(host, port) for host, port in others)
 
 
 def test_a_pattern_fits_names_whatever_their_case() -> None:
-    rule = Rule.read("*.Example.com")
-    assert rule.fits("10.0.0.1", 443, "WWW.example.COM")
-    assert not rule.fits("10.0.0.1", 443, "example.com")
-    assert not rule.fits("10.0.0.1", 443, "www.example.com.evil")
-    assert not rule.fits("10.0.0.1", 443, None)
-    assert Rule.read("www.example.com:443").fits("10.0.0.1", 443, "www.example.com")
-    assert not Rule.read("www.example.com:443").fits("10.0.0.1", 80, "www.example.com")
+    rule = RuleWhitelist(["*.Example.com"])
+    assert rule.allow_named("10.0.0.1", 443, "WWW.example.COM")
+    assert not rule.allow_named("10.0.0.1", 443, "example.com")
+    assert not rule.allow_named("10.0.0.1", 443, "www.example.com.evil")
+    assert not rule.allow_named("10.0.0.1", 443, None)
+    assert RuleWhitelist(["www.example.com:443"]).allow_named("10.0.0.1", 443, "www.example.com")
+    assert not RuleWhitelist(["www.example.com:443"]).allow_named("10.0.0.1", 80, "www.example.com")
 
 
 @pytest.mark.parametrize(
-    "text", ["", " ", ":0", ":65536", "99999999999", "10.0.0.0/40", "a b", "::g/3"]
+    "text", ["", " ", ":0", ":65536", "99999999999", "10.0.0.0/40", "::g/3", "a or"]
 )
 def test_a_rule_that_makes_no_sense_is_one_line(text: str) -> None:
     with pytest.raises(TrtopError):
         RuleWhitelist([text])
     with pytest.raises(TrtopError):
         RuleWhitelist(deny=[text])
+
+
+@pytest.mark.parametrize("text", ["rtt>1ms", "verdict:slow", ":443 or not rst>0"])
+def test_numbers_do_not_say_what_is_counted(text: str) -> None:
+    with pytest.raises(TrtopError, match="--filter"):
+        RuleWhitelist([text])
+
+
+def test_a_plain_word_of_a_rule_is_a_whole_name() -> None:
+    rule = RuleWhitelist(["example.com"])
+    assert rule.allow_named("10.0.0.1", 443, "example.com")
+    assert not rule.allow_named("10.0.0.1", 443, "example.com.evil")
+    assert not rule.allow_named("10.0.0.1", 443, "evil-example.com")
+    assert RuleWhitelist(["name:*.com"]).allow_named("10.0.0.1", 443, "evil-example.com")
+    assert not RuleWhitelist(["name:10.*"]).allow_named("10.0.0.1", 443, None)
 
 
 def test_what_no_rule_allows_or_one_denies_is_left_out() -> None:

@@ -8,10 +8,10 @@ from trtop.metrics.columns import COLUMNS
 from trtop.tui.effects import Context, Effect
 from trtop.tui.frame import Size
 from trtop.tui.keys import LETTER_OF
-from trtop.tui.state import Grouping, Mode, Purpose, State
+from trtop.tui.state import Grouping, Mode, Prompt, Purpose, State
 from trtop.tui.update import click, selecting, update, wheel
 from trtop_core.health import Health
-from trtop_core.records import Window
+from trtop_core.records import GroupBy, Window
 
 
 def names(stage: DrivenScreen) -> list[str]:
@@ -116,26 +116,100 @@ def test_a_filter_is_typed_taken_and_taken_back() -> None:
     assert "filter rst>0 (3 of 6)" in stage.text()
     stage.press("/")
     assert stage.state.prompt is not None
-    assert stage.state.prompt.text == "rst>0"
+    assert stage.state.prompt.text == ""
     stage.press("esc")
     assert stage.state.filter is not None
-    stage.press("/", "clear", "enter")
+    stage.press("/", "enter")
     assert stage.state.filter is None
     assert len(names(stage)) == 6
     assert stage.press("/", *"10.20.0.11", "enter", "esc").state.filter is None
 
 
+def test_arrows_bring_earlier_filters_and_what_was_typed() -> None:
+    stage = DrivenScreen()
+    for text in ("rst>0", "syn>5", "rst>0"):
+        stage.press("/", *text, "enter")
+    assert stage.state.filters == ("syn>5", "rst>0")
+    texts = []
+    stage.press("/", *"new")
+    for key in ("up", "up", "up", "down", "down", "down"):
+        stage.press(key)
+        assert stage.state.prompt is not None
+        texts.append(stage.state.prompt.text)
+    assert texts == ["rst>0", "syn>5", "syn>5", "rst>0", "new", "new"]
+    stage.press("up", "up", "enter")
+    assert stage.state.filter is not None
+    assert stage.state.filter.text == "syn>5"
+
+
+def test_rows_follow_what_is_typed_once_the_keys_are_still() -> None:
+    stage = DrivenScreen().press("/", *"rst>")
+    assert len(names(stage.still())) == 6
+    assert "a number is missing" in stage.text()
+    stage.press("0")
+    assert len(names(stage)) == 6
+    assert set(names(stage.still())) == {"10.20.0.11", "10.20.0.37", "10.20.0.99"}
+    assert stage.text().splitlines()[-1].startswith("filter: rst>0 ")
+    assert stage.text().splitlines()[-1].endswith(" 3 of 6")
+    assert stage.state.filter is None
+    # What is no filter (yet) leaves the rows as they were.
+    stage.press(*" rtt>").still()
+    assert len(names(stage)) == 3
+    assert len(names(stage.press("esc"))) == 6
+
+
+def test_a_number_waits_for_enter_since_addresses_begin_so_too() -> None:
+    stage = DrivenScreen().press("/", *"10").still()
+    assert len(names(stage)) == 6
+    assert "10 is a port (Enter)" in stage.text()
+    stage.press(*".20.0.11").still()
+    assert names(stage) == ["10.20.0.11"]
+    stage.press("clear", *"port 44").still()
+    assert stage.state.shown_grouping is Grouping.ADDR_PORT
+
+
+def test_a_word_that_is_nowhere_is_said_to_be_nowhere() -> None:
+    stage = DrivenScreen().press("/", *"db-7", "enter")
+    assert "no name or address contains 'db-7' (Esc: all rows)" in stage.text()
+    stage.press("/", *"db-7 or rst>0", "enter")
+    assert len(names(stage)) == 3
+    assert "no name or address contains 'db-7'" in stage.text()
+    stage.press("/", *"rst>1000000", "enter")
+    assert "no row matches the filter (Esc: all rows)" in stage.text()
+    stage.press("/", *"rtt", "enter")
+    assert "(a column: response_time>100ms)" in stage.text()
+    stage.press("/", *"~db-[0-9] net 10.99/16", "enter")
+    assert "no name or address matches ~db-[0-9]; no address is in 10.99.0.0/16" in stage.text()
+
+
+def test_tab_completes_the_word_and_says_what_it_may_be() -> None:
+    stage = DrivenScreen().press("/", *"verdict:sl", "tab")
+    assert stage.state.prompt is not None
+    assert stage.state.prompt.text == "verdict:slow "
+    assert "slow connect  slow server" in stage.text()
+    stage.press("s", "tab")
+    assert stage.state.prompt.text == "verdict:slow server "
+    stage.press("clear", *"10.20.0.9", "tab")
+    assert stage.state.prompt.text == "10.20.0.99 "
+    stage.press("clear", *"zzz", "tab")
+    assert stage.state.prompt.text == "zzz"
+    assert "nothing known begins so" in stage.text()
+
+
 def test_a_bad_filter_says_why_and_stays_to_be_mended() -> None:
     stage = DrivenScreen(size=Size(120, 24)).press("/", *"rtt>100", "enter")
     assert stage.state.prompt is not None
-    assert "of what" in stage.text().splitlines()[-1]
+    assert "'100' of what? such as response_time>100ms" in stage.text()
+    assert stage.text().splitlines()[-1] == "filter: rtt>100"
     stage.press("m", "s", "enter")
     assert stage.state.prompt is None
     assert set(names(stage)) == {"10.20.0.37", "192.0.2.7"}
+    low = DrivenScreen(size=Size(80, 8)).press("/", *"rts>0", "enter")
+    assert low.text().splitlines()[-1] == "filter: rts>0  no column 'rts'; nearest: rst, rtt, tls"
 
 
 def test_keys_are_text_while_something_is_typed() -> None:
-    stage = DrivenScreen().press("/", "q", "?", "S", "up", "pgdn", "f1")
+    stage = DrivenScreen().press("/", "q", "?", "S", "pgdn", "f1")
     assert stage.state.prompt is not None
     assert stage.state.prompt.text == "q?S"
     assert stage.state.sort == "verdict"
@@ -157,10 +231,28 @@ def test_a_long_text_scrolls_with_the_cursor() -> None:
     assert stage.press("home").frame().cursor == (len("filter: "), 11)
 
 
-def test_a_filter_for_a_port_groups_by_port() -> None:
+def test_a_filter_for_a_port_has_rows_by_port_as_long_as_it_is_there() -> None:
     stage = DrivenScreen().press("/", *":443", "enter")
-    assert stage.state.grouping is Grouping.ADDR_PORT
-    assert "since the filter asks for a port" in stage.text()
+    assert stage.state.shown_grouping is Grouping.ADDR_PORT
+    assert stage.state.view(None).group_by is GroupBy.ADDR_PORT
+    assert "as long as the filter asks for a port" in stage.text()
+    assert "the filter asks for a port" in stage.press("g").state.message
+    stage.press("esc")
+    assert stage.state.filter is None
+    assert stage.state.shown_grouping is Grouping.ADDR
+    assert stage.state.sort == "verdict"
+    held = DrivenScreen().press(" ", "/", *":443", "enter")
+    assert held.state.filter is None
+    assert "it has no ports" in held.text()
+
+
+def test_ports_are_refused_where_rows_have_none() -> None:
+    prompt = Prompt(Purpose.FILTER, ":443", 4)
+    only = Context(groupings=(Grouping.ADDR,))
+    refused = update(State(prompt=prompt), "enter", only).state
+    assert refused.filter is None
+    assert refused.prompt is not None
+    assert "by address only" in refused.prompt.error
 
 
 def test_the_window_cycles_through_those_that_are_kept() -> None:

@@ -2,7 +2,7 @@ import pytest
 from support.builders.snapshot import MS, destination, other, snapshot
 from support.traffic.busy import SEED, busy
 
-from trtop.tui.filters import parse_filter
+from trtop.filters.filter import parse_filter
 from trtop.tui.state import Grouping, State
 from trtop.tui.view_model import everything, make_view_model, needs_all_rows, question
 from trtop_core.batch import CaptureCounters, PacketBatch
@@ -132,7 +132,7 @@ def test_rows_are_those_of_the_source_in_its_order() -> None:
 
 @pytest.mark.parametrize(
     ("text", "expected"),
-    [("syn<85", [16, 17, 18, 19, 20]), ("rtt>18.5ms", [19, 20]), ("10.0.0.1", [1])],
+    [("syn<85", [16, 17, 18, 19, 20]), ("rtt>18.5ms", [19, 20]), ("host 10.0.0.1", [1])],
 )
 def test_a_filter_leaves_the_order_and_the_limit(text: str, expected: list[int]) -> None:
     state = State(filter=parse_filter(text))

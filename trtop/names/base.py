@@ -11,9 +11,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-CONFLICT = "~"
-"""Behind a name that sources contradict; rules look at what is before it."""
-
 
 @dataclass(frozen=True, slots=True)
 class NameAnswer:

@@ -25,7 +25,8 @@ import dns.exception
 import dns.message
 import dns.rdatatype
 
-from trtop.names.base import CONFLICT, BaseResolver
+from trtop.filters.rows import CONFLICT
+from trtop.names.base import BaseResolver
 from trtop_core.batch import PacketBatch
 from trtop_core.name_hints import HINTS_SEED_BYTES, Hint, NameHints
 from trtop_core.records import HintKind

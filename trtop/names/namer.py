@@ -129,11 +129,12 @@ class Namer:
             addr = address_name(raw[16 * idx : 16 * idx + 16])
             is_kept = self._permits is None or self._permitted(addr, port)
             name = self.name(addr, port) if is_kept and is_asked else None
-            if self._rules is not None:
-                is_kept = is_kept and self._rules.allow_named(addr, port, name)
-            names.append(name if self.is_enabled else None)
+            names.append(name)
             kept.append(is_kept)
-        return Named(names, kept)
+        if self._rules is not None:
+            allowed = self._rules.mask(keys, names) | (keys["kind"] == DestinationKind.OTHER)
+            kept = [one and other for one, other in zip(kept, allowed.tolist(), strict=True)]
+        return Named(names if self.is_enabled else [None] * len(names), kept)
 
     def name(self, addr: str, port: int) -> str | None:
         """What is known of a destination's name now, not escaped; asks, and never waits.

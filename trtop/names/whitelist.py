@@ -6,13 +6,22 @@ thread of its own; a destination is left out until it has answered.
 
 from __future__ import annotations
 
-import fnmatch
 import ipaddress
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from typing import Any
 
-from trtop.names.base import CONFLICT
+import numpy as np
+import numpy.typing as npt
+
+from trtop.filters.filter import nodes_of, parse_filter
+from trtop.filters.masks import mask_of
+from trtop.filters.rows import Mask, Rows
+from trtop.filters.tree import And, Inside, Node, Not, Or, Pattern, Port, Text, Whole
 from trtop_core.errors import TrtopError
+from trtop_core.metrics import COUNTER_ROW
+from trtop_core.records import DESTINATION_KEY, DestinationKind
+from trtop_core.table import Table, destination_names
+from trtop_core.view import DEFAULT_PERCENTILE
 
 __all__ = [
     "BaseWhitelist",
@@ -22,7 +31,8 @@ __all__ = [
     "StaticListWhitelist",
 ]
 
-MAX_PORT = 65_535
+MAPPED = bytes(10) + b"\xff\xff"
+"""Before an IPv4 address in a key."""
 
 
 class BaseWhitelist:
@@ -74,96 +84,54 @@ class StaticListWhitelist(BaseWhitelist):
         return host in self.allowed
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """What ``--allow`` and ``--deny`` take: networks, ports, name patterns.
-
-    Attributes:
-        network: addresses that it is about; None: any.
-        port: the port that it is about; None: any.
-        pattern: a shell pattern for names, in lower case; None: any.
-    """
-
-    network: ipaddress.IPv4Network | ipaddress.IPv6Network | None = None
-    port: int | None = None
-    pattern: str | None = None
-
-    @classmethod
-    def read(cls, text: str) -> Rule:
-        """A rule from its text: ``10.0.0.0/8``, ``:443``, ``*.example.com``, ``[::1]:80``.
-
-        Raises:
-            ValueError: it makes no sense.
-        """
-        text = text.strip()
-        network, port = _network(text), None
-        if network is None:
-            host, colon, port_text = text.rpartition(":")
-            if text.isascii() and text.isdigit():
-                host, port = "", _port(text)
-            elif colon and port_text.isascii() and port_text.isdigit():
-                port = _port(port_text)
-            else:
-                host = text
-            bare = host.removeprefix("[").removesuffix("]")
-            network = _network(bare) if bare else None
-            if network is None and bare:
-                if not host.isprintable() or any(char in host for char in "/ ,:"):
-                    raise ValueError(
-                        f"{text!r} is no rule (10.0.0.0/8, 192.0.2.7:443, :443, *.example.com)"
-                    )
-                return cls(None, port, host.lower())
-        if network is None and port is None:
-            raise ValueError("an empty rule")
-        return cls(network, port)
-
-    def fits(self, host: str, port: int, name: str | None) -> bool:
-        """Whether a destination is what the rule is about."""
-        if self.port is not None and self.port != port:
-            return False
-        if self.network is not None:
-            return ipaddress.ip_address(host) in self.network
-        if self.pattern is not None:
-            return any(
-                fnmatch.fnmatchcase(text.lower(), self.pattern) for text in (name, host) if text
-            )
-        return True
-
-
 class RuleWhitelist(BaseWhitelist):
-    """Networks, ports and name patterns: shown is what a rule allows and none denies.
+    """Filters of names, addresses and ports: shown is what one allows and none denies.
+
+    A plain word is a whole name here (``example.com``; ``*example*`` for a part), so that nothing
+    is let in that was not written.
 
     Args:
-        allow: rules as text; without any, everything is allowed.
-        deny: rules as text; they win.
+        allow: filters as text; without any, everything is allowed.
+        deny: filters as text; they win.
 
     Attributes:
-        needs_name: a rule is about names; a destination without one is matched by its address.
+        needs_name: a filter is about names; a destination without one is matched by its address.
 
     Raises:
-        TrtopError: a rule makes no sense.
+        TrtopError: a filter makes no sense, or asks for numbers.
     """
 
     def __init__(self, allow: Sequence[str] = (), deny: Sequence[str] = ()) -> None:
-        try:
-            self._allow = [Rule.read(text) for text in allow]
-            self._deny = [Rule.read(text) for text in deny]
-        except ValueError as error:
-            raise TrtopError(str(error)) from None
-        rules = self._allow + self._deny
-        self.needs_port = any(rule.port is not None for rule in rules)
-        self.needs_name = any(rule.pattern is not None for rule in rules)
+        self._allow = [_rule(text) for text in allow]
+        self._deny = [_rule(text) for text in deny]
+        nodes = [node for tree in (*self._allow, *self._deny) for node in nodes_of(tree)]
+        self.needs_port = any(isinstance(node, Port) for node in nodes)
+        self.needs_name = any(isinstance(node, (Text, Whole, Pattern)) for node in nodes)
 
     def allow(self, host: str, port: int) -> bool:
-        """Whether the rules allow a destination that has no name."""
+        """Whether the filters allow a destination that has no name."""
         return self.allow_named(host, port, None)
 
     def allow_named(self, host: str, port: int, name: str | None) -> bool:
-        """Whether the rules allow a destination."""
-        name = None if name is None else name.removesuffix(CONFLICT)
-        if any(rule.fits(host, port, name) for rule in self._deny):
-            return False
-        return not self._allow or any(rule.fits(host, port, name) for rule in self._allow)
+        """Whether the filters allow a destination."""
+        return bool(self.mask(_one_key(host, port), [name])[0])
+
+    def mask(self, keys: npt.NDArray[Any], names: Sequence[str | None]) -> Mask:
+        """Which destinations the filters allow, shape (n,).
+
+        Args:
+            keys: shape (n,), dtype ``records.DESTINATION_KEY``.
+            names: of each, without its port; None: it has none.
+        """
+        table = Table(keys, np.zeros(len(keys), COUNTER_ROW), {})
+        labels = [name or own for name, own in zip(names, destination_names(keys), strict=True)]
+        rows = Rows(table, lambda: labels, span_ns=0, percentile=DEFAULT_PERCENTILE)
+        allowed = np.full(len(keys), not self._allow)
+        for tree in self._allow:
+            allowed |= mask_of(tree, rows)
+        for tree in self._deny:
+            allowed &= ~mask_of(tree, rows)
+        return allowed
 
 
 class BothWhitelist(BaseWhitelist):
@@ -183,15 +151,47 @@ class BothWhitelist(BaseWhitelist):
         return self.rules.allow(host, port) and self.first.allow(host, port)
 
 
-def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
+def _rule(text: str) -> Node:
+    """The tree of one rule, in which plain words are whole names.
+
+    Raises:
+        TrtopError: it makes no sense.
+    """
     try:
-        return ipaddress.ip_network(text, strict=False)
-    except ValueError:
-        return None
+        found = parse_filter(text)
+    except ValueError as error:
+        raise TrtopError(f"{text!r} is no rule: {error}") from None
+    if found is None:
+        raise TrtopError("an empty rule; such as 10.0.0.0/8, :443, *.example.com")
+    if found.has_numbers:
+        raise TrtopError(
+            f"{text!r} is no rule: what is counted goes by names, addresses and ports; "
+            "--filter goes by numbers and verdicts"
+        )
+    return _with_whole_words(found.tree)
 
 
-def _port(text: str) -> int:
-    port = int(text) if len(text) <= len(str(MAX_PORT)) else MAX_PORT + 1
-    if not 0 < port <= MAX_PORT:
-        raise ValueError(f"{text} is no port (1 … {MAX_PORT:,})")
-    return port
+def _with_whole_words(node: Node) -> Node:
+    match node:
+        case And(parts):
+            return And(tuple(map(_with_whole_words, parts)))
+        case Or(parts):
+            return Or(tuple(map(_with_whole_words, parts)))
+        case Not(part):
+            return Not(_with_whole_words(part))
+        case Text(part, of_name) | Whole(part, False, of_name):
+            try:
+                return Whole(part, False, True) if of_name else Inside(ipaddress.ip_network(part))
+            except ValueError:
+                return Whole(part, is_glob=False)
+    return node
+
+
+def _one_key(host: str, port: int) -> npt.NDArray[Any]:
+    key = np.zeros(1, DESTINATION_KEY)
+    address = ipaddress.ip_address(host)
+    packed = address.packed if address.version == 6 else MAPPED + address.packed
+    key["addr"][0] = np.frombuffer(packed, np.uint8)
+    key["port"] = port
+    key["kind"] = DestinationKind.ADDR_PORT if port else DestinationKind.ADDR
+    return key

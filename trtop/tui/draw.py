@@ -33,8 +33,9 @@ from trtop.tui.frame import (
 )
 from trtop.tui.pages.page import Page
 from trtop.tui.pages.registry import ALL_KEYS, PAGE_OF_MODE
+from trtop.tui.prompt_line import prompt_line
 from trtop.tui.scene import Scene
-from trtop.tui.state import Prompt, State
+from trtop.tui.state import State
 from trtop.tui.view_model import ViewModel
 
 HEADING = "Host"
@@ -55,9 +56,8 @@ ROOMY_WIDTH = 132
 
 NOTHING_YET = "no packets yet"
 NO_ROWS = "no connections"
-NO_MATCHES = "no row matches the filter (Esc: all rows)"
-
-KEYS_OF_PROMPT = (("Enter", "Take it"), ("Esc", "Leave it"))
+NO_MATCHES = "no row matches the filter"
+WAY_OUT = " (Esc: all rows)"
 
 
 def draw(scene: Scene, size: Size, caps: TerminalCaps) -> Frame:
@@ -111,11 +111,10 @@ def _rows_frame(scene: Scene, size: Size, caps: TerminalCaps) -> Frame:
         is_selected = number == state.selected
         sided.append(bordered(highlighted(full) if is_selected else full, size.width, caps))
     if not lines:
-        text = NO_MATCHES if state.filter is not None else NO_ROWS
-        sided.append(bordered(line_of(" " + text), size.width, caps))
+        sided += _sides(_nothing(model, state, inner, caps), size, caps)
     headings = {heading_at: _heading_places(grid.layout)}
     count = _count_text(model, shown)
-    foot = _sides(_because(model, state, parts.n_foot, inner, caps), size, caps)
+    foot = _sides(_foot(model, state, parts.n_foot, inner, caps), size, caps)
     frame = _framed(scene, size, caps, sided, line_of(count), foot)
     lowest = size.height - 2 - len(foot)
     return replace(
@@ -162,6 +161,31 @@ def _n_foot(size: Size) -> int:
     if size.height < MIN_HEIGHT_OF_FOOT:
         return 0
     return 1 if size.width >= ROOMY_WIDTH or size.height < MIN_ROOMY_HEIGHT else 2
+
+
+def _nothing(model: ViewModel, state: State, width: int, caps: TerminalCaps) -> list[Line]:
+    """Why there are no rows."""
+    if model.filter is None:
+        return [line_of(" " + NO_ROWS)]
+    said = "; ".join(model.remarks) or NO_MATCHES
+    text = escape(said, caps.ascii_only) + ("" if state.prompt else WAY_OUT)
+    return [line_of(" ", part) for part in textwrap.wrap(text, max(10, width - 2))]
+
+
+def _foot(
+    model: ViewModel, state: State, n_lines: int, width: int, caps: TerminalCaps
+) -> list[Line]:
+    """What is said of what is being typed, else why the selected row has its verdict."""
+    prompt = state.prompt
+    if not n_lines or prompt is None or not (prompt.error or prompt.note):
+        return _because(model, state, n_lines, width, caps)
+    text = escape(prompt.error or prompt.note, caps.ascii_only)
+    wrapped = textwrap.wrap(
+        text, max(10, width - 2), max_lines=n_lines, placeholder=" ~" if caps.ascii_only else " …",
+    )  # fmt: skip
+    role = Role.WARNING if prompt.is_refused else Role.PLAIN
+    lines = [line_of(" ", Span(part, role)) for part in wrapped]
+    return lines + [()] * (n_lines - len(lines))
 
 
 def _because(
@@ -296,7 +320,7 @@ def _framed(
     """The frame around a body that is cut or filled up to the terminal's height, and its foot."""
     left, right = header.title(scene, caps, size.width)
     top = edge(size.width, caps, left, right, is_top=True)
-    bottom, cursor = _bottom_line(scene.state, size, caps)
+    bottom, cursor = _bottom_line(scene, size, caps)
     room = size.height - 3 - len(foot)
     if room < 1:
         return Frame(to_height([top, *body, bottom], size.height))
@@ -307,11 +331,12 @@ def _framed(
 
 
 def _bottom_line(
-    state: State, size: Size, caps: TerminalCaps
+    scene: Scene, size: Size, caps: TerminalCaps
 ) -> tuple[Line, tuple[int, int] | None]:
     """What is typed, a message, or the main keys."""
+    state = scene.state
     if state.prompt is not None:
-        return _prompt_line(state.prompt, size, caps)
+        return prompt_line(state.prompt, _matches(scene), size, caps)
     if state.message:
         text = escape(state.message, caps.ascii_only)
         return cut(line_of(Span(text, Role.BOLD)), size.width, caps.ascii_only), None
@@ -335,18 +360,9 @@ def _keys_line(pairs: Sequence[tuple[str, str]], width: int) -> Line:
     return line_of(*parts)
 
 
-def _prompt_line(
-    prompt: Prompt, size: Size, caps: TerminalCaps
-) -> tuple[Line, tuple[int, int] | None]:
-    """What is typed, with the part around the cursor in sight."""
-    label = prompt.purpose.value
-    if len(label) > size.width // 2:
-        label = label[-max(0, size.width // 2) :]
-    text = escape(prompt.text, caps.ascii_only)
-    before = display_width(escape(prompt.text[: prompt.at], caps.ascii_only))
-    room = max(1, size.width - len(label) - 1)
-    error = f"  {escape(prompt.error, caps.ascii_only)}" if prompt.error else ""
-    start = max(0, before - room)
-    line = line_of(Span(label, Role.BOLD), text[start:], Span(error, Role.WARNING))
-    cursor = (min(size.width - 1, len(label) + before - start), size.height - 1)
-    return cut(line, size.width, caps.ascii_only), cursor
+def _matches(scene: Scene) -> str:
+    """How many rows what is being typed shows: ``7 of 216``."""
+    prompt, model = scene.state.prompt, scene.model
+    if prompt is None or model is None or not prompt.is_tried or model.filter != prompt.tried:
+        return ""
+    return f"{model.n_rows:,} of {model.n_destinations:,}"

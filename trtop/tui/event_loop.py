@@ -17,6 +17,7 @@ from trtop.tui.effects import WINDOWS, Context, Effect, Updated
 from trtop.tui.frame import Frame, Size, TerminalCaps
 from trtop.tui.page_question import PageQuestion, question_of
 from trtop.tui.pages.registry import PAGE_OF_MODE
+from trtop.tui.prompt import tried
 from trtop.tui.save import save
 from trtop.tui.scene import Scene
 from trtop.tui.source import SnapshotSource
@@ -54,6 +55,9 @@ PATIENCE_S = 3.0
 """How long a remote source may take to answer a key that needs all rows."""
 
 MAX_KEPT_EVENTS = 100
+
+STILL_S = 0.15
+"""Without a key for as long, the rows are shown by what is being typed."""
 
 
 class Screen(Protocol):
@@ -124,6 +128,8 @@ class EventLoop:
         self._frame = Frame(())
         self._kept: deque[Event] = deque()
         self._next_s = 0.0
+        self._try_at_s: float | None = None
+        self._all_rows: Snapshot | None = None
         self._is_asking = True
         self._was_over = False
 
@@ -136,7 +142,8 @@ class EventLoop:
         self._draw()
         while not is_due():
             is_busy = self._source.step(STEP_S)
-            if self._refresh() or self._page_question.poll(self.state):
+            is_tried = self._try()
+            if self._refresh() or self._page_question.poll(self.state) or is_tried:
                 self._draw()
             event = self._event(0 if is_busy else self._patience_s())
             while event is not None:
@@ -150,6 +157,8 @@ class EventLoop:
 
     def _patience_s(self) -> float:
         """How long keys may be waited for."""
+        if self._try_at_s is not None:
+            return max(0.0, min(IDLE_S, self._try_at_s - self._monotonic_s()))
         if self._was_over and not self._is_asking:
             return self._setup.refresh_s
         return max(0.0, min(IDLE_S, self._next_s - self._monotonic_s()))
@@ -170,7 +179,21 @@ class EventLoop:
             return False
         self._carry_out(updated)
         self._follow(before)
+        if self.state.prompt is None:
+            self._try_at_s = None
+        elif before.prompt is None or before.prompt.text != self.state.prompt.text:
+            self._try_at_s = self._monotonic_s() + STILL_S
         self._draw()
+        return True
+
+    def _try(self) -> bool:
+        """Show the rows by what is being typed, once the keys have been still; whether to draw."""
+        if self._try_at_s is None or self._monotonic_s() < self._try_at_s:
+            return False
+        self._try_at_s = None
+        before = self.state
+        self.state = tried(self.state, self._context())
+        self._follow(before)
         return True
 
     def _context(self) -> Context:
@@ -217,7 +240,13 @@ class EventLoop:
             self._is_asking = True
         if self._held is not None:
             self._arrange(self._held)
-        elif self._is_asking:
+            return
+        kept = self._all_rows
+        is_same_question = kept is not None and kept.view == everything(after)
+        if kept is not None and is_same_question and after.shown_filter != before.shown_filter:
+            # At once: a daemon's answer takes a while, and these rows are of a moment ago.
+            self._arrange(kept)
+        if self._is_asking:
             self._refresh()
 
     def _lacks_rows(self) -> bool:
@@ -252,6 +281,7 @@ class EventLoop:
             # What the source says of itself may be new.
             return is_time
         self._is_asking = False
+        self._all_rows = answer if answer.view == everything(self.state) else None
         self._arrange(answer, n_rows)
         if self._lacks_rows():
             self._is_asking = True
@@ -267,7 +297,7 @@ class EventLoop:
             answer,
             self.state,
             n_wanted,
-            self._baselines.get(self.state.grouping),
+            self._baselines.get(self.state.shown_grouping),
             self._setup.names,
         )
         self.state = selecting(self.state, self._model)
@@ -296,7 +326,7 @@ class EventLoop:
         """Count from now on, whatever rows are grouped by."""
         self._baselines.clear()
         for grouping in self._setup.groupings:
-            state = replace(self.state, grouping=grouping, window=Window.ALL)
+            state = replace(self.state, grouping=grouping, window=Window.ALL, filter=None)
             answer = self._ask(everything(state))
             if answer is None:
                 self._baselines.clear()
@@ -323,12 +353,12 @@ class EventLoop:
         if answer is None:
             self.state = self.state.saying("the source does not answer: nothing is saved")
             return
-        baseline = self._baselines.get(self.state.grouping)
+        baseline = self._baselines.get(self.state.shown_grouping)
         n_all = max(1, answer.n_destinations)
         names = self._setup.names
         shown = make_view_model(answer, self.state, n_all, baseline, names)
         listed = shown
-        if self.state.grouping is Grouping.NAME:
+        if self.state.shown_grouping is Grouping.NAME:
             # A record is of one address, whatever it is called.
             by_address = replace(self.state, grouping=Grouping.ADDR)
             listed = make_view_model(answer, by_address, n_all, baseline, names)
@@ -339,10 +369,10 @@ def _view_of(state: State) -> object:
     """What a question depends on."""
     return (
         state.window,
-        state.grouping,
+        state.shown_grouping,
         state.sort,
         state.is_descending,
         state.percentile,
-        state.filter,
+        state.shown_filter,
         state.with_names,
     )

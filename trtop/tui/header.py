@@ -145,14 +145,19 @@ def _view_items(scene: Scene, caps: TerminalCaps, width: int) -> Iterator[Line]:
     yield _item("window", window)
     yield line_of(Span(f"p{state.percentile:g}", Role.BOLD))
     yield _item("sort", f"{column_name(state.sort)} {_arrow(state, caps)}")
-    yield _item("by", state.grouping.value)
-    if state.filter is None:
+    yield _item("by", state.shown_grouping.value)
+    chosen = state.shown_filter
+    if chosen is None:
         if width >= MIN_ROOMY_WIDTH:
             yield _item("filter", "none")
     else:
-        text = escape(state.filter.text, caps.ascii_only)
-        shown = f" ({model.n_rows:,} of {model.n_destinations:,})" if model else ""
+        text = escape(chosen.text, caps.ascii_only)
+        is_shown = model is not None and model.filter == chosen
+        shown = f" ({model.n_rows:,} of {model.n_destinations:,})" if model and is_shown else ""
         yield line_of("filter ", Span(text, Role.BOLD), shown)
+        if model is not None and is_shown and model.n_rows:
+            for remark in model.remarks:
+                yield line_of(Span(escape(remark, caps.ascii_only), Role.WARNING))
 
 
 def _item(name: str, value: str) -> Line:

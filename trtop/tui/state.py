@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import ClassVar
 
-from trtop.tui.filters import Filter
+from trtop.filters.filter import Filter
 from trtop_core.detail import DetailView
 from trtop_core.records import GroupBy, Window
 from trtop_core.view import DEFAULT_PERCENTILE, View
@@ -63,13 +63,27 @@ class Prompt:
         purpose: what for.
         text: so far.
         at: characters before the cursor.
-        error: why it was not taken.
+        error: why it was not taken, or would not be.
+        error_place: the part of the text that is wrong.
+        is_refused: the user has asked for it to be taken.
+        note: what else there is to say, such as what a word may become.
+        back: how far back in the history the text is from; 0: it is new.
+        draft: what was typed before going back.
+        is_tried: rows are shown by ``tried`` already.
+        tried: the filter that is typed, None for none.
     """
 
     purpose: Purpose
     text: str = ""
     at: int = 0
     error: str = ""
+    error_place: tuple[int, int] = (0, 0)
+    is_refused: bool = False
+    note: str = ""
+    back: int = 0
+    draft: str = ""
+    is_tried: bool = False
+    tried: Filter | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +107,7 @@ class State:
         is_descending: largest first.
         percentile: what latencies show.
         filter: which rows are shown, None for all.
+        filters: filters that were taken so far, the last one last.
         hidden: keys of columns that the user does not want.
         with_names: names instead of addresses, where they are known.
         names_by_port: a name depends on the port.
@@ -113,6 +128,7 @@ class State:
     is_descending: bool = True
     percentile: float = DEFAULT_PERCENTILE
     filter: Filter | None = None
+    filters: tuple[str, ...] = ()
     hidden: frozenset[str] = frozenset()
     with_names: bool = True
     names_by_port: bool = False
@@ -125,16 +141,30 @@ class State:
     prompt: Prompt | None = None
     message: str = ""
 
+    @property
+    def shown_filter(self) -> Filter | None:
+        """Which rows are shown: the filter that is being typed goes before the one taken."""
+        prompt = self.prompt
+        return prompt.tried if prompt is not None and prompt.is_tried else self.filter
+
+    @property
+    def shown_grouping(self) -> Grouping:
+        """What makes a row: a filter that asks for ports has them told apart as long as it is."""
+        chosen = self.shown_filter
+        needs_ports = chosen is not None and chosen.needs_ports
+        return Grouping.ADDR_PORT if needs_ports else self.grouping
+
     def view(self, limit: int | None) -> View:
         """The question to a source.
 
         Args:
             limit: rows, None for all.
         """
-        by_port = self.names_by_port and self.grouping is Grouping.NAME
+        grouping = self.shown_grouping
+        by_port = self.names_by_port and grouping is Grouping.NAME
         return View(
             window=self.window,
-            group_by=GroupBy.ADDR_PORT if by_port else self.grouping.group_by,
+            group_by=GroupBy.ADDR_PORT if by_port else grouping.group_by,
             sort=self.sort,
             descending=self.is_descending,
             limit=limit,
@@ -150,7 +180,7 @@ class State:
             key.addr,
             key.port,
             key.kind,
-            group_by=self.grouping.group_by,
+            group_by=self.shown_grouping.group_by,
             window=self.window,
         )
 

@@ -54,6 +54,7 @@ NAMED_KEYS = {
 CONTROL_KEYS = {
     "\n": "enter",
     "\r": "enter",
+    "\t": "tab",
     "\x1b": "esc",
     "\x7f": "backspace",
     "\x08": "backspace",

@@ -144,13 +144,14 @@ def _reverse(state: State, context: Context) -> Updated:
 
 
 def _filter(state: State, context: Context) -> Updated:
-    text = state.filter.text if state.filter else ""
-    return Updated(replace(state, prompt=Prompt(Purpose.FILTER, text, len(text))))
+    return Updated(replace(state, prompt=Prompt(Purpose.FILTER)))
 
 
 def _group(state: State, context: Context) -> Updated:
     if state.is_paused:
         return Updated(state.saying(PAUSED))
+    if state.shown_grouping is not state.grouping:
+        return Updated(state.saying("the filter asks for a port: rows are by address:port"))
     stops = [
         grouping
         for grouping in context.groupings

@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from trtop.filters.filter import Filter
+from trtop.filters.rows import Members, Rows
 from trtop.table.rows import Figures, QuickRow, quick_totals
-from trtop.tui.filters import Rows
 from trtop.tui.state import Grouping, RowKey, State
 from trtop_core.merging.delta import since
 from trtop_core.records import DestinationKind, Window
@@ -45,6 +46,8 @@ class ViewModel:
         n_rows: rows there are under the filter.
         n_destinations: rows there are without a filter.
         is_since_reset: numbers count from a reset on.
+        filter: the rows are those that it shows, None for all.
+        remarks: what no row has that the filter asks for, one sentence each.
     """
 
     snapshot: Snapshot
@@ -53,6 +56,8 @@ class ViewModel:
     n_rows: int
     n_destinations: int
     is_since_reset: bool = False
+    filter: Filter | None = None
+    remarks: tuple[str, ...] = ()
 
     @cached_property
     def totals(self) -> QuickRow:
@@ -104,7 +109,8 @@ def everything(state: State) -> View:
 def needs_all_rows(state: State, is_since_reset: bool) -> bool:
     """Whether rows are picked here rather than by the source."""
     is_from_reset = is_since_reset and state.window is Window.ALL
-    return state.filter is not None or state.grouping is Grouping.NAME or is_from_reset
+    is_by_name = state.shown_grouping is Grouping.NAME
+    return state.shown_filter is not None or is_by_name or is_from_reset
 
 
 def make_view_model(
@@ -119,7 +125,8 @@ def make_view_model(
         baseline: numbers count from here on; taken without a limit, by the same grouping.
         names: what destinations are called, None for addresses alone.
     """
-    shown_names = names if state.with_names or state.grouping is Grouping.NAME else None
+    chosen, grouping = state.shown_filter, state.shown_grouping
+    shown_names = names if state.with_names or grouping is Grouping.NAME else None
     if answer.view == state.view(n_rows) and not needs_all_rows(state, baseline is not None):
         table = answer.table
         return ViewModel(
@@ -132,15 +139,23 @@ def make_view_model(
     is_since_reset = baseline is not None and state.window is Window.ALL
     if baseline is not None and is_since_reset:
         answer = since(answer, baseline)
-    table, labels, members = answer.table, None, None
-    if state.grouping is Grouping.NAME:
-        table, labels, members = _by_name(table, names)
+    table, labels, members, parts = answer.table, None, None, None
+    if grouping is Grouping.NAME:
+        table, labels, members, parts = _by_name(table, names)
     n_destinations = len(table)
     view = state.view(n_rows)
-    if state.filter is not None:
-        name_list = _searched(table.keys, labels, shown_names)
-        rows = Rows(table, name_list, answer.span_ns, state.percentile)
-        table, labels, members = _take(table, labels, members, state.filter.mask(rows))
+    remarks: list[str] = []
+    if chosen is not None:
+        rows = Rows(
+            table,
+            _label_list(table.keys, labels, shown_names),
+            answer.span_ns,
+            state.percentile,
+            answer.window_health.loss,
+            parts,
+        )
+        shown, remarks = chosen.shown(rows)
+        table, labels, members = _take(table, labels, members, shown)
     n_rows_there = len(table)
     if labels is None or members is None:
         table = arrange(table, view)
@@ -157,6 +172,8 @@ def make_view_model(
         n_rows_there,
         n_destinations,
         is_since_reset,
+        chosen,
+        tuple(remarks),
     )
 
 
@@ -177,17 +194,11 @@ def recorded(model: ViewModel, names: Names | None) -> Snapshot:
     return replace(model.snapshot, table=replace(table, names=found))
 
 
-def _searched(
+def _label_list(
     keys: npt.NDArray[Any], labels: Sequence[str] | None, names: Names | None
 ) -> Callable[[], Sequence[str]]:
-    """What a filter's words are looked for in: the name and the address."""
-
-    def search() -> Sequence[str]:
-        addresses = destination_names(keys)
-        known = labels if labels is not None else _names(keys, names)
-        return [f"{name} {address}" for name, address in zip(known, addresses, strict=True)]
-
-    return search
+    """What a filter's words are looked for in, besides addresses."""
+    return lambda: labels if labels is not None else _names(keys, names)
 
 
 def _names(keys: npt.NDArray[Any], names: Names | None) -> list[str]:
@@ -214,8 +225,8 @@ def _known_name(key: Any, names: Names) -> str | None:
     return name[:MAX_NAME_CHARS] if name else None
 
 
-def _by_name(table: Table, names: Names | None) -> tuple[Table, list[str], list[int]]:
-    """Rows of equal names as one, what they are called, and of how many each is made."""
+def _by_name(table: Table, names: Names | None) -> tuple[Table, list[str], list[int], Members]:
+    """Rows of equal names as one, what they are called, of how many and of what each is made."""
     bare = table.keys.copy()
     bare["port"] = 0
     bare["kind"][bare["kind"] == DestinationKind.ADDR_PORT] = DestinationKind.ADDR
@@ -229,7 +240,8 @@ def _by_name(table: Table, names: Names | None) -> tuple[Table, list[str], list[
     labels = np.array([place.setdefault(name, len(place)) for name in found], np.intp)
     first = np.unique(labels, return_index=True)[1]
     counts = np.bincount(labels, minlength=len(place)).tolist()
-    return table.merged(table.keys[first], labels), list(place), counts
+    merged = table.merged(table.keys[first], labels)
+    return merged, list(place), counts, Members(table.keys, labels)
 
 
 def _take(

@@ -13,6 +13,7 @@ from trtop.table.text import painted
 from trtop.tui.draw import draw
 from trtop.tui.effects import Context, Effect
 from trtop.tui.frame import Frame, Size, TerminalCaps
+from trtop.tui.prompt import tried
 from trtop.tui.scene import Scene
 from trtop.tui.source import Status
 from trtop.tui.state import RowKey, State
@@ -70,6 +71,12 @@ class DrivenScreen:
             self.state = updated.state
             self.state = selecting(self.state, self.model)
             self.effects.append(updated.effect)
+        return self
+
+    def still(self) -> DrivenScreen:
+        """The keys are still for a moment: rows are shown by what is being typed."""
+        self.state = tried(self.state, Context(self.model))
+        self.state = selecting(self.state, self.model)
         return self
 
     def frame(self) -> Frame:

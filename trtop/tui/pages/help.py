@@ -10,13 +10,15 @@ from trtop.table.text import Line, Role, Span, line_of
 from trtop.tui.keys import LETTER_OF, Key
 
 FILTERS = (
-    ("db-7", "a part of a name or an address"),
-    ("10.0.0.0/8", "addresses in a network"),
-    (":443", "the port"),
-    ("rtt>100ms", "a latency, at the percentile shown; us, ms, s"),
+    ("db-7", "a part of a name or an address; *.example.com the whole; ~db-[0-9] a pattern"),
+    ("10.0.0.0/8", "addresses in a network; host X one, name:X a name"),
+    (":443", "the port; also: port 443, port>1024"),
+    ("rtt>100ms", "a latency, at the percentile shown; us, ms, s; p99(rtt)>1s at another"),
     ("rst>0", "a count; k, M, G"),
-    ("est<90%", "a share"),
-    ("!refused>0", "not this"),
+    ("est<90%", "a share; server/rtt>0.8 one of two columns"),
+    ("verdict:slow", "the verdict begins so"),
+    ("!refused>0", "not this; also: not, and, or, ( )"),
+    ("Tab, Up", "while typing: complete the word; earlier filters"),
 )
 
 MARKS = (
@@ -36,7 +38,7 @@ def help_lines(keys: Sequence[Key], width: int) -> list[Line]:
             lines += _entry(key.shown, key.meaning, width)
     lines += _entry("A letter", "sort by the column that it stands for, again: reverse", width)
     lines += _entry("Mouse", "a heading sorts, a row is selected, the wheel scrolls", width)
-    lines += [(), _title("Filter: words that must all hold")]
+    lines += [(), _title("Filter: all must hold, or those beside an or")]
     for example, meaning in FILTERS:
         lines += _entry(example, meaning, width)
     lines += [(), _title("Marks")]
