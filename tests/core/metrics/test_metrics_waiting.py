@@ -34,7 +34,9 @@ def test_an_acknowledgement_is_no_answer() -> None:
 
 def test_an_answered_request_waits_no_more() -> None:
     story = _asked().reply(150, R)
-    check(story, story.carried, OPEN, ASKED, ANSWERED, {"waiting": 0}, until_ms=20_000, finish=False)
+    check(
+        story, story.carried, OPEN, ASKED, ANSWERED, {"waiting": 0}, until_ms=20_000, finish=False
+    )
 
 
 def test_more_of_a_request_waits_from_its_last_segment_on() -> None:
