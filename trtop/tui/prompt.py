@@ -35,9 +35,11 @@ def type_key(state: State, prompt: Prompt, key: str, context: Context) -> Update
 def _typed(state: State, prompt: Prompt, context: Context) -> Updated:
     """What was typed is to be taken."""
     done = replace(state, prompt=None)
-    if prompt.purpose is Purpose.SAVE:
+    if prompt.purpose in (Purpose.SAVE, Purpose.OVERWRITE):
         prefix = prompt.text.strip()
-        return Updated(done, Effect.SAVE, prefix) if prefix else Updated(done)
+        if not prefix:
+            return Updated(done)
+        return Updated(done, Effect.SAVE, prefix, may_overwrite=prefix == prompt.confirmed)
     try:
         chosen = parse_filter(prompt.text)
     except ValueError as error:

@@ -53,6 +53,7 @@ class Purpose(Enum):
 
     FILTER = "filter: "
     SAVE = "save as PREFIX.trtop and PREFIX.json; PREFIX: "
+    OVERWRITE = "is there: Enter overwrites; or another: "
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +65,14 @@ class Prompt:
         text: so far.
         at: characters before the cursor.
         error: why it was not taken.
+        confirmed: what the user was told is there already; the same text again overwrites it.
     """
 
     purpose: Purpose
     text: str = ""
     at: int = 0
     error: str = ""
+    confirmed: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
