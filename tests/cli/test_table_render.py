@@ -259,3 +259,27 @@ def test_no_share_exceeds_its_whole_in_a_window() -> None:
     assert "107%" not in text
     assert "103%" not in text
     assert " 30(100%)" in text
+
+
+@pytest.mark.parametrize("width", [60, 72, 80, 100, 132, 220])
+def test_a_column_has_one_form_of_numbers_at_every_width(width: int) -> None:
+    rows = [
+        destination("10.0.0.1", syn=1_234_567, est=1_234_000, bytes_in=45_678),
+        destination("10.0.0.2", syn=1_234, est=1_200, bytes_in=999),
+        destination("10.0.0.3", syn=1_999, est=7, bytes_in=12_345_678),
+    ]
+    lines = drawn(snapshot(rows), width=width).splitlines()
+    body = [line for line in lines if line[1:].startswith("10.0.0.")]
+    for name in ("Syn", "Est"):
+        heading = next(line for line in lines if "Verdict" in line)
+        end = heading.index(name)
+        end = heading.find(" ", end) if heading.find(" ", end) > 0 else len(heading)
+        cells = [line[:end].split(" ")[-1] for line in body]
+        assert len({"," in cell for cell in cells if set("kM,") & set(cell)}) == 1, cells
+        assert len({"(" in cell for cell in cells}) == 1, cells
+
+
+@pytest.mark.parametrize("width", range(40, 140, 3))
+def test_a_mark_never_touches_the_number_before_it(width: int) -> None:
+    for line in drawn(incident(), width=width).splitlines():
+        assert not re.search(r"[^ ]![0-9]", line), line

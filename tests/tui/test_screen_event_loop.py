@@ -355,6 +355,22 @@ def test_what_cannot_be_saved_is_told(prefix: str) -> None:
     assert run.keyboard.text.splitlines()[-1].strip()
 
 
+def test_saving_overwrites_only_what_the_user_was_told_of(tmp_path: Path) -> None:
+    prefix = str(tmp_path / "x")
+    setup = Setup(prefix=prefix)
+    (tmp_path / "x.json").write_text("kept")
+    run = Run(["wait", "s", "wait", "esc"], setup=setup).go()
+    shown = "\n".join(plain(line) for frame in run.keyboard.frames for line in frame.lines)
+    assert "is there: Enter overwrites; or another: " in shown
+    assert (tmp_path / "x.json").read_text() == "kept"
+    assert not (tmp_path / "x.trtop").exists()
+    Run(["wait", "s", "2", "enter"], setup=setup).go()
+    assert json.loads((tmp_path / "x2.json").read_text())
+    assert (tmp_path / "x.json").read_text() == "kept"
+    Run(["wait", "s", "enter"], setup=setup).go()
+    assert json.loads((tmp_path / "x.json").read_text())
+
+
 def test_names_group_and_are_saved(tmp_path: Path) -> None:
     def names(addr: str, port: int) -> str | None:
         return "shop" if addr.endswith((".7", ".8")) else None

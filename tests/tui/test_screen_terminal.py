@@ -53,7 +53,7 @@ def test_a_terminal_that_cannot_be_drawn_on_gets_the_table(term: str) -> None:
 def test_a_kind_of_terminal_that_cannot_be_drawn_on_gets_the_table(term: str) -> None:
     with OnTerminal(*TRTOP, EXAMPLE, "--no-progress", TERM=term) as terminal:
         assert terminal.ended() == 0
-        assert "82(3.9)" in terminal.text
+        assert "67(82%)" in terminal.text
         assert b"\x1b" not in terminal.raw
 
 

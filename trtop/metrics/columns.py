@@ -84,7 +84,7 @@ def _counted_forms(metric: Metric, row: Row, cell_format: CellFormat) -> Forms:
     and one beyond its whole: in a window, or since a reset, connections end that began before.
     """
     n = row.count(metric.name)
-    forms = units.forms_of(metric.unit, n, cell_format.micro)
+    forms = _levels(metric.unit, n, cell_format)
     if metric.as_share:
         whole = row.whole(metric.name)
         if n == 0 or n > whole:
@@ -101,11 +101,7 @@ def _counted_forms(metric: Metric, row: Row, cell_format: CellFormat) -> Forms:
 
 def _derived_forms(metric: Metric, row: Row, cell_format: CellFormat) -> Forms:
     value = row.derived(metric.name)
-    return (
-        (units.NO_SAMPLE,)
-        if value is None
-        else units.forms_of(metric.unit, value, cell_format.micro)
-    )
+    return (units.NO_SAMPLE,) if value is None else _levels(metric.unit, value, cell_format)
 
 
 def _percentile_forms(metric: Metric, row: Row, cell_format: CellFormat) -> Forms:
@@ -113,7 +109,16 @@ def _percentile_forms(metric: Metric, row: Row, cell_format: CellFormat) -> Form
     value = row.quantile(metric.name, cell_format.percentile)
     if value is None:
         return (units.NO_COUNT if metric.unit is Unit.COUNT else units.NO_SAMPLE,)
-    return units.forms_of(metric.unit, value, cell_format.micro)
+    return _levels(metric.unit, value, cell_format)
+
+
+_N_LEVELS = {Unit.COUNT: 3, Unit.BYTES: 2, Unit.BYTES_PER_SECOND: 3}
+
+
+def _levels(unit: Unit, value: float, cell_format: CellFormat) -> Forms:
+    """A number's forms, as many for each number of a unit: the same place is the same form."""
+    forms = units.forms_of(unit, value, cell_format.micro)
+    return forms + forms[-1:] * (_N_LEVELS.get(unit, 1) - len(forms))
 
 
 _SHOWN: dict[Kind, FormsOf] = {

@@ -97,9 +97,8 @@ class Grid:
 
 
 def _number(cell: Cell, placed: Placed) -> tuple[str, Span]:
-    """The space before a column, and its number; the space has room for a mark."""
-    text = fitting(cell.forms, placed.width - cell.is_marked * placed.mark_width)
-    gap = 1 + placed.width - len(text)
-    if not (cell.is_marked and placed.mark_width):
-        return " " * gap, Span(text, cell.role)
-    return " " * (gap - 1), Span(HIGH_MARK + text, cell.role)
+    """The space before a column, and its number with its mark."""
+    text = cell.form(placed.level)
+    if cell.is_marked and placed.mark_width:
+        text = HIGH_MARK + text
+    return " " * (1 + placed.width - len(text)), Span(text, cell.role)

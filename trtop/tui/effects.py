@@ -59,8 +59,10 @@ class Updated:
         state: the next one.
         effect: what else to do.
         prefix: of the files to save.
+        may_overwrite: the user has said so.
     """
 
     state: State
     effect: Effect = Effect.NONE
     prefix: str = ""
+    may_overwrite: bool = False

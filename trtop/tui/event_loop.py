@@ -18,10 +18,10 @@ from trtop.tui.frame import Frame, Size, TerminalCaps
 from trtop.tui.page_question import PageQuestion, question_of
 from trtop.tui.pages.registry import PAGE_OF_MODE
 from trtop.tui.prompt import tried
-from trtop.tui.save import save
+from trtop.tui.save import is_there, save
 from trtop.tui.scene import Scene
 from trtop.tui.source import SnapshotSource
-from trtop.tui.state import Grouping, State
+from trtop.tui.state import Grouping, Prompt, Purpose, State
 from trtop.tui.terminal import ClickEvent, Event, HangUpEvent, KeyEvent, WheelEvent
 from trtop.tui.update import click, selecting, update, wheel
 from trtop.tui.view_model import (
@@ -220,7 +220,7 @@ class EventLoop:
             self._baselines.clear()
             self._is_asking = True
         elif updated.effect is Effect.SAVE:
-            self._save(updated.prefix)
+            self._save(updated.prefix, updated.may_overwrite)
 
     def _follow(self, before: State) -> None:
         """What another state needs: another question, or another arrangement of the answer."""
@@ -347,8 +347,12 @@ class EventLoop:
                 if event is not None and len(self._kept) < MAX_KEPT_EVENTS:
                     self._kept.append(event)
 
-    def _save(self, prefix: str) -> None:
-        """Write what is looked at, with all its rows."""
+    def _save(self, prefix: str, may_overwrite: bool) -> None:
+        """Write what is looked at, with all its rows; a file that is there only if told so."""
+        if not may_overwrite and is_there(prefix):
+            asked = Prompt(Purpose.OVERWRITE, prefix, len(prefix), confirmed=prefix)
+            self.state = replace(self.state, prompt=asked)
+            return
         answer = self._held or self._ask(everything(self.state))
         if answer is None:
             self.state = self.state.saying("the source does not answer: nothing is saved")

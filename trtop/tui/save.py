@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TextIO
 
 from trtop.reporters.files import JSON_SUFFIX, TABLE_SUFFIX, write_files
@@ -18,6 +19,11 @@ from trtop_core.snapshot import Snapshot
 
 SAVE_WIDTH = 132
 """Characters of a line of a saved drill-down."""
+
+
+def is_there(prefix: str) -> bool:
+    """Whether saving would replace a file."""
+    return any(os.path.lexists(f"{prefix}{suffix}") for suffix in (TABLE_SUFFIX, JSON_SUFFIX))
 
 
 def save(prefix: str, scene: Scene, rows: ViewModel, listed: Snapshot) -> str:

@@ -53,6 +53,7 @@ class Purpose(Enum):
 
     FILTER = "filter: "
     SAVE = "save as PREFIX.trtop and PREFIX.json; PREFIX: "
+    OVERWRITE = "is there: Enter overwrites; or another: "
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,7 @@ class Prompt:
         draft: what was typed before going back.
         is_tried: rows are shown by ``tried`` already.
         tried: the filter that is typed, None for none.
+        confirmed: what the user was told is there already; the same text again overwrites it.
     """
 
     purpose: Purpose
@@ -84,6 +86,7 @@ class Prompt:
     draft: str = ""
     is_tried: bool = False
     tried: Filter | None = None
+    confirmed: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
