@@ -39,6 +39,9 @@ def test_it_finds_what_python_finds(pattern: str, text: str) -> None:
         ("a)", "without a"),
         ("[a", "ends too early"),
         ("*a", "nothing in front"),
+        ("a++", "repeats a repeat"),
+        ("a{2}*", "repeats a repeat"),
+        ("a|^*", "repeats a place"),
         ("a\\", "ends too early"),
         ("(?=a)", "not known"),
         ("(?P<x>a)", "not known"),
@@ -48,7 +51,7 @@ def test_it_finds_what_python_finds(pattern: str, text: str) -> None:
         ("a{3,2}", "from more to less"),
         (f"a{{{MAX_REPEAT + 1}}}", "repeats more"),
         ("(a{200}){200}", "too large"),
-        ("(){255}{255}{255}{255}", "too large"),
+        ("(((){255}){255}){255}", "too large"),
         ("(((a{9}){9}){9}){9}", "too large"),
     ],
 )
