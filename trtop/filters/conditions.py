@@ -35,6 +35,8 @@ _NUMBER = re.compile(
     re.IGNORECASE,
 )
 
+_BEHIND_COLUMN = re.compile(r"\s*(?:/|[<>=]|!=)")
+
 _TIME_UNIT = re.compile(r"\s+(ns|us|µs|μs|ms|s)(?![^\s()])", re.IGNORECASE)
 
 _NUMBER_FIRST = re.compile(r"[0-9.][^\s()<>=!]*\s*(?:>=|<=|!=|==|>|<|=)")
@@ -58,26 +60,29 @@ def read_condition(scanner: Scanner) -> Compare | None:
     if not operator:
         scanner.at = start
         return None
+    is_shown_as_share = "(%)" in scanner.text[start : scanner.at]
     right_at = scanner.start()
     right = _right_side(scanner, left)
+    if is_shown_as_share and not (isinstance(right, Number) and right.unit == "%"):
+        scanner.fail(
+            f"a column with (%) shows a count and a share; {example(left)}", start, scanner.at
+        )
     _check(scanner, left, right, (right_at, scanner.at))
     return Compare(left, operator, right)
 
 
 def _mirrored(scanner: Scanner, start: int) -> Compare:
     """A comparison that begins with its number: ``100ms<rtt``."""
-    end = scanner.at
     text = scanner.word()
     number = _number(text)
     if number is None:
         scanner.fail(f"{text!r} is no number", start, scanner.at)
     operator = scanner.take_comparison()
     right_at = scanner.start()
-    right = _columns(scanner)
+    right = _columns(scanner, is_last=True)
     if right is None:
         _refuse_unknown(scanner, is_last=True)
-        scanner.at = end
-        scanner.fail("a column is missing, such as rtt>100ms", start, right_at)
+        scanner.fail("a column is missing, such as rtt>100ms", right_at)
     _check(scanner, right, number, (start, scanner.at))
     return Compare(right, MIRRORED[operator], number)
 
@@ -95,7 +100,7 @@ def _right_side(scanner: Scanner, left: Column | Ratio) -> Operand:
                 return Number(number.value, _unit(unit[1]))
         if number is not None:
             return number
-    found = _columns(scanner)
+    found = _columns(scanner, is_last=True)
     if found is not None and not scanner.sees_comparison(scanner.at):
         return found
     scanner.at = start
@@ -107,10 +112,15 @@ def _right_side(scanner: Scanner, left: Column | Ratio) -> Operand:
     scanner.fail(f"{text!r} is no number{hint}; {example(left)}", start, scanner.at)
 
 
-def _columns(scanner: Scanner) -> Column | Ratio | None:
-    """Take a column, or a ratio of two; None where none stands here."""
+def _columns(scanner: Scanner, is_last: bool = False) -> Column | Ratio | None:
+    """Take a column, or a ratio of two; None where none stands here.
+
+    Args:
+        scanner: where it begins.
+        is_last: it stands behind the comparison, so that nothing need follow.
+    """
     start = scanner.at
-    part = _column(scanner)
+    part = _column(scanner, is_last)
     if part is None:
         return None
     at = scanner.at
@@ -118,7 +128,7 @@ def _columns(scanner: Scanner) -> Column | Ratio | None:
         scanner.at = at
         return part
     scanner.start()
-    whole = _column(scanner)
+    whole = _column(scanner, is_last)
     if whole is None:
         _refuse_unknown(scanner)
         scanner.at = start
@@ -132,12 +142,12 @@ def _columns(scanner: Scanner) -> Column | Ratio | None:
     return ratio
 
 
-def _column(scanner: Scanner) -> Column | None:
+def _column(scanner: Scanner, is_last: bool) -> Column | None:
     """Take one column, maybe with a statistic or in quotes; None where none stands here."""
     if match := scanner.match(_FUNCTION):
-        return _function(scanner, match)
+        return _function(scanner, match, is_last)
     if scanner.text[scanner.at : scanner.at + 1] in QUOTES and scanner.at < len(scanner.text):
-        return _quoted_column(scanner)
+        return _quoted_column(scanner, is_last)
     match = scanner.match(column_form())
     if match is None:
         return None
@@ -146,7 +156,7 @@ def _column(scanner: Scanner) -> Column | None:
     return None if name is None else Column(name)
 
 
-def _function(scanner: Scanner, match: re.Match[str]) -> Column | None:
+def _function(scanner: Scanner, match: re.Match[str], is_last: bool) -> Column | None:
     """``p99(rtt)``, and headings as they are shown: ``Est(%)``."""
     start = scanner.at
     which = statistic(match[1])
@@ -156,8 +166,8 @@ def _function(scanner: Scanner, match: re.Match[str]) -> Column | None:
     if which is None and shown is not None and name in ("%", "/s"):
         scanner.at = end + 1
         return Column(shown)
-    behind = scanner.text[end + 1 : end + 2] if end >= 0 else ""
-    is_condition = behind == "/" or bool(end >= 0 and scanner.sees_comparison(end + 1))
+    behind = _BEHIND_COLUMN.match(scanner.text, end + 1)
+    is_condition = end >= 0 and (is_last or behind is not None)
     if which is None:
         if is_condition and shown is None and re.fullmatch(r"[\w /.-]+", name):
             scanner.fail(
@@ -176,10 +186,10 @@ def _function(scanner: Scanner, match: re.Match[str]) -> Column | None:
     return Column(found, which)
 
 
-def _quoted_column(scanner: Scanner) -> Column | None:
+def _quoted_column(scanner: Scanner, is_last: bool) -> Column | None:
     start = scanner.at
     text = scanner.quoted() or ""
-    if not (scanner.sees_comparison(scanner.at) or scanner.sees("/")):
+    if not is_last and _BEHIND_COLUMN.match(scanner.text, scanner.at) is None:
         scanner.at = start
         return None
     found = column(text) or column(text.partition("(")[0])

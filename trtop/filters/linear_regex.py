@@ -175,11 +175,17 @@ class _Reader:
         return build
 
     def _repeated(self) -> _Piece:
+        start = self._at
         piece = self._one()
-        while (bounds := self._bounds()) is not None:
-            self._take("?")  # lazy or not, it fits or does not
-            piece = self._times(piece, *bounds)
-        return piece
+        bounds = self._bounds()
+        if bounds is None:
+            return piece
+        if self._pattern[start : self._at].startswith(("^", "$", "\\b", "\\B")):
+            self._fail("repeats a place between characters")
+        self._take("?")  # lazy or not, it fits or does not
+        if self._bounds() is not None:
+            self._fail("repeats a repeat")
+        return self._times(piece, *bounds)
 
     def _bounds(self) -> tuple[int, int | None] | None:
         """How often: at least, at most; None: it is no repeat."""
@@ -202,7 +208,7 @@ class _Reader:
     def _times(self, piece: _Piece, least: int, most: int | None) -> _Piece:
         def build(after: int) -> int:
             self._n_repeats += least + (most or 0)
-            if self._n_repeats > MAX_STATES:  # also of what makes no states, as (){255}{255}
+            if self._n_repeats > MAX_STATES:  # also of what makes no states, as ((){255}){255}
                 self._fail("is too large")
             if most is None:
                 loop = self._state(None, (after,))

@@ -27,6 +27,10 @@ CONFLICT = "~"
 """Behind a name that sources contradict; whole names are looked for without it."""
 
 
+MAPPED = np.frombuffer(bytes(10) + b"\xff\xff", np.uint8)
+"""What IPv4 addresses begin with in keys; those of IPv6 never do."""
+
+
 @dataclass(frozen=True)
 class Members:
     """The destinations that rows of equal names are made of.
@@ -108,11 +112,13 @@ class Rows:
         keys = self.table.keys if self.members is None else self.members.keys
         address, mask = network.network_address.packed, network.netmask.packed
         if network.version == 4:
-            address = bytes(10) + b"\xff\xff" + address
-            mask = b"\xff" * 12 + mask
+            address = MAPPED.tobytes() + address
+            mask = b"\xff" * len(MAPPED) + mask
         masked = keys["addr"] & np.frombuffer(mask, np.uint8)
         is_inside = (masked == np.frombuffer(address, np.uint8)).all(axis=1)
         is_inside &= keys["kind"] != DestinationKind.OTHER
+        if network.version == 6 and network.prefixlen < 8 * len(MAPPED):
+            is_inside &= (keys["addr"][:, : len(MAPPED)] != MAPPED).any(axis=1)
         if self.members is None:
             return np.asarray(is_inside)
         found = np.zeros(len(self), bool)

@@ -37,7 +37,7 @@ WILDCARDS = re.compile(r"[*?]|\[[^]]+\]")
 _HOST_PORT = re.compile(r"(\[[^\]]*\]|[^:\[\]]+):([0-9]+)")
 """``db-7:443``, ``[2001:db8::7]:443``; an address with colons of its own has none."""
 
-_FIELD = re.compile(r"(name|host|verdict)\s*(:(?!=)|=|!=)\s*", re.IGNORECASE)
+_FIELD = re.compile(r"(name|host|verdict)(:(?!=)|\s*!?=)\s*", re.IGNORECASE)
 
 _PORT = re.compile(r"port\s*(>=|<=|!=|==|>|<|=)\s*", re.IGNORECASE)
 
@@ -59,7 +59,7 @@ def read_term(scanner: Scanner) -> Node:
     if match := scanner.match(_FIELD):
         scanner.at = match.end()
         made = _field(scanner, match[1].lower(), is_part=match[2] == ":")
-        return Not(made) if match[2] == "!=" else made
+        return Not(made) if "!" in match[2] else made
     condition = read_condition(scanner)
     if condition is not None:
         return condition
@@ -91,7 +91,9 @@ def _keyword(scanner: Scanner, word: str, start: int) -> Node | None:
         at, text = scanner.at, scanner.word()
         network = _network(text)
         if network is None:
-            scanner.fail(f"'net' wants a network, such as net 10.0.0.0/8, not {text!r}", at)
+            scanner.fail(
+                f"'net' wants a network, such as net 10.0.0.0/8, not {text!r}", at, scanner.at
+            )
         return Inside(network)
     if keyword in ("name", "verdict", "dst"):
         such = {"name": "name:db*", "verdict": "verdict:slow", "dst": "dst port 443"}[keyword]

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from trtop.filters.filter import nodes_of, parse_filter
 from trtop.filters.masks import mask_of
-from trtop.filters.rows import Mask, Rows
+from trtop.filters.rows import MAPPED, Mask, Rows
 from trtop.filters.tree import And, Inside, Node, Not, Or, Pattern, Port, Text, Whole
 from trtop_core.errors import TrtopError
 from trtop_core.metrics import COUNTER_ROW
@@ -30,9 +30,6 @@ __all__ = [
     "RuleWhitelist",
     "StaticListWhitelist",
 ]
-
-MAPPED = bytes(10) + b"\xff\xff"
-"""Before an IPv4 address in a key."""
 
 
 class BaseWhitelist:
@@ -190,7 +187,7 @@ def _with_whole_words(node: Node) -> Node:
 def _one_key(host: str, port: int) -> npt.NDArray[Any]:
     key = np.zeros(1, DESTINATION_KEY)
     address = ipaddress.ip_address(host)
-    packed = address.packed if address.version == 6 else MAPPED + address.packed
+    packed = address.packed if address.version == 6 else MAPPED.tobytes() + address.packed
     key["addr"][0] = np.frombuffer(packed, np.uint8)
     key["port"] = port
     key["kind"] = DestinationKind.ADDR_PORT if port else DestinationKind.ADDR
