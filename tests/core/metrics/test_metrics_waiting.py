@@ -1,4 +1,4 @@
-"""The gauges ``waiting`` and ``waiting_long``: requests that have no answer now (definitions §5)."""
+"""The gauges ``waiting`` and ``waiting_long``: requests without an answer now (definitions §5)."""
 
 from __future__ import annotations
 
