@@ -55,6 +55,7 @@ CONTROL_KEYS = {
     "\n": "enter",
     "\r": "enter",
     "\x1b": "esc",
+    "\t": "tab",
     "\x7f": "backspace",
     "\x08": "backspace",
     "\x15": "clear",  # Ctrl-U
