@@ -161,6 +161,13 @@ def test_a_file_that_cannot_be_read_is_one_line(tmp_path: Path, path: Path) -> N
         read_file(str(path))
 
 
+def test_a_pipe_or_a_device_is_not_waited_for(path: Path) -> None:
+    os.mkfifo(path)
+    for name in (str(path), "/dev/zero"):
+        with pytest.raises(TrtopError, match="it is no regular file"):
+            read_file(name)
+
+
 def test_options_kept_as_text_say_the_same_again() -> None:
     keys = (*CAPTURING, *MEASURING)
     parser = new_parser("x", "x", "", "")

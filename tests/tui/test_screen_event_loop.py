@@ -299,6 +299,26 @@ def test_clicks_reach_headings_and_rows() -> None:
     assert run.state.selected == 2
 
 
+def test_a_key_of_the_bottom_line_is_pressed_by_a_click() -> None:
+    frame = Run(["wait"]).go().keyboard.frames[-1]
+    at = {key: first for first, _, key in frame.keys}
+    run = Run(["wait", ClickEvent(at["e"] + 2, 23)]).go()
+    assert run.state.mode is Mode.EXPLAIN
+    run = Run(["wait", ClickEvent(at["q"], 23), "e"]).go()
+    assert run.state.mode is Mode.LIST
+
+
+def test_a_double_click_on_a_row_opens_its_detail_and_two_slow_ones_do_not() -> None:
+    frame = Run(["wait"]).go().keyboard.frames[-1]
+    row_y = next(at for at, row in frame.rows.items() if row == 1)
+    twice = [ClickEvent(5, row_y), ClickEvent(6, row_y)]
+    run = Run(["wait", *twice]).go()
+    assert (run.state.mode, run.state.selected) == (Mode.DETAIL, 1)
+    assert Run(["wait", twice[0], "wait", twice[1]]).go().state.mode is Mode.LIST
+    assert Run(["wait", twice[0], ClickEvent(5, row_y - 1)]).go().state.mode is Mode.LIST
+    assert Run(["wait", *twice, twice[0]]).go().state.mode is Mode.DETAIL
+
+
 def test_a_resize_is_drawn_at_once() -> None:
     def shrink() -> None:
         run.keyboard.size = Size(60, 15)

@@ -79,6 +79,8 @@ class Options:
         parts: what a run of one's own is made of.
         wants_screen: nothing was asked for that only a printed report has.
         is_window_given: the window is the user's choice.
+        report_format_given: the format is the user's choice.
+        n_more_inputs: how many of the inputs were given with ``-i``: these are the first.
     """
 
     inputs: tuple[str, ...]
@@ -99,6 +101,8 @@ class Options:
     parts: Parts = Parts()
     wants_screen: bool = False
     is_window_given: bool = False
+    report_format_given: bool = False
+    n_more_inputs: int = 0
 
     @property
     def resolver(self) -> str | None:
@@ -111,19 +115,22 @@ class Options:
         return self.parts.whitelist
 
 
-def parse(argv: Sequence[str], needs_input: bool = True) -> Options:
+def parse(
+    argv: Sequence[str], needs_input: bool = True, parser: argparse.ArgumentParser | None = None
+) -> Options:
     """Read the command line.
 
     Args:
         argv: arguments without the program's name.
         needs_input: refuse a command line without a capture.
+        parser: of the command that reads captures; None: of ``trtop`` itself.
 
     Raises:
         UsageError: it makes no sense.
         SystemExit: ``--help`` or ``--version`` was printed.
     """
     check_spelling(argv)
-    given = make_parser().parse_args(argv)
+    given = (parser or make_parser()).parse_args(argv)
     inputs = (*given.more_inputs, *given.inputs)
     if inputs and given.interface:
         raise UsageError("either --interface or files, not both")
@@ -158,6 +165,8 @@ def parse(argv: Sequence[str], needs_input: bool = True) -> Options:
         parts=_parts(given),
         wants_screen=all(asked is None for asked in (given.format, given.width, given.limit)),
         is_window_given=given.window is not None,
+        report_format_given=given.format is not None,
+        n_more_inputs=len(given.more_inputs),
     )
 
 

@@ -31,6 +31,7 @@ from trtop.tui.frame import (
     highlighted,
     to_height,
 )
+from trtop.tui.keys import name_of_shown
 from trtop.tui.pages.page import Page
 from trtop.tui.pages.registry import ALL_KEYS, PAGE_OF_MODE
 from trtop.tui.prompt_line import prompt_line
@@ -327,7 +328,8 @@ def _framed(
     empty = bordered((), size.width, caps)
     filled_up = [*body[:room], *[empty] * (room - len(body)), *foot]
     low = edge(size.width, caps, (), count, is_top=False)
-    return Frame(to_height([top, *filled_up, low, bottom], size.height), cursor)
+    lines = to_height([top, *filled_up, low, bottom], size.height)
+    return Frame(lines, cursor, keys=_key_places(scene.state, bottom))
 
 
 def _bottom_line(
@@ -366,3 +368,19 @@ def _matches(scene: Scene) -> str:
     if prompt is None or model is None or not prompt.is_tried or model.filter != prompt.tried:
         return ""
     return f"{model.n_rows:,} of {model.n_destinations:,}"
+
+
+def _key_places(state: State, bottom: Line) -> tuple[tuple[int, int, str], ...]:
+    """Where the keys of the bottom line stand, with their labels."""
+    places: list[tuple[int, int, str]] = []
+    if state.prompt is not None or state.message:
+        return ()
+    at = 0
+    for span in bottom:
+        end = at + len(span.text)
+        if span.role is Role.KEY and (name := name_of_shown(span.text)):
+            places.append((at, end, name))
+        elif places and span.text.strip() and places[-1][1] == at:
+            places[-1] = (places[-1][0], end, places[-1][2])
+        at = end
+    return tuple(places)

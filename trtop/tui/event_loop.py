@@ -21,7 +21,7 @@ from trtop.tui.prompt import tried
 from trtop.tui.save import is_there, save
 from trtop.tui.scene import Scene
 from trtop.tui.source import SnapshotSource
-from trtop.tui.state import Grouping, Prompt, Purpose, State
+from trtop.tui.state import Grouping, Mode, Prompt, Purpose, State
 from trtop.tui.terminal import ClickEvent, Event, HangUpEvent, KeyEvent, WheelEvent
 from trtop.tui.update import click, selecting, update, wheel
 from trtop.tui.view_model import (
@@ -58,6 +58,12 @@ MAX_KEPT_EVENTS = 100
 
 STILL_S = 0.15
 """Without a key for as long, the rows are shown by what is being typed."""
+
+DOUBLE_CLICK_S = 0.5
+"""Two clicks on one line within this are one double click."""
+
+NO_CLICK = (-1.0, -1)
+"""When the last click was, and on which line."""
 
 
 class Screen(Protocol):
@@ -132,6 +138,7 @@ class EventLoop:
         self._all_rows: Snapshot | None = None
         self._is_asking = True
         self._was_over = False
+        self._last_click = NO_CLICK
 
     def run(self, is_due: Callable[[], bool]) -> None:
         """Go on until the user quits.
@@ -173,7 +180,7 @@ class EventLoop:
         elif isinstance(event, WheelEvent):
             updated = Updated(wheel(self.state, event.is_down, self._context()))
         else:
-            updated = Updated(self._clicked(event))
+            updated = self._clicked(event)
         self.state = updated.state
         if updated.effect is Effect.QUIT:
             return False
@@ -207,11 +214,24 @@ class EventLoop:
             is_over=self._was_over,
         )
 
-    def _clicked(self, event: ClickEvent) -> State:
+    def _clicked(self, event: ClickEvent) -> Updated:
+        """What is under a click: a key of the bottom line, a heading, a row; twice is Enter."""
+        before, self._last_click = self._last_click, (self._monotonic_s(), event.y)
+        if event.y == self._screen.size.height - 1:
+            for first, end, key in self._frame.keys:
+                if first <= event.x < end:
+                    return update(self.state, key, self._context())
+            return Updated(self.state)
         for first, end, column in self._frame.headings.get(event.y, ()):
             if first <= event.x < end:
-                return click(self.state, None, column)
-        return click(self.state, self._frame.rows.get(event.y), None)
+                return Updated(click(self.state, None, column))
+        row = self._frame.rows.get(event.y)
+        if before[1] == event.y and self._last_click[0] - before[0] <= DOUBLE_CLICK_S:
+            self._last_click = NO_CLICK
+            is_row = row is not None and self.state.mode is Mode.LIST and row == self.state.selected
+            if is_row and self.state.prompt is None:
+                return update(self.state, "enter", self._context())
+        return Updated(click(self.state, row, None))
 
     def _carry_out(self, updated: Updated) -> None:
         if updated.effect is Effect.RESET:

@@ -115,6 +115,8 @@ def _typed(state: State, prompt: Prompt, context: Context) -> Updated:
         if not prefix:
             return Updated(done)
         return Updated(done, Effect.SAVE, prefix, may_overwrite=prefix == prompt.confirmed)
+    if prompt.purpose is Purpose.COMMAND:
+        return Updated(done, command=prompt.text.strip())
     try:
         chosen = parse_filter(prompt.text)
         _check_ports(state, chosen, context)

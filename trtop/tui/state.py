@@ -52,6 +52,7 @@ class Purpose(Enum):
     """What is being typed; the value stands before it."""
 
     FILTER = "filter: "
+    COMMAND = ": "
     SAVE = "save as PREFIX.trtop and PREFIX.json; PREFIX: "
     OVERWRITE = "is there: Enter overwrites; or another: "
 
