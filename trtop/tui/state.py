@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import ClassVar
 
+from trtop.metrics.columns import COLUMNS, Column
 from trtop.tui.filters import Filter
 from trtop_core.detail import DetailView
 from trtop_core.records import GroupBy, Window
@@ -97,7 +98,9 @@ class State:
         is_descending: largest first.
         percentile: what latencies show.
         filter: which rows are shown, None for all.
-        hidden: keys of columns that the user does not want.
+        columns: all that there are, in the order of the screen.
+        hidden: names of those that the user does not want.
+        pinned: names of those that stay the longest where there is little room, in that order.
         with_names: names instead of addresses, where they are known.
         names_by_port: a name depends on the port.
         is_paused: the snapshot stands still.
@@ -117,7 +120,9 @@ class State:
     is_descending: bool = True
     percentile: float = DEFAULT_PERCENTILE
     filter: Filter | None = None
+    columns: tuple[Column, ...] = COLUMNS
     hidden: frozenset[str] = frozenset()
+    pinned: tuple[str, ...] = ()
     with_names: bool = True
     names_by_port: bool = False
     is_paused: bool = False
@@ -128,6 +133,30 @@ class State:
     chosen: int = 0
     prompt: Prompt | None = None
     message: str = ""
+
+    @property
+    def shown_columns(self) -> list[Column]:
+        """Columns that the user wants."""
+        return [column for column in self.columns if column.name not in self.hidden]
+
+    @property
+    def pinned_columns(self) -> list[Column]:
+        """Columns that stay the longest, the first the very longest."""
+        by_name = {column.name: column for column in self.shown_columns}
+        return [by_name[name] for name in self.pinned if name in by_name]
+
+    def with_columns(self, chosen: tuple[Column, ...]) -> State:
+        """This state with some columns alone, in their order; none: all."""
+        if not chosen:
+            return self
+        names = {column.name for column in chosen}
+        others = [column for column in COLUMNS if column.name not in names]
+        return replace(
+            self,
+            columns=(*chosen, *others),
+            hidden=frozenset(column.name for column in others),
+            pinned=tuple(column.name for column in chosen),
+        )
 
     def view(self, limit: int | None) -> View:
         """The question to a source.
