@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from trtop.metrics.columns import Column
 from trtop_core.metric_types import Group, Kind, Metric, Unit
 from trtop_core.metrics import METRICS
 
 INTRODUCTION = """\
 # Columns and fields
 
-Every field of a row, under the name that JSON and CSV give it, with the headings that the table and the
-screen have for it (the shorter ones on narrow terminals). Fields without a heading are in JSON, CSV and
-the screen's drill-down only. `!` marks what is beyond its threshold; `--high COLUMN=VALUE` sets one for
+Every field of a row, under the name that JSON and CSV give it, with the heading that table and screen
+have for it. Fields without a heading are in JSON, CSV and the screen's drill-down only, unless `--columns`
+names them. `!` marks what is beyond its threshold; `--high COLUMN=VALUE` sets one for
 any column.
 
 Percentages are of `syn`; those of `rst`, `fin_out` and `fin_in` are of `syn + midstream`. Directions: *out* is what the
@@ -91,7 +92,7 @@ def _section(metric: Metric) -> Group | None:
 
 
 def _row(metric: Metric) -> str:
-    headings = " / ".join(metric.titles)
+    headings = Column(metric).headings[0] if metric.titles else ""
     stands_out = ""
     if metric.thresholds is not None:
         given = (metric.thresholds.notable, metric.thresholds.high)

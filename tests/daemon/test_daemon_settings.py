@@ -1,5 +1,6 @@
 """What the daemon is told: options and file mean the same, and what is wrong is one line."""
 
+import os
 import re
 import shutil
 import subprocess

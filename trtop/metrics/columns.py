@@ -8,7 +8,7 @@ terminals beyond each column's own floor.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from trtop.metrics import format as units
@@ -43,9 +43,18 @@ class Column(NamedTuple):
 
     Attributes:
         metric: what it shows.
+        percentile: of a distribution, instead of the one in use.
     """
 
     metric: Metric
+    percentile: float | None = None
+
+    @property
+    def name(self) -> str:
+        """What a user writes for it: ``rst``, ``p99(response_time)``."""
+        if self.percentile is None:
+            return self.metric.name
+        return f"p{self.percentile:g}({self.metric.name})"
 
     @property
     def key(self) -> str:
@@ -59,8 +68,12 @@ class Column(NamedTuple):
 
     @property
     def headings(self) -> Forms:
-        """From the longest to the shortest."""
-        return self.metric.titles
+        """One name at every width, with what stands in brackets behind it where there is room."""
+        name = self.metric.shown_name
+        if self.percentile is not None:
+            return (f"p{self.percentile:g} {name}",)
+        _, bracket, rest = (self.metric.titles or (name,))[0].partition("(")
+        return (f"{name}({rest}", name) if bracket else (name,)
 
     @property
     def importance(self) -> int:
@@ -74,6 +87,8 @@ class Column(NamedTuple):
 
     def forms(self, row: Row, cell_format: CellFormat) -> Forms:
         """The cell's text, from the most exact to the shortest."""
+        if self.percentile is not None:
+            cell_format = replace(cell_format, percentile=self.percentile)
         return _SHOWN[self.metric.kind](self.metric, row, cell_format)
 
 

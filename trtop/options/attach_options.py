@@ -9,6 +9,7 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from trtop.metrics.columns import Column
 from trtop.options.parser import (
     Color,
     add_grouping,
@@ -72,6 +73,7 @@ class AttachOptions:
         color: when to use colour.
         width: columns of the table; None asks the terminal.
         thresholds: by column key, instead of the columns' own.
+        columns: which ones, in their order; empty: all, as far as there is room.
         names: resolvers by name, the first that knows a name wins.
         allow: rules of what is shown; none: everything.
         deny: rules of what is not shown.
@@ -92,6 +94,7 @@ class AttachOptions:
     color: Color = Color.AUTO
     width: int | None = None
     thresholds: dict[str, Thresholds] = field(default_factory=dict)
+    columns: tuple[Column, ...] = ()
     names: tuple[str, ...] = ()
     allow: tuple[str, ...] = ()
     deny: tuple[str, ...] = ()
@@ -171,6 +174,7 @@ def make_options(given: argparse.Namespace, endpoints: tuple[Endpoint, ...]) -> 
         color=given.color,
         width=given.width,
         thresholds={key: limit for part in given.high for key, limit in part.items()},
+        columns=given.columns,
         names=names,
         allow=tuple(given.allow),
         deny=tuple(given.deny),

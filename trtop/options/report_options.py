@@ -10,6 +10,7 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from trtop.metrics.columns import Column
 from trtop.options.parser import Color, check_output, view_of
 from trtop.options.plugin_arguments import SNAPSHOT_MINUTES, RunMode, check_spelling
 from trtop.options.report_arguments import make_parser
@@ -73,6 +74,7 @@ class Options:
         width: columns of the table; None asks the terminal.
         with_progress: show progress on a terminal.
         thresholds: by column key, instead of the columns' own.
+        columns: which ones, in their order; empty: all, as far as there is room.
         names: resolvers by name, the first that knows a name wins.
         allow: rules of what is shown; none: everything.
         deny: rules of what is not shown.
@@ -95,6 +97,7 @@ class Options:
     width: int | None = None
     with_progress: bool = True
     thresholds: dict[str, Thresholds] = field(default_factory=dict)
+    columns: tuple[Column, ...] = ()
     names: tuple[str, ...] = ()
     allow: tuple[str, ...] = ()
     deny: tuple[str, ...] = ()
@@ -159,6 +162,7 @@ def parse(
         width=given.width,
         with_progress=not given.no_progress,
         thresholds={key: limit for part in given.high for key, limit in part.items()},
+        columns=given.columns,
         names=tuple(name for part in given.names for name in part),
         allow=tuple(given.allow),
         deny=tuple(given.deny),

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol, TextIO
 
+from trtop.metrics.columns import Column
 from trtop.options.parser import MIN_WIDTH, Color
 from trtop.options.report_options import STDIN, Options
 from trtop.table.style import TableStyle
@@ -47,6 +48,10 @@ class StyleOptions(Protocol):
     @property
     def thresholds(self) -> Mapping[str, Thresholds]:
         """By column key, instead of the columns' own."""
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """Which ones, in their order; empty: all, as far as there is room."""
 
 
 def _is_known(term: str) -> bool:
@@ -108,6 +113,7 @@ class Environment:
             color=self.has_color(options.color),
             ascii_only=self.is_ascii(),
             thresholds=options.thresholds,
+            columns=options.columns,
         )
 
     def _width(self) -> int | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
+from trtop.metrics.columns import Column
 from trtop.names.namer import Namer
 from trtop.options.parser import Color
 from trtop.options.report_options import Options
@@ -39,6 +40,10 @@ class ScreenOptions(Protocol):
     @property
     def thresholds(self) -> Mapping[str, Thresholds]:
         """By column key, instead of the columns' own."""
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """Which ones, in their order; empty: all, as far as there is room."""
 
     @property
     def interval_s(self) -> float | None:
@@ -95,7 +100,7 @@ def make_setup(
         is_descending=view.descending,
         percentile=view.percentile,
         names_by_port=namer.names_by_port,
-    )
+    ).with_columns(options.columns)
     return Setup(
         state=state,
         names=namer.name if namer.has_names else None,

@@ -118,7 +118,7 @@ def lay_out(
     width: int | None,
     cell_format: CellFormat,
     columns: Sequence[Column] = COLUMNS,
-    with_verdicts: bool = True,
+    first: Sequence[Column] = (),
 ) -> Layout:
     """Choose columns and widths.
 
@@ -128,12 +128,11 @@ def lay_out(
         width: columns of the terminal; None shows everything in full.
         cell_format: how cells are written.
         columns: what there is to choose from, in the order of the screen.
-        with_verdicts: show what is wrong with each row, if there is any room.
+        first: of these, which stay the longest where there is little room, the first of them the
+            very longest; others leave by importance.
     """
-    verdict_width = 0
-    if with_verdicts:
-        words = (len(row.judged()[0]) for row in rows if not row.is_total)
-        verdict_width = max(len(VERDICT_HEADING), *words, 0)
+    words = (len(row.judged()[0]) for row in rows if not row.is_total)
+    verdict_width = max(len(VERDICT_HEADING), *words, 0)
 
     def fill(column: Column) -> Placed:
         return _filled(column, rows, cell_format)
@@ -146,17 +145,22 @@ def lay_out(
     if width - MARK_WIDTH - min(name_width, MIN_NAME_WIDTH) <= verdict_width:
         verdict_width = 0
     taken = verdict_width + 1 if verdict_width else 0
-    fitted = _fitted(fill, name_width, width - taken, columns)
-    return replace(fitted, verdict_width=verdict_width)
+    places = {column.name: i for i, column in enumerate(first)}
+    last = len(places)
+    ranked = sorted(columns, key=lambda one: (places.get(one.name, last), one.importance))
+    fitted = _fitted(fill, name_width, width - taken, ranked)
+    order = {column.name: i for i, column in enumerate(columns)}
+    in_order = sorted(fitted.placed, key=lambda one: order[one.column.name])
+    return replace(fitted, placed=in_order, verdict_width=verdict_width)
 
 
 def _fitted(
-    fill: Callable[[Column], Placed], longest_name: int, width: int, columns: Sequence[Column]
+    fill: Callable[[Column], Placed], longest_name: int, width: int, ranked: Sequence[Column]
 ) -> Layout:
+    """As many columns as fit, those first that come first in a ranking."""
     room = max(1, width - MARK_WIDTH)
     name_width = min(longest_name, max(MIN_NAME_WIDTH, int(width * NAME_SHARE)), room)
     left = room - name_width
-    ranked = sorted(columns, key=lambda column: column.importance)
     chosen = _fitting(fill, ranked[:N_CORE_COLUMNS], left)
     left -= sum(placed.width + 1 for placed in chosen)
     for placed in chosen:
@@ -175,8 +179,7 @@ def _fitted(
             left -= grown
     for placed in chosen:
         placed.settle(0)
-    order = {column.key: i for i, column in enumerate(columns)}
-    return Layout(name_width, sorted(chosen, key=lambda placed: order[placed.column.key]))
+    return Layout(name_width, chosen)
 
 
 def _fitting(
@@ -199,7 +202,7 @@ def _filled(column: Column, rows: Sequence[QuickRow], cell_format: CellFormat) -
     cells = [
         Cell(
             column.forms(row, cell_format),
-            mark_of(column.metric, row, percentile, thresholds),
+            mark_of(column.metric, row, column.percentile or percentile, thresholds),
         )
         for row in rows
     ]

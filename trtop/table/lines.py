@@ -37,12 +37,15 @@ class Grid:
     def group_line(self) -> Line:
         """The classic groups over their columns; empty where there is no column."""
         rule = "-" if self.ascii_only else "─"
-        groups: dict[Group, int] = {}
+        groups: list[tuple[Group, int]] = []
         for placed in self.layout.placed:
             group = placed.column.group
-            groups[group] = groups.get(group, -1) + placed.width + 1
+            if groups and groups[-1][0] is group:
+                groups[-1] = group, groups[-1][1] + placed.width + 1
+            else:
+                groups.append((group, placed.width))
         spans = []
-        for group, width in groups.items():
+        for group, width in groups:
             title = fitting(group.value, width)[:width]
             spans.append(title if len(title) >= width - 1 else f"{title} ".ljust(width, rule))
             spans[-1] = spans[-1].ljust(width)

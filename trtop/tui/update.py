@@ -10,7 +10,6 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from trtop.metrics import lookup
-from trtop.metrics.columns import COLUMNS
 from trtop.metrics.lookup import LOW_FIRST
 from trtop.tui import commands
 from trtop.tui.effects import WINDOWS, Context, Effect, Updated
@@ -154,8 +153,8 @@ def _sort_right(state: State, context: Context) -> Updated:
 
 
 def _sort_beside(state: State, step: int) -> State:
-    shown = [column.key for column in COLUMNS if column.key not in state.hidden]
-    keys = ["destination", "verdict", *shown]
+    shown = (column.key for column in state.shown_columns)
+    keys = list(dict.fromkeys(("destination", "verdict", *shown)))
     at = keys.index(state.sort) if state.sort in keys else 0
     return sorted_by(state, keys[(at + step) % len(keys)]) if len(keys) > 1 else state
 
@@ -284,12 +283,14 @@ def _on_page(page: Page, state: State, key: str, context: Context) -> Updated:
         return _command(state, context)
     if action in _STEPS:
         step = _STEPS[action](max(1, context.page))
-        if page.n_choices:
-            chosen = max(0, min(state.chosen + step, page.n_choices - 1))
+        if n_choices := page.count(state):
+            chosen = max(0, min(state.chosen + step, n_choices - 1))
             return Updated(replace(state, chosen=chosen))
         return Updated(replace(state, scroll=max(0, min(state.scroll + step, MAX_SCROLL))))
     if page.choose is not None and action in _CHOOSING:
         return Updated(page.choose(state))
+    if action in page.choice_actions:
+        return Updated(page.choice_actions[action](state))
     if action in page.row_actions:
         return _LIST_ACTIONS[action](state, context)
     other = PAGE_OF_KEY.get(key)
