@@ -185,7 +185,7 @@ def test_the_sample_file_is_right_and_its_comments_too(path: Path) -> None:
     settings = make_settings({}, str(path))
     assert settings.server_key == "/etc/trtop/web1.key_secret"
     assert len(settings.listen) == 2
-    assert settings.filter is not None
+    assert settings.bpf_filter is not None
 
 
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="needs systemd-analyze")

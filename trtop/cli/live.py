@@ -22,6 +22,7 @@ from typing import IO
 
 from trtop.cli.attach import attach
 from trtop.options.attach_options import AttachOptions, add_display, make_options
+from trtop.options.old_spellings import respell_capture_filter
 from trtop.runtime.environment import Environment
 from trtop.runtime.signals import Interrupt
 from trtop_core.argument_parser import new_parser
@@ -86,6 +87,9 @@ def main(argv: Sequence[str], env: Environment) -> int:
     Raises:
         TrtopError: wrong options, or the capture cannot begin or go on.
     """
+    argv, notes = respell_capture_filter(argv)
+    for note in notes:
+        env.stderr.write(f"trtop: {note}\n")
     given = make_parser().parse_args(argv)
     options = make_options(given, ())
     arguments = arguments_for(vars(given), SETTINGS_HERE)

@@ -55,6 +55,8 @@ def _main(argv: Sequence[str]) -> int:
             command = import_module(f"trtop.cli.{argv[0]}")
             return int(command.main(argv[1:], Environment()))
         options, env = parse(argv), Environment()
+        for note in options.notes:
+            env.stderr.write(f"trtop: {escape(note)}\n")
         if options.wants_screen and env.can_redraw() and not options.parts.needs_session:
             # A report does without the screen, which takes a while to import.
             from trtop.cli.view import view  # noqa: PLC0415

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from trtop.escape import escape
 from trtop.names.engine_factory import name_failures
 from trtop.options.report_options import STDIN, Options
+from trtop.reporters.formats import Format
 from trtop.runtime.environment import Environment
 from trtop_core.engine import Engine
 from trtop_core.errors import DamagedCaptureError, TrtopError
@@ -57,12 +58,26 @@ def complain_of_nobody(snapshot: Snapshot, options: Options, env: Environment) -
     is_all = options.view.window is Window.ALL and not (
         options.allow or options.deny or options.whitelist
     )
-    if config.local and is_tcp and is_all and not snapshot.n_destinations:
+    left = snapshot.filtered
+    n_counted = snapshot.n_destinations if left is None else left.n_before
+    if config.local and is_tcp and is_all and not n_counted:
         word = {Direction.OUT: "opened by", Direction.IN: "opened to", Direction.BOTH: "of"}
         env.stderr.write(
             f"trtop: no connection {word[config.direction]} the networks of --local; "
             "without --local every connection counts\n"
         )
+
+
+def complain_of_filter(snapshot: Snapshot, report_format: Format, env: Environment) -> None:
+    """Lines on stderr if no row has what ``--filter`` asks for; a table says so itself."""
+    left = snapshot.filtered
+    if left is None or not left.n_before or report_format is Format.TABLE:
+        return
+    said = list(left.remarks)
+    if not said and not snapshot.n_destinations:
+        said = [f"no row matches {left.text!r}"]
+    for text in said:
+        env.stderr.write(f"trtop: --filter: {escape(text)} ({left.n_before:,} rows without it)\n")
 
 
 def complain_of_order(source: Source, env: Environment) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
+from trtop.filters.filter import Filter
 from trtop.names.namer import Namer
 from trtop.options.parser import Color
 from trtop.options.report_options import Options
@@ -39,6 +40,10 @@ class ScreenOptions(Protocol):
     @property
     def thresholds(self) -> Mapping[str, Thresholds]:
         """By column key, instead of the columns' own."""
+
+    @property
+    def filter(self) -> Filter | None:
+        """Which rows are shown; None: all."""
 
     @property
     def interval_s(self) -> float | None:
@@ -96,6 +101,8 @@ def make_setup(
         is_descending=view.descending,
         percentile=view.percentile,
         names_by_port=namer.names_by_port,
+        filter=options.filter,
+        filters=() if options.filter is None else (options.filter.text,),
     )
     return Setup(
         state=state,
