@@ -26,7 +26,7 @@ from trtop_daemon.system.log import printable
 
 FILE = """
 interface = ["eth0", "eth1"]
-filter = "tcp port 443"
+bpf_filter = "tcp port 443"
 snaplen = 96
 buffer_size = "2MiB"
 fanout = 2
@@ -63,7 +63,7 @@ def test_the_file_and_the_options_mean_the_same(path: Path) -> None:
     assert from_file == make_settings(parse(OPTIONS).given, None)
     assert from_file == Settings(
         interface=("eth0", "eth1"),
-        filter="tcp port 443",
+        bpf_filter="tcp port 443",
         snaplen=96,
         buffer_size=2 << 20,
         fanout=2,
@@ -119,7 +119,7 @@ def test_a_replay_has_a_pace() -> None:
     ("text", "said"),
     [
         ("snaplenn = 3", "unknown key 'snaplenn'; did you mean snaplen?"),
-        ("zzz = 3", "unknown key 'zzz'; there are: interface, filter"),
+        ("zzz = 3", "unknown key 'zzz'; there are: interface, bpf_filter"),
         ("snaplen = ", "is no TOML"),
         ("snaplen = 0", "snaplen: '0' is no whole number above 0"),
         ("snaplen = true", "snaplen: True is neither text nor a number"),

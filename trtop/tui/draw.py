@@ -165,7 +165,7 @@ def _n_foot(size: Size) -> int:
 
 def _nothing(model: ViewModel, state: State, width: int, caps: TerminalCaps) -> list[Line]:
     """Why there are no rows."""
-    if model.filter is None:
+    if model.filter is None or not model.n_destinations:
         return [line_of(" " + NO_ROWS)]
     said = "; ".join(model.remarks) or NO_MATCHES
     text = escape(said, caps.ascii_only) + ("" if state.prompt else WAY_OUT)
