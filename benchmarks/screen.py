@@ -28,9 +28,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from trtop.filters.filter import parse_filter
 from trtop.tui.draw import draw
 from trtop.tui.effects import WINDOWS
-from trtop.filters.filter import parse_filter
 from trtop.tui.scene import Scene
 from trtop.tui.source import Status
 from trtop.tui.state import Grouping, Mode, State

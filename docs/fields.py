@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from trtop.metrics.columns import Column
 from trtop_core.metric_types import Group, Kind, Metric, Unit
 from trtop_core.metrics import METRICS
 
 INTRODUCTION = """\
 # Columns and fields
 
-Every field of a row, under the name that JSON and CSV give it, with the headings that the table and the
-screen have for it (the shorter ones on narrow terminals). Fields without a heading are in JSON, CSV and
-the screen's drill-down only. `!` marks what is beyond its threshold; `--high COLUMN=VALUE` sets one for
+Every field of a row, under the name that JSON and CSV give it, with the heading that table and screen
+have for it. Fields without a heading are in JSON, CSV and the screen's drill-down only, unless `--columns`
+names them. `!` marks what is beyond its threshold; `--high COLUMN=VALUE` sets one for
 any column.
 
 Percentages are of `syn`; those of `rst`, `fin_out` and `fin_in` are of `syn + midstream`. Directions: *out* is what the
@@ -44,8 +45,11 @@ NOTES = """\
 - **`timeouts`** counts attempts that got no answer for 20 s; until then they are `pending`.
 - **Completeness below 100 %, Err above 0**: the capture has missed data that arrived. Counters of rows
   marked `?` are lower bounds. Latencies that depend on missing data are left out rather than guessed.
+- **`address`, `port`, `name`** stand beside `destination`, which is what the table calls the row: `port` is
+  `null` where rows are not kept by port (`--group-by addr,port`), `name` where nobody knows one, `address`
+  where a row is of several addresses with one name.
 - A latency's JSON object has `count`, `sum_ns`, `min_ns`, `max_ns` (exact) and `p50_ns`, `p90_ns`,
-  `p95_ns`, `p99_ns`, `p99.9_ns` (relative error at most 0.55 %), and `bins` with `--bins`.
+  `p95_ns`, `p99_ns`, `p999_ns` (relative error at most 0.55 %), and `bins` with `--bins`.
 
 ## The capture's health
 
@@ -88,7 +92,7 @@ def _section(metric: Metric) -> Group | None:
 
 
 def _row(metric: Metric) -> str:
-    headings = " / ".join(metric.titles)
+    headings = Column(metric).headings[0] if metric.titles else ""
     stands_out = ""
     if metric.thresholds is not None:
         given = (metric.thresholds.notable, metric.thresholds.high)

@@ -1,7 +1,6 @@
 """The public names of trtop: each is written here, and nowhere else."""
 
 from trtop._version import __version__ as __version__
-from trtop.api import Result as Result
 from trtop.api import analyze as analyze
 from trtop.api import stream as stream
 from trtop.classic.analyzer import BaseAnalyser as BaseAnalyser
@@ -27,6 +26,7 @@ from trtop.names.whitelist import BaseWhitelist as BaseWhitelist
 from trtop.names.whitelist import DefaultWhitelist as DefaultWhitelist
 from trtop.names.whitelist import RuleWhitelist as RuleWhitelist
 from trtop.names.whitelist import StaticListWhitelist as StaticListWhitelist
+from trtop.notebook.result import Result as Result
 
 default_collector: BaseCollector
 default_analyzer: BaseAnalyser

@@ -119,6 +119,8 @@ class Detail:
             beginning is unknown come last.
         slowest: shape (n,), dtype ``CONNECTION``: by ``response_ns``, the slowest first.
         n_connections: connections of this destination that are remembered, closed ones included.
+        oldest_wait_ns: how long the request that waits longest has waited for its answer until now;
+            -1 if none waits.
     """
 
     view: DetailView
@@ -130,3 +132,4 @@ class Detail:
     longest_open: npt.NDArray[Any]
     slowest: npt.NDArray[Any]
     n_connections: int
+    oldest_wait_ns: int

@@ -58,6 +58,7 @@ def answer_detail(
         longest_open=longest_open(shown, view.n_connections),
         slowest=slowest(shown, view.n_connections),
         n_connections=len(connections),
+        oldest_wait_ns=flows.oldest_wait_ns(_marks(rows, len(exported.keys))),
     )
 
 
@@ -69,6 +70,12 @@ def _rows_of(keys: npt.NDArray[Any], view: DetailView) -> npt.NDArray[np.intp]:
     if view.group_by is GroupBy.ADDR_PORT:
         is_it &= keys["port"] == view.port
     return np.flatnonzero(is_it)
+
+
+def _marks(rows: npt.NDArray[np.intp], n_rows: int) -> npt.NDArray[np.uint8]:
+    marks = np.zeros(n_rows, np.uint8)
+    marks[rows] = 1
+    return marks
 
 
 def _table(exported: Exported, rows: npt.NDArray[np.intp], view: DetailView) -> Table:

@@ -125,8 +125,9 @@ class Metric(NamedTuple):
         share_of: counters whose sum it is a share of; none for anything that is no share.
         as_share: its column shows the percentage too.
         in_brackets: a metric that is shown in brackets behind it, and nowhere else on the screen.
-        titles: headings of its column, the longest first; none: it has no column.
-        label: its name in the drill-down, where that is not the first title.
+        titles: names of its column, the longest first; the last is its heading, with what the first
+            has in brackets; none: it has no column of its own accord.
+        label: its name in the drill-down, where that is not the heading.
         order: place of its column within the group, in steps of 10, so that one fits between.
         importance: 1 stays to the last when a terminal is narrow; each column has its own.
         min_width: characters that a column takes even where its numbers are shorter.
@@ -171,7 +172,7 @@ class Metric(NamedTuple):
     @property
     def shown_name(self) -> str:
         """What a person calls it: its heading without what stands in brackets."""
-        return self.titles[0].partition("(")[0] if self.titles else self.name
+        return self.titles[-1].partition("(")[0] if self.titles else self.name
 
 
 def above(notable: float | None, high: float | None = None, is_share: bool = False) -> Thresholds:

@@ -25,17 +25,25 @@ from trtop_core.metrics import (
 )
 from trtop_core.records import Window
 from trtop_core.sketch import SketchColumn
-from trtop_core.table import Table
+from trtop_core.table import RowOrigin, Table
 from trtop_core.verdicts.because import judge
 from trtop_core.verdicts.rules import Evidence
 from trtop_core.view import View
 
-SCHEMA = 1
+SCHEMA = 2
 """Version of the records that ``Snapshot.record`` gives; rises when a field changes its meaning."""
 
 DETAIL_PERCENTILES = (50, 90, 95, 99, 99.9)
 
+IDENTITY = ("destination", "address", "port", "name", "host")
+"""Fields of a row that say whose numbers they are."""
+
 TOTALS_NAME = "total"
+
+
+def percentile_key(percentile: float) -> str:
+    """What a percentile is called in records, where a name has no dot: ``p95``, ``p999``."""
+    return f"p{percentile:g}".replace(".", "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +68,11 @@ class Row:
     def host(self) -> str | None:
         """The machine that saw it; None unless rows are kept apart by that."""
         return None if self.table.hosts is None else str(self.table.hosts[self.idx])
+
+    @property
+    def origin(self) -> RowOrigin:
+        """Address, port and name."""
+        return self.table.cut(self.idx, self.idx + 1).row_origins()[0]
 
     def count(self, name: str) -> int:
         """A counter or gauge under its own name."""
@@ -120,14 +133,14 @@ class Row:
         record[f"max{unit}"] = int(stats["max"]) if n_samples else None
         values = column.quantiles_at(DETAIL_PERCENTILES)[:, 0].tolist()
         for percentile, value in zip(DETAIL_PERCENTILES, values, strict=True):
-            record[f"p{percentile}{unit}"] = None if value < 0 else value
+            record[f"{percentile_key(percentile)}{unit}"] = None if value < 0 else value
         if with_bins:
             record["bins"] = column.bin_counts(0)
         return record
 
     def record(self, with_bins: bool = False) -> dict[str, Any]:
         """Every field of this row as plain data; sketches without samples have count 0."""
-        record: dict[str, Any] = {"destination": self.name}
+        record: dict[str, Any] = {"destination": self.name, **self.origin._asdict()}
         if self.host is not None:
             record["host"] = self.host
         for name in COUNTERS + GAUGES:
@@ -226,7 +239,7 @@ class Snapshot:
             "totals": {
                 key: value
                 for key, value in self.totals.record(with_bins).items()
-                if key not in ("destination", "host")
+                if key not in IDENTITY
             },
             "destinations": [row.record(with_bins) for row in self.rows()],
         }

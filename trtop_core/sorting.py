@@ -28,7 +28,7 @@ def arrange(table: Table, view: View) -> Table:
     """
     column: npt.NDArray[np.float64] | None
     if view.sort == "destination":
-        column = None if table.names is None else _ranks(table.names)
+        column = None if table.names is None else _ranks(table.row_names())
     elif view.sort == "verdict":
         column = severity(table.counters, table.sketches)
     elif view.sort in SKETCHES:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +22,38 @@ OTHER_NAME = "(other)"
 
 _MAPPED = bytes(10) + b"\xff\xff"
 _OTHER, _ADDR = int(DestinationKind.OTHER), int(DestinationKind.ADDR)
+
+
+class RowName(NamedTuple):
+    """What a row is called where somebody was asked for names.
+
+    Attributes:
+        label: as it is shown: a name or an address, with a port where rows are kept by that.
+        name: the name alone; None where nobody knows one.
+        is_one_address: all of the row is of one address.
+    """
+
+    label: str
+    name: str | None = None
+    is_one_address: bool = True
+
+
+class RowOrigin(NamedTuple):
+    """Where a row's packets went.
+
+    Attributes:
+        address: as text; None where the row is of several.
+        port: None where rows are not kept by port.
+        name: of that address; None where nobody knows one.
+    """
+
+    address: str | None
+    port: int | None
+    name: str | None
+
+
+NOWHERE = RowOrigin(None, None, None)
+"""Of a row that stands for no destination."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +71,7 @@ class Table:
     keys: npt.NDArray[Any]
     counters: npt.NDArray[Any]
     sketches: dict[str, SketchColumn]
-    names: tuple[str, ...] | None = None
+    names: tuple[RowName, ...] | None = None
     hosts: npt.NDArray[np.str_] | None = None
 
     def __len__(self) -> int:
@@ -55,7 +87,19 @@ class Table:
 
     def row_names(self) -> list[str]:
         """What each row is called, not escaped."""
-        return destination_names(self.keys) if self.names is None else list(self.names)
+        if self.names is None:
+            return destination_names(self.keys)
+        return [name.label for name in self.names]
+
+    def row_origins(self) -> list[RowOrigin]:
+        """Address, port and name of each row, not escaped."""
+        found = key_origins(self.keys)
+        if self.names is None:
+            return [RowOrigin(address, port, None) for address, port in found]
+        return [
+            RowOrigin(address if called.is_one_address else None, port, called.name)
+            for (address, port), called in zip(found, self.names, strict=True)
+        ]
 
     def cut(self, start: int, end: int) -> Table:
         """Consecutive rows, as views."""
@@ -106,19 +150,33 @@ def destination_names(keys: npt.NDArray[Any]) -> list[str]:
     Args:
         keys: shape (n,), dtype ``records.DESTINATION_KEY``.
     """
+    names = []
+    for address, port in key_origins(keys):
+        if address is None:
+            names.append(OTHER_NAME)
+        elif port is None:
+            names.append(address)
+        else:
+            names.append(f"[{address}]:{port}" if ":" in address else f"{address}:{port}")
+    return names
+
+
+def key_origins(keys: npt.NDArray[Any]) -> list[tuple[str | None, int | None]]:
+    """Addresses and ports of destinations; no address: the rest, no port: rows are not kept by it.
+
+    Args:
+        keys: shape (n,), dtype ``records.DESTINATION_KEY``.
+    """
     kinds, ports = keys["kind"].tolist(), keys["port"].tolist()
     raw = keys["addr"].tobytes()
-    names = []
+    found: list[tuple[str | None, int | None]] = []
     for idx, (kind, port) in enumerate(zip(kinds, ports, strict=True)):
         if kind == _OTHER:
-            names.append(OTHER_NAME)
+            found.append((None, None))
             continue
-        name = address_name(raw[16 * idx : 16 * idx + 16])
-        if kind == _ADDR:
-            names.append(name)
-        else:
-            names.append(f"[{name}]:{port}" if ":" in name else f"{name}:{port}")
-    return names
+        address = address_name(raw[16 * idx : 16 * idx + 16])
+        found.append((address, None if kind == _ADDR else port))
+    return found
 
 
 def address_name(addr: bytes) -> str:

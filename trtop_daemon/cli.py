@@ -49,12 +49,15 @@ def main(argv: Sequence[str] | None = None, make_feed: FeedMaker = supervisor.ma
 
 
 def _open_missing_streams() -> None:
-    """A stream that was closed (``2>&-``) swallows what is written to it."""
+    """A stream that was closed (``2>&-``) swallows what is written to it, a child's too.
+
+    A child that found its place free would have another file of its own there.
+    """
     for fd in range(3):
         try:
             os.fstat(fd)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
     if sys.stdout is None:
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - open to the end
     if sys.stderr is None:

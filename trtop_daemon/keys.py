@@ -116,7 +116,11 @@ def write_key_pair(folder: str, name: str) -> tuple[str, str]:
 
 def _read(path: str) -> tuple[bytes, bytes | None]:
     try:
-        if Path(path).stat().st_size > MAX_KEY_FILE_BYTES:
+        found = Path(path).stat()
+        # A pipe would be waited for, a device read without end.
+        if not stat.S_ISREG(found.st_mode):
+            raise TrtopError(f"{path}: is no key file: it is no regular file")
+        if found.st_size > MAX_KEY_FILE_BYTES:
             raise TrtopError(f"{path}: is no key file: it is too large")
         with open(path, "rb"):
             public, secret = zmq.auth.load_certificate(path)

@@ -49,7 +49,7 @@ from trtop_core._table cimport N_TICKS, NONE, endpoints_t, table_entry_t
 from trtop_core._slots cimport list_slot, needs_slot, run_slots
 from trtop_core._timeline cimport MAX_BEHIND_NS, advance_clock, end_clock, note_behind, take_time
 from trtop_core._timers cimport run_timers, watch
-from trtop_core._waiting cimport count_waiting
+from trtop_core._waiting cimport count_waiting, oldest_wait_of
 
 from trtop_core._decode import check_bounds
 from trtop_core._state import HEALTH
@@ -157,6 +157,24 @@ cdef class Flows:
                 run_slots(state, state.table.tick, state.clock_ns)
             state.sketches.flush()
             count_waiting(state)
+
+    def oldest_wait_ns(self, const uint8_t[::1] is_wanted):
+        """How long the request waits that waits longest for its answer, in ns; -1 without one.
+
+        Args:
+            is_wanted: shape (n_rows,), of the rows of destinations: whether it is looked for there.
+
+        Raises:
+            ValueError: the shape is another one.
+        """
+        cdef State state = self.state
+        cdef int64_t oldest_ns = -1
+        if is_wanted.shape[0] != state.destinations.n_rows:
+            raise ValueError("as many marks as there are rows of destinations")
+        if is_wanted.shape[0]:
+            with nogil:
+                oldest_ns = oldest_wait_of(state, &is_wanted[0])
+        return oldest_ns
 
     def finish(self):
         """The capture ends: judge what is acknowledged, and decide what is one-sided."""

@@ -238,7 +238,7 @@ def test_every_name_of_all_is_there_and_the_modules_have_their_classic_names(
         "from trtop.resolver import NoResolver, DefaultDNSResolver, DNSResolver, ChainResolver\n"
         "from trtop.whitelisting import StaticListWhitelist\n"
         "from trtop.tcpdump.offlinecollector import TCPDumpFileCollector\n"
-        "print(len(dir(trtop)) > len(trtop.__all__))\n"
+        "print(dir(trtop) == sorted(trtop.__all__))\n"
     )
     done = run_script(tmp_path, script)
     assert (done.stdout, done.stderr) == ("True\n", "")

@@ -1,8 +1,12 @@
+import gzip
+import io
 import json
+import os
 import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,13 +17,14 @@ from support.paths import EXAMPLE
 from support.scripts import BY_ADDRESS, FIRST_NS, workload, write_workload
 
 import trtop
-from trtop import api
 from trtop.names.base import BaseResolver
 from trtop.names.whitelist import RuleWhitelist
+from trtop.notebook.pace import Pace, Part
 from trtop_core.batch import PacketBatch
 from trtop_core.errors import TrtopError
 from trtop_core.metrics import COUNTERS, GAUGES, METRIC_OF, SKETCHES
 from trtop_core.snapshot import Snapshot
+from trtop_core.table import RowName
 
 
 @pytest.fixture
@@ -33,7 +38,7 @@ def test_destinations_are_an_array_of_what_the_report_says() -> None:
     records = result.snapshot.record()["destinations"]
     assert rows.shape == (len(records),) == (10,)
     assert rows.dtype["syn"] == np.uint64
-    assert rows.dtype["response_time_p99.9_ns"] == np.float64
+    assert rows.dtype["response_time_p999_ns"] == np.float64
     for row, record in zip(rows, records, strict=True):
         flat = {}
         for name, value in record.items():
@@ -44,7 +49,8 @@ def test_destinations_are_an_array_of_what_the_report_says() -> None:
         assert set(flat) == set(rows.dtype.names or ())
         for name, value in flat.items():
             if value is None:
-                assert row[name] == "" if rows.dtype[name].kind == "U" else np.isnan(row[name])
+                unknown = {"U": "", "u": 0}.get(rows.dtype[name].kind)
+                assert np.isnan(row[name]) if unknown is None else row[name] == unknown
             else:
                 assert row[name] == value
 
@@ -112,6 +118,10 @@ def test_options_say_what_counts_and_how_it_is_shown(capture: Path) -> None:
     named = trtop.analyze(capture, resolver=Names(), whitelist=RuleWhitelist(deny=[":22"]))
     shown = dict(zip(named.destinations["destination"], named.destinations["syn"], strict=True))
     assert shown == {"n80": 23, "n443": 10}
+    assert named.destinations["name"].tolist() == ["n80", "n443"]
+    assert by_port.destinations["address"].tolist() == ["127.0.0.2", "127.0.0.1"]
+    assert by_port.destinations["port"].tolist() == [443, 443]
+    assert (by_port.totals["address"], by_port.totals["port"]) == ("", 0)
 
 
 def test_no_thread_stays_behind(capture: Path) -> None:
@@ -181,9 +191,25 @@ def test_there_is_a_picture_after_every_second_of_capture_time(tmp_path: Path) -
     assert attempts(trtop.stream(path, every_s=2)) == [5, 8]
 
 
-def test_of_a_silence_there_is_one_picture(tmp_path: Path) -> None:
-    path = syns_at(tmp_path / "x.pcap", 0, 1000.5, 1001.7, 1e9)
-    assert attempts(trtop.stream(path)) == [1, 2, 3, 4]
+def test_a_silence_has_its_moments_and_a_clock_that_was_set_has_one(tmp_path: Path) -> None:
+    path = syns_at(tmp_path / "x.pcap", 0, 3.5, 4.7)
+    pictures = list(trtop.stream(path))
+    assert attempts(iter(pictures)) == [1, 1, 1, 2, 3]
+    clocks = [round(((picture.clock_ns or 0) - FIRST_NS) / NS_PER_S, 1) for picture in pictures]
+    assert clocks == [1, 2, 3, 4, 4.7]
+    long = syns_at(tmp_path / "y.pcap", 0, 100_000, 100_000.5, 100_001.7)
+    assert attempts(trtop.stream(long)) == [1, 3, 4]
+
+
+@pytest.mark.parametrize("times", [(0, 0.5, 5_000, 1.2, 2.7), (0, 0.5, 1.2, 2.7, 90_000)])
+def test_a_packet_with_an_impossible_time_moves_no_moment(
+    tmp_path: Path, times: tuple[float, ...]
+) -> None:
+    pictures = list(trtop.stream(syns_at(tmp_path / "x.pcap", *times)))
+    assert len(pictures) == 3
+    moments = [(picture.clock_ns or 0) - FIRST_NS for picture in pictures]
+    assert moments[:2] == [NS_PER_S, 2 * NS_PER_S]
+    assert attempts(iter(pictures))[-1] == 5
 
 
 def test_time_that_goes_back_takes_no_picture_back(tmp_path: Path) -> None:
@@ -196,14 +222,37 @@ def test_pictures_are_the_same_however_a_capture_is_cut(
 ) -> None:
     expected = [picture.record(True) for picture in trtop.stream(capture, every_s=0.3)]
     assert len(expected) == 12
-    cut = api._Pace.cut
+    cut = Pace.cut
 
-    def in_pieces(self: api._Pace, batch: PacketBatch) -> Iterator[tuple[PacketBatch, int | None]]:
+    def in_pieces(self: Pace, batch: PacketBatch) -> Iterator[Part]:
         for start in range(0, len(batch), 7):
             yield from cut(self, PacketBatch(batch.data, batch.index[start : start + 7]))
 
-    monkeypatch.setattr(api._Pace, "cut", in_pieces)
+    monkeypatch.setattr(Pace, "cut", in_pieces)
     assert [p.record(True) for p in trtop.stream(capture, every_s=0.3)] == expected
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 100])
+def test_moments_do_not_depend_on_how_a_capture_is_cut(size: int) -> None:
+    times = [0, 500, 40_000, 1_200, 90_000, 90_500, 93_000, 91_000, 3_000_000, 94_000, 200_000]
+    frame = Talk().out(100, flags=SYN)
+    pace, moments, n_fed = Pace(NS_PER_S), [], 0
+    for start in range(0, len(times), size):
+        packets = [(time_ms * 10**6, frame) for time_ms in times[start : start + size]]
+        for part, found in pace.cut(PacketBatch.from_packets(packets)):
+            n_fed += len(part)
+            moments += [(moment_ns // NS_PER_S, n_fed) for moment_ns in found]
+    for part, found in pace.flush(is_end=True):
+        n_fed += len(part)
+        moments += [(moment_ns // NS_PER_S, n_fed) for moment_ns in found]
+    assert n_fed == len(times)
+    assert moments == [
+        (1, 3),
+        *((second, 4) for second in range(2, 91)),
+        *((second, 6) for second in range(91, 94)),
+        *((second, 9) for second in range(94, 95)),
+        *((second, 10) for second in range(95, 201)),
+    ]
 
 
 def test_the_last_picture_is_what_analyze_gives(capture: Path) -> None:
@@ -247,7 +296,7 @@ def test_a_followed_file_gives_pictures_while_it_is_silent(capture: Path) -> Non
 
 
 def test_the_docstring_of_destinations_names_its_units() -> None:
-    text = api.Result.destinations.__doc__ or ""
+    text = trtop.Result.destinations.__doc__ or ""
     assert "nanoseconds" in text
     assert "shape (n,)" in text
 
@@ -255,3 +304,52 @@ def test_the_docstring_of_destinations_names_its_units() -> None:
 def test_a_picture_is_plain_data_too(capture: Path) -> None:
     for picture in trtop.stream(capture):
         json.dumps(picture.record())
+
+
+def test_open_files_are_read_from_where_they_stand(capture: Path, tmp_path: Path) -> None:
+    content = capture.read_bytes()
+    (tmp_path / "x.gz").write_bytes(gzip.compress(content))
+    (tmp_path / "late").write_bytes(b"not this" + content)
+    with open(capture, "rb") as plain, gzip.open(tmp_path / "x.gz") as packed:
+        with open(tmp_path / "late", "rb") as late:
+            late.seek(8)
+            for given in (plain, packed, late, io.BytesIO(content), [capture]):
+                assert trtop.analyze(given).totals["syn"] == 35  # type: ignore[arg-type]
+        assert not plain.closed
+    assert [p.totals.count("syn") for p in trtop.stream(io.BytesIO(content))][-1] == 35
+    reader, writer = os.pipe()
+    with open(reader, "rb") as pipe, open(writer, "wb") as into:
+        into.write(content)
+        into.close()
+        assert trtop.analyze(pipe).totals["syn"] == 35
+    with open(capture, encoding="latin-1") as text, pytest.raises(ValueError, match="'rb'"):
+        trtop.analyze(text)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="7 is no path"):
+        trtop.analyze([7])  # type: ignore[list-item]
+
+
+def test_local_networks_that_match_nothing_are_told(capture: Path) -> None:
+    (line,) = trtop.analyze(capture, local="203.0.113.0/24").errors
+    assert line.startswith("no connection opened by the networks of local; without local")
+    assert trtop.analyze(capture, local="10.0.0.0/8").errors == ()
+
+
+def test_a_result_is_shown_in_one_line_and_in_a_notebook_as_a_table() -> None:
+    result = trtop.analyze(EXAMPLE)
+    assert repr(result) == (
+        "<trtop.Result: 1,318 packets, 10 destinations, 5 with something wrong>"
+    )
+    assert "192.0.2.13" in result._repr_html_()
+    assert result._repr_html_().count("\n") < 40
+    keys = result.snapshot.table.take(np.arange(1))
+    hostile = replace(keys, names=(RowName("<script>&\x1b[2J", None),))
+    text = replace(result, snapshot=replace(result.snapshot, table=hostile))._repr_html_()
+    assert "&lt;script&gt;&amp;" in text
+    assert "<script>" not in text
+    assert "\x1b" not in text
+
+
+def test_dir_lists_public_names_only() -> None:
+    assert "analyze" in dir(trtop)
+    assert not [name for name in dir(trtop) if name.startswith("_") and name != "__version__"]
+    assert {"annotations", "cache", "TYPE_CHECKING"}.isdisjoint(dir(trtop))

@@ -447,3 +447,12 @@ def test_options_become_a_view() -> None:
     assert not parse(["/x"]).is_window_given
     with pytest.raises(TrtopError):
         parse(["--server-key", "a", "--server-key", "b", "--key", "k", "tcp://h:1"])
+
+
+@pytest.mark.parametrize("args", [["--format", "table"], ["--width", "80"], ["--limit", "3"]])
+def test_what_only_a_report_has_is_printed_on_a_terminal(daemon: Daemon, args: list[str]) -> None:
+    with OnTerminal("-m", "trtop", "attach", *args, daemon.path) as terminal:
+        terminal.wait_for("destination")
+        assert "TCP Remote TOP" not in terminal.text
+        terminal.process.send_signal(signal.SIGINT)
+        assert terminal.ended() == 0

@@ -111,7 +111,7 @@ def test_the_other_options_reach_their_place() -> None:
     [
         ("", "no capture given"),
         ("--sort retrans x", "did you mean"),
-        ("--sort zzzzz x", "one of: destination"),
+        ("--sort zzzzz x", "did you mean "),
         ("--window 7 x", "there are 10s, 60s, 5min and all"),
         ("--percentile 0 x", "no percentile"),
         ("--percentile nan x", "no percentile"),
@@ -179,3 +179,16 @@ def test_classic_thresholds_are_those_of_2016_and_no_others() -> None:
     }  # fmt: skip
     assert given["connect_latency"].high == NS_PER_S
     assert given["response_time"] == Thresholds(Side.ABOVE, None, 100_000_000)
+
+
+def test_a_column_like_no_other_is_answered_with_three_not_with_all() -> None:
+    with pytest.raises(UsageError) as raised:
+        parse(["--sort", "zzzzz", "x"])
+    assert str(raised.value).count(" or ") == 2
+    assert len(str(raised.value)) < 120
+
+
+def test_a_format_and_a_reporter_exclude_each_other() -> None:
+    with pytest.raises(UsageError, match="--format goes without --reporter"):
+        parse(["--format", "json", "-rm", "curses", "x"])
+    assert parse(["-rm", "curses", "x"]).parts.reporter == "curses"

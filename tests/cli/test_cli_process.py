@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from support.builders.savefile import write_pcap
-from support.paths import ROOT
+from support.paths import EXAMPLE, ROOT
 from support.traffic.conversation import MS, conversation
 
 from trtop.cli import main as cli
@@ -155,7 +155,7 @@ def test_an_unsupported_link_type_is_named(tmp_path: Path) -> None:
     assert done.returncode == 2
     said = f"trtop: {path}: unsupported link type 10 (FDDI): 1,333 packets not decoded\n"
     assert done.stderr == said
-    assert "link type 1,333" in done.stdout
+    assert "1,333 unknown link type" in done.stdout
 
 
 @pytest.mark.parametrize("args", [[], ["--nonsense", "x"], ["--sort", "x", "y"], ["-i"]])
@@ -458,3 +458,12 @@ def test_the_collector_of_garbage_rests_while_the_command_loads_and_no_longer() 
         "sys.exit(not (gc.isenabled() and gc.get_stats()[2]['collections'] == before))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("locale", ["C", "POSIX"])
+def test_a_plain_locale_gets_a_table_in_ascii(locale: str) -> None:
+    done = trtop(EXAMPLE, "--format", "table", LC_ALL=locale)
+    assert done.returncode == 0
+    assert "37us" in done.stdout
+    assert done.stdout.isascii()
+    assert not trtop(EXAMPLE, "--format", "table", LC_ALL="C.UTF-8").stdout.isascii()

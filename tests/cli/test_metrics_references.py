@@ -12,6 +12,7 @@ from support.paths import CAPTURES
 
 from trtop.cli.main import main
 from trtop_core.metrics import COUNTERS, DERIVED, GAUGES, SKETCHES
+from trtop_core.snapshot import IDENTITY
 
 FILES = sorted(path for path in CAPTURES.glob("*--*") if path.is_file())
 NO_CAPTURES = f"no shared captures in {CAPTURES}"
@@ -20,7 +21,7 @@ needs_captures = pytest.mark.skipif(not FILES, reason=NO_CAPTURES)
 MICROSECOND_NS, THOUSAND_S_NS = 1_000, 1_000 * 10**9
 """What percentiles are clamped to; everything else is exact."""
 
-COMPUTED = {"destination", *DERIVED, "suspect", "verdict", "because"}
+COMPUTED = {*IDENTITY, *DERIVED, "suspect", "verdict", "because"}
 """Fields that follow from others."""
 
 UNSAID = {
@@ -100,6 +101,7 @@ def _compare(where: str, row: dict[str, Any], fields: dict[str, Any], found: lis
             if row[name]["count"]:
                 found.append(f"{where} {name}: {row[name]}, expected no samples")
             continue
+        samples = {key.replace("p99.9", "p999"): value for key, value in samples.items()}
         assert set(row[name]) == set(samples), name
         for key, exact in samples.items():
             if not _is_equal(key, row[name][key], exact):

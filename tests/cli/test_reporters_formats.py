@@ -14,6 +14,7 @@ from trtop.table.style import TableStyle
 from trtop_core.metrics import COUNTERS, GAUGES, METRIC_OF, SKETCHES
 from trtop_core.records import NS_PER_S
 from trtop_core.snapshot import Snapshot
+from trtop_core.table import RowName
 
 
 def written(kind: Format, *pictures: Snapshot, with_bins: bool = False) -> str:
@@ -26,7 +27,7 @@ def written(kind: Format, *pictures: Snapshot, with_bins: bool = False) -> str:
 
 def named(name: str) -> Snapshot:
     plain = snapshot([destination("10.0.0.1", syn=1)])
-    return replace(plain, table=replace(plain.table, names=(name,)))
+    return replace(plain, table=replace(plain.table, names=(RowName(name, name),)))
 
 
 @pytest.mark.parametrize("with_bins", [False, True])
@@ -113,9 +114,9 @@ def test_csv_has_one_header_and_one_line_per_destination_and_no_totals() -> None
     assert [line["destination"] for line in lines] == [row.name for row in incident().rows()]
     for line, row in zip(lines, incident().rows(), strict=True):
         assert int(line["syn"]) == row.count("syn")
-        assert int(line["suspect"]) == row.suspect
+        assert line["suspect"] == ("true" if row.suspect else "false")
         latency = row.quantile("connect_latency", 99.9)
-        assert line["connect_latency_p99.9_ns"] == ("" if latency is None else str(latency))
+        assert line["connect_latency_p999_ns"] == ("" if latency is None else str(latency))
         assert line["reuse_count"] == str(row.samples("reuse"))
         assert line["clock_ns"] == str(incident().clock_ns)
 

@@ -48,7 +48,7 @@ def run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Run:
             assert (out, len(lines)) == ("", 1)
             return status, None, err
         report = json.loads(out)
-        assert report["schema"] == 1
+        assert report["schema"] == 2
         totals, health = report["totals"], report["health"]
         assert totals["responses"] <= totals["requests"]
         assert health["packets"] >= health["not_tcp"] + sum(health["undecoded"].values())

@@ -15,6 +15,7 @@ from trtop_core.health import Health
 from trtop_core.metric_types import Side, Thresholds
 from trtop_core.records import NS_PER_S, GroupBy, Window
 from trtop_core.snapshot import Snapshot
+from trtop_core.table import RowName
 from trtop_core.view import View
 
 SGR = re.compile(r"\x1b\[[0-9;]*m")
@@ -221,7 +222,7 @@ def test_addresses_with_ports_and_the_rest_have_names() -> None:
 def test_a_name_cannot_write_to_the_terminal() -> None:
     hostile = "evil\x1b]0;owned\x07\r\n\u202egpj.exe"
     plain = snapshot([destination("10.0.0.1", syn=1)])
-    named = replace(plain, table=replace(plain.table, names=(hostile,)))
+    named = replace(plain, table=replace(plain.table, names=(RowName(hostile, hostile),)))
     text = drawn(named, width=120)
     assert text.isprintable() or set("".join(text.splitlines())).isdisjoint("\x1b\x07\r\u202e")
     assert r"evil\x1b]0;owned\x07\x0d\x0a\u202egpj.exe" in text
@@ -244,3 +245,41 @@ def test_a_capture_that_holds_little_tcp_says_so() -> None:
 
     assert "901 of 1,000 packets hold no TCP that trtop decodes" in said(901)
     assert "hold no TCP" not in said(900)
+
+
+def test_a_table_of_every_column_says_how_to_have_fewer() -> None:
+    rows = [destination("10.0.0.1", syn=1)]
+    assert "every column; --width 80" in drawn(snapshot(rows), width=None)
+    assert "--width" not in drawn(snapshot(rows), width=80)
+
+
+def test_no_share_exceeds_its_whole_in_a_window() -> None:
+    row = destination("10.0.0.1", syn=30, rst=32, est=30, synack=31)
+    text = drawn(snapshot([row]), width=132)
+    assert "107%" not in text
+    assert "103%" not in text
+    assert " 30(100%)" in text
+
+
+@pytest.mark.parametrize("width", [60, 72, 80, 100, 132, 220])
+def test_a_column_has_one_form_of_numbers_at_every_width(width: int) -> None:
+    rows = [
+        destination("10.0.0.1", syn=1_234_567, est=1_234_000, bytes_in=45_678),
+        destination("10.0.0.2", syn=1_234, est=1_200, bytes_in=999),
+        destination("10.0.0.3", syn=1_999, est=7, bytes_in=12_345_678),
+    ]
+    lines = drawn(snapshot(rows), width=width).splitlines()
+    body = [line for line in lines if line[1:].startswith("10.0.0.")]
+    for name in ("Syn", "Est"):
+        heading = next(line for line in lines if "Verdict" in line)
+        end = heading.index(name)
+        end = heading.find(" ", end) if heading.find(" ", end) > 0 else len(heading)
+        cells = [line[:end].split(" ")[-1] for line in body]
+        assert len({"," in cell for cell in cells if set("kM,") & set(cell)}) == 1, cells
+        assert len({"(" in cell for cell in cells}) == 1, cells
+
+
+@pytest.mark.parametrize("width", range(40, 140, 3))
+def test_a_mark_never_touches_the_number_before_it(width: int) -> None:
+    for line in drawn(incident(), width=width).splitlines():
+        assert not re.search(r"[^ ]![0-9]", line), line

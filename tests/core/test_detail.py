@@ -134,6 +134,40 @@ def test_the_slowest_are_those_that_waited_or_wait_longest() -> None:
     ]
 
 
+def test_the_oldest_wait_is_that_of_the_first_request_without_an_answer() -> None:
+    first, second, answered = (Talk(client_port=1000 + i) for i in range(3))
+    elsewhere = Talk(server="198.51.100.9")
+    packets: list[Packet] = []
+    for talk, at_ns, answer_ns in (
+        (elsewhere, 50 * MS, None),
+        (answered, 100 * MS, 300 * MS),
+        (first, 150 * MS, None),
+        (second, 250 * MS, None),
+    ):
+        packets += opened(talk, FIRST_NS)
+        packets += asked(talk, FIRST_NS + at_ns, 0, answer_ns)
+    packets.append((FIRST_NS + 900 * MS, Talk(server="203.0.113.1").out(1, flags=SYN)))
+    packets.sort(key=lambda packet: packet[0])
+    assert looked_at(packets).oldest_wait_ns == 750 * MS
+    assert looked_at(packets, "198.51.100.9").oldest_wait_ns == 850 * MS
+    assert looked_at(packets, "203.0.113.1").oldest_wait_ns == -1
+    assert looked_at([], "203.0.113.1").oldest_wait_ns == -1
+
+
+@pytest.mark.parametrize("seed", [3, 5, 8])
+def test_the_oldest_wait_agrees_with_the_gauges(seed: int) -> None:
+    packets = busy(seed, 200)
+    n_waiting = 0
+    for n_packets in range(50, len(packets), len(packets) // 20):
+        made = engine(packets[:n_packets], group_by=GroupBy.ADDR_PORT)
+        for row in made.snapshot(View()).rows():
+            wait_ns = made.detail(DetailView(mapped(row.name))).oldest_wait_ns
+            assert (wait_ns >= 0) == (row.count("waiting") > 0)
+            assert (wait_ns >= 10 * NS_PER_S) == (row.count("waiting_long") > 0)
+            n_waiting += row.count("waiting")
+    assert n_waiting > 0
+
+
 def test_every_state_of_a_connection_is_told() -> None:
     talks = {state: Talk(client_port=1000 + state) for state in ConnectionState}
     packets: list[Packet] = []

@@ -121,7 +121,8 @@ def _compare_percentiles(row: Row, fields: dict[str, Any], found: list[str]) -> 
                 found.append(f"{row.name} {name}: {row.count(name)}, expected {value}")
             continue
         record = row.sketch_record(name)
-        for key, exact in value.items():
+        for written, exact in value.items():
+            key = written.replace(".", "")
             if not key.startswith("p"):
                 is_equal = record[key] == exact
             else:

@@ -164,8 +164,8 @@ SENTENCE_OF: list[tuple[dict[str, Any], float | None, str]] = [
     (
         {"syn": 3, "synack": 0, "est": 0, "timeouts": 2, "pending_retrans": 1, "syn_retrans": 16},
         None,
-        "3 of 3 attempts without an answer (16 SYNs sent again): the host is down, or a route or "
-        "firewall drops them",
+        "3 of 3 attempts without an answer (1 still waiting, 16 SYNs sent again): the host is "
+        "down, or a route or firewall drops them",
     ),
     (
         {"rst_in": 50, "requests": 110, "reset_age": [5 * MS] * 50},

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
+from trtop_core.batch import PacketBatch
 from trtop_core.config import EngineConfig
 from trtop_core.errors import EXIT_OK
+from trtop_core.records import NS_PER_S, Window
 from trtop_core.view import View
 from trtop_daemon.capture.device import EXIT_NOT_CAPTURING
 from trtop_daemon.capture.replay import ReplayConfig
@@ -46,7 +50,7 @@ class Bench:
     def __init__(self, config: CaptureConfig | None = None) -> None:
         config = config or CaptureConfig()
         self.children, self.notices = Children(), Notices()
-        self.engines = Engines(EngineConfig(), 1, new_engine)
+        self.engines = Engines(EngineConfig(windows=(Window.LAST_10_S,)), 1, new_engine)
         shared = Shared(self.children, self.engines, self.notices)  # type: ignore[arg-type]
         self.slot = CaptureSlot(Assignment(0, "any", 0, None, "any"), config, "ipc://x", shared)
         self.slot.start(None, 0.0)
@@ -121,3 +125,31 @@ def test_what_ends_by_itself_is_never_started_anew() -> None:
     assert bench.slot.starts_s is None
     assert bench.slot.how_it_ended() == "signal 9"
     assert bench.health().interruptions == 0
+
+
+@pytest.mark.parametrize("n_ticks", [0, 3])
+def test_a_gap_counts_in_the_window_that_it_reaches_into(n_ticks: int) -> None:
+    """A gap of 20 s that ends now lies in the last 10 s, on whatever clock it began."""
+    bench = Bench()
+    now_ns = time.time_ns()
+    begun_ns = now_ns - 20 * NS_PER_S
+    batch = PacketBatch.from_packets([(begun_ns, bytes(60))])
+    bench.says(MessageKind.PACKETS, batch=batch, until_ns=begun_ns)
+    bench.child.has_ended = True
+    bench.slot.look(2.0)
+    for _ in range(n_ticks):
+        bench.slot.tick(None, 2.1)
+    held = bench.engines.snapshot(View(window=Window.LAST_10_S))
+    for health in (held.health, held.window_health, bench.engines.health()):
+        assert (health.interruptions, health.interrupted_ns // NS_PER_S) == (1, 20)
+    bench.slot.tick(None, 2.5)
+    batch = PacketBatch.from_packets([(now_ns, bytes(60))])
+    bench.says(MessageKind.PACKETS, batch=batch, until_ns=now_ns)
+    for window in (Window.LAST_10_S, Window.ALL):
+        health = bench.engines.snapshot(View(window=window)).window_health
+        assert (health.interruptions, health.interrupted_ns // NS_PER_S) == (1, 20)
+    later_ns = now_ns + 30 * NS_PER_S
+    bench.says(MessageKind.PACKETS, sequence=1, until_ns=later_ns)
+    health = bench.engines.snapshot(View(window=Window.LAST_10_S)).window_health
+    assert (health.interruptions, health.interrupted_ns) == (0, 0)
+    assert bench.health().interruptions == 1

@@ -189,3 +189,16 @@ def test_a_secret_of_another_pair_is_noticed(keys: Path) -> None:
     mixed.chmod(0o600)
     with pytest.raises(TrtopError, match="does not belong"):
         read_key_pair(str(mixed))
+
+
+def test_pipes_devices_and_folders_among_the_keys_are_named_and_not_read(keys: Path) -> None:
+    known = keys / "known"
+    os.mkfifo(known / "pipe.key")
+    (known / "device.key").symlink_to("/dev/zero")
+    (known / "folder.key").mkdir()
+    found, errors = read_authorized(str(known))
+    assert found == {read_public_key(str(keys / f"{name}.key")) for name in ("alice", "bob")}
+    assert [str(error) for error in errors] == [
+        f"{known / name}: is no key file: it is no regular file"
+        for name in ("device.key", "folder.key", "pipe.key")
+    ]

@@ -82,6 +82,23 @@ def test_a_signal_ends_it_with_a_last_answer_and_nothing_left(
         assert f"stopping after {number.name}" in daemon.log
 
 
+def test_a_file_that_holds_no_process_number_is_not_written_over(tmp_path: Path) -> None:
+    path = tmp_path / "precious"
+    for content in ("root:x:0:0::/root:/bin/sh\n", "7" * 33, "-7\n"):
+        path.write_text(content)
+        said = refused("-r", EXAMPLE, "--listen", tmp_path / "s.sock", "--pidfile", path)
+        assert said == f"{path}: holds no process number, and is not written over"
+        assert path.read_text() == content
+
+
+@pytest.mark.parametrize("left", ["", "4711\n"])
+def test_what_a_killed_daemon_wrote_of_itself_is_written_over(tmp_path: Path, left: str) -> None:
+    path = tmp_path / "pid"
+    path.write_text(left)
+    with Daemon(tmp_path / "run", "-r", EXAMPLE, "--pidfile", path) as daemon:
+        assert path.read_text() == f"{daemon.pid}\n"
+
+
 def test_the_socket_is_for_its_owner_and_group(tmp_path: Path) -> None:
     with Daemon(tmp_path) as daemon:
         found = os.stat(daemon.path)

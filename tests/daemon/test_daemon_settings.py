@@ -1,5 +1,6 @@
 """What the daemon is told: options and file mean the same, and what is wrong is one line."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -44,7 +45,7 @@ pidfile = "/run/x.pid"
 """
 
 OPTIONS = [
-    "-i", "eth0", "--interface", "eth1", "-f", "tcp port 443", "-s", "96", "-B", "2MiB",
+    "-i", "eth0", "--interface", "eth1", "--bpf-filter", "tcp port 443", "-s", "96", "-B", "2MiB",
     "--fanout", "2", "-u", "nobody", "-l", "/run/x.sock", "--listen", "tcp://127.0.0.1:7117",
     "--interval", "0.25", "--local", "10.0.0.0/8,192.0.2.1", "--local", "fd00::/8",
     "--direction", "both", "--group-by", "addr", "--max-connections", "1,000",
@@ -161,11 +162,28 @@ def test_a_file_that_cannot_be_read_is_one_line(tmp_path: Path, path: Path) -> N
         read_file(str(path))
 
 
+def test_a_pipe_or_a_device_is_not_waited_for(path: Path) -> None:
+    os.mkfifo(path)
+    for name in (str(path), "/dev/zero"):
+        with pytest.raises(TrtopError, match="it is no regular file"):
+            read_file(name)
+
+
 def test_options_kept_as_text_say_the_same_again() -> None:
     keys = (*CAPTURING, *MEASURING)
     parser = new_parser("x", "x", "", "")
     add_settings(parser.add_argument_group("g"), keys, keep_text=True)
-    given = ["-i", "eth0", "-i", "-odd", "-f", "tcp and not port 1", "--no-decap", "--local", "::1"]
+    given = [
+        "-i",
+        "eth0",
+        "-i",
+        "-odd",
+        "--bpf-filter",
+        "tcp and not port 1",
+        "--no-decap",
+        "--local",
+        "::1",
+    ]
     given[3] = "eth1"
     again = arguments_for(vars(parser.parse_args(given)), keys)
     assert parse(again).given == parse(given).given

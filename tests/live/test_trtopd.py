@@ -276,6 +276,21 @@ def test_a_killed_daemon_takes_its_capture_processes_along(tmp_path: Path) -> No
 
 
 @can_capture
+@pytest.mark.parametrize("closed", ["2>&-", "0<&- 1>&- 2>&-"])
+def test_it_captures_where_its_standard_streams_are_closed(tmp_path: Path, closed: str) -> None:
+    path = tmp_path / "s.sock"
+    command = " ".join([*TRTOPD, *AS_ROOT, "-i", "lo", "--listen", str(path)])
+    process = subprocess.Popen(["sh", "-c", f"exec {command} {closed}"], env=environment())
+    try:
+        wait_for(lambda: path.exists() or process.poll() is not None)
+        with peer(path) as client:
+            client.snapshot()
+    finally:
+        process.terminate()
+        assert process.wait(TIMEOUT_S) == 0
+
+
+@can_capture
 def test_what_a_killed_daemon_left_goes_with_the_next_start(tmp_path: Path) -> None:
     foreign = Path(tempfile.mkdtemp(prefix="trtop-"))
 

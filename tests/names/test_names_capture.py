@@ -54,6 +54,12 @@ def test_the_server_name_of_a_client_hello_is_read(name: str) -> None:
     assert server_name(client_hello(name)) == name
 
 
+@pytest.mark.parametrize("name", [" ", "  .", "\t \n"])
+def test_a_blank_names_no_row(name: str) -> None:
+    assert server_name(client_hello(name)) is None
+    assert host(request(name)) is None
+
+
 def test_a_client_hello_without_a_server_name_has_none() -> None:
     assert server_name(client_hello(None)) is None
 

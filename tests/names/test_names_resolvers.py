@@ -551,3 +551,18 @@ def test_a_resolver_that_blocks_for_5_s_delays_no_packet() -> None:
     assert time.monotonic() - started_s < 5
     resolver.gate.set()
     assert syns(engine.settled_snapshot(View(), PATIENCE_S)) == {"late-198.51.100.7": 24}
+
+
+def test_a_name_stands_beside_the_address_and_the_port_never_in_their_place() -> None:
+    rows = [destination("10.0.0.1", syn=1), destination("10.0.0.2", syn=1)]
+    view = View(sort="destination", descending=False)
+    named_one = shown(Namer(Table({"10.0.0.1": "web"})), view, rows)
+    assert [(row["destination"], row["address"], row["port"], row["name"])
+            for row in named_one.record()["destinations"]] == [
+        ("10.0.0.2", "10.0.0.2", None, None),
+        ("web", "10.0.0.1", None, "web"),
+    ]  # fmt: skip
+    assert {"address", "port", "name"}.isdisjoint(named_one.record()["totals"])
+    alike = shown(Namer(Table({"10.0.0.1": "w", "10.0.0.2": "w"})), view, rows)
+    (row,) = alike.record()["destinations"]
+    assert (row["address"], row["name"], row["syn"]) == (None, "w", 2)

@@ -291,7 +291,7 @@ def test_every_field_has_a_meaning_and_stands_in_the_drill_down() -> None:
         assert re.search(rf"\b{name}\b", text), name
     for heading in ("p50", "p90", "p95", "p99", "p99.9", "max"):
         assert heading in text
-    for name in ("Lat", "SYN RTT", "Rtt", "Last byte", "TLS", "Net", "ACK RTT", "Server", "QoS"):
+    for name in ("Lat", "SYN RTT", "Rtt", "Last", "TLS", "Net", "ACK RTT", "Srv", "QoS"):
         assert re.search(rf"│ {name} ", text), name
 
 

@@ -49,11 +49,28 @@ def test_a_terminal_that_cannot_be_drawn_on_gets_the_table(term: str) -> None:
         assert "Traceback" not in terminal.text
 
 
-def test_an_unknown_kind_of_terminal_is_one_clear_line() -> None:
-    with OnTerminal(*TRTOP, EXAMPLE, TERM="no-such-terminal") as terminal:
-        assert terminal.ended() == 1
-        assert "trtop: the terminal cannot be drawn on" in terminal.text
-        assert "Traceback" not in terminal.text
+@pytest.mark.parametrize("term", ["no-such-terminal", "tty33"])
+def test_a_kind_of_terminal_that_cannot_be_drawn_on_gets_the_table(term: str) -> None:
+    with OnTerminal(*TRTOP, EXAMPLE, "--no-progress", TERM=term) as terminal:
+        assert terminal.ended() == 0
+        assert "67(82%)" in terminal.text
+        assert b"\x1b" not in terminal.raw
+
+
+@pytest.mark.parametrize("term", ["xterm", "screen", "linux", "vt220"])
+def test_keys_that_a_terminal_does_not_describe_do_nothing(term: str) -> None:
+    with OnTerminal(*TRTOP, EXAMPLE, TERM=term) as terminal:
+        terminal.wait_for("sort Verdict")
+        terminal.send("\x1b[1;5C\x1b[1;5D\x1b[1;5A\x1b[15;5~\x1bOR")
+        terminal.send("p")
+        terminal.wait_for("p99")
+        assert "sort Verdict" in terminal.text
+        terminal.send("\x1b[B\x1bOB\x1b[Be")
+        terminal.wait_for("192.0.2.16")
+        terminal.send("\x1b")
+        terminal.wait_for("sort Verdict")
+        terminal.send("q")
+        assert terminal.ended() == 0
 
 
 @pytest.mark.parametrize("number", SIGNALS)

@@ -111,7 +111,7 @@ def test_a_whole_visit(tmux: Tmux) -> None:
     tmux.keys("Down", "Enter")
     detail = tmux.wait_for("Latencies")
     assert "192.0.2.12" in detail
-    assert lines_with(detail, "Server ")
+    assert lines_with(detail, "Srv ")
     tmux.keys("Escape")
     tmux.wait_for("(2 of 10)")
     tmux.keys("/", "C-u", "Enter")

@@ -365,6 +365,43 @@ def test_help_is_at_hand_everywhere_but_letters_sort_only_rows() -> None:
     assert DrivenScreen().press("d", "R").state.sort == "verdict"
 
 
+def test_the_column_chooser_pins_and_moves() -> None:
+    stage = DrivenScreen(size=Size(80, 24)).press("c", "end", "p")
+    last = COLUMNS[-1]
+    assert stage.state.pinned == (last.name,)
+    stage.press("<", "<")
+    assert stage.state.columns.index(last) == len(COLUMNS) - 3
+    assert stage.state.columns[stage.state.chosen] is last
+    stage.press("home", "<")
+    assert stage.state.columns[0] is COLUMNS[0]
+    stage.press(">")
+    assert stage.state.columns[:2] == (COLUMNS[1], COLUMNS[0])
+    stage.press("esc")
+    (places,) = stage.frame().headings.values()
+    keys = [key for _, _, key in places]
+    assert last.key in keys
+    assert keys.index(COLUMNS[0].key) > keys.index("verdict")
+    stage.press("c", "end", "up", "up", "p", " ")
+    assert stage.state.pinned == ()
+    assert stage.state.hidden == {last.name}
+    stage.press("p")
+    assert not stage.state.hidden
+
+
+@pytest.mark.parametrize("width", [60, 80, 132, 220])
+def test_the_column_chooser_tells_what_is_drawn_from_what_has_no_room(width: int) -> None:
+    stage = DrivenScreen(size=Size(width, 60))
+    (places,) = stage.frame().headings.values()
+    drawn = {key for _, _, key in places} - {"destination", "verdict"}
+    stage.press("c")
+    marks = {}
+    for column, line in zip(COLUMNS, stage.text().splitlines()[1:], strict=False):
+        marks[column.key] = line[2:5]
+    assert {key for key, mark in marks.items() if mark == "[x]"} == drawn
+    assert {key for key, mark in marks.items() if mark == "[-]"} == set(marks) - drawn
+    assert "wanted but no room" in stage.text()
+
+
 def test_the_column_chooser_hides_and_shows() -> None:
     stage = DrivenScreen().press("c", "down", "down", " ")
     assert stage.state.hidden == {COLUMNS[2].key}

@@ -128,7 +128,7 @@ class _Attachment:
         everything = settled(lambda: source.renamed(first), self._namer)
         self._reporter().report(everything.limited(view.limit))
         self._tell()
-        complain_of_filter(everything, self._options.report_format, self._env)
+        self._tell_of_filter(everything)
         if chosen is not None and fail_on(everything, chosen, self._env):
             return EXIT_FOUND
         if self._source.n_dead:
@@ -147,7 +147,8 @@ class _Attachment:
         if not is_redrawn:
             self._write(first, view)
             return EXIT_OK
-        if not self._options.by_host and has_screen(self._env):
+        wants_screen = self._options.wants_screen and not self._options.by_host
+        if wants_screen and has_screen(self._env):
             self._show_screen()
             return EXIT_OK
         last = self._draw(first, view)
@@ -186,7 +187,7 @@ class _Attachment:
     def _write(self, first: Snapshot, view: View) -> None:
         reporter = self._reporter()
         reporter.report(first)
-        complain_of_filter(first, self._options.report_format, self._env)
+        self._tell_of_filter(first)
         for snapshot in self._ticks(view, self._tell):
             if snapshot is not None:
                 reporter.report(snapshot)
@@ -241,6 +242,10 @@ class _Attachment:
             lambda: env.table_style(options),
             options.with_bins,
         )
+
+    def _tell_of_filter(self, snapshot: Snapshot) -> None:
+        if self._options.report_format is not Format.TABLE:  # which says so itself
+            complain_of_filter(snapshot, self._env)
 
     def _tell(self) -> None:
         """Notices that are new as lines on standard error."""

@@ -12,15 +12,14 @@ from importlib import import_module
 # numpy starts a thread for each core as it is imported, for linear algebra that nobody here does.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
+from trtop.cli.meant import what_was_meant
 from trtop.cli.report import run
 from trtop.escape import escape
+from trtop.options import commands
 from trtop.options.report_options import parse
 from trtop.runtime.diagnostics import EXIT_SIGNALLED
 from trtop.runtime.environment import Environment
 from trtop_core.errors import EXIT_OK, EXIT_UNUSABLE, TrtopError
-
-COMMANDS = frozenset({"attach", "keygen", "live"})
-"""First arguments that are no capture: a file of that name is read as ``./attach``."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -51,12 +50,18 @@ def _main(argv: Sequence[str]) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        if argv and argv[0] in COMMANDS:
+        if argv and argv[0] in commands.NAMES:
             command = import_module(f"trtop.cli.{argv[0]}")
             return int(command.main(argv[1:], Environment()))
-        options, env = parse(argv), Environment()
+        env = Environment()
+        if not argv and env.stdout.isatty():
+            env.stdout.write(f"{commands.listing()}\n\ntrtop --help: all options\n")
+            return EXIT_UNUSABLE
+        options = parse(argv)
         for note in options.notes:
             env.stderr.write(f"trtop: {escape(note)}\n")
+        if not options.follow and (line := what_was_meant(options.inputs)):
+            raise TrtopError(line)
         if options.wants_screen and env.can_redraw() and not options.parts.needs_session:
             # A report does without the screen, which takes a while to import.
             from trtop.cli.view import view  # noqa: PLC0415

@@ -13,7 +13,7 @@ from trtop.names.engine_factory import final_snapshot, make_engine
 from trtop.options.report_options import Options
 from trtop.plugins import Plugins, make_namer
 from trtop.reporters.files import check_prefix, copy_report
-from trtop.reporters.formats import Reporter, make_reporter
+from trtop.reporters.formats import Format, Reporter, make_reporter
 from trtop.runtime.diagnostics import (
     EXIT_SIGNALLED,
     complain,
@@ -93,7 +93,8 @@ def _run(engine: Engine, options: Options, env: Environment) -> int:
             if is_listening:
                 _report(reporter, snapshot)
             complain_of_nobody(snapshot, options, env)
-            complain_of_filter(snapshot, options.report_format, env)
+            if options.report_format is not Format.TABLE:  # which says so itself
+                complain_of_filter(snapshot, env)
             if options.fail_on is not None:
                 from trtop.runtime.fail_on import fail_on  # noqa: PLC0415 - seldom used
 

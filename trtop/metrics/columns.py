@@ -8,7 +8,7 @@ terminals beyond each column's own floor.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from trtop.metrics import format as units
@@ -43,9 +43,18 @@ class Column(NamedTuple):
 
     Attributes:
         metric: what it shows.
+        percentile: of a distribution, instead of the one in use.
     """
 
     metric: Metric
+    percentile: float | None = None
+
+    @property
+    def name(self) -> str:
+        """What a user writes for it: ``rst``, ``p99(response_time)``."""
+        if self.percentile is None:
+            return self.metric.name
+        return f"p{self.percentile:g}({self.metric.name})"
 
     @property
     def key(self) -> str:
@@ -59,8 +68,12 @@ class Column(NamedTuple):
 
     @property
     def headings(self) -> Forms:
-        """From the longest to the shortest."""
-        return self.metric.titles
+        """One name at every width, with what stands in brackets behind it where there is room."""
+        name = self.metric.shown_name
+        if self.percentile is not None:
+            return (f"p{self.percentile:g} {name}",)
+        _, bracket, rest = (self.metric.titles or (name,))[0].partition("(")
+        return (f"{name}({rest}", name) if bracket else (name,)
 
     @property
     def importance(self) -> int:
@@ -74,19 +87,22 @@ class Column(NamedTuple):
 
     def forms(self, row: Row, cell_format: CellFormat) -> Forms:
         """The cell's text, from the most exact to the shortest."""
+        if self.percentile is not None:
+            cell_format = replace(cell_format, percentile=self.percentile)
         return _SHOWN[self.metric.kind](self.metric, row, cell_format)
 
 
 def _counted_forms(metric: Metric, row: Row, cell_format: CellFormat) -> Forms:
     """A number, and in brackets its share or what stands beside it: ``23(100%)``, ``23(0.7)``.
 
-    A share of nothing, and one of 0, stands alone; so does a number beside which there is nothing.
+    A share of nothing, and one of 0, stands alone; so does a number beside which there is nothing,
+    and one beyond its whole: in a window, or since a reset, connections end that began before.
     """
     n = row.count(metric.name)
-    forms = units.forms_of(metric.unit, n, cell_format.micro)
+    forms = _levels(metric.unit, n, cell_format)
     if metric.as_share:
         whole = row.whole(metric.name)
-        if n == 0 or whole == 0:
+        if n == 0 or n > whole:
             return forms
         return tuple(f"{text}({units.percent(n, whole)})" for text in forms)
     if metric.in_brackets:
@@ -100,11 +116,7 @@ def _counted_forms(metric: Metric, row: Row, cell_format: CellFormat) -> Forms:
 
 def _derived_forms(metric: Metric, row: Row, cell_format: CellFormat) -> Forms:
     value = row.derived(metric.name)
-    return (
-        (units.NO_SAMPLE,)
-        if value is None
-        else units.forms_of(metric.unit, value, cell_format.micro)
-    )
+    return (units.NO_SAMPLE,) if value is None else _levels(metric.unit, value, cell_format)
 
 
 def _percentile_forms(metric: Metric, row: Row, cell_format: CellFormat) -> Forms:
@@ -112,7 +124,16 @@ def _percentile_forms(metric: Metric, row: Row, cell_format: CellFormat) -> Form
     value = row.quantile(metric.name, cell_format.percentile)
     if value is None:
         return (units.NO_COUNT if metric.unit is Unit.COUNT else units.NO_SAMPLE,)
-    return units.forms_of(metric.unit, value, cell_format.micro)
+    return _levels(metric.unit, value, cell_format)
+
+
+_N_LEVELS = {Unit.COUNT: 3, Unit.BYTES: 2, Unit.BYTES_PER_SECOND: 3}
+
+
+def _levels(unit: Unit, value: float, cell_format: CellFormat) -> Forms:
+    """A number's forms, as many for each number of a unit: the same place is the same form."""
+    forms = units.forms_of(unit, value, cell_format.micro)
+    return forms + forms[-1:] * (_N_LEVELS.get(unit, 1) - len(forms))
 
 
 _SHOWN: dict[Kind, FormsOf] = {

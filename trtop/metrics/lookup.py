@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 
-from trtop.metrics.columns import BY_KEY
-from trtop_core.metric_types import Metric, Side, Thresholds, Unit
+from trtop.metrics.columns import BY_KEY, Column
+from trtop_core.metric_types import Kind, Metric, Side, Thresholds, Unit
 from trtop_core.metrics import CLASSIC_THRESHOLDS, METRIC_OF, METRICS, NEVER, SORTABLE
-from trtop_core.parse import TIME_UNITS_NS
+from trtop_core.parse import TIME_UNITS_NS, percentile
 
 DESTINATION_ALIASES = ("name", "dest", "host", "addr", "address")
 
@@ -34,9 +34,8 @@ def column(text: str) -> str:
             return names[spelling]
     import difflib  # noqa: PLC0415 - only for a slip of the pen
 
-    near = difflib.get_close_matches(name, names, N_SUGGESTIONS)
-    hint = f"did you mean {' or '.join(near)}?" if near else f"one of: {', '.join(SORTABLE)}"
-    raise ValueError(f"no column {text!r}; {hint}")
+    near = difflib.get_close_matches(name, names, N_SUGGESTIONS, cutoff=0)
+    raise ValueError(f"no column {text!r}; did you mean {' or '.join(near)}?")
 
 
 def sortable_names() -> dict[str, str]:
@@ -49,6 +48,35 @@ def sortable_names() -> dict[str, str]:
     aliases = {alias: metric.name for metric in METRICS for alias in metric.aliases}
     destination = dict.fromkeys(DESTINATION_ALIASES, "destination")
     return {**headings, **destination, **aliases, **{name: name for name in SORTABLE}}
+
+
+PERCENTILE_OF = re.compile(r"(p?[0-9.]+)\s*\((.*)\)")
+
+LEFT_OF_ALL = ("destination", "verdict")
+"""Columns that every table has, where they stand; to name them changes nothing."""
+
+
+def columns(text: str) -> tuple[Column, ...]:
+    """Columns in the order of a list with commas: ``syn,rtt,p99(rtt),server``.
+
+    Raises:
+        ValueError: one of them does not exist, or is no distribution of which it has a percentile.
+    """
+    found: dict[str, Column] = {}
+    for part in text.split(","):
+        match = PERCENTILE_OF.fullmatch(part.strip().lower())
+        name = column(match[2] if match else part)
+        if name in LEFT_OF_ALL and not match:
+            continue
+        metric = METRIC_OF.get(name)
+        if match and (metric is None or metric.kind is not Kind.DISTRIBUTION):
+            raise ValueError(f"{part.strip()!r}: {name} has no percentiles, such as p99(rtt)")
+        assert metric is not None
+        made = Column(metric, percentile(match[1]) if match else None)
+        found[made.name] = made
+    if not found:
+        raise ValueError("no columns, such as syn,rtt,p99(rtt),server")
+    return tuple(found.values())
 
 
 CLASSIC = "classic"

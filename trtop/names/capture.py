@@ -208,9 +208,9 @@ def answers(message: bytes) -> Iterator[tuple[str, str]]:
 
 
 def _plausible(name: bytes) -> str | None:
-    """A name as text; bytes that are not ASCII stay visible; an address is no name."""
+    """A name as text; bytes that are not ASCII stay visible; an address or a blank is no name."""
     text = name.decode("ascii", "backslashreplace").rstrip(".")
-    if not text or len(text) > MAX_NAME:
+    if not text.strip() or len(text) > MAX_NAME:
         return None
     try:
         ipaddress.ip_address(text)

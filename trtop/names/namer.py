@@ -23,7 +23,7 @@ from trtop.names.whitelist import BaseWhitelist, BothWhitelist, DefaultWhitelist
 from trtop_core.records import DestinationKind, GroupBy
 from trtop_core.snapshot import Snapshot
 from trtop_core.sorting import arrange
-from trtop_core.table import Table, address_name
+from trtop_core.table import RowName, Table, address_name
 from trtop_core.view import View
 
 MAX_NAME = 255
@@ -304,8 +304,14 @@ def _merged_by_name(
     called = [name or own_name for name, own_name in zip(shown, own, strict=True)]
     groups = {name: i for i, name in enumerate(dict.fromkeys(called))}
     if len(groups) == len(table):
-        return replace(table, names=tuple(called)), None
+        known = zip(called, names, strict=True)
+        return replace(table, names=tuple(RowName(label, name) for label, name in known)), None
     labels = np.array([groups[name] for name in called], np.intp)
     firsts = np.unique(labels, return_index=True)[1]
     merged = table.merged(table.keys[firsts], labels)
-    return replace(merged, names=tuple(groups)), Members(table.keys, labels)
+    n_addresses = np.zeros(len(groups), np.intp)
+    pairs = {(label, key["addr"].tobytes()) for label, key in zip(labels, table.keys, strict=True)}
+    np.add.at(n_addresses, [label for label, _ in pairs], 1)
+    found = zip(groups, firsts.tolist(), n_addresses.tolist(), strict=True)
+    made = tuple(RowName(label, names[first], n == 1) for label, first, n in found)
+    return replace(merged, names=made), Members(table.keys, labels)

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from trtop.metrics.columns import Column
 from trtop.options.parser import (
     Color,
     add_grouping,
@@ -76,12 +77,14 @@ class AttachOptions:
         color: when to use colour.
         width: columns of the table; None asks the terminal.
         thresholds: by column key, instead of the columns' own.
+        columns: which ones, in their order; empty: all, as far as there is room.
         names: resolvers by name, the first that knows a name wins.
         allow: rules of what is shown; none: everything.
         deny: rules of what is not shown.
         filter: which rows are shown, None for all.
         fail_on: rows that end the command with a status of their own.
         notes: what the user should know of how the command line was read.
+        wants_screen: nothing was asked for that only a printed report has.
     """
 
     endpoints: tuple[Endpoint, ...]
@@ -98,12 +101,14 @@ class AttachOptions:
     color: Color = Color.AUTO
     width: int | None = None
     thresholds: dict[str, Thresholds] = field(default_factory=dict)
+    columns: tuple[Column, ...] = ()
     names: tuple[str, ...] = ()
     allow: tuple[str, ...] = ()
     deny: tuple[str, ...] = ()
     filter: Filter | None = None
     fail_on: Filter | None = None
     notes: tuple[str, ...] = ()
+    wants_screen: bool = True
 
     resolver = whitelist = None
     """Parts of one's own are for captures that are read here."""
@@ -181,16 +186,18 @@ def make_options(given: argparse.Namespace, endpoints: tuple[Endpoint, ...]) -> 
         by_host=getattr(given, "by_host", False),
         key=getattr(given, "key", None),
         server_keys=tuple(getattr(given, "server_keys", ())),
-        report_format=given.format,
+        report_format=given.format or Format.TABLE,
         with_bins=given.bins,
         color=given.color,
         width=given.width,
         thresholds={key: limit for part in given.high for key, limit in part.items()},
+        columns=given.columns,
         names=names,
         allow=tuple(given.allow),
         deny=tuple(given.deny),
         filter=given.filter,
         fail_on=fail_on,
+        wants_screen=all(asked is None for asked in (given.format, given.width, given.limit)),
     )
 
 
@@ -229,9 +236,8 @@ def _add_output(group: argparse._ArgumentGroup) -> None:
     add(
         "--format",
         type=one_of({item.value: item for item in Format}),
-        default=Format.TABLE,
         metavar="|".join(item.value for item in Format),
-        help="(default: table)",
+        help="print reports (default: the interactive screen on a terminal, else table)",
     )
     add("--bins", action="store_true", help="raw sketch bins in json, for merging elsewhere")
     add(

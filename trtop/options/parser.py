@@ -73,6 +73,13 @@ def add_showing(group: argparse._ArgumentGroup, window_help: str) -> None:
         metavar="N",
         help="only the first N rows, 0 for the total alone",
     )
+    add(
+        "--columns",
+        type=argument(lookup.columns),
+        default=(),
+        metavar="COLUMN,COLUMN",
+        help="which columns of table, csv and screen, in this order: syn,rtt,p99(rtt),server",
+    )
     add("--high", type=argument(lookup.thresholds), action="append", default=[],
         metavar="COLUMN=VALUE",
         help="what stands out, such as lat=50ms,rst=1/5; classic: as in 2016")  # fmt: skip
@@ -115,6 +122,8 @@ def check_output(given: argparse.Namespace, is_json: bool) -> None:
     """
     if given.bins and not is_json:
         raise UsageError("--bins goes with --format json or ndjson")
+    if given.columns and is_json:
+        raise UsageError("--columns goes with table, csv and the screen; json has every field")
     if given.width is not None and given.width < MIN_WIDTH:
         raise UsageError(f"--width is at least {MIN_WIDTH} columns")
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 
 from trtop._version import __version__
+from trtop.options.commands import listing
 from trtop.options.parser import add_grouping, add_look, add_showing, one_of
 from trtop.options.plugin_arguments import add_fail_on, add_filter, add_names, add_parts
 from trtop.reporters.formats import Format
@@ -15,9 +16,13 @@ from trtop_core import parse
 from trtop_core.argument_parser import argument, new_parser
 from trtop_core.records import Direction
 
-DESCRIPTION = """\
+DESCRIPTION = f"""\
 Which of the services I call is slow, resetting or refusing me?
 One row per remote destination, from captured packets (pcap, pcapng; gz, zst, lz4).
+
+{listing()}
+
+Each has a --help of its own; what follows is that of trtop FILE.
 """
 
 USAGE = "trtop [OPTION...] FILE...       (- reads standard input)"
@@ -40,9 +45,18 @@ exit status: 0 all read; 1 nothing measured, wrong options; 2 a part could not b
 WINDOW_HELP = "all; 10s on the screen while packets arrive"
 
 
-def make_parser() -> argparse.ArgumentParser:
-    """The parser of the command line; it raises ``UsageError`` where argparse would exit."""
-    parser = new_parser("trtop", USAGE, DESCRIPTION, EPILOG)
+def make_parser(
+    prog: str = "trtop", usage: str = USAGE, description: str = DESCRIPTION, epilog: str = EPILOG
+) -> argparse.ArgumentParser:
+    """The parser of the command line; it raises ``UsageError`` where argparse would exit.
+
+    Args:
+        prog: the command that reads captures.
+        usage: how it is called.
+        description: what it does.
+        epilog: examples.
+    """
+    parser = new_parser(prog, usage, description, epilog)
     _add_inputs(parser.add_argument_group("what to read"))
     _add_measuring(parser.add_argument_group("what to measure"))
     add_showing(parser.add_argument_group("what to show"), WINDOW_HELP)

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from trtop.metrics.columns import Column
 from trtop.options.old_spellings import respell_follow
 from trtop.options.parser import Color, check_output, view_of
 from trtop.options.plugin_arguments import SNAPSHOT_MINUTES, RunMode, check_spelling
@@ -79,6 +80,7 @@ class Options:
         width: columns of the table; None asks the terminal.
         with_progress: show progress on a terminal.
         thresholds: by column key, instead of the columns' own.
+        columns: which ones, in their order; empty: all, as far as there is room.
         names: resolvers by name, the first that knows a name wins.
         allow: rules of what is shown; none: everything.
         deny: rules of what is not shown.
@@ -88,6 +90,8 @@ class Options:
         parts: what a run of one's own is made of.
         wants_screen: nothing was asked for that only a printed report has.
         is_window_given: the window is the user's choice.
+        report_format_given: the format is the user's choice.
+        n_more_inputs: how many of the inputs were given with ``-i``: these are the first.
     """
 
     inputs: tuple[str, ...]
@@ -102,6 +106,7 @@ class Options:
     width: int | None = None
     with_progress: bool = True
     thresholds: dict[str, Thresholds] = field(default_factory=dict)
+    columns: tuple[Column, ...] = ()
     names: tuple[str, ...] = ()
     allow: tuple[str, ...] = ()
     deny: tuple[str, ...] = ()
@@ -111,6 +116,8 @@ class Options:
     parts: Parts = Parts()
     wants_screen: bool = False
     is_window_given: bool = False
+    report_format_given: bool = False
+    n_more_inputs: int = 0
 
     @property
     def resolver(self) -> str | None:
@@ -123,12 +130,15 @@ class Options:
         return self.parts.whitelist
 
 
-def parse(argv: Sequence[str], needs_input: bool = True) -> Options:
+def parse(
+    argv: Sequence[str], needs_input: bool = True, parser: argparse.ArgumentParser | None = None
+) -> Options:
     """Read the command line.
 
     Args:
         argv: arguments without the program's name.
         needs_input: refuse a command line without a capture.
+        parser: of the command that reads captures; None: of ``trtop`` itself.
 
     Raises:
         UsageError: it makes no sense.
@@ -136,7 +146,7 @@ def parse(argv: Sequence[str], needs_input: bool = True) -> Options:
     """
     argv, notes = respell_follow(argv)
     check_spelling(argv)
-    given = make_parser().parse_args(argv)
+    given = (parser or make_parser()).parse_args(argv)
     inputs = (*given.more_inputs, *given.inputs)
     if inputs and given.interface:
         raise UsageError("either --interface or files, not both")
@@ -144,6 +154,8 @@ def parse(argv: Sequence[str], needs_input: bool = True) -> Options:
         raise UsageError(HINT)
     if inputs.count(STDIN) > 1:
         raise UsageError("standard input (-) can be read only once")
+    if given.format is not None and given.reporter is not None:
+        raise UsageError("--format goes without --reporter (-rm): each says how numbers are shown")
     report_format = given.format or Format.TABLE
     check_output(given, report_format in (Format.JSON, Format.NDJSON))
     try:
@@ -169,6 +181,7 @@ def parse(argv: Sequence[str], needs_input: bool = True) -> Options:
         width=given.width,
         with_progress=not given.no_progress,
         thresholds={key: limit for part in given.high for key, limit in part.items()},
+        columns=given.columns,
         names=tuple(name for part in given.names for name in part),
         allow=tuple(given.allow),
         deny=tuple(given.deny),
@@ -180,6 +193,8 @@ def parse(argv: Sequence[str], needs_input: bool = True) -> Options:
             asked is None for asked in (given.format, given.width, given.limit, given.fail_on)
         ),
         is_window_given=given.window is not None,
+        report_format_given=given.format is not None,
+        n_more_inputs=len(given.more_inputs),
     )
 
 

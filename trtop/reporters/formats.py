@@ -62,4 +62,4 @@ def make_reporter(
         case Format.CSV:
             from trtop.reporters.csv_rows import CsvReporter  # noqa: PLC0415
 
-            return CsvReporter(stream)
+            return CsvReporter(stream, style().columns)

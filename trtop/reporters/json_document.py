@@ -19,8 +19,8 @@ from trtop.table.rows import quick_rows, table_blocks
 from trtop_core._text import UNKNOWN, format_rows
 from trtop_core.metrics import COUNTERS, DERIVED, GAUGES, METRIC_OF, SKETCHES, derived, known
 from trtop_core.sketch import SketchColumn
-from trtop_core.snapshot import DETAIL_PERCENTILES, Snapshot
-from trtop_core.table import Table
+from trtop_core.snapshot import DETAIL_PERCENTILES, Snapshot, percentile_key
+from trtop_core.table import RowOrigin, Table
 from trtop_core.verdicts.because import judge
 from trtop_core.verdicts.rules import Evidence, suspect_rows
 
@@ -70,6 +70,9 @@ def _block_text(table: Table, span_ns: int, loss: float | None) -> str:
     """The records of a table's rows, as ``Row.record`` defines them."""
     fields = _Fields(len(table))
     fields.add_texts("destination", list(map(encode_text, table.row_names())))
+    origins = table.row_origins()
+    for i, name in enumerate(RowOrigin._fields):
+        fields.add_texts(name, _literals([origin[i] for origin in origins]))
     if table.hosts is not None:
         fields.add_texts("host", list(map(encode_text, table.hosts.tolist())))
     for name in COUNTERS + GAUGES:
@@ -117,7 +120,9 @@ def _add_sketch(
     for key in ("min", "max"):
         fields.add_numbers(f"{key}{unit}", np.where(count > 0, column.stats[key], UNKNOWN))
     for percentile, values in zip(DETAIL_PERCENTILES, quantiles, strict=True):
-        fields.add_numbers(f"p{percentile}{unit}", np.where(values < 0, UNKNOWN, values))
+        fields.add_numbers(
+            f"{percentile_key(percentile)}{unit}", np.where(values < 0, UNKNOWN, values)
+        )
 
 
 class _Fields:

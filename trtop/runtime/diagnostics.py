@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 
 from trtop.escape import escape
 from trtop.names.engine_factory import name_failures
 from trtop.options.report_options import STDIN, Options
-from trtop.reporters.formats import Format
 from trtop.runtime.environment import Environment
+from trtop.table.health import unmatched_local
 from trtop_core.engine import Engine
 from trtop_core.errors import DamagedCaptureError, TrtopError
 from trtop_core.link_types import unsupported_lines
-from trtop_core.records import Direction, Window
+from trtop_core.records import Window
 from trtop_core.snapshot import Snapshot
 from trtop_core.sources import Source
 
@@ -53,25 +54,19 @@ def complain(
 
 def complain_of_nobody(snapshot: Snapshot, options: Options, env: Environment) -> None:
     """One line on stderr if TCP is there, but none that the local networks take part in."""
-    config, health = options.engine, snapshot.health
-    is_tcp = health.packets > health.not_tcp + sum(health.undecoded.values())
-    is_all = options.view.window is Window.ALL and not (
-        options.allow or options.deny or options.whitelist
-    )
-    left = snapshot.filtered
-    n_counted = snapshot.n_destinations if left is None else left.n_before
-    if config.local and is_tcp and is_all and not n_counted:
-        word = {Direction.OUT: "opened by", Direction.IN: "opened to", Direction.BOTH: "of"}
-        env.stderr.write(
-            f"trtop: no connection {word[config.direction]} the networks of --local; "
-            "without --local every connection counts\n"
-        )
+    if options.view.window is not Window.ALL:
+        return
+    if not (options.allow or options.deny or options.whitelist):
+        left = snapshot.filtered
+        counted = snapshot if left is None else replace(snapshot, n_destinations=left.n_before)
+        for line in unmatched_local(counted, options.engine, "--local"):
+            env.stderr.write(f"trtop: {line}\n")
 
 
-def complain_of_filter(snapshot: Snapshot, report_format: Format, env: Environment) -> None:
-    """Lines on stderr if no row has what ``--filter`` asks for; a table says so itself."""
+def complain_of_filter(snapshot: Snapshot, env: Environment) -> None:
+    """Lines on stderr if no row has what ``--filter`` asks for."""
     left = snapshot.filtered
-    if left is None or not left.n_before or report_format is Format.TABLE:
+    if left is None or not left.n_before:
         return
     said = list(left.remarks)
     if not said and not snapshot.n_destinations:

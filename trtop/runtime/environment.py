@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol, TextIO
 
+from trtop.metrics.columns import Column
 from trtop.options.parser import MIN_WIDTH, Color
 from trtop.options.report_options import STDIN, Options
 from trtop.table.style import TableStyle
@@ -48,6 +49,21 @@ class StyleOptions(Protocol):
     def thresholds(self) -> Mapping[str, Thresholds]:
         """By column key, instead of the columns' own."""
 
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """Which ones, in their order; empty: all, as far as there is room."""
+
+
+def _is_known(term: str) -> bool:
+    """Whether the system knows how to draw on a terminal of this type."""
+    from trtop.tui.terminal import is_known  # noqa: PLC0415 - only where there is a terminal
+
+    return is_known(term)
+
+
+PLAIN_LOCALES = ("C", "POSIX")
+"""Who asks for one of these wants ASCII; Python writes UTF-8 there all the same."""
+
 
 @dataclass(frozen=True, slots=True)
 class Environment:
@@ -59,6 +75,7 @@ class Environment:
         environ: environment variables.
         monotonic_s: a clock in seconds that never goes back.
         size_of: columns and lines of the terminal behind a stream, None where there is none.
+        is_known: whether a type of terminal, as ``TERM`` names it, can be drawn on.
     """
 
     stdout: TextIO = field(default_factory=lambda: sys.stdout)
@@ -66,10 +83,17 @@ class Environment:
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
     monotonic_s: Callable[[], float] = time.monotonic
     size_of: Callable[[TextIO], os.terminal_size | None] = _size_of
+    is_known: Callable[[str], bool] = _is_known
 
     def can_redraw(self) -> bool:
         """Standard output is a terminal that moves its cursor."""
-        return self.stdout.isatty() and self.environ.get("TERM", "dumb") != "dumb"
+        term = self.environ.get("TERM", "dumb")
+        return self.stdout.isatty() and term != "dumb" and self.is_known(term)
+
+    def is_ascii(self) -> bool:
+        """Nothing but ASCII may be written: the locale or the stream has no more."""
+        is_plain = self.environ.get("LC_ALL") in PLAIN_LOCALES
+        return is_plain or not can_print(self.stdout, DRAWN)
 
     def has_color(self, color: Color) -> bool:
         """Whether reports are coloured (https://no-color.org)."""
@@ -87,8 +111,9 @@ class Environment:
         return TableStyle(
             width=options.width or self._width(),
             color=self.has_color(options.color),
-            ascii_only=not can_print(self.stdout, DRAWN),
+            ascii_only=self.is_ascii(),
             thresholds=options.thresholds,
+            columns=options.columns,
         )
 
     def _width(self) -> int | None:

@@ -10,10 +10,11 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from trtop.filters.filter import Filter
+from trtop.metrics.columns import Column
 from trtop.names.namer import Namer
 from trtop.options.parser import Color
 from trtop.options.report_options import Options
-from trtop.runtime.environment import DRAWN, Environment, can_print
+from trtop.runtime.environment import Environment
 from trtop.tui.app import DisplayOptions
 from trtop.tui.event_loop import REFRESH_S, Setup
 from trtop.tui.state import Grouping, State
@@ -46,6 +47,10 @@ class ScreenOptions(Protocol):
         """Which rows are shown; None: all."""
 
     @property
+    def columns(self) -> tuple[Column, ...]:
+        """Which ones, in their order; empty: all, as far as there is room."""
+
+    @property
     def interval_s(self) -> float | None:
         """Seconds between refreshes; None: the default."""
 
@@ -72,8 +77,7 @@ def can_open_screen(options: Options, env: Environment) -> bool:
 def make_display_options(options: ScreenOptions, env: Environment) -> DisplayOptions:
     """The options of the display that the terminal allows."""
     color = env.has_color(options.color)
-    ascii_only = not can_print(env.stdout, DRAWN)
-    return DisplayOptions(color, ascii_only, env.monotonic_s)
+    return DisplayOptions(color, env.is_ascii(), env.monotonic_s)
 
 
 def make_setup(
@@ -103,7 +107,7 @@ def make_setup(
         names_by_port=namer.names_by_port,
         filter=options.filter,
         filters=() if options.filter is None else (options.filter.text,),
-    )
+    ).with_columns(options.columns)
     return Setup(
         state=state,
         names=namer.name if namer.has_names else None,

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from trtop.metrics import format as units
+from trtop_core.config import EngineConfig
 from trtop_core.health import SUSPECT_COMPLETENESS, SUSPECT_LOSS, Health
-from trtop_core.records import Window
+from trtop_core.records import Direction, Window
 from trtop_core.snapshot import Row, Snapshot
 
 ONE_SIDED_SHARE = 0.1
@@ -21,6 +22,9 @@ UNDECODED_SHARE = 0.001
 
 NOT_TCP_SHARE = 0.9
 """Above this share of packets without TCP, what was looked for is likely to be somewhere else."""
+
+_REASONS = {"link_type": "unknown link type"}
+"""Why packets could not be read, where the reason's own name does not say it behind a number."""
 
 OPTIONAL_ITEMS = (
     ("untimed", "without time"),
@@ -110,6 +114,25 @@ def warnings(snapshot: Snapshot, totals: Row) -> Iterator[str]:
         )
 
 
+def unmatched_local(snapshot: Snapshot, config: EngineConfig, option: str) -> list[str]:
+    """One sentence if TCP is there, but none that the local networks take part in.
+
+    Args:
+        snapshot: of the whole capture, with all its destinations.
+        config: with the local networks.
+        option: what the user gave them in.
+    """
+    health = snapshot.health
+    is_tcp = health.packets > health.not_tcp + sum(health.undecoded.values())
+    if not config.local or not is_tcp or snapshot.n_destinations:
+        return []
+    word = {Direction.OUT: "opened by", Direction.IN: "opened to", Direction.BOTH: "of"}
+    return [
+        f"no connection {word[config.direction]} the networks of {option}; "
+        f"without {option} every connection counts"
+    ]
+
+
 def _time_items(snapshot: Snapshot, micro: str) -> list[str]:
     if snapshot.clock_ns is None or snapshot.first_ns is None:
         return []
@@ -138,7 +161,8 @@ def _undecoded(health: Health) -> str:
     if not reasons:
         return total
     listed = sorted(reasons.items(), key=lambda item: -item[1])
-    by_reason = ", ".join(f"{name.replace('_', ' ')} {n:,}" for name, n in listed)
+    words = {name: _REASONS.get(name, name.replace("_", " ")) for name in reasons}
+    by_reason = ", ".join(f"{n:,} {words[name]}" for name, n in listed)
     return f"{total} ({by_reason})"
 
 

@@ -16,6 +16,9 @@ from trtop.table.marks import mark_of
 from trtop.table.rows import QuickRow
 from trtop.table.text import MARKED, Role
 
+SHORTEST = 9
+"""Beyond the number of forms of any cell."""
+
 N_CORE_COLUMNS = 10
 """Columns that are shown in full before any further column is shown at all."""
 
@@ -43,6 +46,10 @@ class Cell:
     forms: Forms
     role: Role
 
+    def form(self, level: int) -> str:
+        """One of its texts; the shortest where there are fewer."""
+        return self.forms[min(level, len(self.forms) - 1)]
+
     @property
     def is_marked(self) -> bool:
         """Whether a mark stands before it where there is no colour."""
@@ -57,32 +64,37 @@ class Placed:
         column: what it shows.
         cells: one per row, that of the totals first.
         width: characters, without the space before it.
-        mark_width: characters that a high number takes besides its text, where there is room.
+        mark_width: characters that the mark of a high number takes besides its text.
+        level: which form all its cells have; one with fewer forms has its shortest.
     """
 
     column: Column
     cells: Sequence[Cell]
     width: int
     mark_width: int
-
-    @property
-    def spaced_width(self) -> int:
-        """Characters that its shortest numbers take, with a space before a mark."""
-        return self._width_of_form(-1)
-
-    @property
-    def exact_width(self) -> int:
-        """Characters that its most exact numbers take, with a space before a mark."""
-        return self._width_of_form(0)
+    level: int = 0
 
     @property
     def full_width(self) -> int:
-        """Characters that its longest heading takes too."""
-        return max(self.exact_width, len(self.column.headings[0]))
+        """Characters that its most exact numbers take, and its longest heading."""
+        return max(self.width, self.width_of(0), len(self.column.headings[0]))
 
-    def _width_of_form(self, number: int) -> int:
-        widths = (len(cell.forms[number]) + cell.is_marked * self.mark_width for cell in self.cells)
-        return max(self.width, *widths)
+    def width_of(self, level: int) -> int:
+        """Characters that its numbers take in one form, marks included."""
+        return max(len(cell.form(level)) + cell.is_marked * self.mark_width for cell in self.cells)
+
+    def settle(self, left: int) -> int:
+        """Take the most exact form that fits into its width and so many more characters.
+
+        Returns:
+            How much wider it has become.
+        """
+        n_levels = max(len(cell.forms) for cell in self.cells)
+        for self.level in range(n_levels):
+            if (grown := self.width_of(self.level) - self.width) <= left:
+                self.width += max(0, grown)
+                return max(0, grown)
+        return 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +118,7 @@ def lay_out(
     width: int | None,
     cell_format: CellFormat,
     columns: Sequence[Column] = COLUMNS,
-    with_verdicts: bool = True,
+    first: Sequence[Column] = (),
 ) -> Layout:
     """Choose columns and widths.
 
@@ -116,12 +128,11 @@ def lay_out(
         width: columns of the terminal; None shows everything in full.
         cell_format: how cells are written.
         columns: what there is to choose from, in the order of the screen.
-        with_verdicts: show what is wrong with each row, if there is any room.
+        first: of these, which stay the longest where there is little room, the first of them the
+            very longest; others leave by importance.
     """
-    verdict_width = 0
-    if with_verdicts:
-        words = (len(row.judged()[0]) for row in rows if not row.is_total)
-        verdict_width = max(len(VERDICT_HEADING), *words, 0)
+    words = (len(row.judged()[0]) for row in rows if not row.is_total)
+    verdict_width = max(len(VERDICT_HEADING), *words, 0)
 
     def fill(column: Column) -> Placed:
         return _filled(column, rows, cell_format)
@@ -134,35 +145,41 @@ def lay_out(
     if width - MARK_WIDTH - min(name_width, MIN_NAME_WIDTH) <= verdict_width:
         verdict_width = 0
     taken = verdict_width + 1 if verdict_width else 0
-    fitted = _fitted(fill, name_width, width - taken, columns)
-    return replace(fitted, verdict_width=verdict_width)
+    places = {column.name: i for i, column in enumerate(first)}
+    last = len(places)
+    ranked = sorted(columns, key=lambda one: (places.get(one.name, last), one.importance))
+    fitted = _fitted(fill, name_width, width - taken, ranked)
+    order = {column.name: i for i, column in enumerate(columns)}
+    in_order = sorted(fitted.placed, key=lambda one: order[one.column.name])
+    return replace(fitted, placed=in_order, verdict_width=verdict_width)
 
 
 def _fitted(
-    fill: Callable[[Column], Placed], longest_name: int, width: int, columns: Sequence[Column]
+    fill: Callable[[Column], Placed], longest_name: int, width: int, ranked: Sequence[Column]
 ) -> Layout:
+    """As many columns as fit, those first that come first in a ranking."""
     room = max(1, width - MARK_WIDTH)
     name_width = min(longest_name, max(MIN_NAME_WIDTH, int(width * NAME_SHARE)), room)
     left = room - name_width
-    ranked = sorted(columns, key=lambda column: column.importance)
     chosen = _fitting(fill, ranked[:N_CORE_COLUMNS], left)
     left -= sum(placed.width + 1 for placed in chosen)
     for placed in chosen:
-        left -= _widen(placed, placed.spaced_width, left)
-    for placed in chosen:
-        left -= _widen(placed, placed.exact_width, left)
+        left -= placed.settle(left)
     grown = min(longest_name - name_width, left)
     name_width, left = name_width + grown, left - grown
     further = _fitting(fill, ranked[N_CORE_COLUMNS:], left)
     left -= sum(placed.width + 1 for placed in further)
     chosen += further
     for placed in chosen:
-        left -= _widen(placed, placed.exact_width, left)
+        left -= placed.settle(left)
     for placed in chosen:
-        if placed.full_width - placed.width <= left:
-            left -= _widen(placed, placed.full_width, left)
-    order = {column.key: i for i, column in enumerate(columns)}
-    return Layout(name_width, sorted(chosen, key=lambda placed: order[placed.column.key]))
+        grown = placed.full_width - placed.width
+        if grown <= left:
+            placed.width += grown
+            left -= grown
+    for placed in chosen:
+        placed.settle(0)
+    return Layout(name_width, chosen)
 
 
 def _fitting(
@@ -180,22 +197,15 @@ def _fitting(
     return chosen
 
 
-def _widen(placed: Placed, to_width: int, left: int) -> int:
-    """Widen a column as far as there is room; gives what that took."""
-    grown = min(to_width - placed.width, left)
-    placed.width += grown
-    return grown
-
-
 def _filled(column: Column, rows: Sequence[QuickRow], cell_format: CellFormat) -> Placed:
     percentile, thresholds = cell_format.percentile, cell_format.thresholds
     cells = [
         Cell(
             column.forms(row, cell_format),
-            mark_of(column.metric, row, percentile, thresholds),
+            mark_of(column.metric, row, column.percentile or percentile, thresholds),
         )
         for row in rows
     ]
-    shortest = max(len(cell.forms[-1]) for cell in cells)
-    width = max(column.floor, len(column.headings[-1]), shortest)
-    return Placed(column, cells, width, cell_format.mark_width)
+    placed = Placed(column, cells, 0, cell_format.mark_width)
+    placed.width = max(column.floor, len(column.headings[-1]), placed.width_of(SHORTEST))
+    return placed

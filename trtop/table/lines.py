@@ -37,12 +37,15 @@ class Grid:
     def group_line(self) -> Line:
         """The classic groups over their columns; empty where there is no column."""
         rule = "-" if self.ascii_only else "─"
-        groups: dict[Group, int] = {}
+        groups: list[tuple[Group, int]] = []
         for placed in self.layout.placed:
             group = placed.column.group
-            groups[group] = groups.get(group, -1) + placed.width + 1
+            if groups and groups[-1][0] is group:
+                groups[-1] = group, groups[-1][1] + placed.width + 1
+            else:
+                groups.append((group, placed.width))
         spans = []
-        for group, width in groups.items():
+        for group, width in groups:
             title = fitting(group.value, width)[:width]
             spans.append(title if len(title) >= width - 1 else f"{title} ".ljust(width, rule))
             spans[-1] = spans[-1].ljust(width)
@@ -97,9 +100,8 @@ class Grid:
 
 
 def _number(cell: Cell, placed: Placed) -> tuple[str, Span]:
-    """The space before a column, and its number; the space has room for a mark."""
-    text = fitting(cell.forms, placed.width - cell.is_marked * placed.mark_width)
-    gap = 1 + placed.width - len(text)
-    if not (cell.is_marked and placed.mark_width):
-        return " " * gap, Span(text, cell.role)
-    return " " * (gap - 1), Span(HIGH_MARK + text, cell.role)
+    """The space before a column, and its number with its mark."""
+    text = cell.form(placed.level)
+    if cell.is_marked and placed.mark_width:
+        text = HIGH_MARK + text
+    return " " * (1 + placed.width - len(text)), Span(text, cell.role)

@@ -11,7 +11,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 
 from trtop.escape import display_width, escape, shorten
-from trtop.metrics.columns import CellFormat
+from trtop.metrics.columns import COLUMNS, CellFormat
 from trtop.table.health import health_items, warnings
 from trtop.table.layout import Layout, lay_out
 from trtop.table.lines import Grid
@@ -28,6 +28,7 @@ TOTALS_OF_ALL = "total of all"
 ITEM_GAP = "  "
 
 HIGH_LEGEND = "! what the verdict rests on, or beyond a threshold"
+WIDTH_HINT = "every column; --width 80: the most important ones"
 SUSPECT_LEGEND = "? the capture missed part of it: counters are lower bounds"
 
 
@@ -48,7 +49,8 @@ def render(
     names = [escape(name, style.ascii_only) for name in called]
     cell_format = style.cell_format(snapshot.view.percentile)
     longest_name = max(len(HEADING), *(display_width(name) for name in names))
-    layout = lay_out(rows, longest_name, style.width, cell_format)
+    columns = style.columns or COLUMNS
+    layout = lay_out(rows, longest_name, style.width, cell_format, columns, style.columns)
     grid = Grid(layout, HEADING, style.ascii_only)
 
     yield from _health_lines(snapshot, rows[0], style, cell_format)
@@ -111,6 +113,8 @@ def _foot_lines(
     elif not snapshot.n_destinations:
         yield from _wrapped(" no connections", style, indent=" ")
     legend = []
+    if style.width is None and not style.columns and layout.placed:
+        legend.append(WIDTH_HINT)
     if not style.color and any(cell.is_marked for placed in layout.placed for cell in placed.cells):
         legend.append(HIGH_LEGEND)
     if any(row.suspect for row in rows):

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from trtop_core.metrics import METRIC_OF, derived, known
-from trtop_core.snapshot import DETAIL_PERCENTILES, TOTALS_NAME, Row, Snapshot
-from trtop_core.table import Table
+from trtop_core.snapshot import DETAIL_PERCENTILES, TOTALS_NAME, Row, Snapshot, percentile_key
+from trtop_core.table import RowOrigin, Table
 from trtop_core.verdicts.because import because
 from trtop_core.verdicts.rules import WORDS, Cause, Evidence, causes_of
 
@@ -30,6 +30,13 @@ class Figures:
         self._stats: dict[str, tuple[list[int], ...]] = {}
         self._evidence: dict[float | None, tuple[Evidence, list[Cause]]] = {}
         self._derived: dict[tuple[str, int], list[float | None]] = {}
+        self._origins: list[RowOrigin] | None = None
+
+    def origins(self) -> list[RowOrigin]:
+        """Address, port and name of every row."""
+        if self._origins is None:
+            self._origins = self._table.row_origins()
+        return self._origins
 
     def counter(self, name: str) -> list[int]:
         """A counter or gauge of every row."""
@@ -94,6 +101,11 @@ class QuickRow(Row):
     figures: Figures
     is_total: bool = False
 
+    @property
+    def origin(self) -> RowOrigin:
+        """Address, port and name."""
+        return self.figures.origins()[self.idx]
+
     def count(self, name: str) -> int:
         """A counter or gauge under its own name."""
         return self.figures.counter(name)[self.idx]
@@ -129,7 +141,7 @@ class QuickRow(Row):
         record[f"min{unit}"] = low if n_samples else None
         record[f"max{unit}"] = high if n_samples else None
         for percentile in DETAIL_PERCENTILES:
-            record[f"p{percentile}{unit}"] = self.quantile(sketch, percentile)
+            record[f"{percentile_key(percentile)}{unit}"] = self.quantile(sketch, percentile)
         if with_bins:
             record["bins"] = self.figures.bins(sketch, self.idx)
         return record

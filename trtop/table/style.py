@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from trtop.metrics.columns import CellFormat
+from trtop.metrics.columns import CellFormat, Column
 from trtop.table.text import HIGH_MARK, Role, Span, line_of, painted
 from trtop_core.metric_types import Thresholds
 
@@ -19,12 +19,14 @@ class TableStyle:
         color: use SGR sequences (bold, colours).
         ascii_only: nothing but ASCII.
         thresholds: by column key, instead of the columns' own.
+        columns: which ones, in their order; empty: all, as far as there is room.
     """
 
     width: int | None = None
     color: bool = False
     ascii_only: bool = False
     thresholds: Mapping[str, Thresholds] = field(default_factory=dict)
+    columns: tuple[Column, ...] = ()
 
     def paint(self, text: str, role: Role) -> str:
         """The text in its role, where there is colour."""

@@ -10,14 +10,9 @@ import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
-
-from trtop.escape import display_width, escape
-from trtop.metrics.columns import COLUMNS, CellFormat
-from trtop.table.layout import MARK_WIDTH, Layout, lay_out
-from trtop.table.lines import Grid
+from trtop.escape import escape
+from trtop.table.layout import MARK_WIDTH, Layout
 from trtop.table.marks import verdict_role, verdict_text
-from trtop.table.rows import QuickRow, quick_rows
 from trtop.table.text import HIGH_MARK, Line, Role, Span, line_of
 from trtop.tui import header
 from trtop.tui.frame import (
@@ -31,18 +26,14 @@ from trtop.tui.frame import (
     highlighted,
     to_height,
 )
+from trtop.tui.grid import table_of
+from trtop.tui.keys import name_of_shown
 from trtop.tui.pages.page import Page
 from trtop.tui.pages.registry import ALL_KEYS, PAGE_OF_MODE
 from trtop.tui.prompt_line import prompt_line
 from trtop.tui.scene import Scene
 from trtop.tui.state import State
 from trtop.tui.view_model import ViewModel
-
-HEADING = "Host"
-
-TOTALS = "total"
-TOTALS_OF_ALL = "total of all"
-"""Heading of the totals where a filter leaves out rows: the totals do not."""
 
 MAX_HEADER_SHARE = 0.4
 """Share of the lines that warnings and health may take; the rest is for rows."""
@@ -95,7 +86,7 @@ def _rows_frame(scene: Scene, size: Size, caps: TerminalCaps) -> Frame:
         return _framed(scene, size, caps, waiting, ())
     first = _first_row(state, model, parts.n_rows)
     shown = range(first, min(first + parts.n_rows, len(model.names)))
-    grid, totals_line, lines = _table(scene, shown, inner, caps)
+    grid, totals_line, lines = table_of(scene, shown, inner, caps)
 
     body: list[Line] = list(parts.above)
     if parts.groups:
@@ -227,38 +218,6 @@ def _first_row(state: State, model: ViewModel, n_rows: int) -> int:
     return max(0, min(first, last_first))
 
 
-def _table(
-    scene: Scene, shown: range, width: int, caps: TerminalCaps
-) -> tuple[Grid, Line, list[Line]]:
-    """The table's own lines: how it is laid out, the totals, the rows."""
-    state, model = scene.state, scene.model
-    assert model is not None
-    part = model.snapshot.table.take(np.arange(shown.start, max(shown.start, shown.stop)))
-    rows: list[QuickRow] = [
-        model.totals,
-        *quick_rows(replace(model.snapshot, table=part)),
-    ]
-    shown_names = model.names[shown.start : max(shown.start, shown.stop)]
-    totals = TOTALS if model.n_rows == model.n_destinations else TOTALS_OF_ALL
-    names = [totals, *(escape(name, caps.ascii_only) for name in shown_names)]
-    cell_format = CellFormat(
-        percentile=state.percentile,
-        micro="u" if caps.ascii_only else "µ",
-        thresholds=scene.thresholds,
-        mark_width=0 if caps.color else len(HIGH_MARK),
-    )
-    longest = max(len(HEADING), *(display_width(name) for name in names))
-    columns = [column for column in COLUMNS if column.key not in state.hidden]
-    layout = lay_out(rows, longest, width, cell_format, columns)
-    grid = Grid(layout, HEADING, caps.ascii_only)
-    lines = []
-    for i, (row, name) in enumerate(zip(rows, names, strict=True)):
-        cells = [placed.cells[i] for placed in layout.placed]
-        role = Role.BOLD if i == 0 else Role.PLAIN
-        lines.append(grid.row_line(row, name, cells, role))
-    return grid, lines[0], lines[1:]
-
-
 def _heading_places(layout: Layout) -> tuple[tuple[int, int, str], ...]:
     """Spans of the heading line: first column, column behind the last, and the key to sort by."""
     at = 1 + MARK_WIDTH + layout.name_width
@@ -287,14 +246,15 @@ def _page_frame(page: Page, scene: Scene, size: Size, caps: TerminalCaps) -> Fra
     state = scene.state
     lines = page.lines(scene, inner, caps)
     first = state.scroll
-    if page.n_choices:
+    n_choices = page.count(state)
+    if n_choices:
         first = max(0, state.chosen - n_lines + 1) if state.chosen >= n_lines else 0
     first = max(0, min(first, len(lines) - n_lines))
     body = []
     rows: dict[int, int] = {}
     for i, line in enumerate(lines[first : first + n_lines]):
         full = filled(line, inner, caps.ascii_only)
-        if first + i < page.n_choices:
+        if first + i < n_choices:
             rows[1 + i] = first + i
             full = highlighted(full) if first + i == state.chosen else full
         body.append(bordered(full, size.width, caps))
@@ -327,7 +287,8 @@ def _framed(
     empty = bordered((), size.width, caps)
     filled_up = [*body[:room], *[empty] * (room - len(body)), *foot]
     low = edge(size.width, caps, (), count, is_top=False)
-    return Frame(to_height([top, *filled_up, low, bottom], size.height), cursor)
+    lines = to_height([top, *filled_up, low, bottom], size.height)
+    return Frame(lines, cursor, keys=_key_places(scene.state, bottom))
 
 
 def _bottom_line(
@@ -366,3 +327,19 @@ def _matches(scene: Scene) -> str:
     if prompt is None or model is None or not prompt.is_tried or model.filter != prompt.tried:
         return ""
     return f"{model.n_rows:,} of {model.n_destinations:,}"
+
+
+def _key_places(state: State, bottom: Line) -> tuple[tuple[int, int, str], ...]:
+    """Where the keys of the bottom line stand, with their labels."""
+    places: list[tuple[int, int, str]] = []
+    if state.prompt is not None or state.message:
+        return ()
+    at = 0
+    for span in bottom:
+        end = at + len(span.text)
+        if span.role is Role.KEY and (name := name_of_shown(span.text)):
+            places.append((at, end, name))
+        elif places and span.text.strip() and places[-1][1] == at:
+            places[-1] = (places[-1][0], end, places[-1][2])
+        at = end
+    return tuple(places)

@@ -59,8 +59,12 @@ class Updated:
         state: the next one.
         effect: what else to do.
         prefix: of the files to save.
+        may_overwrite: the user has said so.
+        command: that the user typed, to be carried out.
     """
 
     state: State
     effect: Effect = Effect.NONE
     prefix: str = ""
+    may_overwrite: bool = False
+    command: str = ""

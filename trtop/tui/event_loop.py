@@ -18,10 +18,10 @@ from trtop.tui.frame import Frame, Size, TerminalCaps
 from trtop.tui.page_question import PageQuestion, question_of
 from trtop.tui.pages.registry import PAGE_OF_MODE
 from trtop.tui.prompt import tried
-from trtop.tui.save import save
+from trtop.tui.save import is_there, save
 from trtop.tui.scene import Scene
 from trtop.tui.source import SnapshotSource
-from trtop.tui.state import Grouping, State
+from trtop.tui.state import Grouping, Mode, Prompt, Purpose, State
 from trtop.tui.terminal import ClickEvent, Event, HangUpEvent, KeyEvent, WheelEvent
 from trtop.tui.update import click, selecting, update, wheel
 from trtop.tui.view_model import (
@@ -30,6 +30,7 @@ from trtop.tui.view_model import (
     everything,
     make_view_model,
     question,
+    recorded,
 )
 from trtop_core.metric_types import Thresholds
 from trtop_core.records import Window
@@ -57,6 +58,12 @@ MAX_KEPT_EVENTS = 100
 
 STILL_S = 0.15
 """Without a key for as long, the rows are shown by what is being typed."""
+
+DOUBLE_CLICK_S = 0.5
+"""Two clicks on one line within this are one double click."""
+
+NO_CLICK = (-1.0, -1)
+"""When the last click was, and on which line."""
 
 
 class Screen(Protocol):
@@ -131,6 +138,7 @@ class EventLoop:
         self._all_rows: Snapshot | None = None
         self._is_asking = True
         self._was_over = False
+        self._last_click = NO_CLICK
 
     def run(self, is_due: Callable[[], bool]) -> None:
         """Go on until the user quits.
@@ -172,7 +180,7 @@ class EventLoop:
         elif isinstance(event, WheelEvent):
             updated = Updated(wheel(self.state, event.is_down, self._context()))
         else:
-            updated = Updated(self._clicked(event))
+            updated = self._clicked(event)
         self.state = updated.state
         if updated.effect is Effect.QUIT:
             return False
@@ -206,11 +214,24 @@ class EventLoop:
             is_over=self._was_over,
         )
 
-    def _clicked(self, event: ClickEvent) -> State:
+    def _clicked(self, event: ClickEvent) -> Updated:
+        """What is under a click: a key of the bottom line, a heading, a row; twice is Enter."""
+        before, self._last_click = self._last_click, (self._monotonic_s(), event.y)
+        if event.y == self._screen.size.height - 1:
+            for first, end, key in self._frame.keys:
+                if first <= event.x < end:
+                    return update(self.state, key, self._context())
+            return Updated(self.state)
         for first, end, column in self._frame.headings.get(event.y, ()):
             if first <= event.x < end:
-                return click(self.state, None, column)
-        return click(self.state, self._frame.rows.get(event.y), None)
+                return Updated(click(self.state, None, column))
+        row = self._frame.rows.get(event.y)
+        if before[1] == event.y and self._last_click[0] - before[0] <= DOUBLE_CLICK_S:
+            self._last_click = NO_CLICK
+            is_row = row is not None and self.state.mode is Mode.LIST and row == self.state.selected
+            if is_row and self.state.prompt is None:
+                return update(self.state, "enter", self._context())
+        return Updated(click(self.state, row, None))
 
     def _carry_out(self, updated: Updated) -> None:
         if updated.effect is Effect.RESET:
@@ -219,7 +240,7 @@ class EventLoop:
             self._baselines.clear()
             self._is_asking = True
         elif updated.effect is Effect.SAVE:
-            self._save(updated.prefix)
+            self._save(updated.prefix, updated.may_overwrite)
 
     def _follow(self, before: State) -> None:
         """What another state needs: another question, or another arrangement of the answer."""
@@ -346,8 +367,12 @@ class EventLoop:
                 if event is not None and len(self._kept) < MAX_KEPT_EVENTS:
                     self._kept.append(event)
 
-    def _save(self, prefix: str) -> None:
-        """Write what is looked at, with all its rows."""
+    def _save(self, prefix: str, may_overwrite: bool) -> None:
+        """Write what is looked at, with all its rows; a file that is there only if told so."""
+        if not may_overwrite and is_there(prefix):
+            asked = Prompt(Purpose.OVERWRITE, prefix, len(prefix), confirmed=prefix)
+            self.state = replace(self.state, prompt=asked)
+            return
         answer = self._held or self._ask(everything(self.state))
         if answer is None:
             self.state = self.state.saying("the source does not answer: nothing is saved")
@@ -361,7 +386,7 @@ class EventLoop:
             # A record is of one address, whatever it is called.
             by_address = replace(self.state, grouping=Grouping.ADDR)
             listed = make_view_model(answer, by_address, n_all, baseline, names)
-        self.state = self.state.saying(save(prefix, self._scene(), shown, listed))
+        self.state = self.state.saying(save(prefix, self._scene(), shown, recorded(listed, names)))
 
 
 def _view_of(state: State) -> object:

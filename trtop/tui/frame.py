@@ -45,6 +45,7 @@ class Frame:
         headings: of the line with headings (its number), from and up to which column is which key.
         page: rows or lines on one screen.
         first: the first row or line shown.
+        keys: of the bottom line, from and up to which column stands which key.
     """
 
     lines: tuple[Line, ...]
@@ -53,6 +54,7 @@ class Frame:
     headings: dict[int, tuple[tuple[int, int, str], ...]] = field(default_factory=dict)
     page: int = 1
     first: int = 0
+    keys: tuple[tuple[int, int, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,7 @@ class Action(Enum):
     RESET = auto()
     FORGET_RESET = auto()
     SAVE = auto()
+    COMMAND = auto()
     HELP = auto()
     BACK = auto()
     QUIT = auto()
@@ -61,7 +62,7 @@ class Key:
 
 
 KEYS: tuple[Key, ...] = (
-    Key(Action.HELP, ("?", "f1"), "?", "Help", "this help"),
+    Key(Action.HELP, ("?", "f1", "h"), "?", "Help", "this help (F1, h too)"),
     Key(Action.QUIT, ("q", "f10"), "q", "Quit", "quit (Ctrl-C too)"),
     Key(Action.FILTER, ("/",), "/", "Filter", "show some rows only; empty: all again"),
     Key(Action.DETAIL, ("d", "enter"), "d", "Detail", "all about the selected row (Enter too)"),
@@ -77,6 +78,7 @@ KEYS: tuple[Key, ...] = (
     Key(Action.NAMES, ("n",), "n", "Names", "names or addresses"),
     Key(Action.RESET, ("r",), "r", "Reset", "count from now on"),
     Key(Action.FORGET_RESET, ("u",), "u", "", "undo that: count from the beginning"),
+    Key(Action.COMMAND, (":",), ":", "", "any action by its name; Tab completes it"),
     Key(Action.SAVE, ("s",), "s", "Save", "save the rows as text and as JSON"),
     Key(Action.UP, ("up", "k"), "Up Down", "", "select a row (k, j too)"),
     Key(Action.DOWN, ("down", "j"), "", "", ""),
@@ -90,6 +92,14 @@ KEYS: tuple[Key, ...] = (
 KEY_OF = {key.action: key for key in KEYS}
 
 ACTION_OF = {name: key.action for key in KEYS for name in key.keys}
+
+_WORDS = {"Esc": "esc", "Space": " ", "Enter": "enter"}
+
+
+def name_of_shown(shown: str) -> str | None:
+    """The key behind what a line shows of it; None for several keys."""
+    return shown if len(shown) == 1 else _WORDS.get(shown)
+
 
 LETTER_OF_DESTINATION = "H"
 

@@ -110,9 +110,13 @@ def _completed(prompt: Prompt, context: Context) -> Prompt:
 def _typed(state: State, prompt: Prompt, context: Context) -> Updated:
     """What was typed is to be taken."""
     done = replace(state, prompt=None)
-    if prompt.purpose is Purpose.SAVE:
+    if prompt.purpose in (Purpose.SAVE, Purpose.OVERWRITE):
         prefix = prompt.text.strip()
-        return Updated(done, Effect.SAVE, prefix) if prefix else Updated(done)
+        if not prefix:
+            return Updated(done)
+        return Updated(done, Effect.SAVE, prefix, may_overwrite=prefix == prompt.confirmed)
+    if prompt.purpose is Purpose.COMMAND:
+        return Updated(done, command=prompt.text.strip())
     try:
         chosen = parse_filter(prompt.text)
         _check_ports(state, chosen, context)

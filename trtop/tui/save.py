@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TextIO
 
 from trtop.reporters.files import JSON_SUFFIX, TABLE_SUFFIX, write_files
@@ -14,12 +15,18 @@ from trtop.tui.pages.registry import PAGE_OF_MODE
 from trtop.tui.scene import Scene
 from trtop.tui.view_model import ViewModel
 from trtop_core.errors import TrtopError
+from trtop_core.snapshot import Snapshot
 
 SAVE_WIDTH = 132
 """Characters of a line of a saved drill-down."""
 
 
-def save(prefix: str, scene: Scene, rows: ViewModel, listed: ViewModel) -> str:
+def is_there(prefix: str) -> bool:
+    """Whether saving would replace a file."""
+    return any(os.path.lexists(f"{prefix}{suffix}") for suffix in (TABLE_SUFFIX, JSON_SUFFIX))
+
+
+def save(prefix: str, scene: Scene, rows: ViewModel, listed: Snapshot) -> str:
     """Write PREFIX.trtop and PREFIX.json.
 
     Args:
@@ -43,7 +50,7 @@ def save(prefix: str, scene: Scene, rows: ViewModel, listed: ViewModel) -> str:
         stream.writelines(f"{line.rstrip()}\n" for line in text)
 
     def write_json(stream: TextIO) -> None:
-        JsonReporter(stream).report(listed.snapshot)
+        JsonReporter(stream).report(listed)
 
     try:
         write_files(prefix, {TABLE_SUFFIX: write_text, JSON_SUFFIX: write_json})

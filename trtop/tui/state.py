@@ -10,6 +10,7 @@ from enum import Enum
 from typing import ClassVar
 
 from trtop.filters.filter import Filter
+from trtop.metrics.columns import COLUMNS, Column
 from trtop_core.detail import DetailView
 from trtop_core.records import GroupBy, Window
 from trtop_core.view import DEFAULT_PERCENTILE, View
@@ -52,7 +53,9 @@ class Purpose(Enum):
     """What is being typed; the value stands before it."""
 
     FILTER = "filter: "
+    COMMAND = ": "
     SAVE = "save as PREFIX.trtop and PREFIX.json; PREFIX: "
+    OVERWRITE = "is there: Enter overwrites; or another: "
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +74,7 @@ class Prompt:
         draft: what was typed before going back.
         is_tried: rows are shown by ``tried`` already.
         tried: the filter that is typed, None for none.
+        confirmed: what the user was told is there already; the same text again overwrites it.
     """
 
     purpose: Purpose
@@ -84,6 +88,7 @@ class Prompt:
     draft: str = ""
     is_tried: bool = False
     tried: Filter | None = None
+    confirmed: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +113,9 @@ class State:
         percentile: what latencies show.
         filter: which rows are shown, None for all.
         filters: filters that were taken so far, the last one last.
-        hidden: keys of columns that the user does not want.
+        columns: all that there are, in the order of the screen.
+        hidden: names of those that the user does not want.
+        pinned: names of those that stay the longest where there is little room, in that order.
         with_names: names instead of addresses, where they are known.
         names_by_port: a name depends on the port.
         is_paused: the snapshot stands still.
@@ -129,7 +136,9 @@ class State:
     percentile: float = DEFAULT_PERCENTILE
     filter: Filter | None = None
     filters: tuple[str, ...] = ()
+    columns: tuple[Column, ...] = COLUMNS
     hidden: frozenset[str] = frozenset()
+    pinned: tuple[str, ...] = ()
     with_names: bool = True
     names_by_port: bool = False
     is_paused: bool = False
@@ -153,6 +162,30 @@ class State:
         chosen = self.shown_filter
         needs_ports = chosen is not None and chosen.needs_ports
         return Grouping.ADDR_PORT if needs_ports else self.grouping
+
+    @property
+    def shown_columns(self) -> list[Column]:
+        """Columns that the user wants."""
+        return [column for column in self.columns if column.name not in self.hidden]
+
+    @property
+    def pinned_columns(self) -> list[Column]:
+        """Columns that stay the longest, the first the very longest."""
+        by_name = {column.name: column for column in self.shown_columns}
+        return [by_name[name] for name in self.pinned if name in by_name]
+
+    def with_columns(self, chosen: tuple[Column, ...]) -> State:
+        """This state with some columns alone, in their order; none: all."""
+        if not chosen:
+            return self
+        names = {column.name for column in chosen}
+        others = [column for column in COLUMNS if column.name not in names]
+        return replace(
+            self,
+            columns=(*chosen, *others),
+            hidden=frozenset(column.name for column in others),
+            pinned=tuple(column.name for column in chosen),
+        )
 
     def view(self, limit: int | None) -> View:
         """The question to a source.

@@ -14,12 +14,14 @@ import os
 import select
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 
 from trtop.table.text import Role
 from trtop.tui.frame import Frame, Size, TerminalCaps
 from trtop_core.errors import TrtopError
 
 STDIN_FD = 0
+STDOUT_FD = 1
 
 ESCAPE_DELAY_MS = 25
 """How long after Esc the rest of a key's sequence may still come."""
@@ -61,6 +63,20 @@ CONTROL_KEYS = {
     "\x05": "end",  # Ctrl-E
     "\x0c": "redraw",  # Ctrl-L
 }
+
+
+ESCAPE = "\x1b"
+
+MAX_SEQUENCE = 16
+"""Characters of a key's sequence, Esc not counted."""
+
+SEQUENCES = {
+    **{f"{start}{end}": name for start in "[O" for end, name in zip(
+        "ABCDHFP", ("up", "down", "right", "left", "home", "end", "f1"), strict=True)},
+    "[1~": "home", "[7~": "home", "[4~": "end", "[8~": "end", "[5~": "pgup", "[6~": "pgdn",
+    "[3~": "delete", "[11~": "f1", "[21~": "f10",
+}  # fmt: skip
+"""Keys of terminals that send something else than their description says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +176,8 @@ class Terminal:
             key = self._window.get_wch()
         except curses.error:
             return HangUpEvent() if _is_gone(STDIN_FD) else None
+        if key == ESCAPE:
+            return self._after_escape()
         if isinstance(key, str):
             name = CONTROL_KEYS.get(key, key)
             if name == "redraw":
@@ -168,6 +186,36 @@ class Terminal:
         if key == curses.KEY_MOUSE:
             return self._mouse()
         return self._named(key)
+
+    def _after_escape(self) -> Event | None:
+        """Esc, or the whole of a sequence that the terminal's description does not have.
+
+        Its letters would else be taken for keys: Ctrl-Right is ``ESC [ 1 ; 5 C`` on most terminals.
+        """
+        self._window.timeout(ESCAPE_DELAY_MS)
+        try:
+            introducer = self._window.get_wch()
+        except curses.error:
+            return KeyEvent("esc")
+        if introducer not in ("[", "O"):
+            if isinstance(introducer, str):
+                curses.unget_wch(introducer)
+            else:
+                curses.ungetch(introducer)
+            return KeyEvent("esc")
+        sequence = introducer
+        while len(sequence) < MAX_SEQUENCE:
+            try:
+                char = self._window.get_wch()
+            except curses.error:
+                break
+            if not isinstance(char, str):
+                break
+            sequence += char
+            if char.isalpha() or char == "~":
+                break
+        name = SEQUENCES.get(sequence)
+        return KeyEvent(name) if name else None
 
     def _named(self, key: int) -> Event | None:
         try:
@@ -260,6 +308,19 @@ def _can_draw(encoding: str) -> bool:
     except (UnicodeEncodeError, LookupError):
         return False
     return True
+
+
+@cache
+def is_known(term: str) -> bool:
+    """Whether terminals of a type can be drawn on: their description says how to move the cursor.
+
+    Curses ends the program where it does not find one.
+    """
+    try:
+        curses.setupterm(term, STDOUT_FD)
+    except curses.error:
+        return False
+    return bool(curses.tigetstr("cup"))
 
 
 def _is_gone(fd: int) -> bool:

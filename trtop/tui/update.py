@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from trtop.metrics.columns import COLUMNS
+from trtop.metrics import lookup
 from trtop.metrics.lookup import LOW_FIRST
+from trtop.tui import commands
 from trtop.tui.effects import WINDOWS, Context, Effect, Updated
 from trtop.tui.keys import ACTION_OF, COLUMN_OF, Action
 from trtop.tui.pages.page import Page
-from trtop.tui.pages.registry import PAGE_OF_KEY, PAGE_OF_MODE
+from trtop.tui.pages.registry import ALL_KEYS, PAGE_OF_KEY, PAGE_OF_MODE
 from trtop.tui.prompt import type_key
 from trtop.tui.state import Grouping, Mode, Prompt, Purpose, State
 from trtop.tui.view_model import ViewModel
@@ -32,7 +33,7 @@ PAUSED = "the picture is held: Space lets it go on"
 def update(state: State, key: str, context: Context) -> Updated:
     """What a key makes of a state; a key without a meaning changes nothing."""
     if state.prompt is not None:
-        return type_key(state, state.prompt, key, context)
+        return _typed(state, state.prompt, key, context)
     state = replace(state, message="")
     if key in COLUMN_OF and state.mode is Mode.LIST:
         return Updated(sorted_by(state, COLUMN_OF[key]))
@@ -46,6 +47,25 @@ def update(state: State, key: str, context: Context) -> Updated:
     if action is None:
         return Updated(state)
     return _LIST_ACTIONS[action](state, context)
+
+
+def _typed(state: State, prompt: Prompt, key: str, context: Context) -> Updated:
+    """A key while something is being typed; commands are completed and carried out here."""
+    if prompt.purpose is Purpose.COMMAND and key == "tab":
+        text, hint = commands.completed(prompt.text, ALL_KEYS)
+        asked = replace(prompt, text=text, at=len(text), error=hint)
+        return Updated(replace(state, prompt=asked))
+    updated = type_key(state, prompt, key, context)
+    if not updated.command:
+        return updated
+    try:
+        name = commands.found(updated.command, ALL_KEYS)
+    except ValueError as error:
+        return Updated(replace(state, prompt=replace(prompt, error=str(error))))
+    if name is None:
+        column = lookup.column(updated.command.partition(" ")[2])
+        return Updated(sorted_by(replace(updated.state, mode=Mode.LIST), column))
+    return update(updated.state, name, context)
 
 
 def click(state: State, row: int | None, column: str | None) -> State:
@@ -133,8 +153,8 @@ def _sort_right(state: State, context: Context) -> Updated:
 
 
 def _sort_beside(state: State, step: int) -> State:
-    shown = [column.key for column in COLUMNS if column.key not in state.hidden]
-    keys = ["destination", "verdict", *shown]
+    shown = (column.key for column in state.shown_columns)
+    keys = list(dict.fromkeys(("destination", "verdict", *shown)))
     at = keys.index(state.sort) if state.sort in keys else 0
     return sorted_by(state, keys[(at + step) % len(keys)]) if len(keys) > 1 else state
 
@@ -145,6 +165,10 @@ def _reverse(state: State, context: Context) -> Updated:
 
 def _filter(state: State, context: Context) -> Updated:
     return Updated(replace(state, prompt=Prompt(Purpose.FILTER)))
+
+
+def _command(state: State, context: Context) -> Updated:
+    return Updated(replace(state, prompt=Prompt(Purpose.COMMAND)))
 
 
 def _group(state: State, context: Context) -> Updated:
@@ -235,6 +259,7 @@ _LIST_ACTIONS: dict[Action, Callable[[State, Context], Updated]] = {
     Action.RESET: _reset,
     Action.FORGET_RESET: _forget_reset,
     Action.SAVE: _save,
+    Action.COMMAND: _command,
     Action.BACK: _back,
 }
 
@@ -254,14 +279,18 @@ _CHOOSING = (Action.PAUSE, Action.DETAIL)
 def _on_page(page: Page, state: State, key: str, context: Context) -> Updated:
     """What a key makes of a state while a page is shown."""
     action = ACTION_OF.get(key)
+    if action is Action.COMMAND:
+        return _command(state, context)
     if action in _STEPS:
         step = _STEPS[action](max(1, context.page))
-        if page.n_choices:
-            chosen = max(0, min(state.chosen + step, page.n_choices - 1))
+        if n_choices := page.count(state):
+            chosen = max(0, min(state.chosen + step, n_choices - 1))
             return Updated(replace(state, chosen=chosen))
         return Updated(replace(state, scroll=max(0, min(state.scroll + step, MAX_SCROLL))))
     if page.choose is not None and action in _CHOOSING:
         return Updated(page.choose(state))
+    if action in page.choice_actions:
+        return Updated(page.choice_actions[action](state))
     if action in page.row_actions:
         return _LIST_ACTIONS[action](state, context)
     other = PAGE_OF_KEY.get(key)

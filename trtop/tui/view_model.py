@@ -24,7 +24,7 @@ from trtop_core.merging.delta import since
 from trtop_core.records import DestinationKind, Window
 from trtop_core.snapshot import Snapshot
 from trtop_core.sorting import arrange
-from trtop_core.table import Table, destination_names
+from trtop_core.table import RowName, Table, destination_names
 from trtop_core.view import View
 
 Names = Callable[[str, int], str | None]
@@ -175,6 +175,23 @@ def make_view_model(
         chosen,
         tuple(remarks),
     )
+
+
+def recorded(model: ViewModel, names: Names | None) -> Snapshot:
+    """The rows at hand for a report: each called by its address, its name beside it.
+
+    Args:
+        model: of rows that stand for one destination each.
+        names: what destinations are called, None for addresses alone.
+    """
+    table = model.snapshot.table
+    if names is None:
+        return model.snapshot
+    found = tuple(
+        RowName(address, _known_name(key, names))
+        for key, address in zip(table.keys, destination_names(table.keys), strict=True)
+    )
+    return replace(model.snapshot, table=replace(table, names=found))
 
 
 def _label_list(

@@ -55,6 +55,7 @@ def merge_details(parts: Sequence[Detail], view: DetailView) -> Detail:
         longest_open=longest_open(still, view.n_connections),
         slowest=slowest(timed, view.n_connections),
         n_connections=sum(part.n_connections for part in parts),
+        oldest_wait_ns=max(part.oldest_wait_ns for part in parts),
     )
 
 

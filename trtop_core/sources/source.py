@@ -252,6 +252,8 @@ class Source:
         """The one error that stands for all of them."""
         first = self.errors[0]
         if len(self._paths) == 1 and len(self.errors) == 1:
+            if self.n_packets:  # of a followed file, which another one has replaced
+                first.exit_status = EXIT_INCOMPLETE
             return first
         others = f" (and {len(self.errors) - 1} more)" if len(self.errors) > 1 else ""
         summary = TrtopError(f"{first}{others}")

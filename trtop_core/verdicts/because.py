@@ -87,8 +87,10 @@ def _refused(row: RowEvidence) -> str:
 def _no_answer(row: RowEvidence) -> str:
     cases = of_whole(row["timeouts"] + row["pending_retrans"], row["syn"], "attempt")
     again = several(row["syn_retrans"], "SYN")
+    n_waiting = row["pending_retrans"]
+    waiting = f"{n_waiting:,} still waiting, " if n_waiting else ""
     return (
-        f"{cases} without an answer ({again} sent again): "
+        f"{cases} without an answer ({waiting}{again} sent again): "
         "the host is down, or a route or firewall drops them"
     )
 

@@ -39,6 +39,7 @@ class _Detail(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     longest_open: memoryview
     slowest: memoryview
     n_connections: _Amount
+    oldest_wait_ns: Annotated[int, Meta(ge=-1)]
 
 
 _ENCODER = msgspec.msgpack.Encoder()
@@ -57,6 +58,7 @@ def encode_detail(detail: Detail) -> bytes:
         longest_open=memoryview(detail.longest_open.tobytes()),
         slowest=memoryview(detail.slowest.tobytes()),
         n_connections=detail.n_connections,
+        oldest_wait_ns=detail.oldest_wait_ns,
     )
     return pack_message(_ENCODER.encode(sent))
 
@@ -89,6 +91,7 @@ def decode_detail(data: bytes | memoryview) -> Detail:
         longest_open=longest_open,
         slowest=slowest,
         n_connections=sent.n_connections,
+        oldest_wait_ns=sent.oldest_wait_ns,
     )
 
 

@@ -23,6 +23,7 @@ from trtop_daemon.capture.backend import Backend, OpenConfig
 from trtop_daemon.capture.batch_sender import BatchSender
 from trtop_daemon.capture.bpf_filter import LINKTYPE_OF, check_filter, default_filter, filter_error
 from trtop_daemon.capture.control import REPORT_S, Control
+from trtop_daemon.capture.due_totals import DueTotals
 from trtop_daemon.ipc.batch_message import Totals, unwrap
 from trtop_daemon.ipc.feed import ANY_INTERFACE, CaptureConfig
 from trtop_daemon.system.interfaces import is_loopback
@@ -186,7 +187,7 @@ class Device:
         poller = select.poll()
         poller.register(self.fileno, select.POLLIN)
         poller.register(control.fd, select.POLLIN)
-        totals = self.totals()
+        totals = DueTotals(self.totals())
         report_at_s = 0.0
         stop_by_s: float | None = None
         while True:
@@ -197,10 +198,11 @@ class Device:
             now_s = time.monotonic()
             if batch is not None or now_s >= report_at_s:
                 if now_s >= report_at_s:
-                    totals = self.totals()
+                    totals.add(self.totals(), time.time_ns())
                     report_at_s = now_s + REPORT_S
                 until_ns = began_ns - lag_ns if batch is None else int(batch.index["ts_ns"][-1])
-                sender.send_batch(batch, totals, self.link_type, until_ns)
+                due = totals.due(until_ns, time.time_ns())
+                sender.send_batch(batch, due, self.link_type, until_ns)
                 control.wait_for_room(sender)
                 control.wait(0)  # packets may never cease
             if stop_by_s is not None and batch is None and self.is_drained():

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import difflib
 import math
+import os
+import stat
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -219,6 +221,10 @@ def read_file(path: str) -> dict[str, Any]:
         TrtopError: it cannot be read, or a key or a value in it is wrong.
     """
     try:
+        # A pipe would be waited for, at a reload as well, while nothing is counted.
+        mode = os.stat(path).st_mode
+        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+            raise TrtopError(f"{path}: is no configuration file: it is no regular file")
         with open(path, "rb") as stream:
             data = stream.read(MAX_FILE_BYTES + 1)
         if len(data) > MAX_FILE_BYTES:

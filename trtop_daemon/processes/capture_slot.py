@@ -178,7 +178,7 @@ class CaptureSlot:
             except TrtopError as error:
                 self._retry(str(error), now_s)
         if self._gap_ns is not None:
-            self._count(CaptureCounters(interrupted_ns=self._lengthen_gap()))
+            self._shared.engines.count_gap(self.assignment, 0, self._lengthen_gap())
         if self.is_silent(now_s):
             self._was_silent = True
             self._say(
@@ -281,9 +281,7 @@ class CaptureSlot:
             now_s,
         )
         self._has_spoken = False
-        self._count(
-            CaptureCounters(interruptions=int(is_first), interrupted_ns=self._lengthen_gap())
-        )
+        self._shared.engines.count_gap(self.assignment, int(is_first), self._lengthen_gap())
 
     def _count(self, counters: CaptureCounters, n_untimed: int = 0) -> None:
         if counters != NOTHING or n_untimed:

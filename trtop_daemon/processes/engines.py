@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from ipaddress import IPv4Network, IPv6Network
 
 from trtop_core.batch import CaptureCounters, PacketBatch
@@ -21,6 +22,8 @@ from trtop_core.wire.questions import Question, QuestionReply, answered
 from trtop_daemon.ipc.batch_message import Message
 from trtop_daemon.processes.assignments import Assignment
 from trtop_daemon.processes.reorder import ReorderBuffer
+
+NO_GAP = CaptureCounters()
 
 EngineMaker = Callable[[EngineConfig], Engine]
 
@@ -47,6 +50,7 @@ class Engines:
         self.engines = [make_engine(config) for _ in range(n_engines)]
         self.local = config.local
         self._buffers = [ReorderBuffer() for _ in range(n_engines)]
+        self._gaps = [NO_GAP] * n_engines
         self._is_finished = False
 
     def join(self, assignment: Assignment) -> None:
@@ -65,11 +69,25 @@ class Engines:
             engine.feed(batch)
         if message.until_ns and engine.has_begun and not buffer.is_holding:
             engine.advance(buffer.until_ns)
+        if not buffer.is_holding:
+            self._settle_gap(assignment.engine)
 
     def count(self, assignment: Assignment, counters: CaptureCounters, n_untimed: int) -> None:
         """Add what the capturing side counted."""
         self.engines[assignment.engine].feed(
             PacketBatch(IDLE.data, IDLE.index, counters, n_untimed)
+        )
+
+    def count_gap(self, assignment: Assignment, n_interruptions: int, interrupted_ns: int) -> None:
+        """Add to the time in which nothing is captured.
+
+        An engine's clock stands still in it, so it is told at the end, when its clock has moved
+        on: booked to the time before the gap, it would be missed by windows that begin in the gap.
+        """
+        gap = self._gaps[assignment.engine]
+        self._gaps[assignment.engine] = CaptureCounters(
+            interruptions=gap.interruptions + n_interruptions,
+            interrupted_ns=gap.interrupted_ns + interrupted_ns,
         )
 
     def set_local(self, local: tuple[IPv4Network | IPv6Network, ...]) -> None:
@@ -89,9 +107,10 @@ class Engines:
         if self._is_finished:
             return unsupported
         self._is_finished = True
-        for engine, buffer in zip(self.engines, self._buffers, strict=True):
+        for number, (engine, buffer) in enumerate(zip(self.engines, self._buffers, strict=True)):
             for batch in buffer.flush():
                 engine.feed(batch)
+            self._settle_gap(number)
             engine.finish()
             for link_type, n_packets in engine.unsupported_link_types.items():
                 unsupported[link_type] = unsupported.get(link_type, 0) + n_packets
@@ -100,14 +119,44 @@ class Engines:
     def snapshot(self, view: View) -> Snapshot:
         """What all engines know, as one."""
         if len(self.engines) == 1:
-            return self.engines[0].snapshot(view)
+            return self._snapshot(0, view)
         whole = View(window=view.window, group_by=view.group_by)
-        return merge([engine.snapshot(whole) for engine in self.engines], view)
+        return merge([self._snapshot(i, whole) for i in range(len(self.engines))], view)
 
     def health(self) -> Health:
         """What all captures held, lost and could not read so far."""
-        return Health.merged([engine.health() for engine in self.engines])
+        return Health.merged(
+            [
+                _with_gap(engine.health(), gap)
+                for engine, gap in zip(self.engines, self._gaps, strict=True)
+            ]
+        )
 
     def answer(self, question: Question) -> QuestionReply:
         """What all engines know of something else, as one answer."""
         return answered(self.engines, question)
+
+    def _snapshot(self, number: int, view: View) -> Snapshot:
+        """What one engine knows, with a gap that it has not been told of."""
+        snapshot, gap = self.engines[number].snapshot(view), self._gaps[number]
+        if gap == NO_GAP:
+            return snapshot
+        return replace(
+            snapshot,
+            health=_with_gap(snapshot.health, gap),
+            window_health=_with_gap(snapshot.window_health, gap),
+        )
+
+    def _settle_gap(self, number: int) -> None:
+        """Tell an engine of a gap that lies behind its clock."""
+        gap, self._gaps[number] = self._gaps[number], NO_GAP
+        if gap != NO_GAP:
+            self.engines[number].feed(PacketBatch(IDLE.data, IDLE.index, gap))
+
+
+def _with_gap(health: Health, gap: CaptureCounters) -> Health:
+    return replace(
+        health,
+        interruptions=health.interruptions + gap.interruptions,
+        interrupted_ns=health.interrupted_ns + gap.interrupted_ns,
+    )

@@ -8,6 +8,9 @@ from contextlib import suppress
 
 from trtop_core.errors import TrtopError
 
+MAX_PID_BYTES = 32
+"""A number and what may stand around it; more is another file."""
+
 
 class PidFile:
     """Writes the number of this process.
@@ -21,10 +24,11 @@ class PidFile:
 
     def __init__(self, path: str) -> None:
         self._path = path
-        flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         try:
             self._fd = os.open(path, flags, 0o644)
             _check(path, os.fstat(self._fd))
+            _check_content(path, self._fd)
             os.ftruncate(self._fd, 0)
             os.write(self._fd, f"{os.getpid()}\n".encode())
         except OSError as error:
@@ -47,3 +51,14 @@ def _check(path: str, found: os.stat_result) -> None:
     """
     if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1 or found.st_uid != os.geteuid():
         raise TrtopError(f"{path}: is no file of this user's alone, and is not written over")
+
+
+def _check_content(path: str, fd: int) -> None:
+    """Refuse a file that holds anything but a number: root could name any by mistake.
+
+    Raises:
+        TrtopError: it holds something else.
+    """
+    held = os.pread(fd, MAX_PID_BYTES + 1, 0)
+    if held.strip() and not (len(held) <= MAX_PID_BYTES and held.strip().isdigit()):
+        raise TrtopError(f"{path}: holds no process number, and is not written over")

@@ -165,7 +165,7 @@ def test_data_of_a_stream_without_headers_answer_nothing() -> None:
 def test_reuse_counts_the_responses_of_all_streams() -> None:
     story = _open().ask(100, headers(1, ends=True) + headers(3, ends=True))
     story.reply(150, headers(1, ends=True) + headers(3, ends=True)).reset(200)
-    counted = {"reuse": [2], "rst": 1, "rst_out": 1}
+    counted = {"reuse": [2], "rst": 1, "rst_out": 1, "multiplexed_unfollowed": 0}
     check(story, story.carried, MULTIPLEXED, _answered(50, 50), counted, whole=True)
 
 

@@ -62,6 +62,7 @@ def _crossed(n_runs: int) -> Dialogue:
 def test_one_crossed_run_is_a_request() -> None:
     story = _crossed(1)
     counted = {
+        "multiplexed_unfollowed": 0,
         "requests": 2,
         "responses": 2,
         "response_time": [50 * MS, 20 * MS],
@@ -82,6 +83,7 @@ def test_from_the_second_on_the_connection_is_multiplexed() -> None:
         "server_time": [40 * MS, 10 * MS],
         "response_duration": [50 * MS],
         "waiting": 0,
+        "multiplexed_unfollowed": 1,
     }
     for n_runs in (2, 3, 7):
         story = _crossed(n_runs)

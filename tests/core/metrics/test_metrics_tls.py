@@ -57,13 +57,14 @@ SAID_HELLO = {
 
 
 def test_a_handshake_turn_is_no_request_and_its_answer_no_response() -> None:
-    check(_hello().rst_out(200, 31), SAID_HELLO, RST_OUT, {"tls_failed": 1})
+    about = {"tls_failed": 1, "tls_hellos": 1}
+    check(_hello().rst_out(200, 31), SAID_HELLO, RST_OUT, about)
 
 
 @pytest.mark.parametrize("kind", [CHANGE_CIPHER_SPEC, ALERT, HANDSHAKE])
 def test_a_run_that_starts_with_a_record_of_the_handshake_is_a_handshake_turn(kind: int) -> None:
     story = Story().handshake().out(100, 1, 1, record(kind, bytes(5)) + b"x")
-    check(story, OPENED, OPEN, {"tls_turns": 1, "bytes_out": 11})
+    check(story, OPENED, OPEN, {"tls_turns": 1, "bytes_out": 11, "tls_hellos": 0})
 
 
 @pytest.mark.parametrize("head", [b"\x13\3", b"\x17\3", b"\x18\3", b"\x16\2", b"\x16\4", b"\x16"])
@@ -209,6 +210,7 @@ def test_a_second_hello_starts_no_second_latency() -> None:
     story = _hello().out(140, 31, 41, HELLO).back(170, 41, 61, SERVER_FLIGHT)
     story.out(180, 61, 81, FLIGHT).out(190, 81, 81, APPLICATION)
     counted = {
+        "tls_hellos": 1,
         "tls_turns": 2,
         "requests": 1,
         "bytes_out": 80,

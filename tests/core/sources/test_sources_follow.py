@@ -11,7 +11,13 @@ import pytest
 from support.builders.savefile import write_pcap
 from test_sources_files import capture, numbers_of
 
-from trtop_core.errors import DamagedCaptureError, NotACaptureError, TrtopError
+from trtop_core.errors import (
+    EXIT_INCOMPLETE,
+    EXIT_UNUSABLE,
+    DamagedCaptureError,
+    NotACaptureError,
+    TrtopError,
+)
 from trtop_core.sources import IDLE, Source, open_capture
 
 
@@ -176,6 +182,25 @@ def test_damage_ends_the_following(tmp_path: Path, data: bytes, kind: type[Trtop
             for _ in range(9):
                 next(source)
         assert len(source.errors) == 1
+
+
+@pytest.mark.parametrize(("n_packets", "status"), [(2, EXIT_INCOMPLETE), (0, EXIT_UNUSABLE)])
+def test_what_was_read_before_another_thing_took_the_name_is_reported(
+    tmp_path: Path, n_packets: int, status: int
+) -> None:
+    path = tmp_path / "capture"
+    path.write_bytes(capture(n_packets))
+
+    def replace() -> None:
+        path.unlink()
+        path.symlink_to("/dev/zero")
+
+    with open_capture(path, follow=True, poll_s=0, wait=lambda seconds: replace()) as source:
+        with pytest.raises(NotACaptureError) as caught:
+            for _ in range(9):
+                next(source)
+        assert source.n_packets == n_packets
+    assert caught.value.exit_status == status
 
 
 def test_a_fifo_ends_although_it_is_followed(tmp_path: Path) -> None:

@@ -65,6 +65,7 @@ details = st.builds(
     connections,
     connections,
     st.integers(6, 2**40),
+    spans,
 )
 
 

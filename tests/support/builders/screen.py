@@ -137,4 +137,5 @@ def detailed(picture_: ViewModel, name: str, n_connections: int = 5) -> Detail:
         longest_open=connections(n_connections),
         slowest=connections(n_connections),
         n_connections=23,
+        oldest_wait_ns=-1,
     )

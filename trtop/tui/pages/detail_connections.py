@@ -27,11 +27,15 @@ def connection_lines(detail: Detail, fmt: DetailFormat) -> list[Line]:
     """The longest open connections, and the slowest."""
     lines: list[Line] = []
     clock_ns = detail.clock_ns or 0
-    for title, part in (
-        ("Longest open", detail.longest_open),
-        ("Slowest latest request", detail.slowest),
+    oldest = ""
+    if detail.oldest_wait_ns >= 0:
+        oldest = f", the oldest waits {fmt.duration(detail.oldest_wait_ns)}"
+    for title, part, more in (
+        ("Longest open", detail.longest_open, ""),
+        ("Slowest latest request", detail.slowest, oldest),
     ):
-        lines += [(), title_line(title, f"  {len(part):,} of {detail.n_connections:,} connections")]
+        n_shown = f"  {len(part):,} of {detail.n_connections:,} connections{more}"
+        lines += [(), title_line(title, n_shown)]
         if not len(part):
             lines.append(line_of("  none"))
             continue

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from trtop.escape import escape
 from trtop.table.marks import verdict_role
+from trtop.table.rows import QuickRow
 from trtop.table.text import Line, Role, Span, line_of
 from trtop.tui.effects import Context
 from trtop.tui.frame import TerminalCaps
@@ -42,11 +43,22 @@ def explain_lines(scene: Scene, width: int, caps: TerminalCaps) -> list[Line]:
         place = model.place(state.selected_key)
     if model is None or place is None:
         return [line_of(" ", GONE)]
-    row = model.row(place)
-    figures, _ = row.figures.causes(row.loss)
-    found = explain(figures, place)
-    text = _Text(width, caps.ascii_only)
     name = escape(model.names[place], caps.ascii_only)
+    return lines_of(model.row(place), name, width, caps.ascii_only)
+
+
+def lines_of(row: QuickRow, name: str, width: int, ascii_only: bool) -> list[Line]:
+    """The same of any row.
+
+    Args:
+        row: which one.
+        name: what it is called, escaped.
+        width: characters of a line.
+        ascii_only: nothing but ASCII.
+    """
+    figures, _ = row.figures.causes(row.loss)
+    found = explain(figures, row.idx)
+    text = _Text(width, ascii_only)
     word = WORDS[found.cause]
     lines = [line_of(" ", Span(name, Role.BOLD), "  ", Span(word, verdict_role(row)))]
     lines += [(), *text.paragraph(found.sentence or _nothing_wrong(found.cause), " ")]

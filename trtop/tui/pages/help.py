@@ -37,7 +37,12 @@ def help_lines(keys: Sequence[Key], width: int) -> list[Line]:
         if key.meaning:
             lines += _entry(key.shown, key.meaning, width)
     lines += _entry("A letter", "sort by the column that it stands for, again: reverse", width)
-    lines += _entry("Mouse", "a heading sorts, a row is selected, the wheel scrolls", width)
+    lines += _entry(
+        "Mouse",
+        "a heading sorts, a row is selected (twice: its detail), the wheel scrolls, "
+        "the keys of the bottom line are pressed",
+        width,
+    )
     lines += [(), _title("Filter: all must hold, or those beside an or")]
     for example, meaning in FILTERS:
         lines += _entry(example, meaning, width)

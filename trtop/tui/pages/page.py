@@ -5,8 +5,8 @@ A page is a file that makes one of these, and a line in the table of ``registry`
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 
 from trtop.table.text import Line
 from trtop.tui.effects import Context, Updated
@@ -36,8 +36,9 @@ class Page:
         labels: keys and what they do, for the bottom line.
         prepare: the state to open it with; one whose message says why leaves it closed.
         is_everywhere: its key opens it from other pages too.
-        n_choices: so many of its lines can be chosen; 0: it scrolls.
+        n_choices: gives how many of its lines can be chosen; None: it scrolls.
         choose: what becomes of a state when its line is chosen.
+        choice_actions: what else keys make of a state in which a line is chosen.
         row_actions: keys that do what they do where the rows are.
         question: what a source is asked for while it is shown; None: nothing.
         is_saved: ``s`` writes its text, not the table.
@@ -49,11 +50,16 @@ class Page:
     labels: tuple[tuple[str, str], ...] = LABELS
     prepare: Callable[[State, Context], State] = _always
     is_everywhere: bool = False
-    n_choices: int = 0
+    n_choices: Callable[[State], int] | None = None
     choose: Callable[[State], State] | None = None
+    choice_actions: Mapping[Action | None, Callable[[State], State]] = field(default_factory=dict)
     row_actions: frozenset[Action] = frozenset()
     question: Callable[[State], Question | None] | None = None
     is_saved: bool = False
+
+    def count(self, state: State) -> int:
+        """How many of its lines can be chosen."""
+        return self.n_choices(state) if self.n_choices else 0
 
     def open(self, state: State, context: Context) -> Updated:
         """The state in which it is shown, from its first line on."""

@@ -1,0 +1,114 @@
+"""What a user sees who knows nothing yet, or who slipped."""
+
+import shlex
+from pathlib import Path
+
+import pytest
+from support.paths import EXAMPLE
+from support.scripts import run_python
+from support.terminals import OnTerminal
+
+from trtop.cli.meant import what_was_meant
+from trtop.options.commands import COMMANDS, NAMES
+
+
+def said(tmp_path: Path, *args: str | Path) -> tuple[int, str, str]:
+    done = run_python(tmp_path, ["-m", "trtop", *args])
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_help_begins_with_the_commands_and_an_example_of_each(tmp_path: Path) -> None:
+    status, out, _ = said(tmp_path, "--help")
+    assert status == 0
+    top = out.partition("what to read:")[0]
+    for command in COMMANDS:
+        assert f"trtop {command.name or 'FILE'}" in top
+        assert command.example in top
+    assert max(map(len, out.splitlines())) <= 100
+
+
+def test_every_command_of_the_table_is_one(tmp_path: Path) -> None:
+    for name in NAMES:
+        status, out, _ = said(tmp_path, name, "--help")
+        assert (status, out.startswith(f"usage: trtop {name}")) == (0, True)
+    for command in COMMANDS:
+        words = shlex.split(command.example)
+        assert words[words.index("trtop") + 1] in {command.name, "incident.pcap"}
+
+
+def test_alone_on_a_terminal_it_offers_the_commands() -> None:
+    with OnTerminal("-m", "trtop", size=(110, 24)) as terminal:
+        assert terminal.ended() == 1
+        assert "trtop explain incident.pcap" in terminal.text
+        assert "trtop --help" in terminal.text
+
+
+@pytest.mark.parametrize(
+    ("args", "meant"),
+    [
+        (["-i", "eth0"], "sudo trtop live -i eth0"),
+        (["lo"], "sudo trtop live -i lo"),
+        (["liv"], "did you mean trtop live?"),
+        (["attac", "ipc:///x"], "did you mean trtop attach?"),
+        (["Explain"], "did you mean trtop explain?"),
+    ],
+)
+def test_a_slip_is_answered_with_what_was_meant(
+    tmp_path: Path, args: list[str], meant: str
+) -> None:
+    status, out, err = said(tmp_path, *args)
+    assert (status, out) == (1, "")
+    assert err.startswith(f"trtop: {args[-1] if args[0] == '-i' else args[0]}: no such file; ")
+    assert meant in err
+    assert err.count("\n") == 1
+
+
+def test_files_that_are_there_are_meant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("liv", "eth0"):
+        assert what_was_meant([name]) is not None
+        Path(name).touch()
+        assert what_was_meant([name, str(EXAMPLE)]) is None
+    assert what_was_meant(["nothing.pcap", "./liv2", "", "-"]) is None
+
+
+def test_the_worst_are_explained(tmp_path: Path) -> None:
+    status, out, err = said(tmp_path, "explain", EXAMPLE)
+    assert (status, err) == (0, "")
+    heads = [line.split("  ") for line in out.splitlines() if line.startswith(" 192.0.2.")]
+    assert heads == [
+        [" 192.0.2.13", "REFUSED"],
+        [" 192.0.2.19", "NO ANSWER"],
+        [" 192.0.2.14", "RESET"],
+    ]
+    assert "What to look at next" in out
+    _, one, _ = said(tmp_path, "explain", "--limit", "1", EXAMPLE)
+    assert out.startswith(one)
+
+
+def test_a_named_destination_is_explained(tmp_path: Path) -> None:
+    status, out, _ = said(tmp_path, "explain", EXAMPLE, "192.0.2.12", "192.0.2.11")
+    assert status == 0
+    assert out.startswith(" 192.0.2.12  SLOW SERVER\n")
+    assert "\n 192.0.2.11  ok\n\n None of the causes" in out
+    (tmp_path / "hosts").write_text("192.0.2.12 slow\n")
+    _, out, _ = said(tmp_path, "explain", "--names", "hosts:hosts", "-i", str(EXAMPLE), "slow")
+    assert out.startswith(" slow  SLOW SERVER\n")
+
+
+def test_what_cannot_be_explained_is_one_line(tmp_path: Path) -> None:
+    status, out, err = said(tmp_path, "explain", EXAMPLE, "192.0.2.1")
+    assert (status, out) == (1, "")
+    assert err.startswith("trtop: no destination 192.0.2.1 in the capture; the nearest: 192.0.2.1")
+    assert said(tmp_path, "explain")[0] == 1
+    assert "prints text" in said(tmp_path, "explain", "--format", "json", EXAMPLE)[2]
+    _, out, _ = said(tmp_path, "explain", "--allow", "192.0.2.11", EXAMPLE)
+    assert out == "nothing is wrong with any destination (1)\n"
+
+
+def test_what_could_not_be_read_is_told_beside_the_explanation(tmp_path: Path) -> None:
+    (tmp_path / "cut.pcap").write_bytes(EXAMPLE.read_bytes()[:-3])
+    status, out, err = said(tmp_path, "explain", "cut.pcap")
+    assert status == 2
+    assert " 192.0.2.13  REFUSED" in out
+    assert err.startswith("trtop: cut.pcap: ")

@@ -1,0 +1,145 @@
+"""``trtop explain``: what is wrong with the worst destinations of a capture, in words.
+
+Takes options as ``trtop FILE`` does, and destinations; prints the text of the screen's page of that
+name. Errors of the environment are raised, not printed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import os
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import replace
+
+from trtop.escape import escape
+from trtop.names.engine_factory import final_snapshot, make_engine
+from trtop.names.namer import Namer
+from trtop.options.report_arguments import make_parser as report_parser
+from trtop.options.report_options import Options, parse
+from trtop.plugins import Plugins, make_namer
+from trtop.runtime.diagnostics import (
+    complain,
+    complain_of_filter,
+    complain_of_names,
+    complain_of_nobody,
+    complain_of_order,
+)
+from trtop.runtime.environment import Environment
+from trtop.runtime.fail_on import fail_on
+from trtop.table.rows import QuickRow, quick_rows
+from trtop.table.text import painted
+from trtop.tui.pages.explain import lines_of
+from trtop_core.argument_parser import UsageError
+from trtop_core.engine import SEED_BYTES
+from trtop_core.errors import EXIT_INCOMPLETE, EXIT_OK, EXIT_UNUSABLE, TrtopError
+from trtop_core.snapshot import Snapshot
+from trtop_core.sources import open_capture, read_into
+from trtop_core.verdicts.rules import Cause
+
+USAGE = "trtop explain [OPTION...] FILE [DESTINATION...]"
+
+DESCRIPTION = """\
+What is wrong with the worst destinations of a capture, or with those that are named: the verdict,
+the numbers and limits that it rests on, what to look at next. More captures: -i FILE.
+"""
+
+EPILOG = """\
+examples:
+  trtop explain incident.pcap
+  trtop explain incident.pcap 192.0.2.12
+  trtop explain --names capture --limit 1 incident.pcap
+"""
+
+N_WORST = 3
+"""Destinations that are explained unless ``--limit`` says otherwise."""
+
+WIDTH = 100
+"""Characters of a line where there is no terminal."""
+
+
+def main(argv: Sequence[str], env: Environment) -> int:
+    """Run the command.
+
+    Raises:
+        TrtopError: nothing could be measured, or nobody has such a name.
+    """
+    options = parse(argv, parser=make_parser())
+    for note in options.notes:
+        env.stderr.write(f"trtop: {escape(note)}\n")
+    if options.report_format_given or options.parts.needs_session or options.follow:
+        raise UsageError("trtop explain prints text, of files, once (see trtop explain --help)")
+    n_more = options.n_more_inputs
+    inputs = options.inputs[: n_more or 1]
+    wanted = options.inputs[len(inputs) :]
+    options = replace(options, inputs=inputs)
+    snapshot, status = _measured(options, env)
+    rows = _named(snapshot, wanted) if wanted else _worst(snapshot, options.view.limit)
+    left = snapshot.filtered
+    if left is not None and not snapshot.n_destinations:
+        env.stdout.write(f"no destination matches the filter (of {left.n_before:,})\n")
+    elif not rows:
+        n_all = f"{snapshot.n_destinations:,}"
+        env.stdout.write(f"nothing is wrong with any destination ({n_all})\n")
+    style = env.table_style(options)
+    blocks = []
+    for row in rows:
+        name = escape(row.name, style.ascii_only)
+        lines = lines_of(row, name, style.width or WIDTH, style.ascii_only)
+        blocks.append("".join(f"{painted(line, style.color).rstrip()}\n" for line in lines))
+    env.stdout.write("\n".join(blocks))
+    if options.fail_on is not None:
+        return fail_on(snapshot, options.fail_on, env) or status
+    return status
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The parser of the command line; it raises ``UsageError`` where argparse would exit."""
+    return report_parser("trtop explain", USAGE, DESCRIPTION, EPILOG)
+
+
+def _measured(options: Options, env: Environment) -> tuple[Snapshot, int]:
+    """All that the capture holds, and the exit status."""
+    with Plugins() as plugins, closing(make_namer(options, plugins) or Namer()) as namer:
+        engine = make_engine(options.engine, os.urandom(SEED_BYTES), namer)
+        with open_capture(options.inputs) as source:
+            result = read_into(engine, source)
+            if result.is_unusable and result.failure is not None:
+                raise result.failure
+            engine.finish()
+            snapshot = final_snapshot(engine, replace(options.view, limit=None))
+            complain_of_nobody(snapshot, options, env)
+            complain_of_filter(snapshot, env)
+            complain_of_names(engine, env)
+            complain(source.errors, engine.unsupported_link_types, options, env)
+            complain_of_order(source, env)
+            is_whole = not source.errors and not engine.unsupported_link_types
+    if result.is_unusable:
+        return snapshot, EXIT_UNUSABLE
+    return snapshot, EXIT_OK if is_whole else EXIT_INCOMPLETE
+
+
+def _worst(snapshot: Snapshot, limit: int | None) -> list[QuickRow]:
+    """Rows where something is wrong, in the order of the table."""
+    fine = (Cause.OK, Cause.NOTHING)
+    rows = [row for row in quick_rows(snapshot) if row.cause not in fine]
+    return rows[: N_WORST if limit is None else limit]
+
+
+def _named(snapshot: Snapshot, wanted: Sequence[str]) -> list[QuickRow]:
+    """The rows of these names or addresses.
+
+    Raises:
+        TrtopError: nobody is called like that.
+    """
+    rows = list(quick_rows(snapshot))
+    found = []
+    for text in wanted:
+        here = [row for row in rows if text in (row.name, row.origin.address, row.origin.name)]
+        if not here:
+            near = difflib.get_close_matches(text, [row.name for row in rows], 3, cutoff=0)
+            hint = f"; the nearest: {', '.join(near)}" if near else ""
+            raise TrtopError(f"no destination {text} in the capture{hint}")
+        found += here
+    return found
