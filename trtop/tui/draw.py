@@ -324,7 +324,9 @@ def _keys_line(pairs: Sequence[tuple[str, str]], width: int) -> Line:
 def _matches(scene: Scene) -> str:
     """How many rows what is being typed shows: ``7 of 216``."""
     prompt, model = scene.state.prompt, scene.model
-    if prompt is None or model is None or not prompt.is_tried or model.filter != prompt.tried:
+    if prompt is None or model is None or not prompt.is_tried or prompt.error:
+        return ""
+    if model.filter != prompt.tried:
         return ""
     return f"{model.n_rows:,} of {model.n_destinations:,}"
 
