@@ -22,6 +22,7 @@ from trtop_core.errors import TrtopError
 from trtop_daemon.system.import_path import ROOT_ALONE, ROOT_UID, weakness
 
 if TYPE_CHECKING:
+    from trtop.filters.filter import Filter
     from trtop.names.base import BaseResolver
     from trtop.names.namer import Namer
     from trtop.names.whitelist import BaseWhitelist
@@ -85,6 +86,10 @@ class NamingOptions(Protocol):
     @property
     def deny(self) -> tuple[str, ...]:
         """Rules of what is not shown."""
+
+    @property
+    def filter(self) -> Filter | None:
+        """Which rows are shown; None: all."""
 
     @property
     def resolver(self) -> str | None:
@@ -198,14 +203,15 @@ def make_whitelist(options: NamingOptions, plugins: Plugins) -> BaseWhitelist | 
 
 
 def make_namer(options: NamingOptions, plugins: Plugins) -> Namer | None:
-    """Who names and leaves out destinations; None where nobody needs to be asked."""
-    if not (
-        options.names or options.resolver or options.allow or options.deny or options.whitelist
-    ):
+    """Who names, leaves out and filters destinations; None where nobody needs to be asked."""
+    asked = (options.names, options.resolver, options.allow, options.deny, options.whitelist)
+    if not any(asked) and options.filter is None:
         return None
     from trtop.names.namer import Namer  # noqa: PLC0415 - seldom used
 
-    return Namer(make_resolver(options, plugins), make_whitelist(options, plugins))
+    namer = Namer(make_resolver(options, plugins), make_whitelist(options, plugins))
+    namer.row_filter = options.filter
+    return namer
 
 
 def _load(kind: PartKind, name: str) -> Any:

@@ -12,6 +12,9 @@ EXIT_UNUSABLE = 1
 EXIT_INCOMPLETE = 2
 """Something was measured and reported, but a part of the input could not be read."""
 
+EXIT_FOUND = 3
+"""There are rows that ``--fail-on`` asks for."""
+
 EXIT_CAPTURE_DEAD = 4
 """A daemon answered, and nothing is captured there now: its numbers stand still."""
 

@@ -7,7 +7,7 @@ engine goes on. ``record`` gives the same as plain data, under the names that re
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -159,6 +159,21 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
+class Filtered:
+    """What a filter has left of a snapshot's rows.
+
+    Attributes:
+        text: the filter as it was written.
+        n_before: rows there would be without it.
+        remarks: what it asks for and no row has, one sentence each.
+    """
+
+    text: str
+    n_before: int
+    remarks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """What an engine knew at one moment of capture time.
 
@@ -172,6 +187,7 @@ class Snapshot:
         n_destinations: rows there would be without a limit.
         health: of the whole capture so far.
         window_health: of the view's window alone.
+        filtered: what a filter has left of the rows; None: they are all there.
     """
 
     view: View
@@ -183,6 +199,7 @@ class Snapshot:
     n_destinations: int
     health: Health
     window_health: Health
+    filtered: Filtered | None = None
 
     def rows(self) -> Iterator[Row]:
         """The rows, in the view's order."""
@@ -195,12 +212,21 @@ class Snapshot:
         """The row of all destinations together."""
         return Row(self.total, 0, self.span_ns, self.window_health.loss, TOTALS_NAME)
 
+    def limited(self, limit: int | None) -> Snapshot:
+        """At most so many of its rows, the first ones; None: all."""
+        if limit is None or limit >= len(self.table):
+            return self
+        view = replace(self.view, limit=limit)
+        return replace(self, view=view, table=self.table.cut(0, limit))
+
     def record(self, with_bins: bool = False) -> dict[str, Any]:
         """The whole snapshot as plain data, as the JSON report shows it."""
         health = self.health.record()
         health["loss"] = self.health.loss
         health["completeness"] = self.totals.completeness
         window = self.view.window
+        left = self.filtered
+        by_filter = {} if left is None else {"filter": left.text, "n_unfiltered": left.n_before}
         return {
             "schema": SCHEMA,
             "window": "all" if window is Window.ALL else f"{int(window)}s",
@@ -208,6 +234,7 @@ class Snapshot:
             "clock_ns": self.clock_ns,
             "span_ns": self.span_ns,
             "n_destinations": self.n_destinations,
+            **by_filter,
             "health": health,
             "totals": {
                 key: value

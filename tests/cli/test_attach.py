@@ -104,6 +104,8 @@ def build():
         ["--names", "hosts:hosts,./slow.py", "--sort", "rtt"],
         ["--names", "hosts:hosts", "--group-by", "addr,port", "--allow", "*.example"],
         ["--allow", "192.0.2.0/24", "--deny", "192.0.2.15", "--deny", ":443"],
+        ["--allow", "net 192/8 not 192.0.2.13", "--filter", "rst>0 or rtt>100ms"],
+        ["--names", "hosts:hosts", "--filter", "name:web* or port 80 syn>10"],
     ],
     ids=" ".join,
 )
@@ -124,6 +126,21 @@ def test_names_and_rules_are_those_of_the_file(
     if "--names" in args:
         assert "web.example" in from_daemon.stdout
     assert ("slow.example" in from_daemon.stdout) == ("./slow.py" in " ".join(args))
+
+
+def test_fail_on_is_that_of_the_file(daemon: Daemon) -> None:
+    args = ("--format", "csv", "--limit", "1", "--fail-on", "rst>5%")
+    from_daemon, from_file = trtop("attach", "--once", daemon.path, *args), trtop(EXAMPLE, *args)
+    assert from_daemon.returncode == from_file.returncode == 3
+    assert from_daemon.stderr == from_file.stderr
+    assert from_daemon.stdout == from_file.stdout
+
+
+def test_rows_kept_apart_by_machine_are_filtered(daemon: Daemon) -> None:
+    done = trtop("attach", "--once", "--by-host", daemon.path, "--format", "csv",
+                 "--filter", "verdict:slow or rst>5%")  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.count("\n") == 4
 
 
 def test_the_screen_shows_names(daemon: Daemon, tmp_path: Path) -> None:

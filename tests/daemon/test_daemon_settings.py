@@ -27,7 +27,7 @@ from trtop_daemon.system.log import printable
 
 FILE = """
 interface = ["eth0", "eth1"]
-filter = "tcp port 443"
+bpf_filter = "tcp port 443"
 snaplen = 96
 buffer_size = "2MiB"
 fanout = 2
@@ -45,7 +45,7 @@ pidfile = "/run/x.pid"
 """
 
 OPTIONS = [
-    "-i", "eth0", "--interface", "eth1", "-f", "tcp port 443", "-s", "96", "-B", "2MiB",
+    "-i", "eth0", "--interface", "eth1", "--bpf-filter", "tcp port 443", "-s", "96", "-B", "2MiB",
     "--fanout", "2", "-u", "nobody", "-l", "/run/x.sock", "--listen", "tcp://127.0.0.1:7117",
     "--interval", "0.25", "--local", "10.0.0.0/8,192.0.2.1", "--local", "fd00::/8",
     "--direction", "both", "--group-by", "addr", "--max-connections", "1,000",
@@ -64,7 +64,7 @@ def test_the_file_and_the_options_mean_the_same(path: Path) -> None:
     assert from_file == make_settings(parse(OPTIONS).given, None)
     assert from_file == Settings(
         interface=("eth0", "eth1"),
-        filter="tcp port 443",
+        bpf_filter="tcp port 443",
         snaplen=96,
         buffer_size=2 << 20,
         fanout=2,
@@ -120,7 +120,7 @@ def test_a_replay_has_a_pace() -> None:
     ("text", "said"),
     [
         ("snaplenn = 3", "unknown key 'snaplenn'; did you mean snaplen?"),
-        ("zzz = 3", "unknown key 'zzz'; there are: interface, filter"),
+        ("zzz = 3", "unknown key 'zzz'; there are: interface, bpf_filter"),
         ("snaplen = ", "is no TOML"),
         ("snaplen = 0", "snaplen: '0' is no whole number above 0"),
         ("snaplen = true", "snaplen: True is neither text nor a number"),
@@ -173,7 +173,17 @@ def test_options_kept_as_text_say_the_same_again() -> None:
     keys = (*CAPTURING, *MEASURING)
     parser = new_parser("x", "x", "", "")
     add_settings(parser.add_argument_group("g"), keys, keep_text=True)
-    given = ["-i", "eth0", "-i", "-odd", "-f", "tcp and not port 1", "--no-decap", "--local", "::1"]
+    given = [
+        "-i",
+        "eth0",
+        "-i",
+        "-odd",
+        "--bpf-filter",
+        "tcp and not port 1",
+        "--no-decap",
+        "--local",
+        "::1",
+    ]
     given[3] = "eth1"
     again = arguments_for(vars(parser.parse_args(given)), keys)
     assert parse(again).given == parse(given).given
@@ -193,7 +203,7 @@ def test_the_sample_file_is_right_and_its_comments_too(path: Path) -> None:
     settings = make_settings({}, str(path))
     assert settings.server_key == "/etc/trtop/web1.key_secret"
     assert len(settings.listen) == 2
-    assert settings.filter is not None
+    assert settings.bpf_filter is not None
 
 
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="needs systemd-analyze")

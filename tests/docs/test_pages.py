@@ -95,7 +95,7 @@ def completed_by_bash(*words: str) -> list[str]:
         (("trtop", "--sort", "response_"), {"response_time", "response_duration"}),
         (("trtop", "serv"), {"services.pcap", "services.py"}),
         (("trtop", "-i", "services.pc"), {"services.pcap"}),
-        (("trtop", "-f", "services.pc"), {"services.pcap"}),
+        (("trtop", "-F", "services.pc"), {"services.pcap"}),
         (("trtop", "--names", "ca"), {"capture"}),
         (("trtop", "-rm", "cur"), {"curses"}),
         (("trtop", "-tm", "serv"), {"services.pcap", "services.py"}),

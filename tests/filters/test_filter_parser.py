@@ -147,6 +147,7 @@ RST = Compare(Column("rst"), ">", Number(0))
         ("verdict:slow a", And((VerdictIs("slow"), A))),
         ("verdict:slow and server", And((VerdictIs("slow"), Text("server")))),
         ("verdict!=ok", Not(VerdictIs("ok"))),
+        ("verdict:!ok", Not(VerdictIs("ok"))),
         ("verdict:-", VerdictIs("-")),
     ],
 )

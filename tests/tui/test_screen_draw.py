@@ -44,6 +44,20 @@ def test_the_rows_look_as_they_are_kept(size: tuple[int, int]) -> None:
     check_golden(f"screen-rows-{size[0]}.txt", DrivenScreen(size=Size(*size)).text())
 
 
+@pytest.mark.parametrize("size", SIZES[:3])
+def test_a_filter_that_is_typed_looks_as_it_is_kept(size: tuple[int, int]) -> None:
+    shown = []
+    stage = DrivenScreen(size=Size(*size)).press("/")
+    for typed in ("rst>0", " and", " db-7", "\x00", "!verd", "\t", "ok rts>0", "\n"):
+        keys = {"\x00": ["clear"], "\t": ["tab"], "\n": ["enter"]}.get(typed, list(typed))
+        shown.append(stage.press(*keys).still().text())
+    stage.press("clear", *"db-7 10.20/16", "enter")
+    shown.append(stage.text())
+    stage.press("/", *"db-7 or rst>0", "enter")
+    shown.append(stage.text())
+    check_golden(f"screen-filter-{size[0]}.txt", "".join(shown))
+
+
 @pytest.mark.parametrize("size", SIZES)
 def test_the_drill_down_looks_as_it_is_kept(size: tuple[int, int]) -> None:
     pages = []

@@ -136,6 +136,48 @@ def test_a_whole_visit(tmux: Tmux) -> None:
     tmux.wait_for("state=1-42")
 
 
+def test_rows_follow_a_filter_while_it_is_typed(tmux: Tmux) -> None:
+    tmux.keys(command(str(EXAMPLE)), "Enter")
+    tmux.wait_for("1-10 of 10")
+    tmux.keys("/")
+    tmux.keys("-l", "rst>0 or rt")
+    tmux.wait_for("no name or address contains 'rt'")
+    tmux.keys("-l", "t>100m")
+    tmux.wait_for("'100m'")  # no filter (yet): the rows stay
+    tmux.keys("-l", "s")
+    typed = tmux.wait_for(lambda text: text.rstrip().endswith(" 4 of 10"))
+    assert sorted(first_rows(typed)) == [f"192.0.2.{i}" for i in (12, 13, 14, 16)]
+    tmux.keys("Escape")
+    assert len(first_rows(tmux.wait_for("1-10 of 10"))) == 10
+
+    tmux.keys("/", "v", "e", "r", "Tab")
+    tmux.wait_for("filter: verdict:")
+    tmux.keys("s", "l", "Tab")
+    tmux.wait_for("slow connect  slow server")
+    tmux.keys("s", "Tab", "Enter")
+    assert first_rows(tmux.wait_for("(1 of 10)")) == ["192.0.2.12"]
+
+    tmux.keys("/")
+    tmux.keys("-l", ":443")
+    by_port = tmux.wait_for(lambda text: text.rstrip().endswith(" 1 of 10"))
+    assert first_rows(by_port) == ["192.0.2.17:443"]
+    tmux.keys("Enter")
+    tmux.wait_for("as long as the filter asks for a port")
+    tmux.keys("Escape")
+    assert "192.0.2.17:443" not in tmux.wait_for("1-10 of 10")
+
+    tmux.keys("/", "Up", "Up")
+    tmux.wait_for("filter: verdict:slow server")
+    tmux.keys("Down", "Down")
+    tmux.wait_for(lambda text: text.rstrip().endswith("filter:"))
+    tmux.keys("-l", "rts>0")
+    tmux.keys("Enter")
+    tmux.wait_for("no column 'rts'; nearest: rst, rtt, tls")
+    tmux.keys("Escape")
+    tmux.keys("q")
+    tmux.wait_for(lambda text: text.rstrip().endswith(PROMPT))
+
+
 def test_ctrl_z_gives_the_terminal_to_the_shell_and_fg_takes_it_back(tmux: Tmux) -> None:
     tmux.keys(command(str(EXAMPLE)), "Enter")
     tmux.wait_for("1-10 of 10")

@@ -18,6 +18,7 @@ import numpy as np
 
 from trtop.classic.packet import UnifiedPacket, frame_of, unified_packets
 from trtop.classic.remote_state import TcpRemoteState
+from trtop.filters.filter import Filter
 from trtop.names.base import BaseResolver
 from trtop.names.engine import settled
 from trtop.names.engine_factory import make_engine
@@ -135,7 +136,13 @@ class OutgoingTCPAnalyzer(BaseAnalyser):
         self.is_for_screen = False
         self.waits_for_names = True
 
-    def configure(self, config: EngineConfig, view: View, for_screen: bool = False) -> None:
+    def configure(
+        self,
+        config: EngineConfig,
+        view: View,
+        for_screen: bool = False,
+        row_filter: Filter | None = None,
+    ) -> None:
         """Take what the command line says, as far as this analyzer was told nothing itself.
 
         Packets that were counted before are forgotten.
@@ -144,9 +151,13 @@ class OutgoingTCPAnalyzer(BaseAnalyser):
             config: how packets are read.
             view: how snapshots are sorted.
             for_screen: keep what the screen can be asked for: all windows, and rows by port.
+            row_filter: which rows are shown, None for all.
         """
+        self.namer.row_filter = row_filter
         self.view = self._view or view
         if self._config is not None:
+            if row_filter is not None:
+                self.engine = self._make_engine(self._config)
             return
         if for_screen:
             config = replace(config, windows=SCREEN_WINDOWS, group_by=GroupBy.ADDR_PORT)

@@ -25,6 +25,8 @@ def options() -> Options:
     if not _read:
         try:
             _read.append(parse(sys.argv[1:], needs_input=False))
+            for note in _read[0].notes:
+                complain(note)
         except TrtopError as error:
             complain(str(error))
             raise SystemExit(error.exit_status) from None

@@ -225,7 +225,9 @@ def _configure(options: Options, analyzer: BaseAnalyser, reporter: BaseReporter)
     """Tell parts of ours what the command line says beyond the classic options."""
     has_screen = isinstance(reporter, CLICursesOutgoingTCPReporter)
     if isinstance(analyzer, OutgoingTCPAnalyzer):
-        analyzer.configure(options.engine, options.view, for_screen=has_screen)
+        analyzer.configure(
+            options.engine, options.view, for_screen=has_screen, row_filter=options.filter
+        )
     if isinstance(reporter, CLICursesOutgoingTCPReporter):
         reporter.configure(options)
 

@@ -29,12 +29,20 @@ from trtop.remote.diagnosis import diagnose
 from trtop.remote.source import DaemonSource
 from trtop.reporters.formats import Format, Reporter, make_reporter
 from trtop.runtime.config_file import read_config
+from trtop.runtime.diagnostics import complain_of_filter
 from trtop.runtime.environment import Environment
+from trtop.runtime.fail_on import fail_on
 from trtop.runtime.screen_setup import has_screen, make_display_options, make_setup
 from trtop.runtime.signals import Interrupt
 from trtop.table.redraw import RedrawnTable
 from trtop.tui.app import show
-from trtop_core.errors import EXIT_CAPTURE_DEAD, EXIT_INCOMPLETE, EXIT_OK, TrtopError
+from trtop_core.errors import (
+    EXIT_CAPTURE_DEAD,
+    EXIT_FOUND,
+    EXIT_INCOMPLETE,
+    EXIT_OK,
+    TrtopError,
+)
 from trtop_core.snapshot import Snapshot
 from trtop_core.view import View
 from trtop_core.wire.endpoint import default_connect
@@ -112,12 +120,18 @@ class _Attachment:
 
     def once(self) -> int:
         """Write one report."""
-        snapshot = self._first(self._options.view)
+        view, chosen = self._options.view, self._options.fail_on
+        asked = view if chosen is None else replace(view, limit=None)
+        snapshot = self._first(asked)
         if snapshot is None:
             return EXIT_OK
         source, first = self._source, snapshot
-        self._reporter().report(settled(lambda: source.renamed(first), self._namer))
+        everything = settled(lambda: source.renamed(first), self._namer)
+        self._reporter().report(everything.limited(view.limit))
         self._tell()
+        self._tell_of_filter(everything)
+        if chosen is not None and fail_on(everything, chosen, self._env):
+            return EXIT_FOUND
         if self._source.n_dead:
             return EXIT_CAPTURE_DEAD
         return EXIT_INCOMPLETE if self._source.n_missing else EXIT_OK
@@ -174,6 +188,7 @@ class _Attachment:
     def _write(self, first: Snapshot, view: View) -> None:
         reporter = self._reporter()
         reporter.report(first)
+        self._tell_of_filter(first)
         for snapshot in self._ticks(view, self._tell):
             if snapshot is not None:
                 reporter.report(snapshot)
@@ -228,6 +243,10 @@ class _Attachment:
             lambda: env.table_style(options),
             options.with_bins,
         )
+
+    def _tell_of_filter(self, snapshot: Snapshot) -> None:
+        if self._options.report_format is not Format.TABLE:  # which says so itself
+            complain_of_filter(snapshot, self._env)
 
     def _tell(self) -> None:
         """Notices that are new as lines on standard error."""

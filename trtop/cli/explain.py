@@ -22,11 +22,13 @@ from trtop.plugins import Plugins, make_namer
 from trtop.runtime.config_file import read_config
 from trtop.runtime.diagnostics import (
     complain,
+    complain_of_filter,
     complain_of_names,
     complain_of_nobody,
     complain_of_order,
 )
 from trtop.runtime.environment import Environment
+from trtop.runtime.fail_on import fail_on
 from trtop.table.rows import QuickRow, quick_rows
 from trtop.tui.pages.explain import lines_of
 from trtop_core.argument_parser import UsageError
@@ -65,6 +67,8 @@ def main(argv: Sequence[str], env: Environment) -> int:
     """
     configured = read_config(env.environ, os.geteuid()).configured
     options = parse(argv, parser=make_parser(), configured=configured)
+    for note in options.notes:
+        env.stderr.write(f"trtop: {escape(note)}\n")
     if options.report_format_given or options.parts.needs_session or options.follow:
         raise UsageError("trtop explain prints text, of files, once (see trtop explain --help)")
     n_more = options.n_more_inputs
@@ -73,7 +77,10 @@ def main(argv: Sequence[str], env: Environment) -> int:
     options = replace(options, inputs=inputs)
     snapshot, status = _measured(options, env)
     rows = _named(snapshot, wanted) if wanted else _worst(snapshot, options.view.limit)
-    if not rows:
+    left = snapshot.filtered
+    if left is not None and not snapshot.n_destinations:
+        env.stdout.write(f"no destination matches the filter (of {left.n_before:,})\n")
+    elif not rows:
         n_all = f"{snapshot.n_destinations:,}"
         env.stdout.write(f"nothing is wrong with any destination ({n_all})\n")
     style = env.table_style(options)
@@ -83,6 +90,8 @@ def main(argv: Sequence[str], env: Environment) -> int:
         lines = lines_of(row, name, style.width or WIDTH, style.ascii_only)
         blocks.append("".join(f"{style.painted(line).rstrip()}\n" for line in lines))
     env.stdout.write("\n".join(blocks))
+    if options.fail_on is not None:
+        return fail_on(snapshot, options.fail_on, env) or status
     return status
 
 
@@ -102,6 +111,7 @@ def _measured(options: Options, env: Environment) -> tuple[Snapshot, int]:
             engine.finish()
             snapshot = final_snapshot(engine, replace(options.view, limit=None))
             complain_of_nobody(snapshot, options, env)
+            complain_of_filter(snapshot, env)
             complain_of_names(engine, env)
             complain(source.errors, engine.unsupported_link_types, options, env)
             complain_of_order(source, env)

@@ -23,6 +23,7 @@ from typing import IO
 from trtop.cli.attach import attach
 from trtop.options.attach_options import AttachOptions, add_display, make_options
 from trtop.options.configured import parse_args
+from trtop.options.old_spellings import respell_capture_filter
 from trtop.runtime.config_file import read_config
 from trtop.runtime.environment import Environment
 from trtop.runtime.signals import Interrupt
@@ -88,6 +89,9 @@ def main(argv: Sequence[str], env: Environment) -> int:
     Raises:
         TrtopError: wrong options, or the capture cannot begin or go on.
     """
+    argv, notes = respell_capture_filter(argv)
+    for note in notes:
+        env.stderr.write(f"trtop: {note}\n")
     configured = read_config(env.environ, os.geteuid()).configured
     given = parse_args(make_parser(), argv, configured)
     options = make_options(given, ())

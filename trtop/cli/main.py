@@ -60,6 +60,8 @@ def _main(argv: Sequence[str]) -> int:
             return EXIT_UNUSABLE
         configured = read_config(env.environ, os.geteuid()).configured
         options = parse(argv, configured=configured)
+        for note in options.notes:
+            env.stderr.write(f"trtop: {escape(note)}\n")
         if not options.follow and (line := what_was_meant(options.inputs)):
             raise TrtopError(line)
         if options.wants_screen and env.can_redraw() and not options.parts.needs_session:

@@ -7,15 +7,17 @@ the reports. Gives the exit status. Errors of the environment are raised, not pr
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 
 from trtop.names.engine_factory import final_snapshot, make_engine
 from trtop.options.report_options import Options
 from trtop.plugins import Plugins, make_namer
 from trtop.reporters.files import check_prefix, copy_report
-from trtop.reporters.formats import Reporter, make_reporter
+from trtop.reporters.formats import Format, Reporter, make_reporter
 from trtop.runtime.diagnostics import (
     EXIT_SIGNALLED,
     complain,
+    complain_of_filter,
     complain_of_names,
     complain_of_nobody,
     complain_of_order,
@@ -79,13 +81,24 @@ def _run(engine: Engine, options: Options, env: Environment) -> int:
                 is_listening = False
         errors = worth_telling(source.errors, live and interrupt.signal is not None)
         engine.finish()
+        found = EXIT_OK
         if is_read:
-            snapshot = final_snapshot(engine, options.view)
+            view = options.view
+            # All rows are looked through, whatever is shown of them.
+            asked = view if options.fail_on is None else replace(view, limit=None)
+            everything = final_snapshot(engine, asked)
+            snapshot = everything.limited(view.limit)
             if options.out_prefix is not None:
                 copy_report(snapshot, options.out_prefix, options.thresholds, options.with_bins)
             if is_listening:
                 _report(reporter, snapshot)
             complain_of_nobody(snapshot, options, env)
+            if options.report_format is not Format.TABLE:  # which says so itself
+                complain_of_filter(snapshot, env)
+            if options.fail_on is not None:
+                from trtop.runtime.fail_on import fail_on  # noqa: PLC0415 - seldom used
+
+                found = fail_on(everything, options.fail_on, env)
         complain_of_names(engine, env)
         complain(errors, engine.unsupported_link_types, options, env)
         complain_of_order(source, env)
@@ -93,7 +106,8 @@ def _run(engine: Engine, options: Options, env: Environment) -> int:
         return EXIT_UNUSABLE
     if interrupt.signal is not None and not live:
         return EXIT_SIGNALLED + interrupt.signal
-    return EXIT_INCOMPLETE if errors or engine.unsupported_link_types else EXIT_OK
+    is_incomplete = bool(errors or engine.unsupported_link_types)
+    return found or (EXIT_INCOMPLETE if is_incomplete else EXIT_OK)
 
 
 def _measure(

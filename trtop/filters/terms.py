@@ -144,7 +144,7 @@ def _host(text: str) -> Node:
 def _field(scanner: Scanner, field: str, is_part: bool) -> Node:
     """What stands behind ``name:``, ``host``, ``verdict:``."""
     if field == "verdict":
-        return _verdict(scanner)
+        return Not(_verdict(scanner)) if scanner.take("!") else _verdict(scanner)
     of_name = field == "name"
     scanner.start()
     if scanner.sees("~"):

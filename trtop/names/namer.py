@@ -13,6 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from trtop.filters.filter import Filter
+from trtop.filters.rows import Members
+from trtop.filters.snapshots import filtered, with_ports
 from trtop.names.base import BaseResolver
 from trtop.names.lookup_cache import LookupCache
 from trtop.names.resolvers import NoResolver
@@ -46,7 +49,7 @@ class Named:
 
 
 class Namer:
-    """Asks a resolver and a whitelist, each once per destination.
+    """Asks a resolver and a whitelist, each once per destination, and filters rows.
 
     Args:
         resolver: gives names; a chain is asked link by link.
@@ -54,8 +57,8 @@ class Namer:
         clock_s: a clock in seconds that never goes back.
 
     Attributes:
-        needs_port: rows must be told apart by port, however they are shown.
-        is_enabled: names are shown; else only the whitelist works.
+        is_enabled: names are shown and rows filtered; else only the whitelist works.
+        row_filter: which of the named rows are shown; totals are of all. None: all.
     """
 
     def __init__(
@@ -67,8 +70,9 @@ class Namer:
         self.resolver = resolver or NoResolver()
         self.whitelist = whitelist or DefaultWhitelist()
         self.is_enabled = True
+        self.row_filter: Filter | None = None
         self._links = [_Link(link, clock_s) for link in self.resolver.links()]
-        self.needs_port = self.whitelist.needs_port or any(
+        self._needs_port = self.whitelist.needs_port or any(
             link.resolver.needs_port for link in self._links
         )
         asked, self._rules = _parts(self.whitelist)
@@ -82,15 +86,22 @@ class Namer:
             )
 
     @property
+    def needs_port(self) -> bool:
+        """Rows must be told apart by port, however they are shown."""
+        chosen = self.row_filter if self.is_enabled else None
+        return self._needs_port or (chosen is not None and chosen.needs_ports)
+
+    @property
     def is_idle(self) -> bool:
         """There is nothing to ask: rows stay as they are."""
-        return not self._links and self._rules is None and self._permits is None
+        is_silent = self._rules is None and self._permits is None
+        return not self._links and is_silent and self.row_filter is None
 
     @property
     def shapes_rows(self) -> bool:
         """Rows of a snapshot are named, merged or left out as things are."""
-        has_names = self.is_enabled and bool(self._links)
-        return has_names or self._rules is not None or self._permits is not None
+        is_enabled = self.is_enabled and (bool(self._links) or self.row_filter is not None)
+        return is_enabled or self._rules is not None or self._permits is not None
 
     @property
     def names_by_port(self) -> bool:
@@ -252,6 +263,8 @@ def named(snapshot: Snapshot, view: View, namer: Namer) -> Snapshot:
         view: how to group, sort and limit them.
         namer: who knows names.
     """
+    chosen = namer.row_filter if namer.is_enabled else None
+    view = with_ports(view, chosen)
     seen = namer.look(snapshot.table)
     table, total = snapshot.table, snapshot.total
     names = seen.names
@@ -262,18 +275,19 @@ def named(snapshot: Snapshot, view: View, namer: Namer) -> Snapshot:
         names = [names[row] for row in rows]
     if table.names is not None:
         table = replace(table, names=None)
-    table = _merged_by_name(table, names, view.group_by)
-    return replace(
-        snapshot,
-        view=view,
-        table=arrange(table, view),
-        total=total,
-        n_destinations=len(table),
-    )
+    members = None
+    if table.hosts is None:  # rows of different machines stay apart
+        table, members = _merged_by_name(table, names, view.group_by)
+    result = replace(snapshot, view=view, table=table, total=total, n_destinations=len(table))
+    if chosen is not None:
+        result = filtered(result, chosen, members)
+    return replace(result, table=arrange(result.table, view))
 
 
-def _merged_by_name(table: Table, names: Sequence[str | None], group_by: GroupBy) -> Table:
-    """Rows with equal names as one row each, named."""
+def _merged_by_name(
+    table: Table, names: Sequence[str | None], group_by: GroupBy
+) -> tuple[Table, Members | None]:
+    """Rows with equal names as one row each, named, and what those of several are made of."""
     if group_by is GroupBy.ADDR:
         plain = table.keys.copy()
         plain["port"] = 0
@@ -291,7 +305,7 @@ def _merged_by_name(table: Table, names: Sequence[str | None], group_by: GroupBy
     groups = {name: i for i, name in enumerate(dict.fromkeys(called))}
     if len(groups) == len(table):
         known = zip(called, names, strict=True)
-        return replace(table, names=tuple(RowName(label, name) for label, name in known))
+        return replace(table, names=tuple(RowName(label, name) for label, name in known)), None
     labels = np.array([groups[name] for name in called], np.intp)
     firsts = np.unique(labels, return_index=True)[1]
     merged = table.merged(table.keys[firsts], labels)
@@ -300,4 +314,4 @@ def _merged_by_name(table: Table, names: Sequence[str | None], group_by: GroupBy
     np.add.at(n_addresses, [label for label, _ in pairs], 1)
     found = zip(groups, firsts.tolist(), n_addresses.tolist(), strict=True)
     made = tuple(RowName(label, names[first], n == 1) for label, first, n in found)
-    return replace(merged, names=made)
+    return replace(merged, names=made), Members(table.keys, labels)

@@ -14,6 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from trtop.escape import escape
+from trtop.filters.filter import parse_filter
+from trtop.filters.snapshots import filtered
 from trtop.table.render import render
 from trtop.table.rows import quick_rows
 from trtop.table.style import TableStyle
@@ -71,6 +73,21 @@ class Result:
         shown = replace(self.snapshot, table=self.snapshot.table.take(rows))
         text = "\n".join(render(shown, TableStyle(width=SHOWN_WIDTH)))
         return f"<pre>{html.escape(text)}</pre>"
+
+    def filter(self, text: str) -> Result:
+        """The destinations that a filter shows (docs/filter.md); totals stay those of all.
+
+        Words that no destination has are said in ``errors``.
+
+        Raises:
+            ValueError: the filter cannot be understood, or asks for ports and rows have none.
+        """
+        chosen = parse_filter(text)
+        if chosen is None:
+            return self
+        snapshot = filtered(self.snapshot, chosen)
+        said = () if snapshot.filtered is None else snapshot.filtered.remarks
+        return replace(self, snapshot=snapshot, errors=(*self.errors, *said))
 
     @property
     def destinations(self) -> npt.NDArray[Any]:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from trtop.metrics.columns import Column
 from trtop.options.configured import NOTHING_CONFIGURED, Configured, parse_args
@@ -20,15 +21,18 @@ from trtop.options.parser import (
     one_of,
     view_of,
 )
-from trtop.options.plugin_arguments import add_names
+from trtop.options.plugin_arguments import add_fail_on, add_filter, add_names
 from trtop.reporters.formats import Format
 from trtop.table.text import Theme
 from trtop_core.argument_parser import UsageError, argument, new_parser
 from trtop_core.metric_types import Thresholds
 from trtop_core.parse import seconds
-from trtop_core.records import Window
+from trtop_core.records import GroupBy, Window
 from trtop_core.view import View
 from trtop_core.wire.endpoint import Endpoint, parse_endpoint
+
+if TYPE_CHECKING:
+    from trtop.filters.filter import Filter
 
 DESCRIPTION = """\
 Shows what daemons (trtopd) see: one, or several merged into one picture.
@@ -44,7 +48,7 @@ examples:
   trtop attach --key alice.key_secret --server-key web1.key tcp://web1:7117
 
 exit status: 0 shown; 1 no daemon answered, wrong options; 2 some of several did not answer;
-4 (with --once) nothing is captured there now.
+3 (with --fail-on) there are such rows; 4 (with --once) nothing is captured there now.
 """
 
 DEFAULT_TIMEOUT_S = 5.0
@@ -80,6 +84,9 @@ class AttachOptions:
         names: resolvers by name, the first that knows a name wins.
         allow: rules of what is shown; none: everything.
         deny: rules of what is not shown.
+        filter: which rows are shown, None for all.
+        fail_on: rows that end the command with a status of their own.
+        notes: what the user should know of how the command line was read.
         wants_screen: nothing was asked for that only a printed report has.
     """
 
@@ -102,6 +109,9 @@ class AttachOptions:
     names: tuple[str, ...] = ()
     allow: tuple[str, ...] = ()
     deny: tuple[str, ...] = ()
+    filter: Filter | None = None
+    fail_on: Filter | None = None
+    notes: tuple[str, ...] = ()
     wants_screen: bool = True
 
     resolver = whitelist = None
@@ -149,6 +159,7 @@ def add_display(parser: argparse.ArgumentParser) -> None:
     _add_output(parser.add_argument_group("how to show it"))
     group = parser.add_argument_group("what destinations are called, and which are shown")
     add_names(group, "hosts[:FILE]")
+    add_filter(group)
 
 
 def make_options(given: argparse.Namespace, endpoints: tuple[Endpoint, ...]) -> AttachOptions:
@@ -167,6 +178,12 @@ def make_options(given: argparse.Namespace, endpoints: tuple[Endpoint, ...]) -> 
         view = view_of(given)
     except ValueError as error:
         raise UsageError(str(error)) from None
+    fail_on = getattr(given, "fail_on", None)
+    if fail_on is not None:
+        if not given.once:
+            raise UsageError("--fail-on goes with --once")
+        if fail_on.needs_ports:
+            view = replace(view, group_by=GroupBy.ADDR_PORT)
     return AttachOptions(
         endpoints=endpoints,
         view=view,
@@ -187,6 +204,8 @@ def make_options(given: argparse.Namespace, endpoints: tuple[Endpoint, ...]) -> 
         names=names,
         allow=tuple(given.allow),
         deny=tuple(given.deny),
+        filter=given.filter,
+        fail_on=fail_on,
         wants_screen=all(asked is None for asked in (given.format, given.width, given.limit)),
     )
 
@@ -210,6 +229,7 @@ def _add_daemons(group: argparse._ArgumentGroup) -> None:
         metavar="FILE",
         help="the daemon's public key; once for all, or once per tcp:// endpoint",
     )
+    add_fail_on(group)
     add("--once", action="store_true", help="one report, then the end")
     add(
         "--timeout",

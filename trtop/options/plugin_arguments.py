@@ -8,9 +8,14 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from enum import Enum
+from typing import TYPE_CHECKING
 
 from trtop_core import parse
+from trtop_core.argument_parser import argument
 from trtop_core.errors import TrtopError
+
+if TYPE_CHECKING:
+    from trtop.filters.filter import Filter
 
 SNAPSHOT_MINUTES = 2.0
 """How long a snapshot lasts unless it is said."""
@@ -69,7 +74,8 @@ def add_names(group: argparse._ArgumentGroup, sources: str = SOURCES) -> None:
         action="append",
         default=[],
         metavar="RULE",
-        help="show only 10.0.0.0/8, 192.0.2.7:443, :443 or '*.example.com'; may be repeated",
+        help="count only these: 10.0.0.0/8, 192.0.2.7:443, :443, '*.example.com' or any filter "
+        "without numbers; may be repeated",
     )
     add(
         "--deny",
@@ -77,6 +83,28 @@ def add_names(group: argparse._ArgumentGroup, sources: str = SOURCES) -> None:
         default=[],
         metavar="RULE",
         help="leave these out; wins over --allow; may be repeated",
+    )
+
+
+def add_filter(group: argparse._ArgumentGroup) -> None:
+    """``--filter``."""
+    group.add_argument(
+        "-f",
+        "--filter",
+        type=argument(_filter),
+        metavar="FILTER",
+        help="show only these rows: 'rtt>100ms or rst>5%%', db-7, 10.0.0.0/8, verdict:slow "
+        "(docs/filter.md); the total is of all",
+    )
+
+
+def add_fail_on(group: argparse._ArgumentGroup) -> None:
+    """``--fail-on``."""
+    group.add_argument(
+        "--fail-on",
+        type=argument(_filter),
+        metavar="FILTER",
+        help="end with status 3 if there are such rows, and name them on stderr",
     )
 
 
@@ -123,6 +151,12 @@ def _listed(text: str) -> tuple[str, ...]:
     if not parts:
         raise argparse.ArgumentTypeError("no source of names: capture, hosts, dns")
     return tuple(parts)
+
+
+def _filter(text: str) -> Filter | None:
+    from trtop.filters.filter import parse_filter  # noqa: PLC0415 - seldom used
+
+    return parse_filter(text)
 
 
 def _mode(text: str) -> RunMode:

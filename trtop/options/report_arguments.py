@@ -10,7 +10,7 @@ import argparse
 from trtop._version import __version__
 from trtop.options.commands import listing
 from trtop.options.parser import add_grouping, add_look, add_showing, one_of
-from trtop.options.plugin_arguments import add_names, add_parts
+from trtop.options.plugin_arguments import add_fail_on, add_filter, add_names, add_parts
 from trtop.reporters.formats import Format
 from trtop_core import parse
 from trtop_core.argument_parser import argument, new_parser
@@ -39,7 +39,7 @@ examples:
 formats: json is one document per report; ndjson is one line for the capture ("type": "capture"),
 then one per destination; csv has a header and one line per destination. Durations are in ns.
 exit status: 0 all read; 1 nothing measured, wrong options; 2 a part could not be read;
-130 interrupted while reading files.
+3 rows of --fail-on; 130 interrupted while reading files.
 """
 
 WINDOW_HELP = "all; 10s on the screen while packets arrive"
@@ -61,7 +61,10 @@ def make_parser(
     _add_measuring(parser.add_argument_group("what to measure"))
     add_showing(parser.add_argument_group("what to show"), WINDOW_HELP)
     _add_output(parser.add_argument_group("how to show it"))
-    add_names(parser.add_argument_group("what destinations are called, and which are shown"))
+    names = parser.add_argument_group("what destinations are called, and which are shown")
+    add_names(names)
+    add_filter(names)
+    add_fail_on(names)
     add_parts(
         parser.add_argument_group(
             "parts of your own",
@@ -84,7 +87,7 @@ def _add_inputs(group: argparse._ArgumentGroup) -> None:
         help="the same; may be repeated",
     )
     add(
-        "-f",
+        "-F",
         "--follow",
         action="store_true",
         help="keep reading files that are still being written",

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from trtop.metrics.columns import Column
 from trtop.options.configured import NOTHING_CONFIGURED, Configured, parse_args
+from trtop.options.old_spellings import respell_follow
 from trtop.options.parser import Color, check_output, view_of
 from trtop.options.plugin_arguments import SNAPSHOT_MINUTES, RunMode, check_spelling
 from trtop.options.report_arguments import make_parser
@@ -20,7 +22,11 @@ from trtop.table.text import Theme
 from trtop_core.argument_parser import UsageError
 from trtop_core.config import EngineConfig, engine_config
 from trtop_core.metric_types import Thresholds
+from trtop_core.records import GroupBy
 from trtop_core.view import View
+
+if TYPE_CHECKING:
+    from trtop.filters.filter import Filter
 
 STDIN = "-"
 
@@ -81,6 +87,9 @@ class Options:
         names: resolvers by name, the first that knows a name wins.
         allow: rules of what is shown; none: everything.
         deny: rules of what is not shown.
+        filter: which rows are shown, None for all.
+        fail_on: rows that end the command with a status of their own.
+        notes: what the user should know of how the command line was read.
         parts: what a run of one's own is made of.
         wants_screen: nothing was asked for that only a printed report has.
         is_window_given: the window is the user's choice.
@@ -105,6 +114,9 @@ class Options:
     names: tuple[str, ...] = ()
     allow: tuple[str, ...] = ()
     deny: tuple[str, ...] = ()
+    filter: Filter | None = None
+    fail_on: Filter | None = None
+    notes: tuple[str, ...] = ()
     parts: Parts = Parts()
     wants_screen: bool = False
     is_window_given: bool = False
@@ -140,6 +152,7 @@ def parse(
         UsageError: it makes no sense.
         SystemExit: ``--help`` or ``--version`` was printed.
     """
+    argv, notes = respell_follow(argv)
     check_spelling(argv)
     given = parse_args(parser or make_parser(), argv, configured)
     inputs = (*given.more_inputs, *given.inputs)
@@ -157,6 +170,12 @@ def parse(
         engine, view = _engine_config(given), view_of(given)
     except ValueError as error:
         raise UsageError(str(error)) from None
+    if given.fail_on is not None:
+        if _parts(given).needs_session:
+            raise UsageError("--fail-on goes with captures, not with parts of your own")
+        if given.fail_on.needs_ports:
+            view = replace(view, group_by=GroupBy.ADDR_PORT)
+            engine = replace(engine, group_by=GroupBy.ADDR_PORT)
     return Options(
         inputs=inputs,
         engine=engine,
@@ -175,8 +194,13 @@ def parse(
         names=tuple(name for part in given.names for name in part),
         allow=tuple(given.allow),
         deny=tuple(given.deny),
+        filter=given.filter,
+        fail_on=given.fail_on,
+        notes=tuple(notes),
         parts=_parts(given),
-        wants_screen=all(asked is None for asked in (given.format, given.width, given.limit)),
+        wants_screen=all(
+            asked is None for asked in (given.format, given.width, given.limit, given.fail_on)
+        ),
         is_window_given=given.window is not None,
         report_format_given=given.format is not None,
         n_more_inputs=len(given.more_inputs),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 
 from trtop.escape import escape
 from trtop.names.engine_factory import name_failures
@@ -56,8 +57,22 @@ def complain_of_nobody(snapshot: Snapshot, options: Options, env: Environment) -
     if options.view.window is not Window.ALL:
         return
     if not (options.allow or options.deny or options.whitelist):
-        for line in unmatched_local(snapshot, options.engine, "--local"):
+        left = snapshot.filtered
+        counted = snapshot if left is None else replace(snapshot, n_destinations=left.n_before)
+        for line in unmatched_local(counted, options.engine, "--local"):
             env.stderr.write(f"trtop: {line}\n")
+
+
+def complain_of_filter(snapshot: Snapshot, env: Environment) -> None:
+    """Lines on stderr if no row has what ``--filter`` asks for."""
+    left = snapshot.filtered
+    if left is None or not left.n_before:
+        return
+    said = list(left.remarks)
+    if not said and not snapshot.n_destinations:
+        said = [f"no row matches {left.text!r}"]
+    for text in said:
+        env.stderr.write(f"trtop: --filter: {escape(text)} ({left.n_before:,} rows without it)\n")
 
 
 def complain_of_order(source: Source, env: Environment) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
+from trtop.filters.filter import Filter
 from trtop.metrics.columns import Column
 from trtop.names.namer import Namer
 from trtop.options.parser import Color
@@ -45,6 +46,10 @@ class ScreenOptions(Protocol):
     @property
     def theme(self) -> Theme:
         """Which colours stand for what."""
+
+    @property
+    def filter(self) -> Filter | None:
+        """Which rows are shown; None: all."""
 
     @property
     def columns(self) -> tuple[Column, ...]:
@@ -105,6 +110,8 @@ def make_setup(
         is_descending=view.descending,
         percentile=view.percentile,
         names_by_port=namer.names_by_port,
+        filter=options.filter,
+        filters=() if options.filter is None else (options.filter.text,),
     ).with_columns(options.columns)
     return Setup(
         state=state,

@@ -22,6 +22,9 @@ from trtop_core.snapshot import Snapshot
 
 HEADING = "destination"
 
+TOTALS_OF_ALL = "total of all"
+"""Heading of the totals where a filter leaves out rows: the totals do not."""
+
 ITEM_GAP = "  "
 
 HIGH_LEGEND = "! what the verdict rests on, or beyond a threshold"
@@ -41,6 +44,8 @@ def render(
     """
     rows = [quick_totals(snapshot), *quick_rows(snapshot)]
     called = [row_label(row) for row in rows] if row_names is None else [rows[0].name, *row_names]
+    if is_part(snapshot):
+        called[0] = TOTALS_OF_ALL
     names = [escape(name, style.ascii_only) for name in called]
     cell_format = style.cell_format(snapshot.view.percentile)
     longest_name = max(len(HEADING), *(display_width(name) for name in names))
@@ -58,6 +63,12 @@ def render(
         role = Role.BOLD if i == 0 else Role.PLAIN
         yield style.painted(grid.row_line(row, name, cells, role))
     yield from _foot_lines(snapshot, rows, layout, style)
+
+
+def is_part(snapshot: Snapshot) -> bool:
+    """Whether a filter leaves out rows that the totals count."""
+    left = snapshot.filtered
+    return left is not None and snapshot.n_destinations < left.n_before
 
 
 def row_label(row: QuickRow) -> str:
@@ -92,7 +103,14 @@ def _foot_lines(
     n_hidden = snapshot.n_destinations - len(snapshot.table)
     if n_hidden:
         yield from _wrapped(f" {n_hidden:,} more, counted in the total", style, indent=" ")
-    if not snapshot.n_destinations:
+    left = snapshot.filtered
+    if left is not None and left.n_before:
+        text = escape(left.text, style.ascii_only)
+        shown = f"{snapshot.n_destinations:,} of {left.n_before:,} rows"
+        yield from _wrapped(f" filter {text}: {shown}", style, indent=" ")
+        for remark in left.remarks:
+            yield from _wrapped(f" {escape(remark, style.ascii_only)}", style, indent=" ")
+    elif not snapshot.n_destinations:
         yield from _wrapped(" no connections", style, indent=" ")
     legend = []
     if style.width is None and not style.columns and layout.placed:

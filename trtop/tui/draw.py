@@ -156,7 +156,7 @@ def _n_foot(size: Size) -> int:
 
 def _nothing(model: ViewModel, state: State, width: int, caps: TerminalCaps) -> list[Line]:
     """Why there are no rows."""
-    if model.filter is None:
+    if model.filter is None or not model.n_destinations:
         return [line_of(" " + NO_ROWS)]
     said = "; ".join(model.remarks) or NO_MATCHES
     text = escape(said, caps.ascii_only) + ("" if state.prompt else WAY_OUT)
@@ -324,7 +324,9 @@ def _keys_line(pairs: Sequence[tuple[str, str]], width: int) -> Line:
 def _matches(scene: Scene) -> str:
     """How many rows what is being typed shows: ``7 of 216``."""
     prompt, model = scene.state.prompt, scene.model
-    if prompt is None or model is None or not prompt.is_tried or model.filter != prompt.tried:
+    if prompt is None or model is None or not prompt.is_tried or prompt.error:
+        return ""
+    if model.filter != prompt.tried:
         return ""
     return f"{model.n_rows:,} of {model.n_destinations:,}"
 

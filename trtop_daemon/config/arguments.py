@@ -6,6 +6,7 @@ Gives what was asked for, or ``UsageError`` with one line. Opens nothing.
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
@@ -33,9 +34,14 @@ exit status: 0 stopped by SIGINT or SIGTERM; 1 could not start, or the capture i
 2 a part of a replay could not be read.
 """
 
-CAPTURING = ("interface", "filter", "snaplen", "buffer_size", "fanout", "read", "speed")
+CAPTURING = ("interface", "bpf_filter", "snaplen", "buffer_size", "fanout", "read", "speed")
 MEASURING = ("local", "direction", "group_by", "max_connections", "idle_timeout", "no_decap")
 
+
+FILTER_NOTE = "--filter is --bpf-filter now: it says what is captured; rows are filtered by clients"
+
+_RENAMED = re.compile(r"^(?:-f|--filter)(=.*)?$", re.DOTALL)
+"""The spelling of ``--bpf-filter`` before rows had filters; it goes on for one version."""
 
 HELP_COLUMN = 30
 """Where the help of an option begins: the daemon's have long names."""
@@ -51,6 +57,7 @@ class Command:
         check: only say whether it would start.
         list_interfaces: only say what there is to capture on.
         lifeline_fd: a socket whose other end lives as long as the daemon is wanted.
+        notes: what the user should know of how the command line was read.
     """
 
     given: dict[str, Any] = field(default_factory=dict)
@@ -58,6 +65,7 @@ class Command:
     check: bool = False
     list_interfaces: bool = False
     lifeline_fd: int | None = None
+    notes: tuple[str, ...] = ()
 
 
 def parse(argv: Sequence[str]) -> Command:
@@ -67,8 +75,11 @@ def parse(argv: Sequence[str]) -> Command:
         UsageError: it makes no sense.
         SystemExit: ``--help`` or ``--version`` was printed.
     """
-    found = vars(make_parser().parse_args(argv))
-    return Command(given=settings_in(found), **{k: v for k, v in found.items() if k in _ACTIONS})
+    respelled = [_RENAMED.sub(r"--bpf-filter\1", text) for text in argv]
+    notes = (FILTER_NOTE,) if respelled != list(argv) else ()
+    found = vars(make_parser().parse_args(respelled))
+    actions = {key: value for key, value in found.items() if key in _ACTIONS}
+    return Command(given=settings_in(found), notes=notes, **actions)
 
 
 def make_parser() -> argparse.ArgumentParser:

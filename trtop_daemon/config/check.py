@@ -92,8 +92,8 @@ def _capture_problems(settings: Settings) -> Iterator[str]:
     for name in settings.interface:
         if name not in names:
             yield f"there is no interface {name}; trtopd --list-interfaces shows what there is"
-    if settings.filter is not None:
-        expression = settings.filter
+    if settings.bpf_filter is not None:
+        expression = settings.bpf_filter
         yield from _raised(lambda: check_filter(expression))
 
 

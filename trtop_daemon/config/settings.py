@@ -47,7 +47,7 @@ class Settings:
 
     Attributes:
         interface: devices to capture on; ``any`` is all of them.
-        filter: a BPF filter; None: what can hold TCP.
+        bpf_filter: a BPF filter; None: what can hold TCP.
         snaplen: bytes captured of each packet.
         buffer_size: bytes of the kernel's ring, per capture.
         fanout: captures that share each interface.
@@ -69,7 +69,7 @@ class Settings:
     """
 
     interface: tuple[str, ...] = (ANY_INTERFACE,)
-    filter: str | None = None
+    bpf_filter: str | None = None
     snaplen: int = DEFAULT_SNAPLEN_BYTES
     buffer_size: int = DEFAULT_BUFFER_BYTES
     fanout: int = 1
@@ -114,7 +114,7 @@ class Settings:
         speed = None if math.isinf(self.speed) else self.speed
         return CaptureConfig(
             interfaces=self.interface,
-            capture_filter=self.filter,
+            capture_filter=self.bpf_filter,
             snaplen_bytes=self.snaplen,
             buffer_bytes=self.buffer_size,
             fanout=self.fanout,
@@ -150,7 +150,7 @@ class Setting:
 SETTINGS = (
     Setting("interface", parse.some_text, ("-i", "--interface"), "IF",
             "a device, or any; may be repeated (default: any)", is_list=True),
-    Setting("filter", parse.some_text, ("-f", "--filter"), "BPF",
+    Setting("bpf_filter", parse.some_text, ("--bpf-filter",), "BPF",
             "only these packets (default: TCP, tagged, fragmented and tunnelled too)"),
     Setting("snaplen", parse.positive, ("-s", "--snaplen"), "BYTES",
             "captured of each packet (default: 128)"),
@@ -189,6 +189,9 @@ SETTINGS = (
     Setting("pidfile", parse.some_text, ("--pidfile",), "FILE",
             "write the process number there, and remove it at the end"),
 )  # fmt: skip
+
+RENAMED = {"filter": "bpf_filter"}
+"""Keys of a file by what they were called before; rows are filtered where they are shown."""
 
 _BY_KEY = {setting.key: setting for setting in SETTINGS}
 
@@ -233,6 +236,9 @@ def read_file(path: str) -> dict[str, Any]:
         raise TrtopError(f"{path}: is no text in UTF-8") from None
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise TrtopError(f"{path}: is no TOML: {error}") from None
+    for old, new in RENAMED.items():
+        if old in document:
+            document.setdefault(new, document.pop(old))
     return {key: _value(path, key, value) for key, value in document.items()}
 
 

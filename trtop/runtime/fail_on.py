@@ -1,0 +1,48 @@
+"""``--fail-on``: rows that a filter finds end the command with a status of their own.
+
+Takes a snapshot with all its rows and a filter; names the rows on standard error and gives the
+exit status. A report is written before, as without it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from trtop.escape import escape
+from trtop.filters.filter import Filter
+from trtop.filters.snapshots import filtered
+from trtop.runtime.environment import Environment
+from trtop.table.rows import quick_rows
+from trtop_core.errors import EXIT_FOUND, EXIT_OK
+from trtop_core.snapshot import Snapshot
+
+MAX_NAMED = 20
+"""Rows that are named, one line each; of more their number is said."""
+
+
+def fail_on(snapshot: Snapshot, chosen: Filter, env: Environment) -> int:
+    """Say which rows a filter finds, one line each.
+
+    Args:
+        snapshot: with all rows that are reported, those beyond a limit included.
+        chosen: the filter of ``--fail-on``.
+        env: where it is said.
+
+    Returns:
+        ``EXIT_FOUND`` if there are any, else ``EXIT_OK``.
+    """
+    found = filtered(snapshot, chosen)
+    what = f"trtop: --fail-on {escape(chosen.text)}"
+    assert found.filtered is not None
+    for remark in found.filtered.remarks:
+        env.stderr.write(f"{what}: {escape(remark)}\n")
+    n_found = found.n_destinations
+    if not n_found:
+        return EXIT_OK
+    named = replace(found, table=found.table.cut(0, min(n_found, MAX_NAMED)))
+    for row in quick_rows(named):
+        word, reason = row.judged()
+        env.stderr.write(f"{what}: {escape(row.name)}: {escape(reason or word)}\n")
+    if n_found > MAX_NAMED:
+        env.stderr.write(f"{what}: and {n_found - MAX_NAMED:,} more\n")
+    return EXIT_FOUND
