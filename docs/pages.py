@@ -37,6 +37,7 @@ MAN_EXTRA = {
         ("0", "Everything was read."),
         ("1", "Nothing was measured: wrong options, no permission, not a capture."),
         ("2", "Reported, but a part of the input could not be read."),
+        ("3", "There are rows that --fail-on asks for; they are named on stderr."),
         ("4", "trtop attach --once: the daemon answered, and nothing is captured there now."),
         ("130", "Interrupted while reading files; what was measured so far is shown."),
     ),
@@ -54,6 +55,8 @@ MAN_EXAMPLES = (
     ("As packets arrive:", "tcpdump -i eth0 -U -s 128 -w - tcp | trtop -"),
     ("Names that the capture itself shows:", "trtop --names capture,hosts x.pcap"),
     ("One service alone:", "trtop --allow '*.example.com' --names capture x.pcap"),
+    ("Rows that are slow or reset:", "trtop --filter 'verdict:slow or rst>5%' x.pcap"),
+    ("A check for CI:", "trtop --format csv --fail-on 'refused>1% or rtt>500ms' x.pcap"),
 )
 
 

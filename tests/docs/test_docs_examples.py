@@ -16,7 +16,7 @@ COMMANDS = re.findall(r"^    (trtop .*)$", TEXT, re.MULTILINE)
 
 
 def test_there_are_examples() -> None:
-    assert len(PYTHON) == 7
+    assert len(PYTHON) == 8
     assert len(COMMANDS) == 5
     assert "@@" not in TEXT
 
