@@ -18,7 +18,7 @@ from pathlib import Path
 from fields import columns_page
 
 from trtop import __version__
-from trtop.cli import explain, keygen, live
+from trtop.cli import config, explain, keygen, live
 from trtop.options import attach_options, report_arguments
 from trtop.plugins import BUILT_IN, PartKind
 from trtop_core.metrics import SORTABLE
@@ -43,6 +43,7 @@ MAN_EXTRA = {
     ),
     "ENVIRONMENT": (
         ("NO_COLOR", "If set to anything, no colour (see https://no-color.org)."),
+        ("XDG_CONFIG_HOME", "The folder of trtop/config.toml instead of ~/.config."),
         ("COLUMNS", "The width of a table that goes into a pipe."),
         ("TERM", "dumb: the table is not redrawn in place."),
     ),
@@ -123,6 +124,7 @@ def programs() -> dict[str, Program]:
         "live": live.make_parser(),
         "attach": attach_options.make_parser(),
         "explain": explain.make_parser(),
+        "config": config.make_parser(),
         "keygen": keygen.make_parser(),
     }
     usages = {name: _synopsis(parser, f"trtop {name}") for name, parser in commands.items()}

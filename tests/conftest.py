@@ -5,10 +5,14 @@ Tests import what they share as ``support`` and ``reference``: pytest puts this 
 
 from __future__ import annotations
 
+import os
 import signal
 from pathlib import Path
 
 import pytest
+
+os.environ["XDG_CONFIG_HOME"] = "/nonexistent"
+"""Nobody's own settings change what is tested."""
 
 NETWORK = ("classic/test_classic_live", "daemon/test_interfaces", "live/")
 """Files whose tests compare latencies with known delays, or change what interfaces there are: one

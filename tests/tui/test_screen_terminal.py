@@ -307,3 +307,61 @@ def test_a_missing_file_is_told_in_one_line(tmp_path: Path) -> None:
     with OnTerminal(*TRTOP, tmp_path / "none.pcap") as terminal:
         assert terminal.ended() == 1
         assert "none.pcap: no such file" in "".join(terminal.screen.display)
+
+
+def test_a_theme_has_its_colours_where_the_terminal_has_them() -> None:
+    for term, theme, is_there in (
+        ("xterm-256color", "light", True),
+        ("xterm-256color", "terminal", False),
+        ("xterm", "light", False),
+    ):
+        with OnTerminal(*TRTOP, EXAMPLE, "--theme", theme, TERM=term) as terminal:
+            terminal.wait_for("1-10 of 10")
+            assert (b"38;5;124" in bytes(terminal.raw)) is is_there
+            terminal.send("q")
+            assert terminal.ended() == 0
+
+
+def test_commands_columns_and_a_configured_order_on_a_real_terminal(tmp_path: Path) -> None:
+    (tmp_path / "trtop").mkdir()
+    (tmp_path / "trtop" / "config.toml").write_text('sort = "rtt"\n')
+    args = ("--columns", "syn,p99(rtt),est")
+    with OnTerminal(*TRTOP, EXAMPLE, *args, XDG_CONFIG_HOME=str(tmp_path)) as terminal:
+        terminal.wait_for("1-10 of 10")
+        assert "sort Rtt" in terminal.text
+        heading = next(line for line in terminal.screen.display if "Verdict" in line)
+        assert heading.split()[1:-1] == ["Host", "Verdict", "Syn(/s)", "p99", "Rtt", "Est(%)"]
+        terminal.send(":sort ver\t")
+        terminal.wait_for("sort verdict")
+        terminal.send("\r")
+        terminal.wait_for("sort Verdict")
+        terminal.send(":expl\r")
+        terminal.wait_for("What to look at next")
+        terminal.send("\x1b")
+        terminal.wait_for("sort Verdict")
+        terminal.send("c")
+        terminal.wait_for("[x]^S Syn")
+        terminal.send("q")
+        assert terminal.ended() == 0
+
+
+@pytest.mark.parametrize("is_at_once", [False, True])
+def test_a_double_click_opens_the_detail_and_a_click_on_its_key_leaves_it(
+    is_at_once: bool,
+) -> None:
+    with OnTerminal(*TRTOP, EXAMPLE) as terminal:
+        terminal.wait_for("1-10 of 10")
+        y = next(i for i, line in enumerate(terminal.screen.display) if "192.0.2.16" in line)
+        press = mouse("xterm", 5, y)
+        if is_at_once:
+            terminal.send(press + press)
+        else:
+            terminal.send(press)
+            terminal.wait_for("LOSS: 50 %")
+            terminal.send(press)
+        terminal.wait_for("Esc Back")
+        assert "192.0.2.16" in terminal.screen.display[1]
+        terminal.send(mouse("xterm", 1, 23))
+        terminal.wait_for("1-10 of 10")
+        terminal.send("q")
+        assert terminal.ended() == 0

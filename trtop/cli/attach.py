@@ -28,6 +28,7 @@ from trtop.remote.client import Client, Context, Keys
 from trtop.remote.diagnosis import diagnose
 from trtop.remote.source import DaemonSource
 from trtop.reporters.formats import Format, Reporter, make_reporter
+from trtop.runtime.config_file import read_config
 from trtop.runtime.diagnostics import complain_of_filter
 from trtop.runtime.environment import Environment
 from trtop.runtime.fail_on import fail_on
@@ -59,7 +60,7 @@ def main(argv: Sequence[str], env: Environment) -> int:
     Raises:
         TrtopError: no daemon answered, or wrong options.
     """
-    options = parse(argv)
+    options = parse(argv, read_config(env.environ, os.geteuid()).configured)
     endpoints = options.endpoints or (default_connect(env.environ, os.path.exists),)
     return attach(replace(options, endpoints=endpoints), env)
 

@@ -19,6 +19,7 @@ from trtop.names.namer import Namer
 from trtop.options.report_arguments import make_parser as report_parser
 from trtop.options.report_options import Options, parse
 from trtop.plugins import Plugins, make_namer
+from trtop.runtime.config_file import read_config
 from trtop.runtime.diagnostics import (
     complain,
     complain_of_filter,
@@ -29,7 +30,6 @@ from trtop.runtime.diagnostics import (
 from trtop.runtime.environment import Environment
 from trtop.runtime.fail_on import fail_on
 from trtop.table.rows import QuickRow, quick_rows
-from trtop.table.text import painted
 from trtop.tui.pages.explain import lines_of
 from trtop_core.argument_parser import UsageError
 from trtop_core.engine import SEED_BYTES
@@ -65,7 +65,8 @@ def main(argv: Sequence[str], env: Environment) -> int:
     Raises:
         TrtopError: nothing could be measured, or nobody has such a name.
     """
-    options = parse(argv, parser=make_parser())
+    configured = read_config(env.environ, os.geteuid()).configured
+    options = parse(argv, parser=make_parser(), configured=configured)
     for note in options.notes:
         env.stderr.write(f"trtop: {escape(note)}\n")
     if options.report_format_given or options.parts.needs_session or options.follow:
@@ -87,7 +88,7 @@ def main(argv: Sequence[str], env: Environment) -> int:
     for row in rows:
         name = escape(row.name, style.ascii_only)
         lines = lines_of(row, name, style.width or WIDTH, style.ascii_only)
-        blocks.append("".join(f"{painted(line, style.color).rstrip()}\n" for line in lines))
+        blocks.append("".join(f"{style.painted(line).rstrip()}\n" for line in lines))
     env.stdout.write("\n".join(blocks))
     if options.fail_on is not None:
         return fail_on(snapshot, options.fail_on, env) or status

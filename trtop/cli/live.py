@@ -22,7 +22,9 @@ from typing import IO
 
 from trtop.cli.attach import attach
 from trtop.options.attach_options import AttachOptions, add_display, make_options
+from trtop.options.configured import parse_args
 from trtop.options.old_spellings import respell_capture_filter
+from trtop.runtime.config_file import read_config
 from trtop.runtime.environment import Environment
 from trtop.runtime.signals import Interrupt
 from trtop_core.argument_parser import new_parser
@@ -90,7 +92,8 @@ def main(argv: Sequence[str], env: Environment) -> int:
     argv, notes = respell_capture_filter(argv)
     for note in notes:
         env.stderr.write(f"trtop: {note}\n")
-    given = make_parser().parse_args(argv)
+    configured = read_config(env.environ, os.geteuid()).configured
+    given = parse_args(make_parser(), argv, configured)
     options = make_options(given, ())
     arguments = arguments_for(vars(given), SETTINGS_HERE)
     with ExitStack() as stack:

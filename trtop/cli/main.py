@@ -17,6 +17,7 @@ from trtop.cli.report import run
 from trtop.escape import escape
 from trtop.options import commands
 from trtop.options.report_options import parse
+from trtop.runtime.config_file import read_config
 from trtop.runtime.diagnostics import EXIT_SIGNALLED
 from trtop.runtime.environment import Environment
 from trtop_core.errors import EXIT_OK, EXIT_UNUSABLE, TrtopError
@@ -57,7 +58,8 @@ def _main(argv: Sequence[str]) -> int:
         if not argv and env.stdout.isatty():
             env.stdout.write(f"{commands.listing()}\n\ntrtop --help: all options\n")
             return EXIT_UNUSABLE
-        options = parse(argv)
+        configured = read_config(env.environ, os.geteuid()).configured
+        options = parse(argv, configured=configured)
         for note in options.notes:
             env.stderr.write(f"trtop: {escape(note)}\n")
         if not options.follow and (line := what_was_meant(options.inputs)):

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from trtop.metrics.columns import Column
+from trtop.options.configured import NOTHING_CONFIGURED, Configured, parse_args
 from trtop.options.parser import (
     Color,
     add_grouping,
@@ -22,6 +23,7 @@ from trtop.options.parser import (
 )
 from trtop.options.plugin_arguments import add_fail_on, add_filter, add_names
 from trtop.reporters.formats import Format
+from trtop.table.text import Theme
 from trtop_core.argument_parser import UsageError, argument, new_parser
 from trtop_core.metric_types import Thresholds
 from trtop_core.parse import seconds
@@ -78,6 +80,7 @@ class AttachOptions:
         width: columns of the table; None asks the terminal.
         thresholds: by column key, instead of the columns' own.
         columns: which ones, in their order; empty: all, as far as there is room.
+        theme: which colours stand for what.
         names: resolvers by name, the first that knows a name wins.
         allow: rules of what is shown; none: everything.
         deny: rules of what is not shown.
@@ -102,6 +105,7 @@ class AttachOptions:
     width: int | None = None
     thresholds: dict[str, Thresholds] = field(default_factory=dict)
     columns: tuple[Column, ...] = ()
+    theme: Theme = Theme.TERMINAL
     names: tuple[str, ...] = ()
     allow: tuple[str, ...] = ()
     deny: tuple[str, ...] = ()
@@ -114,14 +118,18 @@ class AttachOptions:
     """Parts of one's own are for captures that are read here."""
 
 
-def parse(argv: Sequence[str]) -> AttachOptions:
+def parse(argv: Sequence[str], configured: Configured = NOTHING_CONFIGURED) -> AttachOptions:
     """Read the command line.
+
+    Args:
+        argv: arguments without the program's name and the command.
+        configured: what holds where the command line says nothing.
 
     Raises:
         UsageError: it makes no sense.
         SystemExit: ``--help`` was printed.
     """
-    given = make_parser().parse_args(argv)
+    given = parse_args(make_parser(), argv, configured)
     endpoints = tuple(given.endpoints)
     if len(set(endpoints)) < len(endpoints):
         raise UsageError("an endpoint is named twice: its numbers would count twice")
@@ -192,6 +200,7 @@ def make_options(given: argparse.Namespace, endpoints: tuple[Endpoint, ...]) -> 
         width=given.width,
         thresholds={key: limit for part in given.high for key, limit in part.items()},
         columns=given.columns,
+        theme=given.theme,
         names=names,
         allow=tuple(given.allow),
         deny=tuple(given.deny),

@@ -12,6 +12,7 @@ from enum import Enum
 from typing import TypeVar
 
 from trtop.metrics import lookup
+from trtop.table.text import Theme
 from trtop_core import parse
 from trtop_core.argument_parser import UsageError, argument
 from trtop_core.records import GroupBy, Window
@@ -105,6 +106,13 @@ def add_look(group: argparse._ArgumentGroup) -> None:
         default=Color.AUTO,
         metavar="auto|always|never",
         help="(default: auto; NO_COLOR is respected)",
+    )
+    add(
+        "--theme",
+        type=one_of({item.value: item for item in Theme}),
+        default=Theme.TERMINAL,
+        metavar="|".join(item.value for item in Theme),
+        help="colours for a dark or a light background, none, or the terminal's own (default)",
     )
     add(
         "--width",

@@ -12,11 +12,13 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from trtop.metrics.columns import Column
+from trtop.options.configured import NOTHING_CONFIGURED, Configured, parse_args
 from trtop.options.old_spellings import respell_follow
 from trtop.options.parser import Color, check_output, view_of
 from trtop.options.plugin_arguments import SNAPSHOT_MINUTES, RunMode, check_spelling
 from trtop.options.report_arguments import make_parser
 from trtop.reporters.formats import Format
+from trtop.table.text import Theme
 from trtop_core.argument_parser import UsageError
 from trtop_core.config import EngineConfig, engine_config
 from trtop_core.metric_types import Thresholds
@@ -81,6 +83,7 @@ class Options:
         with_progress: show progress on a terminal.
         thresholds: by column key, instead of the columns' own.
         columns: which ones, in their order; empty: all, as far as there is room.
+        theme: which colours stand for what.
         names: resolvers by name, the first that knows a name wins.
         allow: rules of what is shown; none: everything.
         deny: rules of what is not shown.
@@ -107,6 +110,7 @@ class Options:
     with_progress: bool = True
     thresholds: dict[str, Thresholds] = field(default_factory=dict)
     columns: tuple[Column, ...] = ()
+    theme: Theme = Theme.TERMINAL
     names: tuple[str, ...] = ()
     allow: tuple[str, ...] = ()
     deny: tuple[str, ...] = ()
@@ -131,7 +135,10 @@ class Options:
 
 
 def parse(
-    argv: Sequence[str], needs_input: bool = True, parser: argparse.ArgumentParser | None = None
+    argv: Sequence[str],
+    needs_input: bool = True,
+    parser: argparse.ArgumentParser | None = None,
+    configured: Configured = NOTHING_CONFIGURED,
 ) -> Options:
     """Read the command line.
 
@@ -139,6 +146,7 @@ def parse(
         argv: arguments without the program's name.
         needs_input: refuse a command line without a capture.
         parser: of the command that reads captures; None: of ``trtop`` itself.
+        configured: what holds where the command line says nothing.
 
     Raises:
         UsageError: it makes no sense.
@@ -146,7 +154,7 @@ def parse(
     """
     argv, notes = respell_follow(argv)
     check_spelling(argv)
-    given = (parser or make_parser()).parse_args(argv)
+    given = parse_args(parser or make_parser(), argv, configured)
     inputs = (*given.more_inputs, *given.inputs)
     if inputs and given.interface:
         raise UsageError("either --interface or files, not both")
@@ -182,6 +190,7 @@ def parse(
         with_progress=not given.no_progress,
         thresholds={key: limit for part in given.high for key, limit in part.items()},
         columns=given.columns,
+        theme=given.theme,
         names=tuple(name for part in given.names for name in part),
         allow=tuple(given.allow),
         deny=tuple(given.deny),

@@ -18,6 +18,7 @@ from trtop.metrics.columns import Column
 from trtop.options.parser import MIN_WIDTH, Color
 from trtop.options.report_options import STDIN, Options
 from trtop.table.style import TableStyle
+from trtop.table.text import Theme
 from trtop_core.metric_types import Thresholds
 
 DEFAULT_SIZE = os.terminal_size((80, 24))
@@ -48,6 +49,10 @@ class StyleOptions(Protocol):
     @property
     def thresholds(self) -> Mapping[str, Thresholds]:
         """By column key, instead of the columns' own."""
+
+    @property
+    def theme(self) -> Theme:
+        """Which colours stand for what."""
 
     @property
     def columns(self) -> tuple[Column, ...]:
@@ -110,10 +115,11 @@ class Environment:
         """How a table is drawn on standard output, as wide as it is now."""
         return TableStyle(
             width=options.width or self._width(),
-            color=self.has_color(options.color),
+            color=self.has_color(options.color) and options.theme is not Theme.MONO,
             ascii_only=self.is_ascii(),
             thresholds=options.thresholds,
             columns=options.columns,
+            theme=options.theme,
         )
 
     def _width(self) -> int | None:

@@ -15,6 +15,7 @@ from trtop.names.namer import Namer
 from trtop.options.parser import Color
 from trtop.options.report_options import Options
 from trtop.runtime.environment import Environment
+from trtop.table.text import Theme
 from trtop.tui.app import DisplayOptions
 from trtop.tui.event_loop import REFRESH_S, Setup
 from trtop.tui.state import Grouping, State
@@ -47,6 +48,10 @@ class ScreenOptions(Protocol):
         """Which rows are shown; None: all."""
 
     @property
+    def theme(self) -> Theme:
+        """Which colours stand for what."""
+
+    @property
     def columns(self) -> tuple[Column, ...]:
         """Which ones, in their order; empty: all, as far as there is room."""
 
@@ -76,8 +81,8 @@ def can_open_screen(options: Options, env: Environment) -> bool:
 
 def make_display_options(options: ScreenOptions, env: Environment) -> DisplayOptions:
     """The options of the display that the terminal allows."""
-    color = env.has_color(options.color)
-    return DisplayOptions(color, env.is_ascii(), env.monotonic_s)
+    color = env.has_color(options.color) and options.theme is not Theme.MONO
+    return DisplayOptions(color, env.is_ascii(), env.monotonic_s, options.theme)
 
 
 def make_setup(

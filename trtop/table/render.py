@@ -17,7 +17,7 @@ from trtop.table.layout import Layout, lay_out
 from trtop.table.lines import Grid
 from trtop.table.rows import QuickRow, quick_rows, quick_totals
 from trtop.table.style import TableStyle
-from trtop.table.text import HIGH_MARK, Role, painted
+from trtop.table.text import HIGH_MARK, Role
 from trtop_core.snapshot import Snapshot
 
 HEADING = "destination"
@@ -56,12 +56,12 @@ def render(
     yield from _health_lines(snapshot, rows[0], style, cell_format)
     yield ""
     if layout.placed:
-        yield painted(grid.group_line(), style.color)
-    yield painted(grid.heading_line(snapshot.view.sort), style.color)
+        yield style.painted(grid.group_line())
+    yield style.painted(grid.heading_line(snapshot.view.sort))
     for i, (row, name) in enumerate(zip(rows, names, strict=True)):
         cells = [placed.cells[i] for placed in layout.placed]
         role = Role.BOLD if i == 0 else Role.PLAIN
-        yield painted(grid.row_line(row, name, cells, role), style.color)
+        yield style.painted(grid.row_line(row, name, cells, role))
     yield from _foot_lines(snapshot, rows, layout, style)
 
 

@@ -32,6 +32,31 @@ class Role(Enum):
     KEY = "1;7"
 
 
+class Theme(Enum):
+    """Which colours stand for what; the value is what ``--theme`` takes."""
+
+    DARK = "dark"
+    LIGHT = "light"
+    MONO = "mono"
+    TERMINAL = "terminal"
+
+
+class Palette(NamedTuple):
+    """Colours of 256, by what they stand for; None: those of the terminal's own eight."""
+
+    high: int | None = None
+    notable: int | None = None
+    warning: int | None = None
+
+
+PALETTES = {
+    Theme.DARK: Palette(high=203, notable=221, warning=213),
+    Theme.LIGHT: Palette(high=124, notable=94, warning=90),
+    Theme.MONO: Palette(),
+    Theme.TERMINAL: Palette(),
+}
+"""Readable on a black and on a white background; the terminal's own are what its user chose."""
+
 MARKED = (Role.HIGH, Role.VERDICT)
 """What follows a mark where there is no colour."""
 
@@ -57,11 +82,22 @@ def plain(line: Iterable[Span]) -> str:
     return "".join(span.text for span in line)
 
 
-def painted(line: Iterable[Span], color: bool) -> str:
+def painted(line: Iterable[Span], color: bool, theme: Theme = Theme.TERMINAL) -> str:
     """The text with SGR sequences, where there is colour."""
     if not color:
         return plain(line)
     return "".join(
-        f"\x1b[{span.role.value}m{span.text}\x1b[0m" if span.role.value else span.text
+        f"\x1b[{_sgr(span.role, theme)}m{span.text}\x1b[0m" if span.role.value else span.text
         for span in line
     )
+
+
+def _sgr(role: Role, theme: Theme) -> str:
+    """The parameters of a role in a theme."""
+    palette = PALETTES[theme]
+    own = {"31": palette.high, "33": palette.notable, "35": palette.warning}
+    found = []
+    for parameter in role.value.split(";"):
+        color = own.get(parameter)
+        found.append(parameter if color is None else f"38;5;{color}")
+    return ";".join(found)

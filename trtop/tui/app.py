@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from trtop.table.text import Theme
 from trtop.tui.event_loop import EventLoop, Setup
 from trtop.tui.source import SnapshotSource
 from trtop.tui.terminal import Terminal
@@ -18,11 +19,13 @@ class DisplayOptions:
         color: the user wants colours, if the terminal has them.
         ascii_only: nothing but ASCII.
         monotonic_s: a clock in seconds.
+        theme: which colours stand for what.
     """
 
     color: bool
     ascii_only: bool
     monotonic_s: Callable[[], float]
+    theme: Theme = Theme.TERMINAL
 
 
 def show(
@@ -39,5 +42,5 @@ def show(
     Raises:
         TrtopError: the terminal cannot be drawn on.
     """
-    with Terminal(display.color, display.ascii_only) as terminal:
+    with Terminal(display.color, display.ascii_only, display.theme) as terminal:
         EventLoop(source, terminal, setup, display.monotonic_s).run(is_due)

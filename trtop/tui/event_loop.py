@@ -226,6 +226,9 @@ class EventLoop:
             if first <= event.x < end:
                 return Updated(click(self.state, None, column))
         row = self._frame.rows.get(event.y)
+        if event.is_double:
+            self.state = click(self.state, row, None)
+            before = self._last_click
         if before[1] == event.y and self._last_click[0] - before[0] <= DOUBLE_CLICK_S:
             self._last_click = NO_CLICK
             is_row = row is not None and self.state.mode is Mode.LIST and row == self.state.selected

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 
-from trtop.table.text import Role
+from trtop.table.text import PALETTES, Palette, Role, Theme
 from trtop.tui.frame import Frame, Size, TerminalCaps
 from trtop_core.errors import TrtopError
 
@@ -29,6 +29,9 @@ ESCAPE_DELAY_MS = 25
 DEFAULT_BACKGROUND = -1
 
 DRAWN = "┌─│▁█▼·…µ"
+
+N_PALETTE_COLORS = 256
+"""Colours that a terminal has where a theme has its own."""
 
 PAIR_HIGH = 1
 PAIR_NOTABLE = 3
@@ -88,10 +91,11 @@ class KeyEvent:
 
 @dataclass(frozen=True, slots=True)
 class ClickEvent:
-    """A click of the first button, at a column and a line."""
+    """A click of the first button, at a column and a line; or two that came at once."""
 
     x: int
     y: int
+    is_double: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +119,7 @@ class Terminal:
     Args:
         color: whether the user wants colours.
         ascii_only: nothing but ASCII.
+        theme: which colours stand for what.
 
     Attributes:
         caps: what the terminal can show.
@@ -123,7 +128,8 @@ class Terminal:
         TrtopError: it is of a kind that cannot be drawn on.
     """
 
-    def __init__(self, color: bool, ascii_only: bool) -> None:
+    def __init__(self, color: bool, ascii_only: bool, theme: Theme = Theme.TERMINAL) -> None:
+        self._theme = theme
         self.caps = TerminalCaps(color, ascii_only)
         self._attributes: dict[Role, int] = {}
 
@@ -232,6 +238,8 @@ class Terminal:
             _, x, y, _, buttons = curses.getmouse()
         except curses.error:
             return None
+        if buttons & (curses.BUTTON1_DOUBLE_CLICKED | curses.BUTTON1_TRIPLE_CLICKED):
+            return ClickEvent(x, y, is_double=True)
         if buttons & (curses.BUTTON1_CLICKED | curses.BUTTON1_PRESSED):
             return ClickEvent(x, y)
         if buttons & curses.BUTTON4_PRESSED:
@@ -248,6 +256,7 @@ class Terminal:
         with contextlib.suppress(curses.error):
             curses.curs_set(0)
         wanted = curses.BUTTON1_PRESSED | curses.BUTTON1_CLICKED | curses.BUTTON4_PRESSED
+        wanted |= curses.BUTTON1_DOUBLE_CLICKED | curses.BUTTON1_TRIPLE_CLICKED
         curses.mousemask(wanted | getattr(curses, "BUTTON5_PRESSED", 0))
         # A click is told when the button goes down, not after a wait for a second one.
         curses.mouseinterval(0)
@@ -258,7 +267,7 @@ class Terminal:
                 curses.use_default_colors()
                 has_color = curses.has_colors()
         self.caps = TerminalCaps(has_color, self.caps.ascii_only)
-        self._attributes = _attributes(has_color)
+        self._attributes = _attributes(has_color, self._theme)
 
     def _give_back(self) -> None:
         # A terminal that hung up takes nothing any more.
@@ -274,14 +283,18 @@ class Terminal:
             curses.endwin()
 
 
-def _attributes(has_color: bool) -> dict[Role, int]:
+def _attributes(has_color: bool, theme: Theme) -> dict[Role, int]:
     """How each role looks: in colour, or by weight alone."""
     high = warning = curses.A_BOLD
     notable = curses.A_NORMAL
     if has_color:
-        curses.init_pair(PAIR_NOTABLE, curses.COLOR_YELLOW, DEFAULT_BACKGROUND)
-        curses.init_pair(PAIR_HIGH, curses.COLOR_RED, DEFAULT_BACKGROUND)
-        curses.init_pair(PAIR_WARNING, curses.COLOR_MAGENTA, DEFAULT_BACKGROUND)
+        palette = PALETTES[theme] if curses.COLORS >= N_PALETTE_COLORS else Palette()
+        for pair, chosen, own in (
+            (PAIR_NOTABLE, palette.notable, curses.COLOR_YELLOW),
+            (PAIR_HIGH, palette.high, curses.COLOR_RED),
+            (PAIR_WARNING, palette.warning, curses.COLOR_MAGENTA),
+        ):
+            curses.init_pair(pair, own if chosen is None else chosen, DEFAULT_BACKGROUND)
         high = curses.color_pair(PAIR_HIGH)
         notable = curses.color_pair(PAIR_NOTABLE)
         warning |= curses.color_pair(PAIR_WARNING)
