@@ -172,7 +172,7 @@ def test_check_says_what_would_be_and_starts_nothing(tmp_path: Path) -> None:
 def test_check_names_all_that_is_in_the_way(tmp_path: Path) -> None:
     (tmp_path / "file.sock").write_text("x")
     done = trtopd(
-        "--check", "--user=root", "-i", "nope7", "-f", "tcp prt 3", "-l", "tcp://0.0.0.0:7117",
+        "--check", "--user=root", "-i", "nope7", "--bpf-filter", "tcp prt 3", "-l", "tcp://0.0.0.0:7117",
         "-l", tmp_path / "missing" / "s.sock", "-l", tmp_path / "file.sock",
         "--pidfile", tmp_path / "missing" / "pid",
     )  # fmt: skip
@@ -239,7 +239,7 @@ def status_of(pid: int) -> dict[str, list[str]]:
 @can_capture
 def test_real_connections_are_counted_and_nobody_keeps_a_right(open_folder: Path) -> None:
     echo = Echo()
-    arguments = ["-i", "lo", "-f", f"tcp port {echo.port}", "--user=nobody"]
+    arguments = ["-i", "lo", "--bpf-filter", f"tcp port {echo.port}", "--user=nobody"]
     with (
         Daemon(open_folder, *arguments, command=TRTOPD) as daemon,
         peer(daemon.path) as client,
