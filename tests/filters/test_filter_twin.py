@@ -98,6 +98,8 @@ def test_a_row_of_several_addresses_is_found_by_each() -> None:
         ("net 192/8", [False, True]),
         ("0.0.0.0/0", [True, True]),
         ("db8", [True, False]),
+        ("10.0.0.1", [True, False]),
+        ("host 192.0.2.1", [False, True]),
         ("host 2001:db8::7", [True, False]),
         ("web", [True, False]),
         ("name:~.", [True, False]),
