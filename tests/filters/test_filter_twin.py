@@ -88,16 +88,18 @@ def _name(name: str | None, address: str) -> str | None:
 
 
 def test_a_row_of_several_addresses_is_found_by_each() -> None:
-    rows = [Destination("10.0.0.1"), Destination("192.0.2.1"), Destination("2001:db8::7")]
+    rows = [Destination("10.0.0.1"), Destination("2001:db8::7"), Destination("192.0.2.1")]
     parts = Table.concatenated([snapshot([row]).table for row in rows])
-    row_of = np.array([0, 1, 0], np.intp)
-    merged = parts.merged(parts.keys[:2], row_of)
+    row_of = np.array([0, 0, 1], np.intp)
+    merged = parts.merged(parts.keys[[0, 2]], row_of)
     asked = Rows(merged, lambda: ["web", "192.0.2.1"], 1, 95.0, None, Members(parts.keys, row_of))
     for text, expected in (
         ("2001:db8::/32", [True, False]),
         ("net 192/8", [False, True]),
         ("0.0.0.0/0", [True, True]),
         ("db8", [True, False]),
+        ("10.0.0.1", [True, False]),
+        ("host 192.0.2.1", [False, True]),
         ("host 2001:db8::7", [True, False]),
         ("web", [True, False]),
         ("name:~.", [True, False]),
