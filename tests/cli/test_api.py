@@ -150,7 +150,7 @@ def test_no_thread_stays_behind(capture: Path) -> None:
 )
 def test_an_option_that_makes_no_sense_is_refused(capture: Path, options: dict[str, str]) -> None:
     with pytest.raises(ValueError):
-        trtop.analyze(capture, **options)  # type: ignore[arg-type]
+        trtop.analyze(capture, **options)  # type: ignore[arg-type] - what is refused
 
 
 def test_what_could_not_be_read_is_told(capture: Path, tmp_path: Path) -> None:
@@ -291,7 +291,7 @@ def test_a_followed_file_gives_pictures_while_it_is_silent(capture: Path) -> Non
         n_full += picture.totals.count("syn") == 35
         if n_full == 3:
             break
-    pictures.close()  # type: ignore[attr-defined]
+    pictures.close()  # type: ignore[attr-defined] - of generators, which it is
     assert n_full == 3
 
 
@@ -314,7 +314,8 @@ def test_open_files_are_read_from_where_they_stand(capture: Path, tmp_path: Path
         with open(tmp_path / "late", "rb") as late:
             late.seek(8)
             for given in (plain, packed, late, io.BytesIO(content), [capture]):
-                assert trtop.analyze(given).totals["syn"] == 35  # type: ignore[arg-type]
+                syn = trtop.analyze(given).totals["syn"]  # type: ignore[arg-type] - any file
+                assert syn == 35
         assert not plain.closed
     assert [p.totals.count("syn") for p in trtop.stream(io.BytesIO(content))][-1] == 35
     reader, writer = os.pipe()
@@ -323,9 +324,9 @@ def test_open_files_are_read_from_where_they_stand(capture: Path, tmp_path: Path
         into.close()
         assert trtop.analyze(pipe).totals["syn"] == 35
     with open(capture, encoding="latin-1") as text, pytest.raises(ValueError, match="'rb'"):
-        trtop.analyze(text)  # type: ignore[arg-type]
+        trtop.analyze(text)  # type: ignore[arg-type] - what is refused
     with pytest.raises(ValueError, match="7 is no path"):
-        trtop.analyze([7])  # type: ignore[list-item]
+        trtop.analyze([7])  # type: ignore[list-item] - what is refused
 
 
 def test_local_networks_that_match_nothing_are_told(capture: Path) -> None:

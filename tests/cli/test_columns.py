@@ -8,7 +8,7 @@ import pytest
 from support.builders.snapshot import MS, destination, incident, snapshot
 
 from trtop.metrics import lookup
-from trtop.metrics.columns import COLUMNS
+from trtop.metrics.columns import COLUMNS, Column
 from trtop.options import attach_options, report_options
 from trtop.reporters.formats import Format, make_reporter
 from trtop.table.render import render
@@ -105,6 +105,6 @@ def test_on_the_screen_others_can_be_brought_back() -> None:
 
 
 @pytest.mark.parametrize("column", COLUMNS, ids=lambda column: column.key)
-def test_a_column_has_one_name_at_every_width(column: object) -> None:
-    names = {text.partition("(")[0] for text in column.headings}  # type: ignore[attr-defined]
+def test_a_column_has_one_name_at_every_width(column: Column) -> None:
+    names = {text.partition("(")[0] for text in column.headings}
     assert len(names) == 1

@@ -22,7 +22,7 @@ SGR = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def drawn(picture: Snapshot, **style: object) -> str:
-    return "\n".join(render(picture, TableStyle(**style))) + "\n"  # type: ignore[arg-type]
+    return "\n".join(render(picture, TableStyle(**style))) + "\n"  # type: ignore[arg-type] - any
 
 
 def numbers(picture: Snapshot, name: str, **style: object) -> dict[str, str]:

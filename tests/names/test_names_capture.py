@@ -54,8 +54,8 @@ def test_the_server_name_of_a_client_hello_is_read(name: str) -> None:
     assert server_name(client_hello(name)) == name
 
 
-@pytest.mark.parametrize("name", [" ", "  .", "\t \n"])
-def test_a_blank_names_no_row(name: str) -> None:
+@pytest.mark.parametrize("name", [" ", "  .", "\t \n", "total", "Total.", "(other)"])
+def test_neither_a_blank_nor_what_stands_for_many_rows_names_one(name: str) -> None:
     assert server_name(client_hello(name)) is None
     assert host(request(name)) is None
 

@@ -30,7 +30,8 @@ from trtop.names.base import BaseResolver
 from trtop_core.batch import PacketBatch
 from trtop_core.name_hints import HINTS_SEED_BYTES, Hint, NameHints
 from trtop_core.records import HintKind
-from trtop_core.table import address_name
+from trtop_core.snapshot import TOTALS_NAME
+from trtop_core.table import OTHER_NAME, address_name
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -44,6 +45,9 @@ should be among them."""
 
 MAX_NAME = 253
 """Characters of a name, RFC 1035 §2.3.4."""
+
+NO_NAMES = (TOTALS_NAME, OTHER_NAME)
+"""Not taken from a packet: a row of that name would pass for the one of all, or of the rest."""
 
 MAX_TRIES = 8
 """A server whose packets held no name so often is no longer looked at."""
@@ -208,9 +212,12 @@ def answers(message: bytes) -> Iterator[tuple[str, str]]:
 
 
 def _plausible(name: bytes) -> str | None:
-    """A name as text; bytes that are not ASCII stay visible; an address or a blank is no name."""
+    """A name as text; bytes that are not ASCII stay visible.
+
+    An address or a blank is no name, nor is what rows are called that are no destination.
+    """
     text = name.decode("ascii", "backslashreplace").rstrip(".")
-    if not text.strip() or len(text) > MAX_NAME:
+    if not text.strip() or len(text) > MAX_NAME or text.lower() in NO_NAMES:
         return None
     try:
         ipaddress.ip_address(text)

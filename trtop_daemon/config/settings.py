@@ -221,11 +221,9 @@ def read_file(path: str) -> dict[str, Any]:
         TrtopError: it cannot be read, or a key or a value in it is wrong.
     """
     try:
-        # A pipe would be waited for, at a reload as well, while nothing is counted.
-        mode = os.stat(path).st_mode
-        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
-            raise TrtopError(f"{path}: is no configuration file: it is no regular file")
-        with open(path, "rb") as stream:
+        with open(path, "rb", opener=_open_at_once) as stream:
+            if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+                raise TrtopError(f"{path}: is no configuration file: it is no regular file")
             data = stream.read(MAX_FILE_BYTES + 1)
         if len(data) > MAX_FILE_BYTES:
             raise TrtopError(f"{path}: is too large for a configuration file")
@@ -240,6 +238,11 @@ def read_file(path: str) -> dict[str, Any]:
         if old in document:
             document.setdefault(new, document.pop(old))
     return {key: _value(path, key, value) for key, value in document.items()}
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    """Open without waiting for who writes to a pipe: nothing is counted meanwhile."""
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def _value(path: str, key: str, value: Any) -> Any:

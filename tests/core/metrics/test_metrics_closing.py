@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from support.builders.packets import ACK, FIN, NS_PER_MS, NS_PER_S, RST, SYN
 from support.traffic.stories import OPENED, Story, check
@@ -90,7 +92,9 @@ def test_a_rst_after_a_timeout_is_a_refusal_and_a_timeout() -> None:
 
 @pytest.mark.parametrize("rst", [Story.rst_out, Story.rst_back])
 @pytest.mark.parametrize("fin", [Story.fin_out, Story.fin_back])
-def test_after_a_fin_a_rst_is_another_counter(fin, rst) -> None:  # type: ignore[no-untyped-def]
+def test_after_a_fin_a_rst_is_another_counter(
+    fin: Callable[..., Story], rst: Callable[..., Story]
+) -> None:
     is_out = fin is Story.fin_out
     story = fin(_exchanged(), 200, *((11, 21) if is_out else (21, 11)))
     story = rst(story, 210, 12 if rst is Story.rst_out else 22)
