@@ -30,7 +30,7 @@ def test_a_beginning_is_enough_where_only_one_begins_so() -> None:
     assert typed(DrivenScreen(), "q", "enter").effects[-1] is Effect.QUIT
     several = typed(DrivenScreen(), "pa", "enter").state
     assert several.prompt is not None
-    assert several.prompt.error == "'pa': pause, page-up, page-down?"
+    assert several.prompt.error == "several actions begin with 'pa': pause, page-up, page-down"
 
 
 def test_sort_takes_a_column_by_any_of_its_names() -> None:
@@ -44,7 +44,8 @@ def test_sort_takes_a_column_by_any_of_its_names() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"), [("explan", "explain"), ("zzz", ", "), ("pause x", "only")]
+    ("text", "said"),
+    [("explan", "explain"), ("zzz", "no action 'zzz'; nearest: "), ("pause x", "only")],
 )
 def test_what_is_no_command_is_answered_with_the_nearest(text: str, said: str) -> None:
     prompt = typed(DrivenScreen(), text, "enter").state.prompt

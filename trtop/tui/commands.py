@@ -51,7 +51,10 @@ def found(text: str, keys: Sequence[Key]) -> str | None:
     if len(starts) == 1:
         return known[starts[0]]
     near = starts or difflib.get_close_matches(word, [*known, SORT], N_NEAREST, cutoff=0)
-    raise ValueError(f"{word!r}: {', '.join(near[:MAX_SHOWN])}?")
+    shown = ", ".join(near[:MAX_SHOWN])
+    if starts:
+        raise ValueError(f"several actions begin with {word!r}: {shown}")
+    raise ValueError(f"no action {word!r}; nearest: {shown}")
 
 
 def completed(text: str, keys: Sequence[Key]) -> tuple[str, str]:
