@@ -29,11 +29,11 @@ def main(argv: Sequence[str] | None = None, make_feed: FeedMaker = supervisor.ma
     _open_missing_streams()
     try:
         command = parse(sys.argv[1:] if argv is None else argv)
-        for note in command.notes:
-            sys.stderr.write(f"trtopd: {note}\n")
         if command.list_interfaces:
             return print_interfaces(sys.stdout)
         if command.check:
+            for note in command.notes:
+                sys.stderr.write(f"trtopd: {note}\n")
             return check(command, sys.stdout, sys.stderr)
         return run(command, make_feed)
     except TrtopError as error:

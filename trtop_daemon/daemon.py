@@ -65,6 +65,8 @@ def run(command: Command, make_feed: FeedMaker) -> int:
     """
     settings = make_settings(command.given, command.config_path)
     start_log(os.environ)
+    for note in command.notes:
+        LOG.warning(note)
     _allow_many_files()
     identity = choose_identity(settings.user, os.environ)
     owner = identity or Identity(os.getuid(), os.getgid())

@@ -330,12 +330,13 @@ def test_under_the_journal_lines_have_priorities_and_no_time(tmp_path: Path) -> 
         ]
 
 
+@pytest.mark.parametrize("options", [[], ["--filter", "tcp"]], ids=["plain", "warned"])
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full")
-def test_a_log_on_a_full_disk_stops_nothing(tmp_path: Path) -> None:
+def test_a_log_on_a_full_disk_stops_nothing(tmp_path: Path, options: list[str]) -> None:
     path = tmp_path / "s.sock"
     with open("/dev/full", "wb") as full:
         process = subprocess.Popen(
-            [*FILE_FEED, *AS_ROOT, "--listen", str(path)],
+            [*FILE_FEED, *AS_ROOT, *options, "--listen", str(path)],
             stdout=full,
             stderr=full,
             env=environment(),

@@ -40,7 +40,10 @@ def wait_for(what: Callable[[], object], timeout_s: float = TIMEOUT_S) -> None:
 
 
 def environment(**more: str) -> dict[str, str]:
-    dropped = ("NO_COLOR", "COLUMNS", "NOTIFY_SOCKET", "XDG_RUNTIME_DIR", "RUNTIME_DIRECTORY")
+    dropped = (
+        *("NO_COLOR", "COLUMNS", "NOTIFY_SOCKET", "XDG_RUNTIME_DIR", "RUNTIME_DIRECTORY"),
+        "PYTHONUNBUFFERED",  # users do not have it
+    )
     kept = {key: value for key, value in os.environ.items() if key not in dropped}
     return {
         **kept,

@@ -7,10 +7,12 @@ are escaped. A log that cannot be written (a full disk) stops nothing.
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import sys
 from collections.abc import Mapping
+from typing import TextIO
 
 from trtop_daemon.system.journal import JournalHandler
 
@@ -64,9 +66,21 @@ def _journal() -> logging.Handler:
 
 
 def _plain(formatter: logging.Formatter) -> logging.Handler:
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler(_unbuffered(sys.stderr))
     handler.setFormatter(formatter)
     return handler
+
+
+def _unbuffered(stream: TextIO) -> TextIO:
+    """The same file, of which nothing is kept that could not be written.
+
+    What a full disk did not take would be tried again when Python ends, and change the exit status.
+    """
+    try:
+        raw = io.FileIO(stream.fileno(), "w", closefd=False)
+    except OSError:  # it is no file
+        return stream
+    return io.TextIOWrapper(raw, stream.encoding, "backslashreplace", write_through=True)
 
 
 def is_connected_to_journal(environ: Mapping[str, str]) -> bool:
