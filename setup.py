@@ -20,6 +20,8 @@ KERNELS = (
     "_destinations",
     "_holes",
     "_sides",
+    "_connection_log",
+    "_community_id",
     "_table",
     "_state",
     "_flows",

@@ -5,6 +5,7 @@ from typing import Any, final
 import numpy as np
 import numpy.typing as npt
 
+from trtop_core._connection_log import ConnectionLog
 from trtop_core._destinations import DestinationTable
 from trtop_core._holes import HolePool
 from trtop_core._sketch import SketchStore
@@ -20,6 +21,7 @@ class State:
     destinations: DestinationTable
     sketches: SketchStore
     holes: HolePool
+    log: ConnectionLog | None
     def __init__(
         self,
         config: EngineConfig,

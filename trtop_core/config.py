@@ -35,6 +35,8 @@ class EngineConfig:
         max_destinations: see ``DEFAULT_MAX_DESTINATIONS``.
         decap: whether TCP inside tunnels counts.
         windows: the windows to keep besides ``Window.ALL``; each costs memory and time.
+        keeps_connections: whether each connection is recorded when it is forgotten; costs 700
+            bytes more for each that is kept, and time.
 
     Raises:
         ValueError: a field is out of range.
@@ -48,6 +50,7 @@ class EngineConfig:
     max_destinations: int = DEFAULT_MAX_DESTINATIONS
     decap: bool = True
     windows: tuple[Window, ...] = ()
+    keeps_connections: bool = False
 
     def __post_init__(self) -> None:
         if not 1 <= self.max_connections <= MAX_CONNECTIONS_LIMIT:

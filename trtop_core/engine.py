@@ -7,6 +7,7 @@ packets in the same order give the same numbers, however they are cut into batch
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from ipaddress import IPv4Network, IPv6Network
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +36,9 @@ MAX_SKETCH_PAGES = 1 << 22
 """Bound on bins, in pages of 64 bytes: 256 MiB. Touched memory only is in use."""
 
 MIN_HOLES = 1 << 16
+
+REMAINING_BLOCK = 1 << 14
+"""Connections of which records are made at a time, 750 bytes each."""
 
 N_HASH_TABLES = 2
 N_HASH_WORDS = 10
@@ -159,6 +163,40 @@ class Engine:
             health=health,
             window_health=health if exported.level is None else self._health(exported.level),
         )
+
+    def take_connections(self) -> npt.NDArray[Any]:
+        """The connections that were forgotten since this was last asked.
+
+        A connection is forgotten 60 s after it closed, when nothing can count in it any more;
+        300 s after its SYN was not answered; at a SYN that takes its 4-tuple; for want of room.
+
+        Returns:
+            Shape (n,), dtype ``connection_records.CONNECTION_RECORD``, in the order in which they
+            were forgotten; none if the engine does not keep connections.
+        """
+        log = self._state.log
+        if log is None:
+            from trtop_core.connection_records import CONNECTION_RECORD  # noqa: PLC0415 - seldom
+
+            return np.zeros(0, CONNECTION_RECORD)
+        return log.take()
+
+    def remaining_connections(self) -> Iterator[npt.NDArray[Any]]:
+        """The connections that are still remembered when the capture has ended, in blocks.
+
+        Together with those that ``take_connections`` gave before they add up to the destinations'
+        counters. Asked for once, behind ``finish`` and a last ``take_connections``.
+        """
+        first, has_more = 0, self._state.log is not None
+        while has_more:
+            has_more = self._flows.log_remembered(first, first + REMAINING_BLOCK)
+            first += REMAINING_BLOCK
+            yield self.take_connections()
+
+    @property
+    def n_lost_connections(self) -> int:
+        """Connections for whose records there was no memory."""
+        return 0 if self._state.log is None else self._state.log.n_lost
 
     def health(self) -> Health:
         """What the capture held, lost and could not read so far."""

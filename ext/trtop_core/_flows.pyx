@@ -30,7 +30,7 @@ from trtop_core._connection cimport (
 from trtop_core._decode cimport decode_block
 from trtop_core._destinations cimport hash_key_t
 from trtop_core._duplicates cimport DUPLICATE_NS, fingerprint_of, head_of, is_duplicate, remember
-from trtop_core._ends cimport decide_one_sided, judge_acked
+from trtop_core._ends cimport decide_one_sided, judge_acked, log_connection
 from trtop_core._eviction cimport RANK_STATE
 from trtop_core._opening cimport lookup_t, open_connection, opens_anew, turn_roles
 from trtop_core._records cimport (
@@ -264,9 +264,27 @@ cdef class Flows:
             for number in range(state.table.n_used):
                 c = &state.table.connections[number]
                 if c.state & S_ALIVE:
-                    row = touch(state, c.destination)
+                    row = touch(state, c)
                     judge_acked(state, c, row)
                     decide_one_sided(state, c, row)
+
+    def log_remembered(self, uint32_t first, uint32_t end):
+        """Record the connections of some numbers that are in the table; they stay there.
+
+        What they count afterwards is recorded by nobody.
+
+        Returns:
+            Whether there are numbers beyond ``end``.
+        """
+        cdef State state = self.state
+        cdef uint32_t number
+        cdef const connection_t* c
+        with nogil:
+            for number in range(first, min(end, state.table.n_used)):
+                c = &state.table.connections[number]
+                if c.state & S_ALIVE:
+                    log_connection(state, c, False, True)
+        return end < state.table.n_used
 
     def export_health(self, level=None):
         """Counters of the capture, shape (), dtype ``HEALTH``; with a level, of its window."""
@@ -403,6 +421,8 @@ cdef class Flows:
         c = &connections[number]
         from_client = lookup.from_high == ((c.state & S_CLIENT_IS_HIGH) != 0)
         remember(state, direction_of(c, not from_client), lookup.fingerprint, segment.ts_ns)
+        if state.has_log:
+            state.log.count_packet(number, from_client)
         before = c.state
         row = c.destination
         take(state, data, segment, c, from_client)

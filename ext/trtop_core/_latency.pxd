@@ -19,6 +19,7 @@ from trtop_core._state cimport (
     DEFER_LATENCY,
     DEFER_ROUND_TRIP,
     State,
+    add_sample,
     deferred_t,
 )
 
@@ -41,7 +42,8 @@ cdef inline void sample_latency(
     if latency_ns < 0:
         return
     if not state.is_waiting:
-        state.sketches.add(c.destination, sketch, max(<int64_t>0, latency_ns - less_ns))
+        latency_ns = max(<int64_t>0, latency_ns - less_ns)
+        add_sample(state, c, c.destination, sketch, latency_ns)
         return
     deferred = defer(state, c, DEFER_LATENCY, start_ns, end_ns)
     if deferred != NULL:
@@ -57,7 +59,7 @@ cdef inline void sample_round_trip(
     if rtt_ns < 0:
         return
     if not state.is_waiting:
-        state.sketches.add(c.destination, sketch, rtt_ns)
+        add_sample(state, c, c.destination, sketch, rtt_ns)
         lower_floor(c, sketch, rtt_ns)
         return
     deferred = defer(state, c, DEFER_ROUND_TRIP, start_ns, end_ns)
@@ -78,7 +80,7 @@ cdef inline void sample_closing_floor(State state, connection_t* c) noexcept nog
     if state.has_deferred_round_trip:
         defer(state, c, DEFER_FLOOR, 0, 0)
     elif c.state & S_HAS_FLOOR:
-        state.sketches.add(c.destination, PATH_RTT, c.floor_ns)
+        add_sample(state, c, c.destination, PATH_RTT, c.floor_ns)
 
 cdef inline deferred_t* defer(
     State state, connection_t* c, int kind, int64_t start_ns, int64_t end_ns

@@ -72,7 +72,7 @@ cdef inline uint32_t open_connection(
     if old != NONE:
         c = &state.table.connections[old]
         before = c.state
-        row = touch(state, c.destination)
+        row = touch(state, c)
         if c.state & S_WAITING:
             time_out(c, row)
         close(state, c, row)
@@ -99,7 +99,7 @@ cdef inline uint32_t open_connection(
     c.last_ns = c.began_clock_ns = state.clock_ns
     c.began_ns = segment.ts_ns
     c.destination = state.row_of(c)
-    row = touch(state, c.destination)
+    row = touch(state, c)
     if segment.flags & (TCP_SYN | TCP_ACK | TCP_RST) == TCP_SYN:
         c.state |= S_ATTEMPT | S_WAITING | S_BANNER_POSSIBLE
         c.isns[0] = segment.seq
@@ -122,7 +122,7 @@ cdef inline void follow_on(direction_t* d, const direction_t* before) noexcept n
 cdef inline void turn_roles(State state, connection_t* c) noexcept nogil:
     """A late SYN/ACK came from who was taken for the client: what follows counts there."""
     cdef direction_t swapped = c.client
-    cdef counter_row_t* row = touch(state, c.destination)
+    cdef counter_row_t* row = touch(state, c)
     cdef uint32_t shown = c.state
     adjust_gauges(row, shown, shown | S_CLOSED)
     c.client = c.server
@@ -133,5 +133,5 @@ cdef inline void turn_roles(State state, connection_t* c) noexcept nogil:
     forget_turns(state, c, row)
     c.state &= ~<uint32_t>S_TIMED
     c.destination = state.row_of(c)
-    row = touch(state, c.destination)
+    row = touch(state, c)
     adjust_gauges(row, shown | S_CLOSED, shown)

@@ -115,7 +115,7 @@ cdef inline bint take_steady(
         or own.frontier != own.reached
     ):
         return False
-    row = touch(state, c.destination)
+    row = touch(state, c)
     c.last_ns = state.clock_ns
     c.state |= S_SLOT_OPEN
     if from_client:
@@ -160,7 +160,7 @@ cdef inline void take_any(
     """Count any segment of a connection."""
     cdef direction_t* own = &c.client if from_client else &c.server
     cdef direction_t* peer = &c.server if from_client else &c.client
-    cdef counter_row_t* row = touch(state, c.destination)
+    cdef counter_row_t* row = touch(state, c)
     cdef bint is_syn = (segment.flags & TCP_SYN) != 0
     cdef bint is_fin = (segment.flags & TCP_FIN) != 0 and not is_syn
     cdef uint32_t seq = segment.seq + is_syn

@@ -17,7 +17,7 @@ from trtop_core._connection cimport (
     connection_t,
 )
 from trtop_core._records cimport PATH_RTT, floor_div
-from trtop_core._state cimport N_SLOT_TICKS, State, slot_list_t
+from trtop_core._state cimport N_SLOT_TICKS, State, add_sample, slot_list_t
 from trtop_core._table cimport TICK_NS
 
 cdef enum:
@@ -78,7 +78,7 @@ cdef inline void run_slot_timer(State state, connection_t* c, int64_t now_ns) no
     # Idling that closes it ends the slot before.
     if now_ns >= end_ns and end_ns < c.last_ns + state.idle_timeout_ns:
         c.state &= ~<uint32_t>(S_SLOT_OPEN | S_IN_SLOTS)
-        state.sketches.add(c.destination, PATH_RTT, c.floor_ns)
+        add_sample(state, c, c.destination, PATH_RTT, c.floor_ns)
 
 cdef inline void run_slots(State state, int64_t tick, int64_t now_ns) noexcept nogil:
     """Look at the slots that end in a tick, by now."""

@@ -11,6 +11,7 @@ from trtop_core._connection cimport (
     connection_t,
     turn_t,
 )
+from trtop_core._connection_log cimport ConnectionLog
 from trtop_core._destinations cimport DestinationTable
 from trtop_core._holes cimport HolePool, gaps_t
 from trtop_core._records cimport N_VERDICTS, counter_row_t, segment_t
@@ -84,6 +85,8 @@ cdef class State:
     cdef readonly SketchStore sketches
     cdef readonly HolePool holes
     cdef SidePools sides
+    cdef readonly ConnectionLog log  # None: nobody asks for connections
+    cdef bint has_log
     cdef WindowLog health_log
     cdef health_t[::1] health
     cdef network_t[::1] local
@@ -126,11 +129,30 @@ cdef class State:
     cdef void start_windows(self, int64_t now_ns) noexcept nogil
     cdef void jump_windows(self, int64_t to_ns, int64_t by_ns) noexcept nogil
 
-# A row that is about to change.
-cdef inline counter_row_t* touch(State state, uint32_t row) noexcept nogil:
+# The row of a connection's destination, which is about to change on its behalf.
+cdef inline counter_row_t* touch(State state, const connection_t* c) noexcept nogil:
+    return touch_for(state, c, c.destination)
+
+# A row that is about to change on behalf of a connection, which may count elsewhere by now.
+cdef inline counter_row_t* touch_for(
+    State state, const connection_t* c, uint32_t row
+) noexcept nogil:
+    if state.has_log:
+        state.log.attend(number_of(state, c), &state.destinations.rows[row])
     if state.has_windows:
         return state.destinations.touch(row)
     return &state.destinations.rows[row]
+
+# A sample of a connection, for its destination's distribution.
+cdef inline void add_sample(
+    State state, const connection_t* c, uint32_t row, int sketch, int64_t value
+) noexcept nogil:
+    state.sketches.add(row, sketch, value)
+    if state.has_log:
+        state.log.sample(number_of(state, c), sketch, value)
+
+cdef inline uint32_t number_of(State state, const connection_t* c) noexcept nogil:
+    return <uint32_t>(c - &state.table.connections[0])
 
 cdef enum:
     SENT_AGAIN = S_WAITING | S_MANY_SYNS

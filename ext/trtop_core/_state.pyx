@@ -11,6 +11,7 @@ import numpy as np
 
 from trtop_core._clock cimport BEFORE_ALL_NS, SECOND_NS
 from trtop_core._connection cimport S_CLIENT_IS_HIGH, connection_t
+from trtop_core._connection_log cimport ConnectionLog
 from trtop_core._destinations cimport DestinationTable
 from trtop_core._holes cimport HolePool
 from trtop_core._records cimport TCP_ACK, TCP_RST, TCP_SYN, floor_div, segment_t
@@ -89,6 +90,8 @@ cdef class State:
             max(MIN_STREAMS, config.max_connections),
             TURN,
         )
+        self.has_log = config.keeps_connections
+        self.log = ConnectionLog(config.max_connections) if self.has_log else None
         self.health = np.zeros(1, HEALTH)
         self.health_log = WindowLog(1, sizeof(health_t), HEALTH_LOG_BYTES, windows)
         self.has_windows = bool(windows)

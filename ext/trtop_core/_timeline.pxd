@@ -32,8 +32,9 @@ from trtop_core._state cimport (
     DEFER_ROUND_TRIP,
     MAX_BEHIND,
     State,
+    add_sample,
     deferred_t,
-    touch,
+    touch_for,
 )
 from trtop_core._table cimport NONE
 from trtop_core._timers cimport run_ticks, start_ticks, watch
@@ -208,14 +209,14 @@ cdef inline void count_deferred(State state, deferred_t* deferred) noexcept nogi
     cdef int64_t latency_ns = time_between(deferred.start_ns, deferred.end_ns)
     if deferred.kind == DEFER_FLOOR:
         if c.state & S_HAS_FLOOR:
-            state.sketches.add(deferred.destination, PATH_RTT, c.floor_ns)
+            add_sample(state, c, deferred.destination, PATH_RTT, c.floor_ns)
     elif deferred.kind == DEFER_LATENCY:
         if latency_ns >= 0:
             latency_ns = max(<int64_t>0, latency_ns - deferred.less_ns)
-            state.sketches.add(deferred.destination, deferred.sketch, latency_ns)
+            add_sample(state, c, deferred.destination, deferred.sketch, latency_ns)
     elif deferred.kind == DEFER_ROUND_TRIP:
         if latency_ns >= 0:
-            state.sketches.add(deferred.destination, deferred.sketch, latency_ns)
+            add_sample(state, c, deferred.destination, deferred.sketch, latency_ns)
             lower_floor(c, deferred.sketch, latency_ns)
     else:
         grow_time(
@@ -223,7 +224,7 @@ cdef inline void count_deferred(State state, deferred_t* deferred) noexcept nogi
             latency_ns,
             time_between(deferred.first_ns, deferred.end_ns),
             deferred.is_excused,
-            touch(state, deferred.destination),
+            touch_for(state, c, deferred.destination),
         )
 
 # --- walks over connections -----------------------------------------------------------------------

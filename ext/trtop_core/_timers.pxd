@@ -76,7 +76,7 @@ cdef inline void end_tick(State state) noexcept nogil:
 cdef inline void run_timers(State state, uint32_t number, int64_t now_ns) noexcept nogil:
     """Do what is due for one connection; it may be forgotten."""
     cdef connection_t* c = &state.table.connections[number]
-    cdef counter_row_t* row = touch(state, c.destination)
+    cdef counter_row_t* row = touch(state, c)
     cdef uint32_t before = c.state
     cdef int side
     cdef direction_t* d

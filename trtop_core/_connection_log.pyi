@@ -1,0 +1,13 @@
+"""See ext/trtop_core/_connection_log.pyx."""
+
+from typing import Any, final
+
+import numpy.typing as npt
+
+@final
+class ConnectionLog:
+    n_lost: int
+    def __init__(self, max_connections: int) -> None: ...
+    def take(self) -> npt.NDArray[Any]: ...
+
+def check_layout() -> None: ...

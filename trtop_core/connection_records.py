@@ -1,0 +1,54 @@
+"""``CONNECTION_RECORD``: one connection, what it was and what it added to its destination.
+
+The dtype that the kernel writes (``ext/trtop_core/_connection_log.pxd`` is its C side, compared
+when a log is made), and what its bits mean as arrays. Never computes a counter.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from trtop_core.metrics import COUNTER_ROW, SKETCHES
+
+SAMPLES = np.dtype(
+    [
+        ("count", "<u8"),
+        ("sum", "<i8"),  # in the metric's unit
+        ("max", "<i8"),  # 0 without samples
+    ]
+)
+"""The samples of one distribution that a connection gave."""
+
+TALLY = np.dtype(
+    [
+        ("counters", COUNTER_ROW),  # gauges are 0
+        ("samples", [(name, SAMPLES) for name in SKETCHES]),
+        ("packets_out", "<u8"),  # segments of the client, those without payload included
+        ("packets_in", "<u8"),
+    ]
+)
+"""What one connection added to its destination."""
+
+CONNECTION_RECORD = np.dtype(
+    [
+        ("client_addr", "u1", 16),  # IPv4 is mapped
+        ("server_addr", "u1", 16),
+        ("client_port", "<u2"),
+        ("server_port", "<u2"),
+        ("state", "<u4"),  # bits: see `ends_of`
+        ("protocol", "<u4"),
+        ("destination", "<u4"),  # the row it counted in
+        ("is_evicted", "u1"),  # forgotten for want of room
+        ("is_remembered", "u1"),  # in the table when the capture ended
+        ("_pad", "u1", 6),
+        ("began_ns", "<i8"),  # capture time of its first segment; NO_TIME_NS where unknown
+        ("last_ns", "<i8"),  # capture time at its last segment
+        ("floor_ns", "<i8"),  # the least round trip; -1 where none was measured
+        ("tally", TALLY),
+    ]
+)
+"""One connection."""
