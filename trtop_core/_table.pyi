@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 STATE_BITS: dict[str, int]
 TURN_BITS: dict[str, int]
+PROTOCOL_BITS: dict[str, int]
 
 @final
 class ConnectionTable:

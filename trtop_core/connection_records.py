@@ -6,6 +6,7 @@ when a log is made), and what its bits mean as arrays. Never computes a counter.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import IntEnum
 from typing import Any
 
@@ -39,7 +40,7 @@ CONNECTION_RECORD = np.dtype(
         ("server_addr", "u1", 16),
         ("client_port", "<u2"),
         ("server_port", "<u2"),
-        ("state", "<u4"),  # bits: see `ends_of`
+        ("state", "<u4"),  # bits: see `ended`
         ("protocol", "<u4"),
         ("destination", "<u4"),  # the row it counted in
         ("is_evicted", "u1"),  # forgotten for want of room
@@ -52,3 +53,60 @@ CONNECTION_RECORD = np.dtype(
     ]
 )
 """One connection."""
+
+
+class Ended(IntEnum):
+    """Where a connection stood when it was recorded."""
+
+    OPEN = 0
+    PENDING = 1
+    """Its SYN was not answered yet."""
+    OPENING = 2
+    """Answered; the handshake was not complete."""
+    CLOSING = 3
+    """One side had sent its FIN."""
+    CLOSED = 4
+    RESET = 5
+    TIMED_OUT = 6
+    """Its SYN was never answered."""
+    IDLE = 7
+    """Silent for so long that it no longer counted as active."""
+    EVICTED = 8
+    """Forgotten for want of room, whatever it did next."""
+
+
+OVER = (Ended.CLOSED, Ended.RESET, Ended.TIMED_OUT, Ended.IDLE)
+"""What a connection that has ended is; of all others nobody knows how they went on."""
+
+
+def ended(records: npt.NDArray[Any], bits: Mapping[str, int]) -> npt.NDArray[np.int8]:
+    """Where each connection stood, shape (n,), numbers of ``Ended``.
+
+    Args:
+        records: shape (n,), dtype ``CONNECTION_RECORD``.
+        bits: of ``state``, by name: those of ``trtop_core._table.STATE_BITS``.
+    """
+    has = {name: (records["state"] & bit) != 0 for name, bit in bits.items()}
+    return np.select(
+        [
+            has["rst"],
+            records["is_evicted"] != 0,
+            has["closed"] & has["idle"],
+            has["unanswered"],
+            has["closed"],
+            has["waiting"],
+            has["fin"],
+            has["attempt"] & ~has["est"],
+        ],
+        [
+            Ended.RESET,
+            Ended.EVICTED,
+            Ended.IDLE,
+            Ended.TIMED_OUT,
+            Ended.CLOSED,
+            Ended.PENDING,
+            Ended.CLOSING,
+            Ended.OPENING,
+        ],
+        Ended.OPEN,
+    ).astype(np.int8)

@@ -17,7 +17,6 @@ import numpy as np
 from trtop_core._connection cimport S_CLIENT_IS_HIGH, S_HAS_FLOOR, connection_t
 from trtop_core._records cimport counter_row_t
 
-from trtop_core.connection_records import CONNECTION_RECORD, TALLY
 from trtop_core.metrics import COUNTERS
 
 cdef enum:
@@ -50,6 +49,8 @@ cdef class ConnectionLog:
 
     def take(self):
         """The records so far, shape (n,), dtype ``CONNECTION_RECORD``; they are forgotten here."""
+        from trtop_core.connection_records import CONNECTION_RECORD
+
         taken = np.empty(self.n_records, CONNECTION_RECORD)
         cdef uint8_t[::1] raw
         if self.n_records:
@@ -165,6 +166,9 @@ def check_layout():
     Raises:
         ValueError: they differ.
     """
+    # Here, as the module is loaded by every engine, and seldom used.
+    from trtop_core.connection_records import CONNECTION_RECORD, TALLY
+
     cdef connection_record_t record
     cdef const char* start = <const char*>&record
     offsets = {

@@ -12,6 +12,9 @@ from libc.string cimport memcmp, memcpy, memset
 import numpy as np
 
 from trtop_core._connection cimport (
+    P_HELLO,
+    P_HTTP2,
+    P_MULTIPLEXED,
     S_ALIVE,
     S_ATTEMPT,
     S_CLIENT_IS_HIGH,
@@ -116,6 +119,13 @@ TURN_BITS = {
     "counted": T_COUNTED,
 }
 """Bits of a turn's ``flags``, for those who read copies of connections."""
+
+PROTOCOL_BITS = {
+    "tls": P_HELLO,
+    "http2": P_HTTP2,
+    "multiplexed": P_MULTIPLEXED,
+}
+"""Bits of ``protocol``, for those who read copies of connections."""
 
 ENTRY = np.dtype([("hash", "<u4"), ("connection", "<u4")])
 

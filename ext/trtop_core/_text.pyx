@@ -5,7 +5,9 @@ Writes each row as fixed fragments with the row's values between them. Knows no 
 say whether that is JSON. Never looks at what the values mean.
 """
 
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from cpython.object cimport PyObject
+from cpython.ref cimport Py_DECREF
 from libc.stdint cimport int64_t, uint64_t
 from libc.string cimport memcpy
 
@@ -15,6 +17,12 @@ UNKNOWN = -0x7FFF_FFFF_FFFF_FFFF - 1
 """The value of a column that is written as ``unknown``."""
 
 cdef int64_t UNKNOWN_VALUE = UNKNOWN
+
+cdef extern from "Python.h":
+    # With bare pointers, unlike what cpython.list and cpython.bytes declare.
+    PyObject* PyList_GET_ITEM(list items, Py_ssize_t at) noexcept
+    PyObject* PyBytes_FromStringAndSize(const char* text, Py_ssize_t n) except NULL
+    int _PyBytes_Resize(PyObject** text, Py_ssize_t n) except -1
 
 cdef enum:
     MAX_DIGITS = 20          # of 64 bits, with a sign
@@ -44,42 +52,54 @@ def format_rows(fragments, numbers, texts, bytes unknown, bytes separator):
     cdef char* at
     cdef list pieces = list(fragments)
     cdef list columns = list(texts)
-    cdef list column_texts
+    cdef PyObject* own
+    cdef PyObject* raw
     if len(pieces) != n_columns + 1 or len(columns) != n_columns:
         raise ValueError("a row has one fragment more than columns, and a text or None for each")
     for column in range(n_columns):
         if columns[column] is None:
             size += n_rows * max(MAX_DIGITS, len(unknown))
             continue
-        columns[column] = list(columns[column])
+        if type(columns[column]) is not list:
+            columns[column] = list(columns[column])
         if len(columns[column]) != n_rows:
             raise ValueError("a column of texts has one for each row")
-        for text in columns[column]:
-            size += len(<bytes?>text)
+        for text in <list>columns[column]:
+            if type(text) is not bytes:
+                raise TypeError("a text is bytes")
+            size += PyBytes_GET_SIZE(text)
     for piece in pieces:
         size += n_rows * len(<bytes?>piece)
     size += n_rows * len(separator)
-    out = PyBytes_FromStringAndSize(NULL, size)
-    start = at = PyBytes_AS_STRING(out)
+    raw = PyBytes_FromStringAndSize(NULL, size)
+    start = at = PyBytes_AS_STRING(<object>raw)
     for row in range(n_rows):
         if row:
-            at = put(at, separator)
-        at = put(at, <bytes>pieces[0])
+            at = put(at, <PyObject*>separator)
+        at = put(at, PyList_GET_ITEM(pieces, 0))
         for column in range(n_columns):
-            if columns[column] is not None:
-                column_texts = <list>columns[column]
-                at = put(at, <bytes>column_texts[row])
+            own = PyList_GET_ITEM(columns, column)
+            if own != <PyObject*>None:
+                at = put(at, PyList_GET_ITEM(<list>own, row))
+            elif 0 <= values[column, row] < 10:
+                at[0] = <char>(c'0' + values[column, row])
+                at += 1
             elif values[column, row] == UNKNOWN_VALUE:
-                at = put(at, unknown)
+                at = put(at, <PyObject*>unknown)
             else:
                 at = put_number(at, values[column, row])
-            at = put(at, <bytes>pieces[column + 1])
-    return out[: at - start]
+            at = put(at, PyList_GET_ITEM(pieces, column + 1))
+    # In place: the bound is generous, and a copy of megabytes takes longer than writing them.
+    _PyBytes_Resize(&raw, at - start)
+    out = <object>raw
+    Py_DECREF(out)
+    return out
 
 
-cdef inline char* put(char* at, bytes piece) noexcept:
-    cdef Py_ssize_t n = len(piece)
-    memcpy(at, PyBytes_AS_STRING(piece), n)
+cdef inline char* put(char* at, PyObject* piece) noexcept:
+    """Write bytes, whose type has been looked at."""
+    cdef Py_ssize_t n = PyBytes_GET_SIZE(<object>piece)
+    memcpy(at, PyBytes_AS_STRING(<object>piece), n)
     return at + n
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from support.builders.snapshot import destination, incident, snapshot
 
-from trtop.reporters.formats import Format, Reporter, make_reporter
+from trtop.reporters.formats import TEXTS, Format, Reporter, make_reporter
 from trtop.table import rows
 from trtop.table.rows import quick_rows, quick_totals
 from trtop.table.style import TableStyle
@@ -155,7 +155,7 @@ def test_successive_tables_have_a_blank_line_between_them() -> None:
     assert written(Format.TABLE, incident(), incident()) == f"{one}\n{one}"
 
 
-@pytest.mark.parametrize("kind", list(Format))
+@pytest.mark.parametrize("kind", TEXTS)
 def test_no_format_lets_a_name_through_to_the_terminal(kind: Format) -> None:
     hostile = 'a,"b"\x1b[2J\r\n\u202e;'
     text = written(kind, named(hostile))

@@ -13,7 +13,7 @@ from trtop.names.engine_factory import final_snapshot, make_engine
 from trtop.options.report_options import Options
 from trtop.plugins import Plugins, make_namer
 from trtop.reporters.files import check_prefix, copy_report
-from trtop.reporters.formats import Format, Reporter, make_reporter
+from trtop.reporters.formats import Format, Per, Reporter, end_report, make_reporter
 from trtop.runtime.diagnostics import (
     EXIT_SIGNALLED,
     complain,
@@ -60,6 +60,10 @@ def run(options: Options, env: Environment) -> int:
         from trtop.classic.session import run_options  # noqa: PLC0415 - seldom used
 
         return run_options(options)
+    if options.per is Per.CONNECTION:
+        from trtop.cli.connections import run_connections  # noqa: PLC0415 - seldom used
+
+        return run_connections(options, env)
     with Plugins() as plugins:
         engine = make_engine(options.engine, os.urandom(SEED_BYTES), make_namer(options, plugins))
         return _run(engine, options, env)
@@ -136,5 +140,6 @@ def _measure(
 def _report(reporter: Reporter, snapshot: Snapshot) -> None:
     try:
         reporter.report(snapshot)
+        end_report(reporter)
     except BrokenPipeError:
         return  # `trtop | head`: the reader has seen enough

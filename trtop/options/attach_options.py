@@ -22,7 +22,7 @@ from trtop.options.parser import (
     view_of,
 )
 from trtop.options.plugin_arguments import add_fail_on, add_filter, add_names
-from trtop.reporters.formats import Format
+from trtop.reporters.formats import TEXTS, Format
 from trtop.table.text import Theme
 from trtop_core.argument_parser import UsageError, argument, new_parser
 from trtop_core.metric_types import Thresholds
@@ -168,7 +168,7 @@ def make_options(given: argparse.Namespace, endpoints: tuple[Endpoint, ...]) -> 
     Raises:
         UsageError: they contradict each other.
     """
-    check_output(given, given.format in (Format.JSON, Format.NDJSON))
+    check_output(given, given.format)
     names = tuple(name for part in given.names for name in part)
     if "capture" in names:
         raise UsageError("--names capture: the packets are not here; hosts and dns know names too")
@@ -244,8 +244,8 @@ def _add_output(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
     add(
         "--format",
-        type=one_of({item.value: item for item in Format}),
-        metavar="|".join(item.value for item in Format),
+        type=one_of({item.value: item for item in TEXTS}),
+        metavar="|".join(item.value for item in TEXTS),
         help="print reports (default: the interactive screen on a terminal, else table)",
     )
     add("--bins", action="store_true", help="raw sketch bins in json, for merging elsewhere")

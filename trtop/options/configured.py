@@ -43,7 +43,7 @@ KEYS = (
 
 KEY_OF = {key.name: key for key in KEYS}
 
-FOR_PROGRAMS = (Format.JSON, Format.NDJSON, Format.CSV)
+FOR_PROGRAMS = tuple(item for item in Format if item is not Format.TABLE)
 
 
 class ConfigError(TrtopError):

@@ -12,11 +12,15 @@ from enum import Enum
 from typing import TypeVar
 
 from trtop.metrics import lookup
+from trtop.reporters.formats import COLUMNAR, Format
 from trtop.table.text import Theme
 from trtop_core import parse
 from trtop_core.argument_parser import UsageError, argument
 from trtop_core.records import GroupBy, Window
 from trtop_core.view import DEFAULT_PERCENTILE, View
+
+WITH_BINS = (Format.JSON, Format.NDJSON, *COLUMNAR)
+"""Formats that have every field, and bins where they are asked for."""
 
 MIN_WIDTH = 20
 """Columns; below this a table cannot be read."""
@@ -122,16 +126,19 @@ def add_look(group: argparse._ArgumentGroup) -> None:
     )
 
 
-def check_output(given: argparse.Namespace, is_json: bool) -> None:
+def check_output(given: argparse.Namespace, report_format: Format | None) -> None:
     """Refuse what no report can be.
 
     Raises:
         UsageError: options contradict each other.
     """
-    if given.bins and not is_json:
-        raise UsageError("--bins goes with --format json or ndjson")
-    if given.columns and is_json:
-        raise UsageError("--columns goes with table, csv and the screen; json has every field")
+    if given.bins and report_format not in WITH_BINS:
+        raise UsageError("--bins goes with --format json, ndjson, parquet or arrow")
+    if given.columns and report_format in WITH_BINS:
+        raise UsageError(
+            "--columns goes with table, csv and the screen; json has every field, as have parquet "
+            "and arrow"
+        )
     if given.width is not None and given.width < MIN_WIDTH:
         raise UsageError(f"--width is at least {MIN_WIDTH} columns")
 

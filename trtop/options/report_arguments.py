@@ -11,6 +11,7 @@ from trtop._version import __version__
 from trtop.options.commands import listing
 from trtop.options.parser import add_grouping, add_look, add_showing, one_of
 from trtop.options.plugin_arguments import add_fail_on, add_filter, add_names, add_parts
+from trtop.options.record_arguments import add_records
 from trtop.reporters.formats import Format
 from trtop_core import parse
 from trtop_core.argument_parser import argument, new_parser
@@ -37,7 +38,8 @@ examples:
   trtop --format ndjson x.pcap | jq 'select(.type == "destination" and .rst > 0)'
 
 formats: json is one document per report; ndjson is one line for the capture ("type": "capture"),
-then one per destination; csv has a header and one line per destination. Durations are in ns.
+then one per destination; csv has a header and one line per destination; parquet and arrow are the
+same for programs (pip install 'trtop[records]'). Durations are in ns.
 exit status: 0 all read; 1 nothing measured, wrong options; 2 a part could not be read;
 3 rows of --fail-on; 130 interrupted while reading files.
 """
@@ -155,7 +157,9 @@ def _add_output(group: argparse._ArgumentGroup) -> None:
         metavar="|".join(item.value for item in Format),
         help="print a report (default: the interactive screen on a terminal, else table)",
     )
-    add("--bins", action="store_true", help="raw sketch bins in json, for merging elsewhere")
+    add_records(group)
+    add("--bins", action="store_true",
+        help="raw sketch bins in json, parquet and arrow, for merging elsewhere")  # fmt: skip
     add(
         "--interval",
         type=argument(parse.seconds),

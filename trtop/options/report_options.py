@@ -16,8 +16,9 @@ from trtop.options.configured import NOTHING_CONFIGURED, Configured, parse_args
 from trtop.options.old_spellings import respell_follow
 from trtop.options.parser import Color, check_output, view_of
 from trtop.options.plugin_arguments import SNAPSHOT_MINUTES, RunMode, check_spelling
+from trtop.options.record_arguments import check_connections
 from trtop.options.report_arguments import make_parser
-from trtop.reporters.formats import Format
+from trtop.reporters.formats import Format, Per, Schema
 from trtop.table.text import Theme
 from trtop_core.argument_parser import UsageError
 from trtop_core.config import EngineConfig, engine_config
@@ -95,6 +96,8 @@ class Options:
         is_window_given: the window is the user's choice.
         report_format_given: the format is the user's choice.
         n_more_inputs: how many of the inputs were given with ``-i``: these are the first.
+        per: what a row stands for.
+        schema: whose names a connection's fields have.
         n_jobs: cores used for files; None: those that are free.
     """
 
@@ -123,6 +126,8 @@ class Options:
     is_window_given: bool = False
     report_format_given: bool = False
     n_more_inputs: int = 0
+    per: Per = Per.DESTINATION
+    schema: Schema = Schema.TRTOP
     n_jobs: int | None = None
 
     @property
@@ -167,7 +172,8 @@ def parse(
     if given.format is not None and given.reporter is not None:
         raise UsageError("--format goes without --reporter (-rm): each says how numbers are shown")
     report_format = given.format or Format.TABLE
-    check_output(given, report_format in (Format.JSON, Format.NDJSON))
+    check_output(given, report_format)
+    check_connections(given)
     try:
         engine, view = _engine_config(given), view_of(given)
     except ValueError as error:
@@ -204,6 +210,8 @@ def parse(
             asked is None for asked in (given.format, given.width, given.limit, given.fail_on)
         ),
         is_window_given=given.window is not None,
+        per=given.per,
+        schema=given.schema or Schema.TRTOP,
         report_format_given=given.format is not None,
         n_jobs=given.jobs,
         n_more_inputs=len(given.more_inputs),

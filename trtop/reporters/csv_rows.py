@@ -61,6 +61,10 @@ class CsvFields(Fields):
             return str(value).lower()
         return quoted(_as_text(escape(value))) if isinstance(value, str) else repr(value)
 
+    def quote(self) -> str:
+        """Nothing."""
+        return ""
+
     def before(self, name: str) -> str:
         """A comma; the name stands in the header."""
         self.header.append(self._group + name)

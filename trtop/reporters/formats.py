@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import Enum
-from typing import TYPE_CHECKING, Protocol, TextIO
+from typing import TYPE_CHECKING, BinaryIO, Protocol, TextIO
+
+from trtop_core.errors import TrtopError
 
 if TYPE_CHECKING:
     from trtop.table.style import TableStyle
@@ -22,6 +24,35 @@ class Format(Enum):
     JSON = "json"
     NDJSON = "ndjson"
     CSV = "csv"
+    PARQUET = "parquet"
+    ARROW = "arrow"
+
+
+COLUMNAR = (Format.PARQUET, Format.ARROW)
+"""Formats of bytes, for programs alone; they need the extra ``records``."""
+
+TEXTS = tuple(item for item in Format if item not in COLUMNAR)
+
+
+class Per(Enum):
+    """What a row stands for; the value is what ``--per`` takes."""
+
+    DESTINATION = "destination"
+    CONNECTION = "connection"
+
+
+class Schema(Enum):
+    """Whose names a connection's fields have; the value is what ``--schema`` takes."""
+
+    TRTOP = "trtop"
+    ZEEK = "zeek"
+    ECS = "ecs"
+    OCSF = "ocsf"
+
+    @property
+    def separator(self) -> str:
+        """What stands between the names of a group and of its field where there are no groups."""
+        return "_" if self is Schema.TRTOP else "."
 
 
 class Reporter(Protocol):
@@ -63,3 +94,28 @@ def make_reporter(
             from trtop.reporters.csv_rows import CsvReporter  # noqa: PLC0415
 
             return CsvReporter(stream, style().columns)
+        case Format.PARQUET | Format.ARROW:
+            from trtop.reporters.destination_batches import BatchReporter  # noqa: PLC0415
+
+            is_parquet = report_format is Format.PARQUET
+            return BatchReporter(bytes_of(stream), is_parquet, with_bins)
+
+
+def bytes_of(stream: TextIO) -> BinaryIO:
+    """What a stream of text writes its bytes to.
+
+    Raises:
+        TrtopError: it is a terminal, or keeps text.
+    """
+    below = getattr(stream, "buffer", None)
+    if below is None or stream.isatty():
+        raise TrtopError("parquet and arrow are bytes for programs: redirect them (… > FILE)")
+    found: BinaryIO = below
+    return found
+
+
+def end_report(reporter: Reporter) -> None:
+    """Write what a file of some formats ends with, behind the last report."""
+    close = getattr(reporter, "close", None)
+    if close is not None:
+        close()

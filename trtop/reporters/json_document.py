@@ -85,10 +85,15 @@ class JsonFields(Fields):
     def close_group(self) -> None:
         """The end of that object."""
         self._pending += "}"
+        self._comma = ","
 
     def literal(self, value: Literal) -> str:
         """A value as JSON."""
         return encode(value)
+
+    def quote(self) -> str:
+        """Quotation marks."""
+        return '"'
 
     def before(self, name: str) -> str:
         """A comma and the name."""

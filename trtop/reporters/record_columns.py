@@ -69,6 +69,28 @@ class Fields:
                 texts[value] = self.literal(value).encode()
         self._add(name, self._no_numbers, [texts[value] for value in values])
 
+    def add_tokens(self, name: str, tokens: list[bytes]) -> None:
+        """A field of ASCII that no format has to quote or escape, one text per row."""
+        mark = self.quote()
+        self._add(name, self._no_numbers, tokens, mark)
+        self._pending = mark
+
+    def add_constant(self, name: str, value: Literal) -> None:
+        """A field that is the same in every row."""
+        self._pending += self.before(name) + self.literal(value)
+
+    def add_seconds(self, name: str, times_ns: npt.NDArray[np.int64]) -> None:
+        """A field of seconds with six digits, shape (n_rows,), in ns; ``UNKNOWN`` among them."""
+        texts = [
+            self._unknown if time_ns == UNKNOWN else b"%d.%06d" % divmod(time_ns // 1000, 10**6)
+            for time_ns in times_ns.tolist()
+        ]
+        self._add(name, self._no_numbers, texts)
+
+    def quote(self) -> str:
+        """What stands before and behind a text that needs no more."""
+        raise NotImplementedError
+
     def text(self, closing: str, separator: str) -> str:
         """The rows.
 
@@ -76,13 +98,22 @@ class Fields:
             closing: what stands behind each.
             separator: what stands between two.
         """
+        return self.ascii(closing, separator).decode()
+
+    def ascii(self, closing: str, separator: str) -> bytes:
+        """The rows as they are written, as ``text`` gives them."""
         fragments = [*self._fragments, (self._pending + closing).encode()]
         numbers = np.stack(self._numbers)
-        rows = format_rows(fragments, numbers, self._texts, self._unknown, separator.encode())
-        return rows.decode()
+        return format_rows(fragments, numbers, self._texts, self._unknown, separator.encode())
 
-    def _add(self, name: str, numbers: npt.NDArray[np.int64], texts: list[bytes] | None) -> None:
-        self._fragments.append((self._pending + self.before(name)).encode())
+    def _add(
+        self,
+        name: str,
+        numbers: npt.NDArray[np.int64],
+        texts: list[bytes] | None,
+        mark: str = "",
+    ) -> None:
+        self._fragments.append((self._pending + self.before(name) + mark).encode())
         self._pending = ""
         self._numbers.append(numbers)
         self._texts.append(texts)
