@@ -18,7 +18,7 @@ from pathlib import Path
 from fields import columns_page
 
 from trtop import __version__
-from trtop.cli import config, explain, keygen, live
+from trtop.cli import config, explain, keygen, live, mcp
 from trtop.options import attach_options, report_arguments
 from trtop.plugins import BUILT_IN, PartKind
 from trtop_core.metrics import SORTABLE
@@ -125,6 +125,7 @@ def programs() -> dict[str, Program]:
         "attach": attach_options.make_parser(),
         "explain": explain.make_parser(),
         "config": config.make_parser(),
+        "mcp": mcp.make_parser(),
         "keygen": keygen.make_parser(),
     }
     usages = {name: _synopsis(parser, f"trtop {name}") for name, parser in commands.items()}

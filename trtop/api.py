@@ -1,4 +1,4 @@
-"""``analyze`` and ``stream``: captures as arrays and snapshots, for notebooks and programs.
+"""``analyze``, ``connections``, ``stream``: captures as arrays, for notebooks and programs.
 
 Takes paths and open files, gives numpy arrays, data frames and snapshots. Reads no command line,
 prints nothing.
@@ -11,6 +11,9 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import replace
+from typing import Any
+
+import numpy.typing as npt
 
 from trtop.metrics import lookup
 from trtop.names.base import BaseResolver
@@ -23,7 +26,7 @@ from trtop.notebook.result import Result
 from trtop.table.health import unmatched_local
 from trtop_core import parse
 from trtop_core.config import EngineConfig, engine_config
-from trtop_core.engine import SEED_BYTES
+from trtop_core.engine import SEED_BYTES, Engine
 from trtop_core.link_types import unsupported_lines
 from trtop_core.records import NS_PER_S, Window
 from trtop_core.snapshot import Snapshot
@@ -83,6 +86,50 @@ def analyze(  # noqa: PLR0913 - all but the first are options
         if view.window is Window.ALL and whitelist is None:
             errors += unmatched_local(snapshot, config, "local")
         return Result(snapshot, tuple(errors))
+
+
+def connections(
+    paths: Inputs,
+    *,
+    local: str | Sequence[str] = (),
+    direction: str = "out",
+    decap: bool = True,
+) -> Iterator[npt.NDArray[Any]]:
+    """Records of a capture's connections, in blocks, while it is read.
+
+    They come in the order in which nothing could count in them any more; those that are still
+    remembered when the capture ends come last. Together they add up to the destinations of
+    ``analyze``, counter for counter.
+
+    Args:
+        paths: as ``analyze``.
+        local: as ``analyze``.
+        direction: as ``analyze``.
+        decap: as ``analyze``.
+
+    Yields:
+        Shape (n,), dtype ``trtop_core.connection_records.CONNECTION_RECORD``, n above 0.
+
+    Raises:
+        TrtopError: a capture could not be read (to the end): raised after all that could.
+        ValueError: an argument makes no sense.
+    """
+    config, _ = _told(local, direction, "addr", "all", decap)
+    engine = Engine(replace(config, keeps_connections=True), os.urandom(SEED_BYTES))
+    with as_paths(listed(paths)) as names, open_capture(names) as source:
+        batches = Batches(source)
+        for batch in batches:
+            if batch.holds_anything:
+                engine.feed(batch)
+            records = engine.take_connections()
+            if len(records):
+                yield records
+    engine.finish()
+    for records in (engine.take_connections(), *engine.remaining_connections()):
+        if len(records):
+            yield records
+    if batches.result.failure is not None:
+        raise batches.result.failure
 
 
 def stream(  # noqa: PLR0913 - all but the first are options

@@ -17,6 +17,7 @@ from support.builders.savefile import write_pcap
 from support.builders.snapshot import incident, snapshot
 from support.traffic.busy import FIRST_NS, MS, SEED, Packet, asked, busy, opened
 
+import trtop as trtop_api
 from trtop.reporters import arrow_batches
 from trtop.reporters.connection_writer import MAX_LINES, ConnectionWriter
 from trtop.reporters.destination_batches import BatchReporter
@@ -308,3 +309,17 @@ def test_a_pipe_gives_connections_as_they_are_forgotten(tmp_path: Path) -> None:
         process.stdin.close()
         assert json.loads(process.stdout.read())["client_port"] == 40_001
         assert process.wait(30) == 0
+
+
+def test_the_library_gives_the_same_records(capture: Path) -> None:
+    blocks = list(trtop_api.connections(capture))
+    assert sum(map(len, blocks)) == 600
+    total = trtop_api.analyze(capture).snapshot.total
+    for name in COUNTERS:
+        assert sum(b["tally"]["counters"][name].sum() for b in blocks) == total.counters[name][0]
+    cut = capture.with_name("cut.pcap")
+    cut.write_bytes(capture.read_bytes()[:-7])
+    blocks = []
+    with pytest.raises(TrtopError):
+        blocks.extend(trtop_api.connections(cut))
+    assert sum(map(len, blocks)) >= 599
