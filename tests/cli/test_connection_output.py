@@ -323,3 +323,22 @@ def test_the_library_gives_the_same_records(capture: Path) -> None:
     with pytest.raises(TrtopError):
         blocks.extend(trtop_api.connections(cut))
     assert sum(map(len, blocks)) >= 599
+
+
+def test_the_command_writes_destinations_as_a_whole_file(capture: Path) -> None:
+    done = trtop("--format", "parquet", "--bins", capture)
+    assert (done.returncode, done.stderr) == (0, b"")
+    rows = pq.read_table(io.BytesIO(done.stdout)).to_pylist()
+    document = json.loads(trtop("--format", "json", "--bins", capture).stdout)
+    assert [row["syn"] for row in rows] == [row["syn"] for row in document["destinations"]]
+    arrow = trtop("--format", "arrow", capture).stdout
+    assert pa.ipc.open_stream(arrow).read_all().num_rows == len(rows)
+
+
+def test_bytes_never_go_to_a_terminal() -> None:
+    class Terminal(Bytes):
+        def isatty(self) -> bool:
+            return True
+
+    with pytest.raises(TrtopError, match="redirect them"):
+        ConnectionWriter(Terminal(), Format.ARROW, Schema.TRTOP)

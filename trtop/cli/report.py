@@ -101,6 +101,7 @@ def _run(engine: Engine, options: Options, env: Environment) -> int:
                 copy_report(snapshot, options.out_prefix, options.thresholds, options.with_bins)
             if is_listening:
                 _report(reporter, snapshot)
+            _end(reporter, is_listening)
             complain_of_nobody(snapshot, options, env)
             if options.report_format is not Format.TABLE:  # which says so itself
                 complain_of_filter(snapshot, env)
@@ -140,6 +141,14 @@ def _measure(
 def _report(reporter: Reporter, snapshot: Snapshot) -> None:
     try:
         reporter.report(snapshot)
-        end_report(reporter)
     except BrokenPipeError:
         return  # `trtop | head`: the reader has seen enough
+
+
+def _end(reporter: Reporter, is_listening: bool) -> None:
+    """Write what a file of some formats ends with, if somebody still reads."""
+    if is_listening:
+        try:
+            end_report(reporter)
+        except BrokenPipeError:
+            return
