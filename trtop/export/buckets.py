@@ -17,8 +17,8 @@ from trtop_core.metrics import METRIC_OF
 from trtop_core.records import NS_PER_S
 from trtop_core.sketch import MIDDLE, SketchColumn
 
-COUNT_BOUNDS = (1, 2, 3, 5, 10, 20, 50, 100, 200, 500, 1_000, 10_000)
-"""Of what is counted rather than timed."""
+COUNT_BOUNDS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1_024, 4_096)
+"""Of what is counted rather than timed; powers of two end a bin, and so are exact."""
 
 
 def bounds_of(name: str, bounds_s: Sequence[float]) -> tuple[float, ...]:

@@ -69,6 +69,12 @@ class GrpcTransport:
             return Outcome(problem, code in RETRIABLE)
         return taken(answer)
 
+    def close(self) -> None:
+        """Hang up; the next request connects again."""
+        if self._channel is not None:
+            self._channel.close()
+            self._channel = None
+
     def _open(self) -> grpc.Channel:
         if self._is_secure:
             return grpc.secure_channel(self._target, grpc.ssl_channel_credentials(self._roots))

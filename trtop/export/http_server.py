@@ -32,6 +32,9 @@ MAX_SILENT_S = 5.0
 MAX_TOTAL_S = 60.0
 """For a connection as a whole."""
 
+POLL_S = 0.5
+"""How soon it notices that it is to stop listening."""
+
 MIN_GZIP_BYTES = 1 << 10
 GZIP_LEVEL = 1
 """Expositions shrink to a tenth at any level."""
@@ -66,7 +69,7 @@ class MetricsServer:
     def start(self) -> None:
         """Serve, in threads of their own."""
         for server in self._servers:
-            threading.Thread(target=server.serve_forever, daemon=True).start()
+            threading.Thread(target=server.serve_forever, args=(POLL_S,), daemon=True).start()
 
     def close(self) -> None:
         """Stop listening."""

@@ -88,6 +88,7 @@ class Ledger:
         self._held: dict[bytes, Series] = {}
         self._seen: frozenset[bytes] = frozenset()
         self._retired: Table | None = None
+        self._told: Table | None = None
         self._n_syn = 0
 
     def update(self, table: Table, recent: Table, now_s: float, now_ns: int) -> Accounts:
@@ -137,14 +138,14 @@ class Ledger:
                 if now_s - series.wanted_s >= HOLD_S
             )
             for _, key in old[:n_lacking]:
-                self._retire(key, table, place)
+                self._retire(key)
         return newcomers[: self._limit - len(self._held)]
 
-    def _retire(self, key: bytes, table: Table, place: dict[bytes, int]) -> None:
-        series = self._held.pop(key)
-        own = _as_counted(table.take(np.array([place[key]])))
-        if series.base is not None:
-            own = subtract(own, series.base)
+    def _retire(self, key: bytes) -> None:
+        """End a series: what it has told stays out of the rest, what has come since goes there."""
+        assert self._told is not None
+        own = _as_counted(self._told.take(np.array([_places(self._told)[key]])))
+        del self._held[key]
         parts = [own] if self._retired is None else [self._retired, own]
         self._retired = _one(Table.concatenated(parts))
         self.n_ended += 1
@@ -165,7 +166,8 @@ class Ledger:
         if self._retired is not None:
             other = subtract(other, self._retired)
         starts = (*(series.start_ns for series in self._held.values()), self._start_ns)
-        return Accounts(Table.concatenated([rows, other]), starts, n_folded)
+        self._told = Table.concatenated([rows, other])
+        return Accounts(self._told, starts, n_folded)
 
 
 def _most_important(table: Table, recent: Table, limit: int) -> list[bytes]:

@@ -65,6 +65,9 @@ class Transport(Protocol):
     def send(self, data: bytes) -> Outcome:
         """Send one encoded request."""
 
+    def close(self) -> None:
+        """Hang up."""
+
 
 class HttpTransport:
     """OTLP over HTTP, with protobufs, compressed; one connection that is kept.
@@ -98,7 +101,7 @@ class HttpTransport:
         try:
             return self._send(body)
         except (OSError, http.client.HTTPException, ValueError) as error:
-            self._close()
+            self.close()
             if is_kept:  # the receiver has closed a connection that was not used for a while
                 return self.send(data)
             reason = reason_of(error) if isinstance(error, OSError) else str(error)
@@ -116,7 +119,7 @@ class HttpTransport:
         finally:
             watch.cancel()
         if response.will_close or not response.isclosed():
-            self._close()
+            self.close()
         if 200 <= response.status < 300:
             return taken(answer)
         problem = f"{response.status} {response.reason}"[:MAX_REASON]
@@ -131,11 +134,12 @@ class HttpTransport:
             made = http.client.HTTPSConnection(
                 self._host, self._port, timeout=TIMEOUT_S, context=self._tls
             )
-        made.connect()
         self._connection = made
+        made.connect()
         return made
 
-    def _close(self) -> None:
+    def close(self) -> None:
+        """Hang up; the next request connects again."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None
