@@ -32,9 +32,11 @@ def metrics(batches: list[Batch]) -> dict[str, pb.Metric]:
         for resource in request.resource_metrics:
             for scope in resource.scope_metrics:
                 for metric in scope.metrics:
-                    assert metric.name not in found
-                    found[metric.name] = metric
                     n_points += len(data_points(metric))
+                    if metric.name in found:
+                        data_points(found[metric.name]).extend(data_points(metric))
+                    else:
+                        found[metric.name] = metric
     assert n_points == sum(batch.n_points for batch in batches)
     return found
 
@@ -155,9 +157,22 @@ def test_a_series_that_began_anew_is_no_difference() -> None:
     assert point.as_int == 2
 
 
-def test_requests_have_a_bounded_number_of_points(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(otlp_points, "MAX_POINTS", 50)
-    batches = PointMaker("eth0", START_NS, False).requests(collected_of(incident().table))
-    assert len(batches) > 3
-    assert max(batch.n_points for batch in batches) <= 50
-    assert "trtop.response_time" in metrics(batches)
+def test_requests_are_bounded_and_hold_all_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    collected = collected_of(incident().table)
+    whole = PointMaker("eth0", START_NS, False).requests(collected)
+    monkeypatch.setattr(otlp_points, "MAX_BYTES", 2_000)
+    monkeypatch.setattr(otlp_points, "MAX_POINTS", 2)
+    parts = PointMaker("eth0", START_NS, False).requests(collected)
+    assert len(whole) == 1
+    assert len(parts) > 10
+    assert max(len(batch.data) for batch in parts) < 12_000
+    assert metrics(parts) == metrics(whole)
+
+
+def test_a_request_of_the_widest_sketches_fits_grpc() -> None:
+    wide = [round(1_000 * 1.0109**i) for i in range(1_900)]
+    rows = [destination(f"10.0.{i >> 8}.{i & 255}", syn=1, response_time=wide) for i in range(900)]
+    ledger = Ledger(900, START_NS)
+    batches = PointMaker("eth0", START_NS, False).requests(collected_of(table(rows), None, ledger))
+    assert len(batches) > 1
+    assert max(len(batch.data) for batch in batches) < 4 << 20

@@ -38,8 +38,11 @@ from trtop_core.table import Table
 
 SERVICE = "trtop"
 
-MAX_POINTS = 20_000
-"""Of one request, so that it stays within the 4 MiB that gRPC takes by default."""
+MAX_BYTES = 2 << 20
+"""Of a request, before the last metric is added to it: gRPC takes 4 MiB by default."""
+
+MAX_POINTS = 500
+"""Of a metric in one request: the widest of sketches takes 2.6 kB."""
 
 CUMULATIVE = pb.AGGREGATION_TEMPORALITY_CUMULATIVE
 DELTA = pb.AGGREGATION_TEMPORALITY_DELTA
@@ -93,15 +96,16 @@ class PointMaker:
         rows, starts = self._rows(collected)
         made: list[Batch] = []
         pending: list[pb.Metric] = []
-        n_pending = 0
-        for metric, n_points in self._metrics(collected, rows, starts):
-            if n_pending and n_pending + n_points > MAX_POINTS:
-                made.append(self._batch(collected, pending, n_pending))
-                pending, n_pending = [], 0
+        n_points = n_bytes = 0
+        for metric, n_more in self._metrics(collected, rows, starts):
+            if n_bytes >= MAX_BYTES:
+                made.append(self._batch(collected, pending, n_points))
+                pending, n_points, n_bytes = [], 0, 0
             pending.append(metric)
-            n_pending += n_points
+            n_points += n_more
+            n_bytes += metric.ByteSize()
         if pending:
-            made.append(self._batch(collected, pending, n_pending))
+            made.append(self._batch(collected, pending, n_points))
         self._last = collected
         return made
 
@@ -159,12 +163,11 @@ class PointMaker:
             point.start_time_unix_nano = times[row].start_ns
             point.time_unix_nano = times[row].now_ns
             points.append(point)
-        data = pb.ExponentialHistogram(
-            data_points=points, aggregation_temporality=self._temporality
-        )
-        metric = _named(family)
-        metric.exponential_histogram.CopyFrom(data)
-        yield metric, len(points)
+        for start in range(0, len(points), MAX_POINTS):
+            metric, part = _named(family), points[start : start + MAX_POINTS]
+            metric.exponential_histogram.data_points.extend(part)
+            metric.exponential_histogram.aggregation_temporality = self._temporality
+            yield metric, len(part)
 
     def _numbers(
         self, family: Family, series: Sequence[tuple[float, list[KeyValue], _Times]]
@@ -186,14 +189,15 @@ class PointMaker:
                 point.as_double = value
             point.attributes.extend(attributes)
             points.append(point)
-        metric = _named(family)
-        if is_sum:
-            metric.sum.data_points.extend(points)
-            metric.sum.aggregation_temporality = self._temporality
-            metric.sum.is_monotonic = True
-        else:
-            metric.gauge.data_points.extend(points)
-        yield metric, len(points)
+        for start in range(0, len(points), MAX_POINTS):
+            metric, part = _named(family), points[start : start + MAX_POINTS]
+            if is_sum:
+                metric.sum.data_points.extend(part)
+                metric.sum.aggregation_temporality = self._temporality
+                metric.sum.is_monotonic = True
+            else:
+                metric.gauge.data_points.extend(part)
+            yield metric, len(part)
 
     def _verdicts(
         self, collected: Collected, attributes: list[list[KeyValue]], times: list[_Times]

@@ -64,7 +64,9 @@ def check(command: Command, stdout: TextIO, stderr: TextIO) -> int:
     )
     where = ", ".join(map(str, _endpoints(settings)))
     who = "" if identity is None else f", as {name_of(identity)}"
-    stdout.write(printable(f"trtopd would {what}{who}, and listen on {where}") + "\n")
+    more = "".join(f", metrics at {endpoint}" for endpoint in settings.metrics)
+    more += "" if settings.otlp is None else f", pushing metrics to {settings.otlp}"
+    stdout.write(printable(f"trtopd would {what}{who}, and listen on {where}{more}") + "\n")
     return EXIT_OK
 
 

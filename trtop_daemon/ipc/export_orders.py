@@ -14,7 +14,7 @@ DEFAULT_BOUNDS_S = (
 
 DEFAULT_LIMIT = 100
 MAX_LIMIT = 2_000
-"""Destinations with series of their own. Two thousand make some 30 MB, which is what Prometheus takes
+"""Destinations with series of their own. Two thousand make some 30 MB, about what Prometheus takes
 within its ten seconds."""
 
 DEFAULT_OTLP_INTERVAL_S = 60.0
