@@ -65,8 +65,9 @@ A destination that is no longer among the most important ones keeps its series f
 needs the place. **No counter goes back when that changes.** A destination that gets a series late begins in it at zero:
 what it has counted before stays in `other`. One that loses its series counts in `other` from then on; what its series
 had counted is not added there. So `sum(increase(...))` over all series is the truth, whoever has one, and a destination
-that came late shows less than `trtop attach` does, by what it had counted before. If the exporter itself dies and is
-started again (the log says so), series begin anew with all that the daemon has counted.
+that came late shows less than `trtop attach` does, by what it had counted before. When the exporter's worker
+has died and another one begins (the log says so), all series of destinations begin at zero: a reset, as PromQL reads
+it, after which nothing counts twice.
 
 ## OpenTelemetry
 
@@ -76,9 +77,9 @@ request; a secret belongs into the daemon's file (`otlp_header = ["Authorization
 show it. `--otlp-ca FILE` trusts other certificates than those of the system.
 
 Latencies are exponential histograms of scale 6 in ns, whose buckets are trtop's own bins: nothing is lost, and any
-two hosts add up. (In seconds they would have other buckets.) `--otlp-temporality delta` sends what came since the last push.
-Names are those below without `_total` and unit, with `trtop.` in front: `trtop.connection_attempts`,
-`trtop.response_time`.
+two hosts add up. (In seconds they would have other buckets.) `--otlp-temporality delta` sends what
+came since the last push. Names are those below without `_total` and unit, with `trtop.` in front:
+`trtop.connection_attempts`, `trtop.response_time`.
 
 | attribute | |
 |---|---|

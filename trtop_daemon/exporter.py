@@ -135,6 +135,8 @@ class Exporter:
             except BaseException:
                 self.close()
                 raise
+        for one in sockets:
+            one.listening.close()  # who comes when the exporter is gone is refused, and waits not
 
     def check(self) -> None:
         """Say it, once, when the exporter has ended."""

@@ -88,6 +88,21 @@ def test_an_engine_that_counts_anew_is_a_reset_of_all() -> None:
     assert accounts.starts_ns == (START_NS + 5_000_000_000,) * 2
 
 
+def test_what_another_worker_has_told_counts_in_no_series() -> None:
+    ledger = Ledger(1, START_NS, from_now=True)
+    rows = [
+        destination("192.0.2.1", syn=9, active=2),
+        destination("192.0.2.2", syn=5),
+        other(syn=3),
+    ]
+    accounts = update(ledger, rows, 4.0)
+    assert counts(accounts) == {"192.0.2.1": 0, "(other)": 0}
+    assert counts(accounts, "active") == {"192.0.2.1": 2, "(other)": 0}
+    assert accounts.starts_ns == (START_NS + 4_000_000_000,) * 2
+    rows = [destination("192.0.2.1", syn=10), destination("192.0.2.2", syn=7), other(syn=7)]
+    assert counts(update(ledger, rows, 5.0)) == {"192.0.2.1": 1, "(other)": 6}
+
+
 SAMPLES = st.lists(st.integers(1_000, 10**9), max_size=3)
 GROWTH = st.tuples(st.integers(0, 7), st.integers(0, 50), SAMPLES)
 STEPS = st.lists(st.lists(GROWTH, max_size=6), min_size=1, max_size=12)

@@ -267,6 +267,8 @@ def test_an_exporter_that_is_killed_is_missed_and_the_daemon_goes_on(tmp_path: P
     with replaying(tmp_path, *METRICS) as daemon:
         exporter_of(daemon).kill()
         wait_for(lambda: "metrics are not exported any more" in daemon.log)
+        with pytest.raises(OSError, match="refused"):
+            scrape(daemon)
         assert daemon.process.poll() is None
         assert daemon.stop() == 0
     assert daemon.log.count("metrics are not exported any more") == 1

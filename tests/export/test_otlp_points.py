@@ -149,6 +149,20 @@ def test_the_same_collection_is_no_second_delta() -> None:
     assert maker.requests(collected) == []
 
 
+def test_deltas_of_a_second_worker_begin_with_the_second_collection() -> None:
+    ledger = Ledger(100, START_NS, from_now=True)
+    maker = PointMaker("eth0", START_NS, True, from_now=True)
+    rows = [destination("192.0.2.1", syn=9)]
+    first = replace(collected_of(table(rows), None, ledger), health=Health(packets=10))
+    assert maker.requests(first) == []
+    rows = [destination("192.0.2.1", syn=11)]
+    second = collected_of(table(rows), None, ledger, TIME_NS + 60)
+    made = metrics(maker.requests(replace(second, health=Health(packets=14))))
+    (point,) = made["trtop.connection_attempts"].sum.data_points
+    assert point.as_int == 2
+    assert made["trtop.packets"].sum.data_points[0].as_int == 4
+
+
 def test_a_series_that_began_anew_is_no_difference() -> None:
     ledger, maker = Ledger(100, START_NS), PointMaker("eth0", START_NS, True)
     maker.requests(collected_of(table([destination("192.0.2.1", syn=9)]), None, ledger))

@@ -74,17 +74,19 @@ class Ledger:
     Args:
         limit: destinations with series of their own, at most.
         start_ns: since when the engine counts, ns since the epoch.
+        from_now: nothing counts that came before the first update: it has been told already.
 
     Attributes:
         n_started: destinations that were given series of their own so far.
         n_ended: destinations whose series ended so far.
     """
 
-    def __init__(self, limit: int, start_ns: int) -> None:
+    def __init__(self, limit: int, start_ns: int, from_now: bool = False) -> None:
         self.n_started = 0
         self.n_ended = 0
         self._limit = limit
         self._start_ns = start_ns
+        self._from_now = from_now
         self._held: dict[bytes, Series] = {}
         self._seen: frozenset[bytes] = frozenset()
         self._retired: Table | None = None
@@ -102,6 +104,9 @@ class Ledger:
         """
         place = _places(table)
         self._begin_anew_if_reset(table, place, now_ns)
+        if self._from_now:
+            self._seen, self._retired = frozenset(place), _as_counted(_one(table))
+            self._start_ns, self._from_now = now_ns, False
         for key in self._newcomers(table, recent, place, now_s):
             base = None
             if key in self._seen:

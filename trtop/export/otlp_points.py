@@ -80,18 +80,25 @@ class PointMaker:
         observation_point: what is captured, for the resource.
         start_ns: since when the daemon counts.
         is_delta: what came since the last time; else all since the start.
+        from_now: of deltas, what came before the first time has been told already.
     """
 
-    def __init__(self, observation_point: str, start_ns: int, is_delta: bool) -> None:
+    def __init__(
+        self, observation_point: str, start_ns: int, is_delta: bool, from_now: bool = False
+    ) -> None:
         self._observation_point = observation_point
         self._start_ns = start_ns
         self._is_delta = is_delta
         self._temporality = DELTA if is_delta else CUMULATIVE
         self._last: Collected | None = None
+        self._skips_first = is_delta and from_now
 
     def requests(self, collected: Collected) -> list[Batch]:
         """What to send of this; of the same collection nothing more the second time."""
         if self._last is collected and self._is_delta:
+            return []
+        if self._skips_first:
+            self._last, self._skips_first = collected, False
             return []
         rows, starts = self._rows(collected)
         made: list[Batch] = []

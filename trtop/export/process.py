@@ -18,6 +18,7 @@ import time
 import traceback
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
+from functools import partial
 
 import zmq
 
@@ -82,7 +83,7 @@ def main() -> int:
     with suppress(OSError):
         os.nice(NICE)
     _tell(orders.ready_fd, "")
-    _supervise(lambda: _work(orders, starts, namer))
+    _supervise(lambda is_first: _work(orders, starts, namer, from_now=not is_first))
     return 0
 
 
@@ -148,7 +149,8 @@ def _prepare_otlp(orders: Orders) -> Start:
     transport = make_transport(otlp)
 
     def start(reader: Reader) -> None:
-        maker = PointMaker(escape(orders.observation_point), orders.start_ns, otlp.is_delta)
+        where = escape(orders.observation_point)
+        maker = PointMaker(where, orders.start_ns, otlp.is_delta, reader.from_now)
         pusher = Pusher(transport, reader.collect, maker.requests, otlp.interval_s)
         reader.own_counts.append(pusher.own_counts)
         pusher.start()
@@ -170,8 +172,15 @@ def _tell(fd: int, problem: str) -> None:
         os.close(fd)
 
 
-def _work(orders: Orders, starts: list[Start], namer: Namer | None) -> None:
-    """Export until killed."""
+def _work(orders: Orders, starts: list[Start], namer: Namer | None, from_now: bool) -> None:
+    """Export until killed.
+
+    Args:
+        orders: what to export.
+        starts: start each way of exporting.
+        namer: who knows names.
+        from_now: another worker has told what was counted before.
+    """
     with ExitStack() as stack:
         context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         stack.callback(context.destroy, 0)
@@ -181,22 +190,23 @@ def _work(orders: Orders, starts: list[Start], namer: Namer | None) -> None:
             keys = Keys(KeyPair(public, secret), server)
         client = Client(context, parse_endpoint(orders.endpoint), keys)
         stack.callback(client.close)
-        reader = Reader(client, orders, namer)
+        reader = Reader(client, orders, namer, from_now)
         for start in starts:
             start(reader)
         signal.pause()
 
 
-def _supervise(work: Callable[[], None]) -> None:
-    """Run a worker, and another one whenever it has died."""
-    pause_s = FIRST_RESTART_S
+def _supervise(work: Callable[[bool], None]) -> None:
+    """Run a worker, and another one whenever it has died; the work is told which is the first."""
+    pause_s, is_first = FIRST_RESTART_S, True
     while True:
         begun_s = time.monotonic()
         own_pid = os.getpid()
         pid = os.fork()
         if not pid:
-            _run_worker(work, own_pid)
+            _run_worker(partial(work, is_first), own_pid)
         _, status = os.waitpid(pid, 0)
+        is_first = False
         code = os.waitstatus_to_exitcode(status)
         how = f"signal {-code}" if code < 0 else f"exit status {code}"
         if time.monotonic() - begun_s >= STEADY_S:

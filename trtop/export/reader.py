@@ -46,20 +46,24 @@ class Reader:
         client: of the daemon.
         orders: what to export.
         namer: who knows names; None: nobody.
+        from_now: what was counted before has been told already.
 
     Attributes:
         own_counts: functions that give counts of the exporter's own, by name and label.
         rendering: held by who makes text of what was collected, so that it is made once.
     """
 
-    def __init__(self, client: Client, orders: Orders, namer: Namer | None = None) -> None:
+    def __init__(
+        self, client: Client, orders: Orders, namer: Namer | None = None, from_now: bool = False
+    ) -> None:
+        self.from_now = from_now
         self.own_counts: list[OwnCounts] = []
         self.rendering = threading.Lock()
         self._client = client
         self._orders = orders
         self._namer = namer
         self._names: dict[tuple[str, int], str] = {}
-        self._ledger = Ledger(orders.limit, orders.start_ns)
+        self._ledger = Ledger(orders.limit, orders.start_ns, from_now)
         self._lock = threading.Lock()
         self._latest: Collected | None = None
         self._collected_s = 0.0
