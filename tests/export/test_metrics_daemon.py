@@ -292,17 +292,7 @@ def test_the_exporter_keeps_no_right(tmp_path: Path) -> None:
 
 WRONG = [
     (["--metrics", "x"], "'x' is no place for metrics"),
-    (["--metrics", "127.0.0.1:99999"], "is no place for metrics"),
-    (["--otlp", "ftp://x"], "'ftp://x' is no OTLP receiver"),
-    (["--otlp", "http://u:p@x"], "an OTLP URL has no user in it"),
-    (["--otlp-header", "a=b"], "--otlp-header goes with --otlp URL"),
-    (["--otlp", "http://x", "--otlp-header", "a b=s3cret"], "a header is NAME=VALUE"),
-    (["--otlp", "http://x", "--otlp-temporality", "y"], "'y' is none of: cumulative | delta"),
     (["--otlp", "https://x", "--otlp-ca", "/nowhere/at/all"], "/nowhere/at/all: cannot be read"),
-    (["--metrics", "0", "--export-bounds", "1,1"], "bounds ascend"),
-    (["--metrics", "0", "--export-bounds", "0.1,2000"], "within 1 µs … 1,000 s"),
-    (["--metrics", "0", "--export-destinations", "1000000"], "at most 2,000 destinations"),
-    (["--metrics", "0", "--export-names", "capture"], "'capture' is no source of names here"),
     (
         ["--metrics", "0", "--export-names", "hosts:/nowhere/at/all"],
         "/nowhere/at/all: No such file",
@@ -318,7 +308,6 @@ def test_what_is_wrong_is_one_line(tmp_path: Path, arguments: list[str], words: 
     assert last.startswith("trtopd: ")
     assert words in last
     assert "Traceback" not in done.stderr
-    assert "s3cret" not in done.stderr
 
 
 def test_a_port_in_use_is_one_line(tmp_path: Path) -> None:
