@@ -9,6 +9,7 @@ import pytest
 from trtop_core.argument_parser import UsageError
 from trtop_core.errors import TrtopError
 from trtop_core.wire.endpoint import Endpoint
+from trtop_daemon.config import exporting
 from trtop_daemon.config.arguments import parse
 from trtop_daemon.config.settings import Settings, make_settings
 from trtop_daemon.ipc.export_orders import Orders, OtlpOrders
@@ -94,6 +95,17 @@ def test_what_is_wrong_is_one_line_without_secrets(arguments: list[str], words: 
     assert words in text
     assert "\n" not in text
     assert "s3cret" not in text
+
+
+def test_packages_that_are_missing_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert list(exporting.missing_packages(True, "grpc://x")) == []
+    monkeypatch.setattr(exporting, "find_spec", lambda name: None)
+    assert list(exporting.missing_packages(False, None)) == []
+    assert [line.partition(":")[0] for line in exporting.missing_packages(True, "grpc://x")] == [
+        "--metrics needs a package that is not installed (prometheus_client)",
+        "--otlp needs a package that is not installed (opentelemetry)",
+        "--otlp needs a package that is not installed (grpc)",
+    ]
 
 
 def test_orders_survive_their_way_to_the_exporter() -> None:

@@ -338,6 +338,16 @@ def test_a_missing_extra_is_one_line(tmp_path: Path, arguments: list[str], packa
     assert line.endswith("pip install 'trtop[metrics]'")
 
 
+def test_check_says_where_metrics_go_and_what_is_in_the_way(tmp_path: Path) -> None:
+    options = ["--listen", str(tmp_path / "s"), "--user=root", *REPLAY, "--check"]
+    done = failing("--metrics", "9464", "--otlp", "http://x", *options)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.endswith(", metrics at tcp://127.0.0.1:9464, pushing metrics to http://x\n")
+    done = failing("--metrics", f"unix:{tmp_path}/none/m.sock", *options)
+    assert done.returncode == 1
+    assert f"{tmp_path}/none/m.sock" in done.stderr
+
+
 def test_a_daemon_without_metrics_imports_nothing_of_them() -> None:
     code = (
         "import sys; import trtop_daemon.cli;"

@@ -6,6 +6,8 @@ Takes text, gives checked values or ``ValueError`` with one line. Opens nothing.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from importlib.util import find_spec
 from itertools import pairwise
 from urllib.parse import urlsplit
 
@@ -30,6 +32,26 @@ HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 """A token of RFC 9110 §5.6.2."""
 
 MAX_NAMES = 16
+
+
+def missing_packages(has_metrics: bool, otlp: str | None) -> Iterator[str]:
+    """What is not installed that exporting takes, one line each; imports none of it.
+
+    Args:
+        has_metrics: metrics are scraped.
+        otlp: where they are pushed; None: nowhere.
+    """
+    wanted = [("--metrics", "prometheus_client", "metrics")] if has_metrics else []
+    if otlp is not None:
+        wanted.append(("--otlp", "opentelemetry", "metrics"))
+        if urlsplit(otlp).scheme.startswith("grpc"):
+            wanted.append(("--otlp", "grpc", "grpc"))
+    for option, package, extra in wanted:
+        if find_spec(package) is None:
+            yield (
+                f"{option} needs a package that is not installed ({package}): "
+                f"pip install 'trtop[{extra}]'"
+            )
 
 
 def metrics_endpoint(text: str) -> Endpoint:
