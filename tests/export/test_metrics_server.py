@@ -7,7 +7,7 @@ import http.client
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 
 import pytest
 
@@ -115,6 +115,18 @@ def test_what_is_no_request_ends_its_connection_alone(served: Served, sent: byte
         except OSError:
             pass  # hung up on before all was sent
     assert served.get()[1] == BODY
+
+
+@pytest.mark.parametrize(("n_headers", "is_answered"), [(10, True), (50, False)])
+def test_a_request_has_a_bounded_length(served: Served, n_headers: int, is_answered: bool) -> None:
+    headers = "".join(f"X-{i}: {'a' * 1000}\r\n" for i in range(n_headers))
+    with served.connect() as client:
+        client.sendall(f"GET /metrics HTTP/1.0\r\n{headers}\r\n".encode())
+        answer = b""
+        with suppress(ConnectionResetError):
+            while part := client.recv(1 << 16):
+                answer += part
+    assert answer.endswith(BODY) == is_answered
 
 
 @pytest.mark.usefixtures("impatient")

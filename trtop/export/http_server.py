@@ -197,7 +197,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 class _Head(io.RawIOBase):
-    """The bytes of a request, up to a bound; what is beyond is not read."""
+    """The bytes of a request; one that is longer than a bound ends its connection."""
 
     def __init__(self, connection: socket.socket, n_bytes: int) -> None:
         self._connection = connection
@@ -207,6 +207,8 @@ class _Head(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
+        if not self._n_left:
+            raise ConnectionAbortedError("the request is too long")
         n_read = self._connection.recv_into(buffer, min(len(buffer), self._n_left))
         self._n_left -= n_read
         return n_read
