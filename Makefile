@@ -20,7 +20,7 @@ bytecode = $(BIN)/python -m compileall -q $(1)
 KERNEL_SOURCES := $(shell find ext -name '*.pyx' -o -name '*.pxd')
 BUILD_SOURCES := $(KERNEL_SOURCES) setup.py pyproject.toml
 PACKAGE_SOURCES := $(shell find trtop trtop_core trtop_daemon -name '*.py' -o -name '*.pyi')
-CODE := trtop trtop_core trtop_daemon tests docs benchmarks examples fuzz lint setup.py
+CODE := trtop trtop_core trtop_daemon tests docs benchmarks examples fuzz lint packaging setup.py
 
 # What a fresh machine lacks: the first lack as one line, nothing if there is none.
 lack = $(shell \

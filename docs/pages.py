@@ -1,7 +1,7 @@
 """Writes what says again what ``trtop --help`` says: the man page and the shells' completions.
 
     python docs/pages.py            writes docs/trtop.1, completions/trtop, completions/_trtop,
-                                    docs/columns.md
+                                    docs/columns.md, docs/metrics.md
     python docs/pages.py --check    says which of them are out of step, and writes nothing
 
 Takes the parsers of the command lines, gives text. A test keeps the files in step.
@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from exported import metrics_page
 from fields import columns_page
 
 from trtop import __version__
@@ -235,7 +236,7 @@ def pages() -> dict[str, str]:
         for program in programs().values()
         for path, write in _WRITERS.items()
     }
-    return {**pages, "docs/columns.md": columns_page()}
+    return {**pages, "docs/columns.md": columns_page(), "docs/metrics.md": metrics_page()}
 
 
 def main(argv: list[str]) -> int:

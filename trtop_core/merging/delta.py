@@ -1,4 +1,4 @@
-"""``since``: what came after an earlier snapshot, as a snapshot of its own.
+"""``since``: what came after an earlier snapshot, as a snapshot of its own; ``subtract`` its rows.
 
 Takes two snapshots of one engine that left out no rows, gives their difference: counters and bins
 subtract exactly. What a difference cannot tell, the least and the greatest sample, is exact where
@@ -33,7 +33,7 @@ def since(now: Snapshot, before: Snapshot) -> Snapshot:
     """
     if any(len(part.table) != part.n_destinations for part in (now, before)):
         raise ValueError("snapshots that left out rows cannot be subtracted")
-    table = _subtract(now.table, before.table)
+    table = subtract(now.table, before.table)
     fields_of_rows = table.counters.view(np.uint64).reshape(len(table), len(COUNTERS + GAUGES))
     table = table.take(np.flatnonzero(fields_of_rows.any(axis=1)))
     health = _health_since(now.health, before.health)
@@ -44,14 +44,20 @@ def since(now: Snapshot, before: Snapshot) -> Snapshot:
         first_ns=first_ns,
         span_ns=span_ns,
         table=table,
-        total=_subtract(now.total, before.total),
+        total=subtract(now.total, before.total),
         n_destinations=len(table),
         health=health,
         window_health=health,
     )
 
 
-def _subtract(now: Table, before: Table) -> Table:
+def subtract(now: Table, before: Table) -> Table:
+    """Counters and bins of rows, less what the rows of the same keys had before.
+
+    Args:
+        now: the later table; gauges are its own.
+        before: the earlier one; its rows may be fewer, and other ones are not looked at.
+    """
     size = now.keys.dtype.itemsize
     raw_now, raw_before = now.keys.tobytes(), before.keys.tobytes()
     place = {raw_now[i * size : (i + 1) * size]: i for i in range(len(now))}

@@ -12,7 +12,7 @@ import os
 import stat
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from trtop_core import parse
@@ -27,6 +27,12 @@ from trtop_core.parse import Network
 from trtop_core.records import NS_PER_S, Direction, GroupBy, Window
 from trtop_core.wire.endpoint import Endpoint, parse_endpoint
 from trtop_daemon.capture.replay import ReplayConfig
+from trtop_daemon.config import exporting
+from trtop_daemon.ipc.export_orders import (
+    DEFAULT_BOUNDS_S,
+    DEFAULT_LIMIT,
+    DEFAULT_OTLP_INTERVAL_S,
+)
 from trtop_daemon.ipc.feed import (
     ANY_INTERFACE,
     DEFAULT_BUFFER_BYTES,
@@ -66,6 +72,15 @@ class Settings:
         speed: a multiple of the capture's own pace, or infinite.
         server_key: the secret key file of this daemon.
         authorized_keys: a folder of the public keys that may connect over TCP.
+        metrics: where Prometheus may scrape.
+        otlp: the URL to which metrics are pushed; None: none are.
+        otlp_header: pairs of name and value that go with each push.
+        otlp_ca: certificates that pushes trust; None: those of the system.
+        otlp_interval: seconds between two pushes.
+        otlp_temporality: pushes are deltas, not sums since the start.
+        export_destinations: destinations that have series of their own.
+        export_bounds: of histograms of latencies, in seconds.
+        export_names: who names destinations in metrics.
     """
 
     interface: tuple[str, ...] = (ANY_INTERFACE,)
@@ -88,6 +103,20 @@ class Settings:
     speed: float = 1.0
     server_key: str | None = None
     authorized_keys: str | None = None
+    metrics: tuple[Endpoint, ...] = ()
+    otlp: str | None = None
+    otlp_header: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    otlp_ca: str | None = None
+    otlp_interval: float = DEFAULT_OTLP_INTERVAL_S
+    otlp_temporality: bool = False
+    export_destinations: int = DEFAULT_LIMIT
+    export_bounds: tuple[float, ...] = DEFAULT_BOUNDS_S
+    export_names: tuple[str, ...] = ()
+
+    @property
+    def is_exporting(self) -> bool:
+        """Metrics are scraped or pushed."""
+        return bool(self.metrics) or self.otlp is not None
 
     def engine_config(self) -> EngineConfig:
         """What an engine is told; every window is kept, since any client may ask for any.
@@ -188,7 +217,28 @@ SETTINGS = (
             "when capturing is over for good, go on answering instead of ending with status 1"),
     Setting("pidfile", parse.some_text, ("--pidfile",), "FILE",
             "write the process number there, and remove it at the end"),
+    Setting("metrics", exporting.metrics_endpoint, ("--metrics",), "[ADDR:]PORT",
+            "metrics for Prometheus at /metrics, on loopback by default; or unix:PATH", True),
+    Setting("otlp", exporting.otlp_url, ("--otlp",), "URL",
+            "push metrics to an OTLP receiver: http, https, grpc or grpcs"),
+    Setting("otlp_header", exporting.header, ("--otlp-header",), "NAME=VALUE",
+            "sent with each push; may be repeated (a secret belongs into the file)", True),
+    Setting("otlp_ca", parse.some_text, ("--otlp-ca",), "FILE",
+            "certificates to trust (default: those of the system)"),
+    Setting("otlp_interval", parse.seconds, ("--otlp-interval",), "S",
+            "between two pushes (default: 60)"),
+    Setting("otlp_temporality", exporting.temporality, ("--otlp-temporality",),
+            "cumulative|delta", "sums since the start, or since the last push"),
+    Setting("export_destinations", exporting.limit, ("--export-destinations",), "N",
+            "with series of their own; others are added up (default: 100)"),
+    Setting("export_bounds", exporting.bounds, ("--export-bounds",), "S[,S...]",
+            "of histograms, in seconds (default: 14 within 0.0001 ... 10)"),
+    Setting("export_names", exporting.names, ("--export-names",), "SOURCE[,SOURCE]",
+            "names of destinations in metrics: hosts[:FILE], dns", True, True),
 )  # fmt: skip
+
+NO_SETTINGS = Settings()
+"""The defaults."""
 
 RENAMED = {"filter": "bpf_filter"}
 """Keys of a file by what they were called before; rows are filtered where they are shown."""
@@ -283,6 +333,14 @@ def _contradiction(settings: Settings) -> str:
     """What is wrong with settings that are each right; empty if nothing."""
     if settings.server_key and not settings.authorized_keys:
         return "--server-key needs --authorized-keys DIR: the public keys of those who may connect"
+    needing_otlp = [
+        setting.flags[0]
+        for setting in SETTINGS
+        if setting.key.startswith("otlp_")
+        and getattr(settings, setting.key) != getattr(NO_SETTINGS, setting.key)
+    ]
+    if needing_otlp and settings.otlp is None:
+        return f"{needing_otlp[0]} goes with --otlp URL"
     if settings.authorized_keys and not settings.server_key:
         return "--authorized-keys needs --server-key FILE: this daemon's own secret key"
     try:
