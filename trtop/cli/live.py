@@ -79,7 +79,12 @@ PREFIX = "trtop-live-"
 
 SLICE_S = 0.1
 
-SETTINGS_HERE = (*CAPTURING, *(key for key in MEASURING if key != "group_by"), "user")
+SETTINGS_HERE = (
+    *CAPTURING,
+    *(key for key in MEASURING if key != "group_by"),
+    "user",
+    "no_sandbox",
+)
 """Settings of the daemon that are options here; ``--group-by`` belongs to the table."""
 
 
@@ -110,7 +115,7 @@ def main(argv: Sequence[str], env: Environment) -> int:
             drop_to(identity)  # what only shows needs no rights
         shown = replace(options, endpoints=(endpoint,), timeout_s=START_TIMEOUT_S)
         try:
-            attach(shown, env, daemon.has_ended)
+            attach(shown, env, daemon.has_ended, (daemon.pid,))
         except TrtopError:
             if not daemon.has_ended():
                 raise
@@ -187,6 +192,11 @@ class _Daemon:
             self._process.kill()
             self._process.wait()
         self._log.close()
+
+    @property
+    def pid(self) -> int:
+        """The daemon's process."""
+        return self._process.pid
 
     def has_ended(self) -> bool:
         """The daemon's process is no more."""

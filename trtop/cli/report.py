@@ -24,6 +24,7 @@ from trtop.runtime.diagnostics import (
     tell_of_waiting,
     worth_telling,
 )
+from trtop.runtime.confinement import confine_reading
 from trtop.runtime.environment import Environment, is_live
 from trtop.runtime.live_output import LiveOutput, make_live_output
 from trtop.runtime.signals import Interrupt
@@ -73,6 +74,7 @@ def _run(engine: Engine, options: Options, env: Environment) -> int:
     is_read, is_listening = True, True
     with Interrupt(env.monotonic_s, DRAIN_S if live else 0) as interrupt:
         tell_of_waiting(options, env)
+        confine_reading(options, env)
         with open_capture(options.inputs, follow=options.follow) as source:
             try:
                 with make_live_output(options, env, reporter, live) as output:

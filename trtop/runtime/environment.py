@@ -81,6 +81,7 @@ class Environment:
         monotonic_s: a clock in seconds that never goes back.
         size_of: columns and lines of the terminal behind a stream, None where there is none.
         is_known: whether a type of terminal, as ``TERM`` names it, can be drawn on.
+        is_own_process: this process is the command's alone, which may confine it for good.
     """
 
     stdout: TextIO = field(default_factory=lambda: sys.stdout)
@@ -89,6 +90,7 @@ class Environment:
     monotonic_s: Callable[[], float] = time.monotonic
     size_of: Callable[[TextIO], os.terminal_size | None] = _size_of
     is_known: Callable[[str], bool] = _is_known
+    is_own_process: bool = False
 
     def can_redraw(self) -> bool:
         """Standard output is a terminal that moves its cursor."""

@@ -62,6 +62,7 @@ class Settings:
         no_decap: leave out TCP inside tunnels.
         pidfile: where the process number is written.
         stay: go on answering when nothing can be captured any more.
+        no_sandbox: processes keep system calls and files that they do not need.
         read: captures to replay instead of a device.
         speed: a multiple of the capture's own pace, or infinite.
         server_key: the secret key file of this daemon.
@@ -84,6 +85,7 @@ class Settings:
     no_decap: bool = False
     pidfile: str | None = None
     stay: bool = False
+    no_sandbox: bool = False
     read: tuple[str, ...] = ()
     speed: float = 1.0
     server_key: str | None = None
@@ -119,6 +121,7 @@ class Settings:
             buffer_bytes=self.buffer_size,
             fanout=self.fanout,
             user=self.user,
+            is_confined=not self.no_sandbox,
             source=ReplayConfig(self.read, speed) if self.read else None,
             engine=self.engine_config(),
         )
@@ -186,6 +189,8 @@ SETTINGS = (
             "who to become once all is open (default: the caller of sudo, else nobody)"),
     Setting("stay", parse.some_text, ("--stay",), "",
             "when capturing is over for good, go on answering instead of ending with status 1"),
+    Setting("no_sandbox", parse.some_text, ("--no-sandbox",), "",
+            "keep system calls and files that are not needed (see SECURITY.md)"),
     Setting("pidfile", parse.some_text, ("--pidfile",), "FILE",
             "write the process number there, and remove it at the end"),
 )  # fmt: skip
