@@ -45,7 +45,7 @@ CALL = re.compile(r"^(\d+) +(?:[\d:.]+ )?(?:<\.\.\. )?([a-z_0-9]+)(\(| resumed)(
 
 INJECTED = ("seccomp", "landlock_restrict_self")
 
-TEMPLATE = '''"""System calls: their numbers, and which of them each kind of process was observed to make.
+TEMPLATE = '''"""System calls: their numbers, and what each kind of process was seen to call.
 
 Written by ``lint/syscalls.py``; not to be changed by hand.
 """
@@ -137,7 +137,7 @@ def read(lines: list[str]) -> dict[Kind, set[str]]:
             child = made.group(1)
             if "CLONE_THREAD" in rest:
                 process_of[child] = process
-            else:
+            elif child not in named:  # else it runs another program already (vfork)
                 named[child] = named.get(process, Kind.FILE)
                 if process in kind_of:
                     kind_of[child] = kind_of[process]
@@ -151,7 +151,7 @@ def read(lines: list[str]) -> dict[Kind, set[str]]:
 
 def kind_by_command(rest: str) -> Kind:
     """What a process is by its command line."""
-    if re.search(r'trtop_daemon"|/trtopd"', rest):
+    if re.search(r'trtop_daemon"|/trtopd"|file_feed\.py"', rest):
         return Kind.MAIN
     return Kind.SCREEN if re.search(r'"(attach|live)"', rest) else Kind.FILE
 
@@ -160,7 +160,9 @@ def text_of(observed: dict[Kind, frozenset[str]]) -> str:
     """The module."""
     x86 = header(X86_HEADER.read_text())
     generic = header(GENERIC_HEADER.read_text())
-    wanted = set(sandbox.ALWAYS | sandbox.DEADLY).union(*sandbox.EQUIVALENT, *observed.values())
+    wanted = set(sandbox.ALWAYS | sandbox.DEADLY | sandbox.ZEROMQ).union(
+        *sandbox.EQUIVALENT, *observed.values()
+    )
     wanted |= {"clone", "clone3", "ioctl", "prctl", "socket", "socketpair", "kill", "tgkill"}
     numbers = ""
     for name in sorted(wanted):
@@ -169,7 +171,7 @@ def text_of(observed: dict[Kind, frozenset[str]]) -> str:
             print(f"no number of {name}")
             continue
         numbers += f'    "{name}": ({x86.get(name)}, {arm64}),\n'
-    last = max(max(x86.values()), max(n for name, n in generic.items() if name != "syscalls"))
+    last = max(*x86.values(), *(n for name, n in generic.items() if name != "syscalls"))
     body = ""
     for kind in Kind:
         body += f"    Kind.{kind.name}: frozenset({{\n"

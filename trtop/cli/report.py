@@ -14,6 +14,7 @@ from trtop.options.report_options import Options
 from trtop.plugins import Plugins, make_namer
 from trtop.reporters.files import check_prefix, copy_report
 from trtop.reporters.formats import Format, Reporter, make_reporter
+from trtop.runtime.confinement import confine_reading
 from trtop.runtime.diagnostics import (
     EXIT_SIGNALLED,
     complain,
@@ -24,7 +25,6 @@ from trtop.runtime.diagnostics import (
     tell_of_waiting,
     worth_telling,
 )
-from trtop.runtime.confinement import confine_reading
 from trtop.runtime.environment import Environment, is_live
 from trtop.runtime.live_output import LiveOutput, make_live_output
 from trtop.runtime.signals import Interrupt

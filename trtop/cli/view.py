@@ -15,6 +15,7 @@ from trtop.names.namer import Namer
 from trtop.options.report_options import STDIN, Options
 from trtop.plugins import Plugins, make_namer
 from trtop.reporters.files import check_prefix, copy_report
+from trtop.runtime.confinement import confine_reading
 from trtop.runtime.diagnostics import (
     EXIT_SIGNALLED,
     complain,
@@ -22,7 +23,6 @@ from trtop.runtime.diagnostics import (
     complain_of_order,
     worth_telling,
 )
-from trtop.runtime.confinement import confine_reading
 from trtop.runtime.environment import Environment, is_live
 from trtop.runtime.screen_setup import HEAD_START_S, make_display_options, make_setup
 from trtop.runtime.signals import Interrupt

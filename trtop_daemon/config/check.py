@@ -19,6 +19,7 @@ from trtop_daemon.config.arguments import Command
 from trtop_daemon.config.settings import Settings, make_settings
 from trtop_daemon.keys import read_authorized, read_key_pair
 from trtop_daemon.server.listener import refuse_unguarded
+from trtop_daemon.system import sandbox
 from trtop_daemon.system.interfaces import list_interfaces
 from trtop_daemon.system.log import printable
 from trtop_daemon.system.privileges import (
@@ -65,7 +66,15 @@ def check(command: Command, stdout: TextIO, stderr: TextIO) -> int:
     where = ", ".join(map(str, _endpoints(settings)))
     who = "" if identity is None else f", as {name_of(identity)}"
     stdout.write(printable(f"trtopd would {what}{who}, and listen on {where}") + "\n")
+    stdout.write(f"confined would be: {_confined(settings)}\n")
     return EXIT_OK
+
+
+def _confined(settings: Settings) -> str:
+    if settings.no_sandbox:
+        return "nothing (--no-sandbox)"
+    held = sandbox.available()
+    return "; ".join(part for part in (str(held), held.lack) if part)
 
 
 def _problems(settings: Settings) -> Iterator[str]:

@@ -58,6 +58,14 @@ ALWAYS = frozenset({
     "getcwd", "getuid", "geteuid", "getgid", "getegid", "sysinfo", "uname", "clock_gettime",
 })  # fmt: skip
 
+ZEROMQ = frozenset({
+    "accept4", "bind", "close", "connect", "epoll_create1", "epoll_ctl", "epoll_wait", "eventfd2",
+    "getpeername", "getsockname", "getsockopt", "listen", "poll", "recvfrom", "sendto",
+    "setsockopt", "shutdown", "unlink",
+    "prctl", "sched_getparam", "sched_getscheduler", "sched_setscheduler",
+})  # fmt: skip
+"""What libzmq may call at any time; it ends the process where the system refuses some of them."""
+
 DEADLY = frozenset({
     # Another program, another process's memory, the kernel itself: no library ever needs them here.
     "execve", "execveat", "ptrace", "process_vm_readv", "process_vm_writev", "bpf", "userfaultfd",
@@ -69,6 +77,9 @@ DEADLY = frozenset({
     "open_tree", "mount_setattr",
 })  # fmt: skip
 """End the process: nothing but an attacker calls them after the start."""
+
+ABSENT = frozenset({"clone3"})
+"""Keeps what it makes where no filter can see it; C libraries then call clone."""
 
 # clone(2), prctl(2), ioctl_tty(2), socket(2)
 _CLONE_THREAD = 0x0001_0000
@@ -198,7 +209,6 @@ def call_without_files(function: Callable[[], object]) -> None:
 
     Threads that a library starts there, and keeps, stay like that: Landlock belongs to a thread.
     """
-
     import threading  # noqa: PLC0415 - who reads a file starts no thread
 
     def run() -> None:
@@ -217,6 +227,8 @@ def filter_of(kind: Kind, grants: Grants) -> Filter:
     allowed = ALWAYS | OBSERVED[kind]
     if kind is Kind.LAUNCHER:  # what it forks has its filter and one more
         allowed |= OBSERVED[Kind.CAPTURE]
+    if kind is not Kind.FILE:
+        allowed |= ZEROMQ
     for names in EQUIVALENT:
         if not allowed.isdisjoint(names):
             allowed |= frozenset(names)
@@ -231,8 +243,7 @@ def filter_of(kind: Kind, grants: Grants) -> Filter:
         conditions["clone"] = Argument(0, unless=True, with_bits=_CLONE_NEW)
     own = (os.getpid(), *grants.signals)
     conditions |= {name: Argument(0, own) for name in ("kill", "tgkill")}
-    allowed -= DEADLY
-    return Filter(allowed, DEADLY, conditions, absent=frozenset({"clone3"}))
+    return Filter(allowed - DEADLY - ABSENT, DEADLY, conditions, ABSENT)
 
 
 def _families_of(kind: Kind, grants: Grants) -> tuple[int, ...]:
