@@ -160,9 +160,8 @@ def text_of(observed: dict[Kind, frozenset[str]]) -> str:
     """The module."""
     x86 = header(X86_HEADER.read_text())
     generic = header(GENERIC_HEADER.read_text())
-    wanted = set(sandbox.ALWAYS | sandbox.DEADLY | sandbox.ZEROMQ).union(
-        *sandbox.EQUIVALENT, *observed.values()
-    )
+    sets = (sandbox.ALWAYS, sandbox.DEADLY, sandbox.INTERNET, sandbox.SHOWING, sandbox.SERVING)
+    wanted = set().union(*sets).union(*sandbox.EQUIVALENT, *observed.values())
     wanted |= {"clone", "clone3", "ioctl", "prctl", "socket", "socketpair", "kill", "tgkill"}
     numbers = ""
     for name in sorted(wanted):

@@ -69,6 +69,7 @@ def started(*command: str | Path) -> Iterator[int]:
         [*TRTOP, *map(str, command)],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
+        cwd="/tmp",
         env=environment(),
     )
     try:
@@ -255,7 +256,7 @@ def test_an_older_kernel_costs_one_line_of_the_log(
     tmp_path: Path, without: Callable[..., list[str]], lacking: str, said: str
 ) -> None:
     with Daemon(
-        tmp_path, "-i", "lo", "--user=root", command=[*without(*lacking), *TRTOPD]
+        tmp_path, "-i", "lo", "--user=root", command=[*without(lacking), *TRTOPD]
     ) as daemon:
         assert daemon.log.count("not confined") == 1
         assert f"warning: {said}\n" in daemon.log

@@ -128,6 +128,6 @@ def _captures(paths: Sequence[str], follow: bool) -> Files:
 def _shown(env: Environment) -> Files:
     """What a screen takes: the terminal's description, and where its user saves reports."""
     folders = [tempfile.gettempdir()]
-    if os.path.isdir("."):
-        folders.insert(0, os.getcwd())
+    if os.path.isdir(".") and os.getcwd() != os.sep:
+        folders.append(os.getcwd())
     return (*sandbox.terminal_files(env.environ), *((path, WRITE) for path in folders))

@@ -51,7 +51,7 @@ class Settings:
         snaplen: bytes captured of each packet.
         buffer_size: bytes of the kernel's ring, per capture.
         fanout: captures that share each interface.
-        user: who to become; None: the caller of sudo, or nobody.
+        user: who to become; None: the user trtop, the caller of sudo, or nobody.
         listen: where clients connect; empty: the default place.
         interval: seconds that an answer may be old.
         local: networks whose addresses are local; empty: those of the interfaces.
@@ -186,7 +186,7 @@ SETTINGS = (
     Setting("authorized_keys", parse.some_text, ("--authorized-keys",), "DIR",
             "public keys (*.key) of those who may connect over tcp://"),
     Setting("user", parse.some_text, ("-u", "--user"), "NAME",
-            "who to become once all is open (default: the caller of sudo, else nobody)"),
+            "who to become once all is open (default: trtop, the caller of sudo, nobody)"),
     Setting("stay", parse.some_text, ("--stay",), "",
             "when capturing is over for good, go on answering instead of ending with status 1"),
     Setting("no_sandbox", parse.some_text, ("--no-sandbox",), "",

@@ -55,8 +55,8 @@ class CaptureConfig:
         buffer_bytes: the kernel's ring of each subprocess.
         timeout_ms: see ``DEFAULT_TIMEOUT_MS``.
         fanout: subprocesses, each with an engine of its own, that share each interface by flow.
-        user: whom the subprocesses become: a name or number; None: the caller of sudo, else
-            nobody. Means nothing unless root starts them.
+        user: whom the subprocesses become: a name or number; None: the user trtop if there is one,
+            else the caller of sudo, else nobody. Means nothing unless root starts them.
         source: what another backend reads instead, a dataclass of that backend; the fields above
             do not matter then, except for ``user``. None: the interfaces.
         is_confined: subprocesses give up what they do not need (``trtop_daemon.system.sandbox``).

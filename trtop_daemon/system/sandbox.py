@@ -66,6 +66,22 @@ ZEROMQ = frozenset({
 })  # fmt: skip
 """What libzmq may call at any time; it ends the process where the system refuses some of them."""
 
+SHOWING = frozenset({
+    "access", "clock_nanosleep", "dup2", "ftruncate", "getdents64", "ioctl", "mkdir", "poll",
+    "rename", "select", "umask", "unlink", "wait4",
+})  # fmt: skip
+"""What the screen, saved reports, a pipe that breaks and a daemon of one's own take."""
+
+INTERNET = ZEROMQ | {"sendmmsg", "socket"}
+"""What looking up names takes, and what is asked then."""
+
+SERVING = frozenset({
+    # A capture process is ordered anew, or killed; a socket's file is made anew.
+    "eventfd2", "memfd_create", "pidfd_open", "pidfd_send_signal", "pipe2", "sendmsg", "wait4",
+    "capget", "flock", "ftruncate", "rename", "setresgid", "setresuid", "umask", "unlink",
+})  # fmt: skip
+"""What the main process calls seldom."""
+
 DEADLY = frozenset({
     # Another program, another process's memory, the kernel itself: no library ever needs them here.
     "execve", "execveat", "ptrace", "process_vm_readv", "process_vm_writev", "bpf", "userfaultfd",
@@ -229,6 +245,12 @@ def filter_of(kind: Kind, grants: Grants) -> Filter:
         allowed |= OBSERVED[Kind.CAPTURE]
     if kind is not Kind.FILE:
         allowed |= ZEROMQ
+    if kind is Kind.MAIN:
+        allowed |= SERVING
+    if kind in (Kind.FILE, Kind.SCREEN):
+        allowed |= SHOWING
+    if grants.uses_internet:
+        allowed |= INTERNET
     for names in EQUIVALENT:
         if not allowed.isdisjoint(names):
             allowed |= frozenset(names)

@@ -29,9 +29,6 @@ _KILL_PROCESS = 0x80000000
 _ERRNO = 0x00050000
 _ALLOW = 0x7FFF0000
 
-_X32_BIT = 0x40000000
-"""Set in the numbers of x86-64's other way to call, which nothing here uses."""
-
 # struct seccomp_data: where its parts are.
 _NR, _ARCH, _ARGS = 0, 4, 16
 
@@ -125,8 +122,6 @@ def assemble(wanted: Filter, machine: str) -> bytes:
         _step(_JUMP_EQUAL, architecture, 1, 0),
         _step(_RETURN, _KILL_PROCESS),
         _step(_LOAD, _NR),
-        _step(_JUMP_ABOVE, _X32_BIT - 1, 0, 1),
-        _step(_RETURN, _KILL_PROCESS),
     ]
     plain = wanted.allowed - set(wanted.conditions)
     for names, action in (
