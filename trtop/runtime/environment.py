@@ -59,6 +59,10 @@ class StyleOptions(Protocol):
         """Which ones, in their order; empty: all, as far as there is room."""
 
 
+def _n_cores() -> int:
+    return len(os.sched_getaffinity(0))
+
+
 def _is_known(term: str) -> bool:
     """Whether the system knows how to draw on a terminal of this type."""
     from trtop.tui.terminal import is_known  # noqa: PLC0415 - only where there is a terminal
@@ -82,6 +86,7 @@ class Environment:
         size_of: columns and lines of the terminal behind a stream, None where there is none.
         is_known: whether a type of terminal, as ``TERM`` names it, can be drawn on.
         is_own_process: this process is the command's alone, which may confine it for good.
+        n_cores: how many cores the command may run on.
     """
 
     stdout: TextIO = field(default_factory=lambda: sys.stdout)
@@ -91,6 +96,7 @@ class Environment:
     size_of: Callable[[TextIO], os.terminal_size | None] = _size_of
     is_known: Callable[[str], bool] = _is_known
     is_own_process: bool = False
+    n_cores: Callable[[], int] = _n_cores
 
     def can_redraw(self) -> bool:
         """Standard output is a terminal that moves its cursor."""

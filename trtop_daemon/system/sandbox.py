@@ -51,7 +51,7 @@ EQUIVALENT = (
 ALWAYS = frozenset({
     # Memory, locks and the end, also where something fails.
     "brk", "mmap", "mprotect", "mremap", "munmap", "madvise", "mincore", "membarrier",
-    "futex", "rseq", "set_robust_list", "sched_yield", "restart_syscall",
+    "futex", "rseq", "set_robust_list", "sched_yield", "sched_getaffinity", "restart_syscall",
     "exit", "exit_group", "rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "sigaltstack",
     # What a traceback, a log line and a random seed take.
     "close", "fcntl", "fstat", "getrandom", "getpid", "gettid", "lseek", "openat", "read", "write",

@@ -44,13 +44,13 @@ class Argument(NamedTuple):
     """A condition on one argument of a system call, of which the kernel looks at 32 bits.
 
     Attributes:
-        index: of the argument, from 0.
+        place: of the argument, from 0.
         values: it is one of these.
         unless: these are the ones that it must not be, instead.
         with_bits: it has one of these bits at least; 0: no such condition.
     """
 
-    index: int
+    place: int
     values: tuple[int, ...] = ()
     unless: bool = False
     with_bits: int = 0
@@ -148,7 +148,7 @@ def _checked(condition: Argument) -> list[bytes]:
     fits, fails = (_ERRNO | errno.EPERM, _ALLOW) if condition.unless else (
         _ALLOW, _ERRNO | errno.EPERM
     )  # fmt: skip
-    code = [_step(_LOAD, _ARGS + 8 * condition.index)]
+    code = [_step(_LOAD, _ARGS + 8 * condition.place)]
     for value in condition.values:
         code += [_step(_JUMP_EQUAL, value, 0, 1), _step(_RETURN, fits)]
     if condition.with_bits:
