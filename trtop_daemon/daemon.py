@@ -19,6 +19,7 @@ import zmq
 from trtop_core.errors import TrtopError
 from trtop_core.wire.endpoint import Endpoint, default_listen
 from trtop_daemon.config.arguments import EXPORTING, Command
+from trtop_daemon.config.confinement import main_grants
 from trtop_daemon.config.settings import Settings, make_settings
 from trtop_daemon.exporter import Door, Exporter, MetricsSocket
 from trtop_daemon.ipc.feed import CaptureConfig, Feed
@@ -27,6 +28,7 @@ from trtop_daemon.server.event_loop import LIFELINE_READY, Listeners, Loop
 from trtop_daemon.server.listener import LINGER_MS, Listener
 from trtop_daemon.server.server import Server
 from trtop_daemon.server.zap import KeyCheck
+from trtop_daemon.system import sandbox
 from trtop_daemon.system.log import start_log
 from trtop_daemon.system.pidfile import PidFile
 from trtop_daemon.system.privileges import (
@@ -39,6 +41,7 @@ from trtop_daemon.system.privileges import (
 )
 from trtop_daemon.system.signals import Signals
 from trtop_daemon.system.socket_file import lock_folder, make_folder, take_folder
+from trtop_daemon.system.syscalls import Kind
 from trtop_daemon.system.systemd import Notifier
 
 LOG = logging.getLogger(__name__)
@@ -51,7 +54,7 @@ USER_FOLDER_MODE = 0o700
 
 FIXED = (
     *("listen", "user", "pidfile", "server_key", "group_by", "read", "speed", "stay"),
-    *EXPORTING,
+    *("no_sandbox", *EXPORTING),
 )
 """Settings that need a restart."""
 
@@ -81,6 +84,10 @@ def run(command: Command, make_feed: FeedMaker) -> int:
         notifier = stack.enter_context(closing(Notifier(os.environ)))
         context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         stack.callback(context.destroy, LINGER_MS)
+        if not settings.no_sandbox:
+            sandbox.keep_to_own_processes()
+            # The threads of ZeroMQ, which read what clients with keys send, start with a socket.
+            sandbox.call_without_files(lambda: context.socket(zmq.PAIR).close())
         listeners, door = _open_listeners(stack, context, settings, owner)
         exporter = _start_exporter(stack, settings, door, (identity, owner))
         if settings.pidfile is not None:
@@ -88,6 +95,7 @@ def run(command: Command, make_feed: FeedMaker) -> int:
         feed = make_feed(settings.capture_config(), context)
         stack.callback(feed.stop)
         drop_to(identity)
+        _confine(command, settings, listeners, feed, exporter)
         server = Server(feed.snapshot, feed.answer, settings.interval)
         running = _Running(server, listeners, feed, notifier, door.authorized)
         reloader = _Reloader(command, settings, running)
@@ -106,6 +114,27 @@ def run(command: Command, make_feed: FeedMaker) -> int:
         notifier.ready(reloader.status)
         loop.run(signals, notifier)
         return feed.exit_status
+
+
+def _confine(
+    command: Command,
+    settings: Settings,
+    listeners: Listeners,
+    feed: Feed,
+    exporter: Exporter | None,
+) -> None:
+    """Give up what this process needs no more, and say what the kernel cannot take."""
+    if settings.no_sandbox:
+        LOG.warning("--no-sandbox: no process is confined")
+        return
+    paths = [listener.endpoint.path for listener in listeners.listeners]
+    sockets = [path for path in paths if path is not None]
+    grants = main_grants(settings, command.config_path, sockets, feed)
+    if exporter is not None:
+        grants = grants._replace(signals=(*grants.signals, exporter.pid))
+    held = sandbox.confine(Kind.MAIN, grants)
+    if held.lack:
+        LOG.warning("%s", held.lack)
 
 
 @dataclass(frozen=True, slots=True)

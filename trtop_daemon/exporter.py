@@ -138,6 +138,11 @@ class Exporter:
         for one in sockets:
             one.listening.close()  # who comes when the exporter is gone is refused, and waits not
 
+    @property
+    def pid(self) -> int:
+        """The number of its process."""
+        return self._process.pid
+
     def check(self) -> None:
         """Say it, once, when the exporter has ended."""
         code = self._process.poll()

@@ -29,6 +29,7 @@ from trtop.remote.diagnosis import diagnose
 from trtop.remote.source import DaemonSource
 from trtop.reporters.formats import Format, Reporter, make_reporter
 from trtop.runtime.config_file import read_config
+from trtop.runtime.confinement import confine_showing
 from trtop.runtime.diagnostics import complain_of_filter
 from trtop.runtime.environment import Environment
 from trtop.runtime.fail_on import fail_on
@@ -66,7 +67,10 @@ def main(argv: Sequence[str], env: Environment) -> int:
 
 
 def attach(
-    options: AttachOptions, env: Environment, has_ended: Callable[[], bool] = lambda: False
+    options: AttachOptions,
+    env: Environment,
+    has_ended: Callable[[], bool] = lambda: False,
+    daemon_pids: tuple[int, ...] = (),
 ) -> int:
     """Show what the daemons at the options' endpoints see.
 
@@ -74,6 +78,7 @@ def attach(
         options: what to show.
         env: where.
         has_ended: whether the daemon is gone for good.
+        daemon_pids: daemons that live for this process.
 
     Returns:
         The exit status.
@@ -87,7 +92,10 @@ def attach(
         stack.callback(context.destroy, 0)
         plugins = stack.enter_context(Plugins())
         namer = stack.enter_context(closing(make_namer(options, plugins) or Namer()))
-        clients = _clients(context, options)
+        keys = _keys(options)
+        confine_showing(options, env, options.endpoints, daemon_pids)
+        pairs = zip(options.endpoints, keys, strict=True)
+        clients = [Client(context, endpoint, key) for endpoint, key in pairs]
         source = DaemonSource(clients, options.by_host, env.monotonic_s, namer)
         stack.enter_context(closing(source))
         interrupt = stack.enter_context(Interrupt(env.monotonic_s, 0))
@@ -259,10 +267,11 @@ class _Attachment:
         self._told = told
 
 
-def _clients(context: Context, options: AttachOptions) -> list[Client]:
+def _keys(options: AttachOptions) -> list[Keys | None]:
+    """What each endpoint is talked to with, read from its files."""
     server_keys = [read_public_key(path) for path in options.server_keys]
     own = read_key_pair(options.key) if options.key else None
-    clients = []
+    found: list[Keys | None] = []
     n_tcp = 0
     for endpoint in options.endpoints:
         keys = None
@@ -270,5 +279,5 @@ def _clients(context: Context, options: AttachOptions) -> list[Client]:
             if own is not None:
                 keys = Keys(own, server_keys[n_tcp if len(server_keys) > 1 else 0])
             n_tcp += 1
-        clients.append(Client(context, endpoint, keys))
-    return clients
+        found.append(keys)
+    return found

@@ -20,6 +20,7 @@ from trtop.options.report_arguments import make_parser as report_parser
 from trtop.options.report_options import Options, parse
 from trtop.plugins import Plugins, make_namer
 from trtop.runtime.config_file import read_config
+from trtop.runtime.confinement import confine_reading
 from trtop.runtime.diagnostics import (
     complain,
     complain_of_filter,
@@ -104,6 +105,7 @@ def _measured(options: Options, env: Environment) -> tuple[Snapshot, int]:
     """All that the capture holds, and the exit status."""
     with Plugins() as plugins, closing(make_namer(options, plugins) or Namer()) as namer:
         engine = make_engine(options.engine, os.urandom(SEED_BYTES), namer)
+        confine_reading(options, env)
         with open_capture(options.inputs) as source:
             result = read_into(engine, source)
             if result.is_unusable and result.failure is not None:

@@ -14,6 +14,7 @@ from trtop.options.report_options import Options
 from trtop.plugins import Plugins, make_namer
 from trtop.reporters.files import check_prefix, copy_report
 from trtop.reporters.formats import Format, Reporter, make_reporter
+from trtop.runtime.confinement import confine_reading
 from trtop.runtime.diagnostics import (
     EXIT_SIGNALLED,
     complain,
@@ -76,6 +77,7 @@ def _run(engine: Engine, options: Options, env: Environment) -> int:
     is_read, is_listening = True, True
     with Interrupt(env.monotonic_s, DRAIN_S if live else 0) as interrupt:
         tell_of_waiting(options, env)
+        confine_reading(options, env)
         with open_capture(options.inputs, follow=options.follow) as source:
             try:
                 with make_live_output(options, env, reporter, live) as output:

@@ -15,6 +15,7 @@ from trtop.names.namer import Namer
 from trtop.options.report_options import STDIN, Options
 from trtop.plugins import Plugins, make_namer
 from trtop.reporters.files import check_prefix, copy_report
+from trtop.runtime.confinement import confine_reading
 from trtop.runtime.diagnostics import (
     EXIT_SIGNALLED,
     complain,
@@ -29,6 +30,7 @@ from trtop.tui.app import show
 from trtop.tui.effects import WINDOWS
 from trtop.tui.engine_source import EngineSource
 from trtop.tui.terminal import keyboard_on_stdin
+from trtop_core.config import EngineConfig
 from trtop_core.engine import SEED_BYTES, Engine
 from trtop_core.errors import EXIT_INCOMPLETE, EXIT_OK, EXIT_UNUSABLE
 from trtop_core.records import GroupBy
@@ -51,11 +53,16 @@ def view(options: Options, env: Environment) -> int:
     """
     if options.out_prefix is not None:
         check_prefix(options.out_prefix)
-    live = is_live(options)
     config = replace(options.engine, windows=WINDOWS[:-1], group_by=GroupBy.ADDR_PORT)
+    with Plugins() as plugins, closing(make_namer(options, plugins) or Namer()) as namer:
+        confine_reading(options, env, has_screen=True)
+        return _view(options, config, env, namer)
+
+
+def _view(options: Options, config: EngineConfig, env: Environment, namer: Namer) -> int:
+    """The same, once names are known and nothing else is to be opened but captures."""
+    live = is_live(options)
     with (
-        Plugins() as plugins,
-        closing(make_namer(options, plugins) or Namer()) as namer,
         Interrupt(env.monotonic_s, 0) as interrupt,
         keyboard_on_stdin(STDIN in options.inputs) as stdin_fd,
         open_capture(

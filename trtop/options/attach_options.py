@@ -16,6 +16,7 @@ from trtop.options.parser import (
     Color,
     add_grouping,
     add_look,
+    add_no_sandbox,
     add_showing,
     check_output,
     one_of,
@@ -88,6 +89,7 @@ class AttachOptions:
         fail_on: rows that end the command with a status of their own.
         notes: what the user should know of how the command line was read.
         wants_screen: nothing was asked for that only a printed report has.
+        no_sandbox: the process keeps system calls and files that it does not need.
     """
 
     endpoints: tuple[Endpoint, ...]
@@ -113,6 +115,7 @@ class AttachOptions:
     fail_on: Filter | None = None
     notes: tuple[str, ...] = ()
     wants_screen: bool = True
+    no_sandbox: bool = False
 
     resolver = whitelist = None
     """Parts of one's own are for captures that are read here."""
@@ -206,6 +209,7 @@ def make_options(given: argparse.Namespace, endpoints: tuple[Endpoint, ...]) -> 
         deny=tuple(given.deny),
         filter=given.filter,
         fail_on=fail_on,
+        no_sandbox=getattr(given, "no_sandbox", False),
         wants_screen=all(asked is None for asked in (given.format, given.width, given.limit)),
     )
 
@@ -237,6 +241,7 @@ def _add_daemons(group: argparse._ArgumentGroup) -> None:
         metavar="S",
         help="how long to wait for the first answer (default: 5)",
     )
+    add_no_sandbox(group)
     add("-h", "--help", action="help", help="show this help and exit")
 
 

@@ -122,6 +122,15 @@ def add_look(group: argparse._ArgumentGroup) -> None:
     )
 
 
+def add_no_sandbox(group: argparse._ArgumentGroup) -> None:
+    """``--no-sandbox``."""
+    group.add_argument(
+        "--no-sandbox",
+        action="store_true",
+        help="keep system calls and files that are not needed (see SECURITY.md)",
+    )
+
+
 def check_output(given: argparse.Namespace, is_json: bool) -> None:
     """Refuse what no report can be.
 

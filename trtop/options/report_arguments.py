@@ -9,7 +9,7 @@ import argparse
 
 from trtop._version import __version__
 from trtop.options.commands import listing
-from trtop.options.parser import add_grouping, add_look, add_showing, one_of
+from trtop.options.parser import add_grouping, add_look, add_no_sandbox, add_showing, one_of
 from trtop.options.plugin_arguments import add_fail_on, add_filter, add_names, add_parts
 from trtop.reporters.formats import Format
 from trtop_core import parse
@@ -104,6 +104,7 @@ def _add_inputs(group: argparse._ArgumentGroup) -> None:
         action="store_true",
         help="keep reading files that are still being written",
     )
+    add_no_sandbox(group)
     add(
         "-j",
         "--jobs",

@@ -95,6 +95,7 @@ class Options:
         is_window_given: the window is the user's choice.
         report_format_given: the format is the user's choice.
         n_more_inputs: how many of the inputs were given with ``-i``: these are the first.
+        no_sandbox: the process keeps system calls and files that it does not need.
         n_jobs: cores used for files; None: those that are free.
     """
 
@@ -123,6 +124,7 @@ class Options:
     is_window_given: bool = False
     report_format_given: bool = False
     n_more_inputs: int = 0
+    no_sandbox: bool = False
     n_jobs: int | None = None
 
     @property
@@ -207,6 +209,7 @@ def parse(
         report_format_given=given.format is not None,
         n_jobs=given.jobs,
         n_more_inputs=len(given.more_inputs),
+        no_sandbox=given.no_sandbox,
     )
 
 

@@ -20,6 +20,7 @@ from trtop_daemon.config.exporting import missing_packages
 from trtop_daemon.config.settings import Settings, make_settings
 from trtop_daemon.keys import read_authorized, read_key_pair
 from trtop_daemon.server.listener import refuse_unguarded
+from trtop_daemon.system import sandbox
 from trtop_daemon.system.interfaces import list_interfaces
 from trtop_daemon.system.log import printable
 from trtop_daemon.system.privileges import (
@@ -68,7 +69,15 @@ def check(command: Command, stdout: TextIO, stderr: TextIO) -> int:
     more = "".join(f", metrics at {endpoint}" for endpoint in settings.metrics)
     more += "" if settings.otlp is None else f", pushing metrics to {settings.otlp}"
     stdout.write(printable(f"trtopd would {what}{who}, and listen on {where}{more}") + "\n")
+    stdout.write(f"confined would be: {_confined(settings)}\n")
     return EXIT_OK
+
+
+def _confined(settings: Settings) -> str:
+    if settings.no_sandbox:
+        return "nothing (--no-sandbox)"
+    held = sandbox.available()
+    return "; ".join(part for part in (str(held), held.lack) if part)
 
 
 def _problems(settings: Settings) -> Iterator[str]:

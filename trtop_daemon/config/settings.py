@@ -57,7 +57,7 @@ class Settings:
         snaplen: bytes captured of each packet.
         buffer_size: bytes of the kernel's ring, per capture.
         fanout: captures that share each interface.
-        user: who to become; None: the caller of sudo, or nobody.
+        user: who to become; None: the user trtop, the caller of sudo, or nobody.
         listen: where clients connect; empty: the default place.
         interval: seconds that an answer may be old.
         local: networks whose addresses are local; empty: those of the interfaces.
@@ -68,6 +68,7 @@ class Settings:
         no_decap: leave out TCP inside tunnels.
         pidfile: where the process number is written.
         stay: go on answering when nothing can be captured any more.
+        no_sandbox: processes keep system calls and files that they do not need.
         read: captures to replay instead of a device.
         speed: a multiple of the capture's own pace, or infinite.
         server_key: the secret key file of this daemon.
@@ -99,6 +100,7 @@ class Settings:
     no_decap: bool = False
     pidfile: str | None = None
     stay: bool = False
+    no_sandbox: bool = False
     read: tuple[str, ...] = ()
     speed: float = 1.0
     server_key: str | None = None
@@ -148,6 +150,7 @@ class Settings:
             buffer_bytes=self.buffer_size,
             fanout=self.fanout,
             user=self.user,
+            is_confined=not self.no_sandbox,
             source=ReplayConfig(self.read, speed) if self.read else None,
             engine=self.engine_config(),
         )
@@ -212,9 +215,11 @@ SETTINGS = (
     Setting("authorized_keys", parse.some_text, ("--authorized-keys",), "DIR",
             "public keys (*.key) of those who may connect over tcp://"),
     Setting("user", parse.some_text, ("-u", "--user"), "NAME",
-            "who to become once all is open (default: the caller of sudo, else nobody)"),
+            "who to become once all is open (default: trtop, the caller of sudo, nobody)"),
     Setting("stay", parse.some_text, ("--stay",), "",
             "when capturing is over for good, go on answering instead of ending with status 1"),
+    Setting("no_sandbox", parse.some_text, ("--no-sandbox",), "",
+            "keep system calls and files that are not needed (see SECURITY.md)"),
     Setting("pidfile", parse.some_text, ("--pidfile",), "FILE",
             "write the process number there, and remove it at the end"),
     Setting("metrics", exporting.metrics_endpoint, ("--metrics",), "[ADDR:]PORT",
