@@ -56,11 +56,14 @@ def listed(report_format: str, text: str) -> list[str]:
 @pytest.mark.parametrize(
     ("text", "rows"),
     [
-        ("rtt>100ms", ["192.0.2.16", "192.0.2.12"]),
-        ("verdict:slow or verdict:refused", ["192.0.2.13", "192.0.2.12"]),
-        ("!verdict:ok not (rst>5% or 192.0.2.1[34])", ["192.0.2.19", "192.0.2.16", "192.0.2.12"]),
+        ("rtt>100ms", ["192.0.2.16", "192.0.2.17", "192.0.2.12", "2001:db8::11"]),
+        ("verdict:slow or verdict:refused", ["192.0.2.13", "192.0.2.16", "192.0.2.12"]),
+        (
+            "!verdict:ok not (rst>5% or 192.0.2.1[34] or db8)",
+            [f"192.0.2.{i}" for i in (19, 18, 16, 17, 12, 15)],
+        ),
         ("2001:db8::/32", ["2001:db8::11"]),
-        ("port 443 syn>3", ["192.0.2.17:443"]),
+        ("port 443 syn>3", ["192.0.2.17:443", "192.0.2.15:443"]),
     ],
 )
 def test_every_format_shows_the_rows_of_the_filter(
@@ -228,7 +231,8 @@ def test_the_daemon_takes_the_old_spelling_and_says_so(argv: list[str]) -> None:
 def test_a_result_of_python_is_filtered() -> None:
     result = api.analyze(EXAMPLE, sort="verdict")
     found = result.filter("verdict:slow or rst>5%")
-    assert found.destinations["destination"].tolist() == ["192.0.2.13", "192.0.2.14", "192.0.2.12"]
+    names = found.destinations["destination"].tolist()
+    assert names == ["192.0.2.13", "192.0.2.14", "192.0.2.16", "192.0.2.12"]
     assert found.totals["syn"] == result.totals["syn"]
     assert result.filter("") is result
     assert "no name or address contains 'foo'" in result.filter("foo").errors
@@ -237,4 +241,4 @@ def test_a_result_of_python_is_filtered() -> None:
     with pytest.raises(ValueError, match="they have no ports"):
         result.filter(":443")
     by_port = api.analyze(EXAMPLE, group_by="addr,port").filter(":443 syn>3")
-    assert by_port.destinations["destination"].tolist() == ["192.0.2.17:443"]
+    assert by_port.destinations["destination"].tolist() == ["192.0.2.15:443", "192.0.2.17:443"]
