@@ -20,8 +20,9 @@ from trtop_core._window import EPOCH_NS, LEVELS
 from trtop_core.batch import CaptureCounters, PacketBatch
 from trtop_core.config import EngineConfig
 from trtop_core.errors import TrtopError
+from trtop_core.groups import SketchState
 from trtop_core.health import Health
-from trtop_core.query import Exported, SketchState, pick_rows
+from trtop_core.query import Exported, pick_rows
 from trtop_core.records import UNDECODED, GroupBy, Verdict, Window
 from trtop_core.snapshot import Snapshot
 from trtop_core.view import View
