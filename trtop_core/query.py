@@ -13,8 +13,8 @@ from trtop_core._sketch import BINS_IN_PAGE, PAGES_PER_SKETCH
 from trtop_core.groups import LEFT_OUT, Groups, MergedCounters, MergedSketches, SketchState, ordered
 from trtop_core.memory import take_records
 from trtop_core.metrics import COUNTER_ROW, COUNTERS, GAUGES, SKETCHES
-from trtop_core.records import DESTINATION_KEY
-from trtop_core.sketch import SketchColumn, merge_stats
+from trtop_core.records import DESTINATION_KEY, SKETCH_STATS
+from trtop_core.sketch import SketchColumn, merge_all_stats
 from trtop_core.sorting import order_of, sort_column
 from trtop_core.table import Table
 from trtop_core.verdicts.rules import severity
@@ -141,9 +141,13 @@ def write_out(
     in_order = _pages_of(state.page_keys, ranks, len(rows))
     gather_bins(state.page_keys, state.pages, in_order, ranks, at, bins, counts)
 
+    all_stats = state.stats.reshape(len(keys), len(SKETCHES))
+    if len(visible) < len(keys):
+        words = state.stats.view(np.uint64).reshape(len(keys), -1)
+        all_stats = words[visible].view(SKETCH_STATS)
+    total_stats = merge_all_stats(all_stats)
     columns, total_columns = {}, {}
     for sketch, name in enumerate(SKETCHES):
-        all_stats = take_records(state.stats, visible * len(SKETCHES) + sketch)
         stats = take_records(state.stats, rows * len(SKETCHES) + sketch)
         start, end = int(bounds[sketch, 0]), int(bounds[sketch, -1])
         columns[name] = SketchColumn(
@@ -151,7 +155,7 @@ def write_out(
         )
         used = np.flatnonzero(totals[sketch])
         total_columns[name] = SketchColumn(
-            merge_stats(all_stats, np.zeros(len(visible), np.intp), 1),
+            total_stats[sketch : sketch + 1],
             np.array([0, len(used)]),
             used.astype(np.uint16),
             totals[sketch][used],

@@ -18,7 +18,7 @@ from trtop_core._sketch import BINS_IN_PAGE, PAGES_PER_SKETCH
 from trtop_core._state import State
 from trtop_core._window import EPOCH_NS, LEVELS
 from trtop_core.metrics import SKETCHES
-from trtop_core.sketch import MIDDLE, nearest_rank
+from trtop_core.sketch import MIDDLE, nearest_ranks
 
 HISTORY_PERCENTILE = 95
 
@@ -117,13 +117,17 @@ def response_times(
     merged = np.add.reduceat(added[order], starts, axis=0).reshape(-1, len(slots))
     owners = np.repeat(groups[starts], BINS_IN_PAGE)
     numbers_of_bins = (pages[starts, None] * BINS_IN_PAGE + np.arange(BINS_IN_PAGE)).reshape(-1)
-    for group in np.unique(owners):
-        first, end = np.searchsorted(owners, (group, group + 1))
-        before = np.cumsum(merged[first:end], axis=0)
-        for slot in np.flatnonzero(before[-1]):
-            rank = nearest_rank(int(before[-1, slot]), HISTORY_PERCENTILE)
-            place = first + np.searchsorted(before[:, slot], rank, side="left")
-            result[group, slot] = MIDDLE[numbers_of_bins[place]]
+    there, firsts, sizes = np.unique(owners, return_index=True, return_counts=True)
+    # Samples up to each bin, counted from the group's first bin on.
+    until = np.cumsum(merged, axis=0)
+    until -= np.repeat((until - merged)[firsts], sizes, axis=0)
+    n_samples = until[firsts + sizes - 1]
+    ranks = nearest_ranks(n_samples, HISTORY_PERCENTILE)
+    is_below = until < np.repeat(ranks, sizes, axis=0)
+    places = firsts[:, None] + np.add.reduceat(is_below, firsts, axis=0, dtype=np.intp)
+    has_samples = n_samples > 0
+    places = np.where(has_samples, places, 0)
+    result[there] = np.where(has_samples, MIDDLE[numbers_of_bins[places]], -1)
     return result
 
 
