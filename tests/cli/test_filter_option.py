@@ -240,5 +240,22 @@ def test_a_result_of_python_is_filtered() -> None:
         result.filter("rts>0")
     with pytest.raises(ValueError, match="they have no ports"):
         result.filter(":443")
+    with pytest.raises(ValueError, match="wants a comparison; such as p99"):
+        result.filter("p99(rtt)")
     by_port = api.analyze(EXAMPLE, group_by="addr,port").filter(":443 syn>3")
     assert by_port.destinations["destination"].tolist() == ["192.0.2.15:443", "192.0.2.17:443"]
+
+
+def test_a_stream_of_python_is_filtered() -> None:
+    plain = list(api.stream(EXAMPLE, every_s=5))
+    shown = list(api.stream(EXAMPLE, every_s=5, filter="rst>5%"))
+    assert [snapshot.clock_ns for snapshot in shown] == [snapshot.clock_ns for snapshot in plain]
+    for few, all_of_them in zip(shown, plain, strict=True):
+        assert few.total.counters == all_of_them.total.counters
+        reset = [row.name for row in all_of_them.rows() if 20 * row.count("rst") > row.count("syn")]
+        assert sorted(row.name for row in few.rows()) == sorted(reset)
+    assert {row.name for row in shown[-1].rows()} == {"192.0.2.13", "192.0.2.14"}
+    *_, by_port = api.stream(EXAMPLE, filter=":443")
+    assert {row.name for row in by_port.rows()} == {"192.0.2.15:443", "192.0.2.17:443"}
+    with pytest.raises(ValueError, match="no column 'rts'"):
+        api.stream(EXAMPLE, filter="rts>0")
