@@ -35,10 +35,12 @@ from trtop.tui.scene import Scene
 from trtop.tui.source import Status
 from trtop.tui.state import Grouping, Mode, State
 from trtop.tui.terminal import Terminal
+from trtop.tui.trend_question import TrendQuestion
 from trtop.tui.update import selecting
 from trtop.tui.view_model import make_view_model, question
 from trtop_core import Engine, EngineConfig, PacketBatch
 from trtop_core.records import GroupBy, Window
+from trtop_core.wire.questions import Question, QuestionReply, answered
 
 COLUMNS, LINES = 132, 50
 
@@ -55,13 +57,18 @@ LIMIT_MS = 50.0
 
 SYN, ACK = 2, 16
 
+PARTS = ("engine", "snapshot", "asked", "draw", "terminal")
+"""``asked``: trends of the rows, or the drill-down."""
+
 CASES: dict[str, State] = {
-    "last 10 s, by Syn": State(window=Window.LAST_10_S),
+    "last 10 s, by Syn": State(window=Window.LAST_10_S, sort="syn"),
+    "last 10 s, by verdict": State(window=Window.LAST_10_S),
     "last 10 s, by Rtt": State(window=Window.LAST_10_S, sort="response_time"),
-    "all, by Syn": State(),
+    "all, by Syn": State(sort="syn"),
+    "all, by verdict": State(),
     "all, by Rtt": State(sort="response_time"),
-    "all, by address:port": State(grouping=Grouping.ADDR_PORT),
-    "all, filter rtt>100ms": State(filter=parse_filter("rtt>100ms")),
+    "all, by address:port": State(grouping=Grouping.ADDR_PORT, sort="syn"),
+    "all, filter rtt>100ms": State(filter=parse_filter("rtt>100ms"), sort="syn"),
     "drill-down, last 10 s": State(window=Window.LAST_10_S, mode=Mode.DETAIL),
 }
 
@@ -109,6 +116,17 @@ def traffic(n_destinations: int, seed: int, first_ns: int, span_s: float) -> Pac
     return PacketBatch.from_packets(packets)
 
 
+class Answering:
+    """A source of trends alone."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def answer(self, question: Question) -> QuestionReply:
+        """What the engine knows."""
+        return answered([self._engine], question)
+
+
 def refresh(engine: Engine, state: State, terminal: Terminal) -> dict[str, float]:
     """One refresh, part by part; ms of wall time, and of CPU in all."""
     cpu_s = time.process_time()
@@ -116,16 +134,21 @@ def refresh(engine: Engine, state: State, terminal: Terminal) -> dict[str, float
     answer = engine.snapshot(question(state, ROWS_WANTED, False))
     times.append(time.perf_counter())
     shown = make_view_model(answer, state, ROWS_WANTED, None, None)
-    state = selecting(replace(state, selected=1), shown)
+    chosen = selecting(replace(state, selected=1, mode=Mode.LIST), shown)
+    state = replace(chosen, mode=state.mode)
+    times.append(time.perf_counter())
     view = state.detail_view() if state.mode is Mode.DETAIL else None
     detail = engine.detail(view) if view is not None else None
+    trends = TrendQuestion(Answering(engine), WINDOWS)
+    trends.ask(state, shown, range(LINES))
     times.append(time.perf_counter())
-    scene = Scene(state, shown, Status("benchmark", is_live=True), detail)
+    status = Status("benchmark", is_live=True)
+    scene = Scene(state, shown, status, detail, {}, trends.answer)
     frame = draw(scene, terminal.size, terminal.caps)
     times.append(time.perf_counter())
     terminal.show(frame)
     times.append(time.perf_counter())
-    names = ("engine", "snapshot", "draw", "terminal")
+    names = PARTS
     parts = {name: 1000 * (b - a) for name, a, b in zip(names, times, times[1:], strict=False)}
     parts["wall"] = 1000 * (times[-1] - times[0])
     parts["cpu"] = 1000 * (time.process_time() - cpu_s)
@@ -196,16 +219,13 @@ def main() -> int:
     worst = 0.0
     for name, rounds in found.items():
         parts = {
-            part: statistics.median(one[part] for one in rounds)
-            for part in ("engine", "snapshot", "draw", "terminal", "wall", "cpu")
+            part: statistics.median(one[part] for one in rounds) for part in (*PARTS, "wall", "cpu")
         }
         least = min(one["wall"] for one in rounds)
         worst = max(worst, parts["cpu"])
         print(
             f"  {name:<24} {parts['cpu']:6.1f}  {parts['wall']:6.1f} ({least:.1f})   "
-            + "  ".join(
-                f"{part} {parts[part]:.1f}" for part in ("engine", "snapshot", "draw", "terminal")
-            )
+            + "  ".join(f"{part} {parts[part]:.1f}" for part in PARTS)
         )
     if given.json:
         document = {"machine": platform.platform(), "cases": found}

@@ -12,6 +12,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import replace
 
+from trtop.filters.filter import parse_filter
+from trtop.filters.snapshots import filtered
 from trtop.metrics import lookup
 from trtop.names.base import BaseResolver
 from trtop.names.engine_factory import final_snapshot, make_engine
@@ -98,6 +100,7 @@ def stream(  # noqa: PLR0913 - all but the first are options
     decap: bool = True,
     resolver: BaseResolver | None = None,
     whitelist: BaseWhitelist | None = None,
+    filter: str = "",  # noqa: A002 - as the option is called
 ) -> Iterator[Snapshot]:
     """Snapshots of a capture as its time goes by.
 
@@ -119,6 +122,8 @@ def stream(  # noqa: PLR0913 - all but the first are options
         decap: as ``analyze``.
         resolver: names that are under way are addresses in a snapshot.
         whitelist: as ``analyze``.
+        filter: only these rows, in the language of docs/filter.md; one that asks for ports has them
+            by address and port. Totals are of all rows.
 
     Raises:
         TrtopError: a capture could not be read (to the end): raised after all that could.
@@ -126,14 +131,17 @@ def stream(  # noqa: PLR0913 - all but the first are options
     """
     if every_s <= 0:
         raise ValueError("every_s is above 0")
-    config, view = _told(local, direction, group_by, window, decap)
+    chosen = parse_filter(filter)
+    rows_by = "addr,port" if chosen is not None and chosen.needs_ports else group_by
+    config, view = _told(local, direction, rows_by, window, decap)
     view = replace(view, percentile=percentile)
     with ExitStack() as stack:
         names = stack.enter_context(as_paths(listed(paths)))
         source = stack.enter_context(open_capture(names, follow=follow))
         namer = stack.enter_context(closing(Namer(resolver, whitelist)))
         kept = stack.pop_all()
-    return _snapshots((config, namer), view, source, round(every_s * NS_PER_S), kept)
+    snapshots = _snapshots((config, namer), view, source, round(every_s * NS_PER_S), kept)
+    return snapshots if chosen is None else (filtered(one, chosen) for one in snapshots)
 
 
 def _snapshots(

@@ -20,14 +20,16 @@ from trtop_core._window import EPOCH_NS, LEVELS
 from trtop_core.batch import CaptureCounters, PacketBatch
 from trtop_core.config import EngineConfig
 from trtop_core.errors import TrtopError
+from trtop_core.groups import SketchState
 from trtop_core.health import Health
-from trtop_core.query import Exported, SketchState, pick_rows
+from trtop_core.query import Exported, pick_rows
 from trtop_core.records import UNDECODED, GroupBy, Verdict, Window
 from trtop_core.snapshot import Snapshot
 from trtop_core.view import View
 
 if TYPE_CHECKING:
     from trtop_core.detail import Detail, DetailView
+    from trtop_core.trends import Trends, TrendView
 
 SEED_BYTES = 16
 
@@ -176,19 +178,39 @@ class Engine:
         levels = {spec[0]: i for i, spec in enumerate(LEVELS) if Window(spec[0]) in self._windows}
         return answer_detail(self._state, self._flows, exported, view, levels)
 
-    def _export(self, window: Window, group_by: GroupBy) -> Exported:
-        """Every row of a window, settled."""
+    def trends(self, view: TrendView) -> Trends:
+        """How some rows went until this moment of capture time.
+
+        Raises:
+            ValueError: as ``snapshot``.
+        """
+        from trtop_core.trend_query import answer_trends  # noqa: PLC0415 - a report needs none
+
+        self._check(view.window, view.group_by)
+        self._flows.settle()
+        return answer_trends(self._state, self._flows, view, _level_of(view.window))
+
+    def _check(self, window: Window, group_by: GroupBy) -> None:
+        """Refuse what is not kept.
+
+        Raises:
+            ValueError: it is not.
+        """
         if window is not Window.ALL and window not in self._windows:
             raise ValueError(f"the window of {int(window)} s is not kept")
         if group_by is GroupBy.ADDR_PORT and self._config.group_by is GroupBy.ADDR:
             raise ValueError("rows are kept by address only")
+
+    def _export(self, window: Window, group_by: GroupBy) -> Exported:
+        """Every row of a window, settled."""
+        self._check(window, group_by)
         self._flows.settle()
         clock = self._flows.clock
         if window is Window.ALL or clock is None:
             keys, counters = self._state.destinations.export()
             state = SketchState(*self._state.sketches.export(len(keys)))
             return Exported(keys, counters, state, self._flows.span_ns, None)
-        level = next(i for i, spec in enumerate(LEVELS) if spec[0] == int(window))
+        level = _level_of(window)
         keys, counters, state, first_epoch = self._window(level)
         now_ns, first_ns, _ = self._flows.window_clock
         span_ns = min(self._flows.span_ns, now_ns - max(first_ns, first_epoch * EPOCH_NS))
@@ -228,6 +250,11 @@ class Engine:
             clock_steps=int(raw["clock_steps"]),
             stray_times=int(raw["stray_times"]),
         )
+
+
+def _level_of(window: Window) -> int:
+    """Which of the kernel's windows it is."""
+    return next(i for i, spec in enumerate(LEVELS) if spec[0] == int(window))
 
 
 def _networks(local: tuple[IPv4Network | IPv6Network, ...]) -> npt.NDArray[Any]:

@@ -61,7 +61,7 @@ def test_totals_have_the_fields_of_a_destination() -> None:
     for name in COUNTERS + GAUGES:
         assert result.totals[name] == result.destinations[name].sum()
     assert result.totals["destination"] == "total"
-    assert result.health.packets == 1318
+    assert result.health.packets == 1559
     assert result.errors == ()
 
 
@@ -338,7 +338,7 @@ def test_local_networks_that_match_nothing_are_told(capture: Path) -> None:
 def test_a_result_is_shown_in_one_line_and_in_a_notebook_as_a_table() -> None:
     result = trtop.analyze(EXAMPLE)
     assert repr(result) == (
-        "<trtop.Result: 1,318 packets, 10 destinations, 5 with something wrong>"
+        "<trtop.Result: 1,559 packets, 10 destinations, 9 with something wrong>"
     )
     assert "192.0.2.13" in result._repr_html_()
     assert result._repr_html_().count("\n") < 40

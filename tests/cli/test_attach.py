@@ -140,7 +140,11 @@ def test_rows_kept_apart_by_machine_are_filtered(daemon: Daemon) -> None:
     done = trtop("attach", "--once", "--by-host", daemon.path, "--format", "csv",
                  "--filter", "verdict:slow or rst>5%")  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.count("\n") == 4
+    assert done.stdout.count("\n") == 5  # .13, .14, .16, .12, and what the columns are
+    host = next(csv.DictReader(io.StringIO(done.stdout)))["host"]
+    for text, n_rows in ((host, 10), (f"name:{host[:-1]}", 10), ("name:elsewhere", 0)):
+        by_host = ("attach", "--once", "--by-host", daemon.path, "--format", "csv")
+        assert trtop(*by_host, "--filter", text).stdout.count("\n") == n_rows + 1
 
 
 def test_the_screen_shows_names(daemon: Daemon, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@ import fcntl
 import json
 import os
 import pty
+import re
 import signal
 import struct
 import subprocess
@@ -465,6 +466,6 @@ def test_the_collector_of_garbage_rests_while_the_command_loads_and_no_longer() 
 def test_a_plain_locale_gets_a_table_in_ascii(locale: str) -> None:
     done = trtop(EXAMPLE, "--format", "table", LC_ALL=locale)
     assert done.returncode == 0
-    assert "37us" in done.stdout
+    assert re.search(r"[0-9]us\b", done.stdout)
     assert done.stdout.isascii()
     assert not trtop(EXAMPLE, "--format", "table", LC_ALL="C.UTF-8").stdout.isascii()

@@ -197,7 +197,8 @@ class CLICursesOutgoingTCPReporter(BaseReporter):
         self.abandon()
         snapshot = self.analyzer.snapshot(self.analyzer.view)
         if self._prefix is not None:
-            copy_report(snapshot, self._prefix, self._options.thresholds, self._options.with_bins)
+            chosen = self._options.thresholds, self._options.columns
+            copy_report(snapshot, self._prefix, *chosen, self._options.with_bins)
         env = self._env
         style = env.table_style(self._options)
         TableReporter(env.stdout, lambda: style).report(snapshot)

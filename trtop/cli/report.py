@@ -96,7 +96,8 @@ def _run(engine: Engine, options: Options, env: Environment) -> int:
             everything = final_snapshot(engine, asked)
             snapshot = everything.limited(view.limit)
             if options.out_prefix is not None:
-                copy_report(snapshot, options.out_prefix, options.thresholds, options.with_bins)
+                chosen = options.thresholds, options.columns
+                copy_report(snapshot, options.out_prefix, *chosen, options.with_bins)
             if is_listening:
                 _report(reporter, snapshot)
             complain_of_nobody(snapshot, options, env)

@@ -84,7 +84,8 @@ def _view(options: Options, config: EngineConfig, env: Environment, namer: Namer
         if options.out_prefix is not None:
             namer.is_enabled = True
             snapshot = engine.snapshot(options.view)
-            copy_report(snapshot, options.out_prefix, options.thresholds, options.with_bins)
+            chosen = options.thresholds, options.columns
+            copy_report(snapshot, options.out_prefix, *chosen, options.with_bins)
     if interrupt.signal is not None and not live and not is_over:
         return EXIT_SIGNALLED + interrupt.signal
     is_incomplete = source.error is not None or engine.unsupported_link_types

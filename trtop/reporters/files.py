@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable, Mapping
 from typing import TextIO
 
+from trtop.metrics.columns import Column
 from trtop.reporters.formats import Format, make_reporter
 from trtop.table.style import TableStyle
 from trtop_core.errors import TrtopError
@@ -54,7 +55,11 @@ def write_files(prefix: str, writers: dict[str, Callable[[TextIO], None]]) -> No
 
 
 def copy_report(
-    snapshot: Snapshot, prefix: str, thresholds: Mapping[str, Thresholds], with_bins: bool
+    snapshot: Snapshot,
+    prefix: str,
+    thresholds: Mapping[str, Thresholds],
+    columns: tuple[Column, ...],
+    with_bins: bool,
 ) -> None:
     """The final report as files, each complete or absent.
 
@@ -62,12 +67,13 @@ def copy_report(
         snapshot: what is reported.
         prefix: what paths begin with.
         thresholds: by column key, instead of the columns' own.
+        columns: of the table, in their order; empty: all.
         with_bins: JSON holds the sketches' bins.
 
     Raises:
         TrtopError: one of them cannot be written.
     """
-    style = TableStyle(thresholds=thresholds)
+    style = TableStyle(thresholds=thresholds, columns=columns)
 
     def write_as(report_format: Format) -> Callable[[TextIO], None]:
         return lambda stream: make_reporter(report_format, stream, lambda: style, with_bins).report(

@@ -31,6 +31,7 @@ class Action(Enum):
     DETAIL = auto()
     EXPLAIN = auto()
     NAMES = auto()
+    TRENDS = auto()
     PAUSE = auto()
     RESET = auto()
     FORGET_RESET = auto()
@@ -76,6 +77,7 @@ KEYS: tuple[Key, ...] = (
     Key(Action.COLUMNS, ("c",), "c", "Columns", "choose columns, see their letters"),
     Key(Action.PAUSE, (" ",), "Space", "Pause", "hold the picture; once more: go on"),
     Key(Action.NAMES, ("n",), "n", "Names", "names or addresses"),
+    Key(Action.TRENDS, ("t",), "t", "", "trends of Rtt and errors beside the rows, or none"),
     Key(Action.RESET, ("r",), "r", "Reset", "count from now on"),
     Key(Action.FORGET_RESET, ("u",), "u", "", "undo that: count from the beginning"),
     Key(Action.COMMAND, (":",), ":", "", "any action by its name; Tab completes it"),

@@ -118,6 +118,7 @@ class State:
         pinned: names of those that stay the longest where there is little room, in that order.
         with_names: names instead of addresses, where they are known.
         names_by_port: a name depends on the port.
+        with_trends: small charts beside the rows, where there is room.
         is_paused: the snapshot stands still.
         selected: place of the selected row among all rows, from 0.
         selected_key: which destination that is; None: whichever comes first.
@@ -141,6 +142,7 @@ class State:
     pinned: tuple[str, ...] = ()
     with_names: bool = True
     names_by_port: bool = False
+    with_trends: bool = True
     is_paused: bool = False
     selected: int = 0
     selected_key: RowKey | None = None

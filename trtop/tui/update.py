@@ -211,6 +211,10 @@ def _names(state: State, context: Context) -> Updated:
     return Updated(replace(state, with_names=shown).saying("names" if shown else "addresses"))
 
 
+def _trends(state: State, context: Context) -> Updated:
+    return Updated(replace(state, with_trends=not state.with_trends))
+
+
 def _pause(state: State, context: Context) -> Updated:
     return Updated(replace(state, is_paused=not state.is_paused))
 
@@ -255,6 +259,7 @@ _LIST_ACTIONS: dict[Action, Callable[[State, Context], Updated]] = {
     Action.WINDOW: _window,
     Action.PERCENTILE: _percentile,
     Action.NAMES: _names,
+    Action.TRENDS: _trends,
     Action.PAUSE: _pause,
     Action.RESET: _reset,
     Action.FORGET_RESET: _forget_reset,

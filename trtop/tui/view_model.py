@@ -107,6 +107,19 @@ def everything(state: State) -> View:
     return replace(state.view(None), sort="destination", descending=False)
 
 
+def asked_by(state: State) -> object:
+    """What of a state a question, and the model of its answer, depend on."""
+    return (
+        state.window,
+        state.shown_grouping,
+        state.sort,
+        state.is_descending,
+        state.percentile,
+        state.shown_filter,
+        state.with_names,
+    )
+
+
 def needs_all_rows(state: State, is_since_reset: bool) -> bool:
     """Whether rows are picked here rather than by the source."""
     is_from_reset = is_since_reset and state.window is Window.ALL
