@@ -181,7 +181,12 @@ def completed_by_fish(folder: Path, *words: str) -> set[str]:
         timeout=TIMEOUT_S,
         check=True,
         cwd=ROOT / "examples",
-        env={**os.environ, "PATH": f"{folder}:{os.environ['PATH']}"},
+        env={
+            **os.environ,
+            "PATH": f"{folder}:{os.environ['PATH']}",
+            "XDG_CONFIG_HOME": str(folder),
+            "XDG_DATA_HOME": str(folder),
+        },
     )
     assert done.stderr == ""
     return {line.partition("\t")[0] for line in done.stdout.splitlines()}
