@@ -28,6 +28,8 @@ from trtop_core.view import View
 
 if TYPE_CHECKING:
     from trtop_core.detail import Detail, DetailView
+    from trtop_core.slow_connections import SlowConnections
+    from trtop_core.timeline import Progress
 
 SEED_BYTES = 16
 
@@ -159,6 +161,22 @@ class Engine:
         exported = self._export(view.window, view.group_by)
         levels = {spec[0]: i for i, spec in enumerate(LEVELS) if Window(spec[0]) in self._windows}
         return answer_detail(self._state, self._flows, exported, view, levels)
+
+    def progress(self) -> Progress:
+        """What has been counted of each destination until now, for a timeline."""
+        from trtop_core.timeline import progress_of  # noqa: PLC0415 - most reports need none
+
+        return progress_of(self._export(Window.ALL, self._config.group_by))
+
+    def slow_connections(self, n_wanted: int) -> SlowConnections:
+        """The connections of each destination whose latest request took longest.
+
+        Args:
+            n_wanted: at most so many of a destination.
+        """
+        from trtop_core.slow_connections import slow_connections  # noqa: PLC0415 - as above
+
+        return slow_connections(self._state, self._flows.clock, n_wanted)
 
     def _export(self, window: Window, group_by: GroupBy) -> Exported:
         """Every row of a window, settled."""

@@ -110,10 +110,10 @@ def visible_rows(counters: npt.NDArray[Any], state: SketchState) -> npt.NDArray[
     return np.flatnonzero(fields.any(axis=1) | has_samples)
 
 
-def _sketch_column(
+def sketch_column(
     state: SketchState, name: str, rows: npt.NDArray[np.intp], n_keys: int
 ) -> SketchColumn:
-    """One sketch of some rows (ascending), to sort by."""
+    """One sketch of some rows (ascending)."""
     sketch = SKETCHES.index(name)
     of_pages = state.page_keys // PAGES_PER_SKETCH
     # Not %, which numpy computes number by number.
@@ -180,7 +180,7 @@ class _MergedSketches(Mapping[str, SketchColumn]):
 
     def __getitem__(self, name: str) -> SketchColumn:
         if name not in self._made:
-            column = _sketch_column(self._state, name, self._rows, self._n_keys)
+            column = sketch_column(self._state, name, self._rows, self._n_keys)
             self._made[name] = self._groups.merge_sketch(column)
         return self._made[name]
 

@@ -151,7 +151,7 @@ class SketchColumn:
         starts, n_binned = starts[rows], n_binned[rows]
         low, high = self.stats["min"][rows], self.stats["max"][rows]
         for percentile, values in zip(percentiles, result, strict=True):
-            ranks = _nearest_ranks(n_binned, percentile)
+            ranks = nearest_ranks(n_binned, percentile)
             at = np.searchsorted(before[1:], starts + ranks, side="left")
             middle = MIDDLE[self.bins[at]]
             value = np.where(ranks == 1, low, np.clip(middle, low, high))
@@ -198,7 +198,7 @@ def _share(percentile: float) -> Fraction:
     return Fraction(str(percentile)) / 100
 
 
-def _nearest_ranks(n_samples: npt.NDArray[np.int64], percentile: float) -> npt.NDArray[np.int64]:
+def nearest_ranks(n_samples: npt.NDArray[np.int64], percentile: float) -> npt.NDArray[np.int64]:
     """``nearest_rank`` of several numbers of samples."""
     share = _share(percentile)
     counts: npt.NDArray[Any] = n_samples

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from trtop.names.engine_factory import final_snapshot, make_engine
 from trtop.options.report_options import Options
@@ -27,6 +28,8 @@ from trtop.runtime.diagnostics import (
 from trtop.runtime.environment import Environment, is_live
 from trtop.runtime.live_output import LiveOutput, make_live_output
 from trtop.runtime.signals import Interrupt
+from trtop.table.style import TableStyle
+from trtop_core.argument_parser import UsageError
 from trtop_core.batch import PacketBatch
 from trtop_core.engine import SEED_BYTES, Engine
 from trtop_core.errors import (
@@ -36,6 +39,10 @@ from trtop_core.errors import (
 )
 from trtop_core.snapshot import Snapshot
 from trtop_core.sources import IDLE, ReadResult, Source, open_capture, read_into
+
+if TYPE_CHECKING:
+    from trtop.recording.recorder import TimelineRecorder
+    from trtop.reporters.html_page.reporter import Recording
 
 DRAIN_S = 0.5
 """Time after Ctrl-C in which tcpdump (``tcpdump -w - | trtop -``) hands over what it holds."""
@@ -53,6 +60,10 @@ def run(options: Options, env: Environment) -> int:
     """
     if options.out_prefix is not None:
         check_prefix(options.out_prefix)
+    elif _is_in_files_only(options, env):
+        raise UsageError(
+            "--format html is a page for a browser: add > report.html, or --out report"
+        )
     if options.parts.needs_session:
         from trtop.classic.session import run_options  # noqa: PLC0415 - seldom used
 
@@ -64,11 +75,13 @@ def run(options: Options, env: Environment) -> int:
 
 def _run(engine: Engine, options: Options, env: Environment) -> int:
     live = is_live(options)
+    recorder, recording = _recording(engine, options)
     reporter = make_reporter(
         options.report_format,
         env.stdout,
         lambda: env.table_style(options),
         options.with_bins,
+        recording,
     )
     is_read, is_listening = True, True
     with Interrupt(env.monotonic_s, DRAIN_S if live else 0) as interrupt:
@@ -76,11 +89,11 @@ def _run(engine: Engine, options: Options, env: Environment) -> int:
         with open_capture(options.inputs, follow=options.follow) as source:
             try:
                 with make_live_output(options, env, reporter, live) as output:
-                    is_read = not _measure(engine, source, output, interrupt).is_unusable
+                    is_read = not _measure(engine, source, output, interrupt, recorder).is_unusable
             except BrokenPipeError:
                 is_listening = False
         errors = worth_telling(source.errors, live and interrupt.signal is not None)
-        engine.finish()
+        (recorder or engine).finish()
         found = EXIT_OK
         if is_read:
             view = options.view
@@ -89,8 +102,9 @@ def _run(engine: Engine, options: Options, env: Environment) -> int:
             everything = final_snapshot(engine, asked)
             snapshot = everything.limited(view.limit)
             if options.out_prefix is not None:
-                copy_report(snapshot, options.out_prefix, options.thresholds, options.with_bins)
-            if is_listening:
+                style = TableStyle(thresholds=options.thresholds, columns=options.columns)
+                copy_report(snapshot, options.out_prefix, style, options.with_bins, recording)
+            if is_listening and not _is_in_files_only(options, env):
                 _report(reporter, snapshot)
             complain_of_nobody(snapshot, options, env)
             if options.report_format is not Format.TABLE:  # which says so itself
@@ -110,18 +124,42 @@ def _run(engine: Engine, options: Options, env: Environment) -> int:
     return found or (EXIT_INCOMPLETE if is_incomplete else EXIT_OK)
 
 
+def _recording(
+    engine: Engine, options: Options
+) -> tuple[TimelineRecorder | None, Recording | None]:
+    """What keeps a timeline while the capture is read; only a page shows one."""
+    if options.report_format is not Format.HTML:
+        return None, None
+    from trtop.recording.recorder import TimelineRecorder  # noqa: PLC0415 - seldom used
+    from trtop.recording.recording import make_recording  # noqa: PLC0415
+
+    recorder = TimelineRecorder(engine)
+    return recorder, make_recording(engine, recorder)
+
+
+def _is_in_files_only(options: Options, env: Environment) -> bool:
+    """Nobody reads markup on a terminal: ``--out`` has the page."""
+    return options.report_format is Format.HTML and env.stdout.isatty()
+
+
 def _measure(
-    engine: Engine, source: Source, output: LiveOutput, interrupt: Interrupt
+    engine: Engine,
+    source: Source,
+    output: LiveOutput,
+    interrupt: Interrupt,
+    recorder: TimelineRecorder | None,
 ) -> ReadResult:
     """Read until the capture ends or the user has had enough."""
 
     def between(batch: PacketBatch) -> bool:
         if interrupt.is_due(is_idle=batch is IDLE):
             return False
+        if recorder is not None and batch is IDLE:
+            recorder.idle()
         output.tick(engine, source)
         return True
 
-    return read_into(engine, source, between)
+    return read_into(recorder or engine, source, between)
 
 
 def _report(reporter: Reporter, snapshot: Snapshot) -> None:
