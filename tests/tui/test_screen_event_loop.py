@@ -107,6 +107,9 @@ class Recorded:
         self.details.append(view)
         return self.engine.detail(view) if self.has_detail else None
 
+    def recording(self) -> None:
+        return None
+
     def status(self) -> Status:
         return Status("test", is_over=self.is_over)
 

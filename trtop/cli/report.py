@@ -42,7 +42,7 @@ from trtop_core.sources import IDLE, ReadResult, Source, open_capture, read_into
 
 if TYPE_CHECKING:
     from trtop.recording.recorder import TimelineRecorder
-    from trtop.reporters.html_page.reporter import Recording
+    from trtop.reporters.html_page.recorded import Recording
 
 DRAIN_S = 0.5
 """Time after Ctrl-C in which tcpdump (``tcpdump -w - | trtop -``) hands over what it holds."""

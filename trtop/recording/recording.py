@@ -8,8 +8,7 @@ from __future__ import annotations
 from trtop.names.engine_factory import namer_of
 from trtop.names.places import places_in
 from trtop.recording.recorder import TimelineRecorder
-from trtop.reporters.html_page.recorded import SLOW_PER_DESTINATION, Recorded
-from trtop.reporters.html_page.reporter import Recording
+from trtop.reporters.html_page.recorded import SLOW_PER_DESTINATION, Recorded, Recording
 from trtop_core.engine import Engine
 from trtop_core.snapshot import Snapshot
 

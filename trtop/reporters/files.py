@@ -1,6 +1,7 @@
 """Reports as files: PREFIX.trtop (text), PREFIX.json, PREFIX.html, each complete or absent.
 
-Takes a snapshot and a prefix, writes the table, the JSON document and the page. Never writes on a terminal.
+Takes a snapshot and a prefix, writes the table, the JSON document and the page.
+Never writes on a terminal.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from trtop_core.errors import TrtopError
 from trtop_core.snapshot import Snapshot
 
 if TYPE_CHECKING:
-    from trtop.reporters.html_page.reporter import Recording
+    from trtop.reporters.html_page.recorded import Recording
 
 TABLE_SUFFIX = ".trtop"
 JSON_SUFFIX = ".json"

@@ -11,7 +11,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Protocol, TextIO
 
 if TYPE_CHECKING:
-    from trtop.reporters.html_page.reporter import Recording
+    from trtop.reporters.html_page.recorded import Recording
     from trtop.table.style import TableStyle
     from trtop_core.snapshot import Snapshot
 

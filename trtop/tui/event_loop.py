@@ -18,7 +18,7 @@ from trtop.tui.frame import Frame, Size, TerminalCaps
 from trtop.tui.page_question import PageQuestion, question_of
 from trtop.tui.pages.registry import PAGE_OF_MODE
 from trtop.tui.prompt import tried
-from trtop.tui.save import is_there, save
+from trtop.tui.save import is_there, prefix_of, save
 from trtop.tui.scene import Scene
 from trtop.tui.source import SnapshotSource
 from trtop.tui.state import Grouping, Mode, Prompt, Purpose, State
@@ -372,6 +372,7 @@ class EventLoop:
 
     def _save(self, prefix: str, may_overwrite: bool) -> None:
         """Write what is looked at, with all its rows; a file that is there only if told so."""
+        prefix = prefix_of(prefix)
         if not may_overwrite and is_there(prefix):
             asked = Prompt(Purpose.OVERWRITE, prefix, len(prefix), confirmed=prefix)
             self.state = replace(self.state, prompt=asked)
@@ -389,7 +390,8 @@ class EventLoop:
             # A record is of one address, whatever it is called.
             by_address = replace(self.state, grouping=Grouping.ADDR)
             listed = make_view_model(answer, by_address, n_all, baseline, names)
-        self.state = self.state.saying(save(prefix, self._scene(), shown, recorded(listed, names)))
+        said = save(prefix, self._scene(), shown, recorded(listed, names), self._source.recording())
+        self.state = self.state.saying(said)
 
 
 def _view_of(state: State) -> object:

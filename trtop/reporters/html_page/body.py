@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from trtop._version import __version__
 from trtop.metrics.columns import CellFormat, Column
 from trtop.reporters.html_page.connections import HEADINGS, connection_cells, slowest
-from trtop.reporters.html_page.data import N_DETAILED, PageRows
+from trtop.reporters.html_page.data import PageRows
 from trtop.reporters.html_page.encoding import markup
 from trtop.reporters.html_page.meanings import MEANINGS
 from trtop.table.health import health_items, warnings
@@ -33,17 +33,18 @@ NO_TIMELINE = (
 )
 
 
-def body(page: PageRows, thresholds: Mapping[str, Thresholds]) -> Iterator[str]:
+def body(page: PageRows, thresholds: Mapping[str, Thresholds], n_detailed: int) -> Iterator[str]:
     """The body of a page, in pieces.
 
     Args:
         page: its rows.
         thresholds: what the user set, by metric.
+        n_detailed: rows, from the first on, that have plots and all fields.
     """
     yield from _head(page)
     yield from _verdicts(page)
     yield from _timeline(page)
-    yield from _table(page, thresholds)
+    yield from _table(page, thresholds, n_detailed)
     yield from _slowest(page)
     yield from _definitions(page)
     yield (
@@ -107,7 +108,7 @@ def _timeline(page: PageRows) -> Iterator[str]:
     yield "</section>"
 
 
-def _table(page: PageRows, thresholds: Mapping[str, Thresholds]) -> Iterator[str]:
+def _table(page: PageRows, thresholds: Mapping[str, Thresholds], n_detailed: int) -> Iterator[str]:
     snapshot = page.snapshot
     yield '<section aria-labelledby="rows-title"><h2 id="rows-title">Destinations</h2>'
     yield '<div id="controls" hidden></div><p id="status" role="status"></p>'
@@ -117,8 +118,11 @@ def _table(page: PageRows, thresholds: Mapping[str, Thresholds]) -> Iterator[str
             f"<p>The first {len(page.rows):,} of {snapshot.n_destinations:,} destinations; the "
             "total is of all.</p>"
         )
-    if len(page.rows) > N_DETAILED:
-        yield f"<p>Plots and all fields: of the first {N_DETAILED:,}.</p>"
+    if len(page.rows) > n_detailed:
+        yield (
+            f"<p>Plots, all fields and the numbers of a part of the time: of the first "
+            f"{n_detailed:,}.</p>"
+        )
     percentile = snapshot.view.percentile
     yield '<div class="wide" tabindex="0" role="group" aria-labelledby="rows-title">'
     yield '<table id="rows"><thead><tr><th scope="col">Destination</th>'
@@ -194,6 +198,6 @@ def _definitions(page: PageRows) -> Iterator[str]:
     yield (
         "</dl><p>A row has the first verdict of this list that holds. Percentiles come from "
         "sketches with a relative error of at most 0.55 %; counts, sums, least and greatest "
-        "values are exact. Bars of histograms are an eighth of an octave wide (9 %). Times are "
+        "values are exact. Times are "
         "the capture's own, UTC.</p></section></main>"
     )

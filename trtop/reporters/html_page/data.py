@@ -11,28 +11,37 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from trtop.escape import escape
 from trtop.metrics import format as units
 from trtop.metrics.columns import Column
 from trtop.reporters.html_page.connections import HEADINGS, connection_cells, slow_by_place
-from trtop.reporters.html_page.encoding import packed
+from trtop.reporters.html_page.encoding import packed, script_json
 from trtop.reporters.html_page.recorded import Recorded
 from trtop.table.rows import QuickRow
 from trtop_core.metric_types import Kind, Metric, Unit
 from trtop_core.metrics import METRICS
+from trtop_core.records import NS_PER_US
+from trtop_core.sketch import BINS_PER_OCTAVE
 from trtop_core.snapshot import Snapshot
 from trtop_core.timeline import PERCENTILE, SERIES, Timeline, coarser, counters_of, percentiles_of
-from trtop_core.verdicts.explain import explain
+from trtop_core.verdicts.explain import NEXT_STEPS, explain
 
 N_DETAILED = 500
-"""Rows, from the first on, that have plots and all fields."""
+"""Rows, from the first on, that may have plots and all fields."""
 
-BINS_PER_BAR = 8
-"""Bins of a sketch that a histogram shows as one bar: 8 bars an octave, 9 % each."""
+BINS_PER_BAR = (8, 16, 32)
+"""Bins of a sketch that a histogram may show as one bar: 8, 4 or 2 bars an octave, the first of
+which there are not too many."""
 
-MAX_DETAIL_CELLS = 40_000
-"""Rows times slots of the timelines of single destinations; beyond that slots are wider there."""
+MAX_NUMBERS = 40_000
+"""Numbers of all histograms of a page, and of all timelines of single destinations: 3 bytes each.
+Where there would be more, bars and slots are wider."""
+
+MAX_DETAIL_BYTES = 620_000
+"""Rows beyond that have no details. With the table and the script of 500 rows it is below 1 MB;
+500 busy ones take 600 kB."""
 
 SHOWN_PERCENTILES = (50, 90, 95, 99, 99.9)
 
@@ -60,18 +69,32 @@ class PageRows:
 def page_data(page: PageRows) -> dict[str, Any]:
     """All that the script of a page needs."""
     timeline, series = _timelines(page)
+    detailed = page.rows[:N_DETAILED]
+    bins_per_bar, distributions = _distributions(detailed)
     slow = {} if page.recorded is None else slow_by_place(page.recorded)
     clock_ns = page.snapshot.clock_ns or 0
-    details = []
-    for i, row in enumerate(page.rows[:N_DETAILED]):
+    details: list[dict[str, Any]] = []
+    n_left = MAX_DETAIL_BYTES
+    for i, row in enumerate(detailed):
         connections = [connection_cells(item, clock_ns) for item in slow.get(i, ())]
-        details.append({**_detail(row), "series": series[i], "slow": connections})
+        drawn = {"distributions": distributions[i], "series": series[i], "slow": connections}
+        detail = {**_detail(row), **drawn}
+        n_left -= len(script_json(detail))
+        if n_left < 0:
+            break
+        details.append(detail)
     return {
         "columns": [_column_data(column, page) for column in page.columns],
         "fields": [[metric.name, metric.help] for metric in FIELDS],
         "distributions": [
             [_called(metric), metric.help, metric.unit is Unit.NS] for metric in DISTRIBUTIONS
         ],
+        "bars_per_octave": BINS_PER_OCTAVE // bins_per_bar,
+        "next": {
+            str(int(cause)): NEXT_STEPS[cause]
+            for cause in {row.cause for row in detailed}
+            if cause in NEXT_STEPS
+        },
         "series": SERIES,
         "connections": HEADINGS,
         "timeline": timeline,
@@ -110,26 +133,35 @@ def _value(column: Column, row: QuickRow, page: PageRows) -> float | None:
 
 
 def _detail(row: QuickRow) -> dict[str, Any]:
-    """Why a row has its verdict, its fields that are not 0, and its distributions."""
+    """Why a row has its verdict, and its fields that are not 0."""
     found = explain(row.figures.causes(row.loss)[0], row.idx)
     detail: dict[str, Any] = {"why": found.sentence or ""}
     if found.facts:
         detail["facts"] = [[fact.name, fact.value, fact.limit] for fact in found.facts]
     if found.certainty and found.sentence:
         detail["sure"] = found.certainty
-    if found.next_steps:
-        detail["next"] = list(found.next_steps)
     if found.also:
         detail["also"] = [list(other) for other in found.also]
     detail["fields"] = [
         [i, text] for i, metric in enumerate(FIELDS) if (text := _field_text(metric, row))
     ]
-    detail["distributions"] = [
-        [i, *_distribution(metric, row)]
-        for i, metric in enumerate(DISTRIBUTIONS)
-        if row.samples(metric.name)
-    ]
     return detail
+
+
+def _distributions(rows: Sequence[QuickRow]) -> tuple[int, list[list[Any]]]:
+    """Bins of a bar, and the distributions of each row that have samples."""
+    for bins_per_bar in BINS_PER_BAR:
+        found: list[list[Any]] = [
+            [
+                [i, *_distribution(metric, row, bins_per_bar)]
+                for i, metric in enumerate(DISTRIBUTIONS)
+                if row.samples(metric.name)
+            ]
+            for row in rows
+        ]
+        if sum(len(bars) for listed in found for _, _, _, bars in listed) <= MAX_NUMBERS:
+            break
+    return bins_per_bar, found
 
 
 def _field_text(metric: Metric, row: QuickRow) -> str:
@@ -145,16 +177,30 @@ def _field_text(metric: Metric, row: QuickRow) -> str:
     return f"{text} ({units.percent(n, whole)})" if whole else text
 
 
-def _distribution(metric: Metric, row: QuickRow) -> tuple[list[int | None], int, list[int]]:
-    """Count, min, percentiles and max; number of the first bar; samples of each bar, packed."""
+def _distribution(
+    metric: Metric, row: QuickRow, bins_per_bar: int
+) -> tuple[list[float], int, list[int]]:
+    """Count, min, percentiles and max; number of the first bar; samples of each bar, packed.
+
+    Times are in µs. What comes at the end more than once is there once.
+    """
     n_samples, _, low, high = (column[row.idx] for column in row.figures.stats(metric.name))
-    at = [row.quantile(metric.name, percentile) for percentile in SHOWN_PERCENTILES]
+    at = [row.quantile(metric.name, percentile) or 0 for percentile in SHOWN_PERCENTILES]
+    values = [_four_digits(value, metric.unit) for value in (low, *at, high)]
+    while len(values) > 1 and values[-1] == values[-2]:
+        values.pop()
     bins = np.array(row.figures.bins(metric.name, row.idx), np.int64).reshape(-1, 2)
-    # Bin i ends at 2^((i + 1) / 64), so that bars end at whole eighths of an octave.
-    bars = bins[:, 0] // BINS_PER_BAR
+    # Bin i ends at 2^((i + 1) / 64), so that bars end at whole parts of an octave.
+    bars = bins[:, 0] // bins_per_bar
     first = int(bars.min()) if len(bars) else 0
     counts = np.bincount(bars - first, bins[:, 1]).astype(np.int64)
-    return [n_samples, low, *at, high], first, packed(counts.tolist())
+    return [n_samples, *values], first, packed(counts.tolist())
+
+
+def _four_digits(value: int, unit: Unit) -> float:
+    """A number, of times that of µs, with as many digits as are shown and one more."""
+    rounded = float(f"{value / (NS_PER_US if unit is Unit.NS else 1):.4g}")
+    return int(rounded) if rounded.is_integer() else rounded
 
 
 def _timelines(page: PageRows) -> tuple[dict[str, Any] | None, list[list[Any]]]:
@@ -166,11 +212,7 @@ def _timelines(page: PageRows) -> tuple[dict[str, Any] | None, list[list[Any]]]:
     everything = np.where(places >= 0, 0, -1)
     totals = counters_of(timeline.slots, everything, 1)[0]
     percentiles = percentiles_of(timeline.slots, everything, 1)[0]
-    factor = _factor(timeline, n_detailed)
-    slots = coarser(timeline.slots, factor)
-    shown = np.where(places < n_detailed, places, -1)
-    counters = counters_of(slots, shown, n_detailed)
-    own = percentiles_of(slots, shown, n_detailed)
+    factor, series = _own_series(timeline, np.where(places < n_detailed, places, -1), n_detailed)
     data = {
         "first_ms": None if timeline.first_ns is None else timeline.first_ns / 1e6,
         "steps": page.snapshot.health.clock_steps,
@@ -179,12 +221,22 @@ def _timelines(page: PageRows) -> tuple[dict[str, Any] | None, list[list[Any]]]:
         "factor": factor,
         "all": _series(totals, percentiles),
     }
-    return data, [_series(counters[i], own[i]) for i in range(n_detailed)]
+    return data, series
 
 
-def _factor(timeline: Timeline, n_rows: int) -> int:
-    """How many slots are one in the timelines of single destinations."""
-    return max(1, -(-len(timeline.slots) * n_rows // MAX_DETAIL_CELLS))
+def _own_series(
+    timeline: Timeline, places: npt.NDArray[np.intp], n_rows: int
+) -> tuple[int, list[list[Any]]]:
+    """How many slots are one in the timelines of single destinations, and these."""
+    factor = 1
+    while True:
+        slots = coarser(timeline.slots, factor)
+        counters, own = counters_of(slots, places, n_rows), percentiles_of(slots, places, n_rows)
+        found = [_series(counters[i], own[i]) for i in range(n_rows)]
+        n_numbers = sum(len(values) for row in found for _, values in row)
+        if n_numbers <= MAX_NUMBERS or len(slots) == 1:
+            return factor, found
+        factor *= 2
 
 
 def _series(counters: Any, percentiles: Any) -> list[Any]:

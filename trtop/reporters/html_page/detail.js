@@ -31,7 +31,7 @@ class Detail {
     this.body.append(element("p", { class: "why" }, verdict, " ", detail.why));
     this.dialog.showModal();
     this.width = Math.max(260, this.body.clientWidth);
-    this.explain(detail);
+    this.explain(detail, this.data.next[this.data.verdicts[i][0]]);
     this.timeline(detail);
     this.distributions(detail);
     this.connections(detail);
@@ -44,16 +44,16 @@ class Detail {
     this.body.append(element("h3", {}, text));
   }
 
-  explain(detail) {
+  explain(detail, next) {
     if (detail.facts) {
       this.heading("What it rests on");
-      this.body.append(grid(["", "", ""], detail.facts.map(([name, value, limit]) =>
+      this.body.append(grid([], detail.facts.map(([name, value, limit]) =>
         [name, value, limit ? `counts ${limit}` : ""])));
     }
     if (detail.sure) this.body.append(element("p", { class: "muted" }, `How sure: ${detail.sure}`));
-    if (detail.next) {
+    if (next) {
       this.heading("What to look at next");
-      this.body.append(list(detail.next));
+      this.body.append(list(next));
     }
     if (detail.also) {
       this.heading("What else holds");
@@ -76,15 +76,19 @@ class Detail {
       const [name, help, isTime] = this.data.distributions[i];
       const counts = unpacked(packedCounts, lengthOf(packedCounts));
       const format = isTime ? duration : short;
+      // What comes at the end more than once is there once.
+      const shown = Array.from({ length: 7 }, (_, at) => numbers[at + 1] ?? numbers.at(-1));
       this.heading(`${name}: ${help}`);
       this.body.append(grid(
         ["samples", "min", "p50", "p90", "p95", "p99", "p99.9", "max"],
-        [numbers.map((n, at) => n === null ? "\u2013" : at ? format(n) : count(n))],
+        [[count(numbers[0]), ...shown.map((value) => format(isTime ? value * 1e3 : value))]],
       ));
       if (counts.length) {
+        const end = (bar) => 2 ** ((first + bar) / this.data.bars_per_octave);
+        const ends = Array.from({ length: counts.length + 1 }, (_, bar) => end(bar));
         this.body.append(element("div", { class: "pair" },
-          histogram(size, name, first, counts, format),
-          cumulative(size, name, first, counts, format)));
+          histogram(size, name, ends, counts, format),
+          cumulative(size, name, ends, counts, format)));
       }
     }
   }
@@ -119,7 +123,7 @@ function list(texts) {
 function grid(headings, rows) {
   const head = element("tr", {}, ...headings.map((text) => element("th", { scope: "col" }, text)));
   const body = rows.map((cells) => element("tr", {}, ...cells.map((text) => element("td", {}, text))));
-  const parts = headings.some(Boolean) ? [element("thead", {}, head)] : [];
-  const table = element("table", {}, ...parts, element("tbody", {}, ...body));
+  const parts = headings.length ? [element("thead", {}, head)] : [];
+  const table = element("table", headings.length ? {} : { class: "facts-table" }, ...parts, element("tbody", {}, ...body));
   return element("div", { class: "wide", tabindex: "0", role: "group", "aria-label": "table" }, table);
 }

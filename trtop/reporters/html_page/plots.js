@@ -60,12 +60,8 @@ function lane(size, title, series, format) {
   return svg;
 }
 
-/** Ends of bars of a histogram: bar k is above edge(k) and up to edge(k + 1). */
-function edge(number) {
-  return 2 ** (number / 8);
-}
-
-function histogram(size, name, first, counts, format) {
+/** A histogram; its bars are above ends[i] and up to ends[i + 1]. */
+function histogram(size, name, ends, counts, format) {
   const { width, height } = size;
   const base = height - 20;
   const most = Math.max(...counts);
@@ -77,11 +73,11 @@ function histogram(size, name, first, counts, format) {
     shape("text", { x: LEFT - 6, y: base, class: "tick end" }, "0"),
     shape("path", { d: bars(counts, x, y, base), class: "bar c1" }),
   );
-  axis(svg, size, first, counts.length, format);
+  axis(svg, size, ends, format);
   return svg;
 }
 
-function cumulative(size, name, first, counts, format) {
+function cumulative(size, name, ends, counts, format) {
   const { width, height } = size;
   const base = height - 20;
   const total = counts.reduce((sum, n) => sum + n, 0);
@@ -100,13 +96,14 @@ function cumulative(size, name, first, counts, format) {
     if (share !== 1) svg.append(shape("text", text, `${100 * share}%`));
   }
   svg.append(shape("path", { d: path, class: "line c1" }));
-  axis(svg, size, first, counts.length, format);
+  axis(svg, size, ends, format);
   return svg;
 }
 
-/** Ticks of a logarithmic axis at whole octaves, as many as there is room for. */
-function axis(svg, size, first, n, format) {
+/** Ticks of a logarithmic axis at ends of bars, as many as there is room for. */
+function axis(svg, size, ends, format) {
   const { width, height } = size;
+  const n = ends.length - 1;
   const room = width - LEFT - RIGHT;
   const x = (i) => LEFT + i / n * room;
   const line = { x1: LEFT, x2: width - RIGHT, y1: height - 20, y2: height - 20, class: "axis" };
@@ -115,6 +112,6 @@ function axis(svg, size, first, n, format) {
   const step = Math.max(1, Math.ceil(n / nTicks));
   for (let i = 0; i <= n; i += step) {
     const place = i === 0 ? "tick" : i + step > n && x(i) > width - 40 ? "tick end" : "tick middle";
-    svg.append(shape("text", { x: x(i), y: height - 6, class: place }, format(edge(first + i))));
+    svg.append(shape("text", { x: x(i), y: height - 6, class: place }, format(ends[i])));
   }
 }

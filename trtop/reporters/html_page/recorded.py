@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from trtop_core.slow_connections import SlowConnections
+from trtop_core.snapshot import Snapshot
 from trtop_core.timeline import Timeline
 
-SLOW_PER_DESTINATION = 5
+SLOW_PER_DESTINATION = 3
 """Connections of one destination that a page lists."""
 
 
@@ -28,3 +30,7 @@ class Recorded:
     timeline: Timeline
     slow: SlowConnections
     places: npt.NDArray[np.intp]
+
+
+Recording = Callable[[Snapshot], Recorded | None]
+"""What was recorded, placed in the rows of a snapshot."""

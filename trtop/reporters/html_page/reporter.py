@@ -16,7 +16,7 @@ from trtop.metrics.columns import COLUMNS, Column
 from trtop.reporters.html_page.body import body
 from trtop.reporters.html_page.data import PageRows, page_data
 from trtop.reporters.html_page.encoding import content_hash, script_json
-from trtop.reporters.html_page.recorded import Recorded
+from trtop.reporters.html_page.recorded import Recording
 from trtop.table.rows import quick_rows
 from trtop.table.style import TableStyle
 from trtop_core.snapshot import Snapshot
@@ -29,9 +29,6 @@ N_COLUMNS = 18
 
 SCRIPTS = ("numbers.js", "plots.js", "timeline.js", "rows.js", "detail.js", "page.js")
 STYLE = "page.css"
-
-Recording = Callable[[Snapshot], Recorded | None]
-"""What was recorded, placed in the rows of a snapshot."""
 
 
 class HtmlReporter:
@@ -60,6 +57,7 @@ class HtmlReporter:
         columns = style.columns or default_columns()
         rows = list(islice(quick_rows(snapshot), MAX_ROWS))
         page = PageRows(snapshot, rows, columns, recorded)
+        data = page_data(page)
         script, sheet = _script(), _file(STYLE)
         write = self._stream.write
         policy = (
@@ -72,10 +70,10 @@ class HtmlReporter:
         write('<meta name="referrer" content="no-referrer">\n')
         write("<title>trtop: TCP connections by destination</title>\n")
         write(f"<style>{sheet}</style></head>\n<body>\n")
-        for piece in body(page, style.thresholds):
+        for piece in body(page, style.thresholds, len(data["details"])):
             write(_ascii(piece))
         write('\n<script type="application/json" id="data">')
-        write(script_json(page_data(page)))
+        write(script_json(data))
         write(f"</script>\n<script>{script}</script>\n</body></html>\n")
         self._stream.flush()
 
