@@ -18,7 +18,7 @@ from pathlib import Path
 from fields import columns_page
 
 from trtop import __version__
-from trtop.cli import config, explain, keygen, live
+from trtop.cli import batch, config, explain, keygen, live
 from trtop.options import attach_options, report_arguments
 from trtop.plugins import BUILT_IN, PartKind
 from trtop_core.metrics import SORTABLE
@@ -124,6 +124,7 @@ def programs() -> dict[str, Program]:
         "live": live.make_parser(),
         "attach": attach_options.make_parser(),
         "explain": explain.make_parser(),
+        "batch": batch.make_parser(),
         "config": config.make_parser(),
         "keygen": keygen.make_parser(),
     }

@@ -23,6 +23,7 @@ WAITING = (
     "cli/test_attach",
     "daemon/test_daemon",
     "docs/test_screen_docs",
+    "html/test_page_browser",
     "live/",
     "tui/test_drill_down",
     "tui/test_screen_terminal",

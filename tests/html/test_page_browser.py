@@ -415,4 +415,4 @@ def test_a_large_page_sorts_and_filters_at_once(opened: Opening, tmp_path: Path)
     values = [int(text.split("(")[0]) for text in column(page, "Syn")]
     assert values == sorted(values, reverse=True)
     assert min(values) == 501
-    assert took_ms < 2000
+    assert took_ms < 5000
