@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack, contextmanager
 from enum import Enum
+from importlib import import_module
 from typing import Any
 
 from trtop.batch.run import Executor
@@ -83,7 +84,7 @@ def cluster(kind: EngineKind, address: str | None) -> Iterator[tuple[Callable[[]
 
 
 def _ray(address: str | None) -> Iterator[tuple[Callable[[], Executor], int]]:
-    import ray  # noqa: PLC0415 - an extra
+    ray = import_module("ray")
 
     is_ours = not ray.is_initialized()
     if is_ours:
@@ -100,10 +101,10 @@ def _ray(address: str | None) -> Iterator[tuple[Callable[[], Executor], int]]:
 
 
 def _dask(address: str | None) -> Iterator[tuple[Callable[[], Executor], int]]:
-    from distributed import Client  # noqa: PLC0415 - an extra
+    distributed = import_module("distributed")
 
     try:
-        client = Client(address, set_as_default=False)
+        client = distributed.Client(address, set_as_default=False)
     except (OSError, ValueError) as error:
         raise TrtopError(f"--engine dask: {address or 'a local cluster'}: {error}") from None
     with client:
@@ -112,7 +113,7 @@ def _dask(address: str | None) -> Iterator[tuple[Callable[[], Executor], int]]:
 
 
 class DaskExecutor:
-    """A Dask client as an executor: equal calls are calls of their own, and retries the caller's."""
+    """A Dask client as an executor; equal calls are calls of their own."""
 
     def __init__(self, client: Any) -> None:
         self._client = client

@@ -1,8 +1,9 @@
-"""``run_tasks``: tasks on an executor, few at a time, again where a worker died, and one snapshot.
+"""``run_tasks``: tasks on an executor, again where a worker died, and one snapshot of all.
 
-Takes any executor whose ``submit`` gives futures with ``add_done_callback`` and ``result``: those of
-``concurrent.futures``, a Dask client, Ray behind ``engines``. Holds a bounded number of snapshots:
-results are merged as they come, ``FAN_IN`` at a time, by workers.
+Takes any executor whose ``submit`` gives futures with ``add_done_callback`` and ``result``: those
+of ``concurrent.futures``, a Dask client, Ray behind ``engines``. A bounded number of tasks is under
+way, and snapshots are merged as they come, ``FAN_IN`` at a time, by workers: at most that many of
+each level of the tree are held.
 """
 
 from __future__ import annotations

@@ -40,9 +40,9 @@ from trtop_core.snapshot import Snapshot
 USAGE = "trtop batch [OPTION...] PATTERN..."
 
 DESCRIPTION = """\
-Captures of many hosts as one report, hosts side by side on all cores or on a cluster. A PATTERN is a
-file, a folder (captures in and below it), a glob, or a URL (s3://bucket/day/*.pcap.zst). The
-captures of one host are read one after the other, in the order of their names.
+Captures of many hosts as one report, hosts side by side on all cores or on a cluster. A PATTERN
+is a file, a folder (captures in and below it), a glob, or a URL (s3://bucket/day/*.pcap.zst).
+The captures of one host are read one after the other, in the order of their names.
 """
 
 EPILOG = """\
