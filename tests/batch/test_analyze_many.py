@@ -252,6 +252,7 @@ def test_the_command_names_what_could_not_be_read(tmp_path: Path) -> None:
         (["--workers", "0", "x"], "--workers is 1 or more"),
         (["--address", "a:1", "x"], "--address goes with"),
         (["--follow", "x"], "reads files once"),
+        (["--jobs", "2", "x"], "leave out --jobs"),
         (["--window", "10s", "x"], "leave out --window"),
         (["--names", "capture", "x"], "--names capture needs the packets"),
         (["/nonexistent/*.pcap"], "there is no capture"),

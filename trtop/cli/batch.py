@@ -164,6 +164,8 @@ def _check(options: Options, batch: BatchOptions, env: Environment) -> None:
     """
     if options.parts.needs_session or options.follow or options.interval_s is not None:
         raise UsageError("trtop batch reads files once, and writes one report at the end")
+    if options.n_jobs is not None:
+        raise UsageError("trtop batch reads with --workers: leave out --jobs")
     if "capture" in options.names:
         raise UsageError("--names capture needs the packets: a batch has names of hosts and dns")
     if options.is_window_given:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from trtop.names.engine_factory import final_snapshot, make_engine
 from trtop.options.report_options import Options
@@ -44,8 +44,25 @@ if TYPE_CHECKING:
     from trtop.recording.recorder import TimelineRecorder
     from trtop.reporters.html_page.recorded import Recording
 
+MIN_BYTES_AHEAD = 16 << 20
+"""A capture of fewer bytes is read sooner than threads are worth."""
+
 DRAIN_S = 0.5
 """Time after Ctrl-C in which tcpdump (``tcpdump -w - | trtop -``) hands over what it holds."""
+
+
+class Feeding(NamedTuple):
+    """What takes the packets.
+
+    Attributes:
+        engine: counts.
+        recorder: feeds it and keeps what came when; None: nobody asked for that.
+        n_jobs: threads that read and decode ahead, this one included.
+    """
+
+    engine: Engine
+    recorder: TimelineRecorder | None
+    n_jobs: int
 
 
 def run(options: Options, env: Environment) -> int:
@@ -89,7 +106,10 @@ def _run(engine: Engine, options: Options, env: Environment) -> int:
         with open_capture(options.inputs, follow=options.follow) as source:
             try:
                 with make_live_output(options, env, reporter, live) as output:
-                    is_read = not _measure(engine, source, output, interrupt, recorder).is_unusable
+                    n_jobs = 1 if live else options.n_jobs or env.n_cores()
+                    feeding = Feeding(engine, recorder, n_jobs)
+                    read = _measure(feeding, source, output, interrupt)
+                    is_read = not read.is_unusable
             except BrokenPipeError:
                 is_listening = False
         errors = worth_telling(source.errors, live and interrupt.signal is not None)
@@ -143,13 +163,10 @@ def _is_in_files_only(options: Options, env: Environment) -> bool:
 
 
 def _measure(
-    engine: Engine,
-    source: Source,
-    output: LiveOutput,
-    interrupt: Interrupt,
-    recorder: TimelineRecorder | None,
+    feeding: Feeding, source: Source, output: LiveOutput, interrupt: Interrupt
 ) -> ReadResult:
     """Read until the capture ends or the user has had enough."""
+    engine, recorder = feeding.engine, feeding.recorder
 
     def between(batch: PacketBatch) -> bool:
         if interrupt.is_due(is_idle=batch is IDLE):
@@ -159,7 +176,14 @@ def _measure(
         output.tick(engine, source)
         return True
 
-    return read_into(recorder or engine, source, between)
+    n_jobs = feeding.n_jobs
+    if recorder is not None:  # it looks at the engine between two parts of a batch
+        return read_into(recorder, source, between)
+    if n_jobs > 1 and (source.bytes_total or 0) >= MIN_BYTES_AHEAD:
+        from trtop_core.sources.ahead import read_ahead_into  # noqa: PLC0415 - seldom used
+
+        return read_ahead_into(engine, source, between, n_jobs)
+    return read_into(engine, source, between)
 
 
 def _report(reporter: Reporter, snapshot: Snapshot) -> None:

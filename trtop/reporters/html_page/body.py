@@ -5,20 +5,22 @@ Takes a snapshot's rows, gives HTML. All text from outside passes through ``enco
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from trtop._version import __version__
-from trtop.metrics.columns import CellFormat, Column
+from trtop.metrics.columns import Column
 from trtop.reporters.html_page.connections import HEADINGS, connection_cells, slowest
 from trtop.reporters.html_page.data import PageRows
 from trtop.reporters.html_page.encoding import markup
 from trtop.reporters.html_page.meanings import MEANINGS
 from trtop.table.health import health_items, warnings
-from trtop.table.marks import mark_of
+from trtop.table.marks import MARKS, marks_of
 from trtop.table.rows import QuickRow, quick_totals
 from trtop.table.text import Role
 from trtop_core.metric_types import Kind, Thresholds
 from trtop_core.verdicts.rules import WORDS, Cause
+
+MICRO = "µ"
 
 N_LISTED = 20
 """Destinations whose verdict is told in a sentence above the table."""
@@ -132,29 +134,45 @@ def _table(page: PageRows, thresholds: Mapping[str, Thresholds], n_detailed: int
         of = f", p{column.percentile or percentile:g}" if metric.kind is Kind.DISTRIBUTION else ""
         yield f'<th scope="col" title="{markup(metric.help + of)}">{markup(_heading(column))}</th>'
     yield "</tr></thead><tbody>"
-    for i, row in enumerate(page.rows):
+    listed = zip(page.rows, _cells_of(page.rows, page, thresholds), strict=True)
+    for i, (row, cells) in enumerate(listed):
         name = markup(row.name) + (f" @ {markup(row.host)}" if row.host else "")
-        yield f'<tr id="d{i}"><th scope="row">{name}</th>{_cells(row, page, thresholds)}</tr>'
+        yield f'<tr id="d{i}"><th scope="row">{name}</th>{cells}</tr>'
     yield '</tbody><tfoot><tr><th scope="row">total</th>'
-    yield f"{_cells(quick_totals(snapshot), page, thresholds)}</tr></tfoot></table></div></section>"
+    yield from _cells_of([quick_totals(snapshot)], page, thresholds)
+    yield "</tr></tfoot></table></div></section>"
 
 
 def _heading(column: Column) -> str:
     return column.headings[-1]
 
 
-def _cells(row: QuickRow, page: PageRows, thresholds: Mapping[str, Thresholds]) -> str:
-    """The cells of a row behind its name."""
+def _cells_of(
+    rows: Sequence[QuickRow], page: PageRows, thresholds: Mapping[str, Thresholds]
+) -> Iterator[str]:
+    """The cells of each row behind its name; columns are worked out for all rows at once."""
     percentile = page.snapshot.view.percentile
-    shown = CellFormat(percentile, thresholds=thresholds)
-    word = "" if row.is_total else row.judged()[0]
-    style = ' class="fine"' if row.cause in FINE else ' class="verdict"'
-    cells = [f"<td{'' if row.is_total else style}>{markup(word)}</td>"]
+    columns: list[list[str]] = []
     for column in page.columns:
-        role = mark_of(column.metric, row, column.percentile or percentile, thresholds)
-        style = f' class="{CLASS_OF[role]}"' if role in CLASS_OF else ""
-        cells.append(f"<td{style}>{markup(column.forms(row, shown)[0])}</td>")
-    return "".join(cells)
+        shown = column.percentile or percentile
+        cells: list[str] = []
+        for figures in dict.fromkeys(row.figures for row in rows):
+            values = column.values(figures, percentile)
+            limits = thresholds.get(column.metric.name)
+            marks = marks_of(column.metric, figures, shown, limits).tolist()
+            for value, mark in zip(values, marks, strict=True):
+                style = f' class="{CLASS_OF[MARKS[mark]]}"' if MARKS[mark] in CLASS_OF else ""
+                cells.append(f"<td{style}>{markup(column.forms(value, MICRO)[0])}</td>")
+        columns.append(cells)
+    for i, row in enumerate(rows):
+        yield _verdict_cell(row) + "".join(cells[i] for cells in columns)
+
+
+def _verdict_cell(row: QuickRow) -> str:
+    if row.is_total:
+        return "<td></td>"
+    style = "fine" if row.cause in FINE else "verdict"
+    return f'<td class="{style}">{markup(row.judged()[0])}</td>'
 
 
 def _slowest(page: PageRows) -> Iterator[str]:

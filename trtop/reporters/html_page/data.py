@@ -134,7 +134,7 @@ def _value(column: Column, row: QuickRow, page: PageRows) -> float | None:
 
 def _detail(row: QuickRow) -> dict[str, Any]:
     """Why a row has its verdict, and its fields that are not 0."""
-    found = explain(row.figures.causes(row.loss)[0], row.idx)
+    found = explain(row.figures.causes()[0], row.idx)
     detail: dict[str, Any] = {"why": found.sentence or ""}
     if found.facts:
         detail["facts"] = [[fact.name, fact.value, fact.limit] for fact in found.facts]
