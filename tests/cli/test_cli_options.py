@@ -126,6 +126,7 @@ def test_the_other_options_reach_their_place() -> None:
         ("--interval 0 x", "seconds above 0"),
         ("--interval inf x", "seconds above 0"),
         ("--idle-timeout -5 x", "seconds above 0"),
+        ("--format html --interval 1 x", "leave out --interval"),
         ("--format xml x", "none of: table | json | ndjson | csv | html"),
         ("--direction up x", "none of: out | in | both"),
         ("--group-by port x", "none of: addr | addr,port"),
