@@ -20,7 +20,7 @@ from fields import columns_page
 from fish import fish_completion
 
 from trtop import __version__
-from trtop.cli import config, explain, keygen, live
+from trtop.cli import batch, config, explain, keygen, live
 from trtop.options import attach_options, report_arguments
 from trtop_daemon.config import arguments
 
@@ -60,6 +60,7 @@ def programs() -> dict[str, Program]:
         "live": live.make_parser(),
         "attach": attach_options.make_parser(),
         "explain": explain.make_parser(),
+        "batch": batch.make_parser(),
         "config": config.make_parser(),
         "keygen": keygen.make_parser(),
     }

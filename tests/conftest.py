@@ -26,6 +26,7 @@ WAITING = (
     "export/test_metrics_daemon",
     "export/test_metrics_server",
     "export/test_real_prometheus",
+    "html/test_page_browser",
     "live/",
     "tui/test_drill_down",
     "tui/test_screen_terminal",

@@ -66,7 +66,7 @@ def analyze(  # noqa: PLR0913 - all but the first are options
         TrtopError: nothing could be read.
         ValueError: an argument makes no sense.
     """
-    config, view = _told(local, direction, group_by, window, decap)
+    config, view = settings(local, direction, group_by, window, decap)
     view = replace(view, sort=lookup.column(sort), limit=limit)
     namer = Namer(resolver, whitelist)
     engine = make_engine(config, os.urandom(SEED_BYTES), namer)
@@ -133,7 +133,7 @@ def stream(  # noqa: PLR0913 - all but the first are options
         raise ValueError("every_s is above 0")
     chosen = parse_filter(filter)
     rows_by = "addr,port" if chosen is not None and chosen.needs_ports else group_by
-    config, view = _told(local, direction, rows_by, window, decap)
+    config, view = settings(local, direction, rows_by, window, decap)
     view = replace(view, percentile=percentile)
     with ExitStack() as stack:
         names = stack.enter_context(as_paths(listed(paths)))
@@ -179,9 +179,14 @@ def _snapshots(
         raise batches.result.failure
 
 
-def _told(
+def settings(
     local: str | Sequence[str], direction: str, group_by: str, window: str, decap: bool
 ) -> tuple[EngineConfig, View]:
+    """An engine's configuration and a view, of arguments as ``analyze`` has them.
+
+    Raises:
+        ValueError: an argument makes no sense.
+    """
     texts = [local] if isinstance(local, str) else list(local)
     try:
         grouping, way = parse.GROUPINGS[group_by.replace(" ", "")], parse.DIRECTIONS[direction]

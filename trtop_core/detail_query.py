@@ -42,7 +42,7 @@ def answer_detail(
     rows = _rows_of(exported.keys, view)
     clock = flows.clock
     connections = state.table.of_destinations(rows)
-    shown = _connections(connections, clock[0] if clock else 0)
+    shown = shown_connections(connections, clock[0] if clock else 0)
     return Detail(
         view=view,
         clock_ns=clock[0] if clock else None,
@@ -99,8 +99,13 @@ def _history(
     return history
 
 
-def _connections(connections: npt.NDArray[Any], clock_ns: int) -> npt.NDArray[Any]:
-    """Connections as a detail shows them."""
+def shown_connections(connections: npt.NDArray[Any], clock_ns: int) -> npt.NDArray[Any]:
+    """Connections as a detail shows them, shape (n,), dtype ``detail.CONNECTION``.
+
+    Args:
+        connections: shape (n,), copies of records of the table of connections.
+        clock_ns: capture time now.
+    """
     shown = np.zeros(len(connections), CONNECTION)
     has = {name: (connections["state"] & bit) != 0 for name, bit in STATE_BITS.items()}
     request = connections["turn"]

@@ -29,6 +29,8 @@ from trtop_core.view import View
 
 if TYPE_CHECKING:
     from trtop_core.detail import Detail, DetailView
+    from trtop_core.slow_connections import SlowConnections
+    from trtop_core.timeline import Progress
     from trtop_core.trends import Trends, TrendView
 
 SEED_BYTES = 16
@@ -189,6 +191,22 @@ class Engine:
         self._check(view.window, view.group_by)
         self._flows.settle()
         return answer_trends(self._state, self._flows, view, _level_of(view.window))
+
+    def progress(self) -> Progress:
+        """What has been counted of each destination until now, for a timeline."""
+        from trtop_core.timeline import progress_of  # noqa: PLC0415 - most reports need none
+
+        return progress_of(self._export(Window.ALL, self._config.group_by))
+
+    def slow_connections(self, n_wanted: int) -> SlowConnections:
+        """The connections of each destination whose latest request took longest.
+
+        Args:
+            n_wanted: at most so many of a destination.
+        """
+        from trtop_core.slow_connections import slow_connections  # noqa: PLC0415 - as above
+
+        return slow_connections(self._state, self._flows.clock, n_wanted)
 
     def _check(self, window: Window, group_by: GroupBy) -> None:
         """Refuse what is not kept.

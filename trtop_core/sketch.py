@@ -182,7 +182,8 @@ class SketchColumn:
         """
         stats = merge_stats(self.stats, labels, n_groups)
         cell = np.repeat(labels, np.diff(self.indptr)) * N_BINS + self.bins
-        order = np.argsort(cell)
+        # Rows of several tables, each ascending: runs that a merge sort finds.
+        order = np.argsort(cell, kind="stable")
         ordered = cell[order]
         firsts = np.flatnonzero(np.diff(ordered, prepend=-1))
         cells = ordered[firsts]

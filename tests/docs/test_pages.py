@@ -89,9 +89,9 @@ def completed_by_bash(*words: str) -> list[str]:
     ("words", "expected"),
     [
         (("trtop", "--fo"), {"--follow", "--format"}),
-        (("trtop", "--format", ""), {"table", "json", "ndjson", "csv"}),
+        (("trtop", "--format", ""), {"table", "json", "ndjson", "csv", "html"}),
         (("trtop", "--format", "=", "ndj"), {"ndjson"}),
-        (("trtop", "--format", "="), {"table", "json", "ndjson", "csv"}),
+        (("trtop", "--format", "="), {"table", "json", "ndjson", "csv", "html"}),
         (("trtop", "--sort", "response_"), {"response_time", "response_duration"}),
         (("trtop", "serv"), {"services.pcap", "services.py"}),
         (("trtop", "-i", "services.pc"), {"services.pcap"}),

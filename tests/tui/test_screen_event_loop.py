@@ -114,6 +114,9 @@ class Recorded:
         self.details.append(question)
         return self.engine.detail(question) if self.has_detail else None
 
+    def recording(self) -> None:
+        return None
+
     def status(self) -> Status:
         return Status("test", is_over=self.is_over)
 
@@ -383,8 +386,9 @@ def test_s_saves_the_rows_as_text_and_json(tmp_path: Path) -> None:
 
 
 def test_s_asks_for_a_prefix_where_there_is_none(tmp_path: Path) -> None:
-    run = Run(["wait", "s", *str(tmp_path / "asked"), "enter"]).go()
+    run = Run(["wait", "s", *str(tmp_path / "asked.html"), "enter"]).go()
     assert (tmp_path / "asked.trtop").exists()
+    assert (tmp_path / "asked.html").read_text().startswith("<!DOCTYPE html>")
     assert (tmp_path / "asked.json").exists()
     assert "saved" in run.keyboard.text
 

@@ -296,6 +296,7 @@ def test_s_and_o_write_the_same_files(tmp_path: Path) -> None:
         terminal.wait_for("saved ")
         saved = (tmp_path / "out.trtop").read_text()
         assert (tmp_path / "out.json").exists()
+        assert '"timeline":{"first_ms"' in (tmp_path / "out.html").read_text()
         terminal.send("q")
         assert terminal.ended() == 0
     final = (tmp_path / "out.trtop").read_text()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
 
 from trtop.names.engine_factory import final_snapshot, make_engine
 from trtop.options.report_options import Options
@@ -28,6 +29,8 @@ from trtop.runtime.diagnostics import (
 from trtop.runtime.environment import Environment, is_live
 from trtop.runtime.live_output import LiveOutput, make_live_output
 from trtop.runtime.signals import Interrupt
+from trtop.table.style import TableStyle
+from trtop_core.argument_parser import UsageError
 from trtop_core.batch import PacketBatch
 from trtop_core.engine import SEED_BYTES, Engine
 from trtop_core.errors import (
@@ -38,11 +41,29 @@ from trtop_core.errors import (
 from trtop_core.snapshot import Snapshot
 from trtop_core.sources import IDLE, ReadResult, Source, open_capture, read_into
 
+if TYPE_CHECKING:
+    from trtop.recording.recorder import TimelineRecorder
+    from trtop.reporters.html_page.recorded import Recording
+
 MIN_BYTES_AHEAD = 16 << 20
 """A capture of fewer bytes is read sooner than threads are worth."""
 
 DRAIN_S = 0.5
 """Time after Ctrl-C in which tcpdump (``tcpdump -w - | trtop -``) hands over what it holds."""
+
+
+class Feeding(NamedTuple):
+    """What takes the packets.
+
+    Attributes:
+        engine: counts.
+        recorder: feeds it and keeps what came when; None: nobody asked for that.
+        n_jobs: threads that read and decode ahead, this one included.
+    """
+
+    engine: Engine
+    recorder: TimelineRecorder | None
+    n_jobs: int
 
 
 def run(options: Options, env: Environment) -> int:
@@ -57,6 +78,10 @@ def run(options: Options, env: Environment) -> int:
     """
     if options.out_prefix is not None:
         check_prefix(options.out_prefix)
+    elif _is_in_files_only(options, env):
+        raise UsageError(
+            "--format html is a page for a browser: add > report.html, or --out report"
+        )
     if options.parts.needs_session:
         from trtop.classic.session import run_options  # noqa: PLC0415 - seldom used
 
@@ -68,11 +93,13 @@ def run(options: Options, env: Environment) -> int:
 
 def _run(engine: Engine, options: Options, env: Environment) -> int:
     live = is_live(options)
+    recorder, recording = _recording(engine, options)
     reporter = make_reporter(
         options.report_format,
         env.stdout,
         lambda: env.table_style(options),
         options.with_bins,
+        recording,
     )
     is_read, is_listening = True, True
     with Interrupt(env.monotonic_s, DRAIN_S if live else 0) as interrupt:
@@ -82,12 +109,13 @@ def _run(engine: Engine, options: Options, env: Environment) -> int:
             try:
                 with make_live_output(options, env, reporter, live) as output:
                     n_jobs = 1 if live else options.n_jobs or env.n_cores()
-                    read = _measure(engine, source, output, interrupt, n_jobs)
+                    feeding = Feeding(engine, recorder, n_jobs)
+                    read = _measure(feeding, source, output, interrupt)
                     is_read = not read.is_unusable
             except BrokenPipeError:
                 is_listening = False
         errors = worth_telling(source.errors, live and interrupt.signal is not None)
-        engine.finish()
+        (recorder or engine).finish()
         found = EXIT_OK
         if is_read:
             view = options.view
@@ -96,9 +124,9 @@ def _run(engine: Engine, options: Options, env: Environment) -> int:
             everything = final_snapshot(engine, asked)
             snapshot = everything.limited(view.limit)
             if options.out_prefix is not None:
-                chosen = options.thresholds, options.columns
-                copy_report(snapshot, options.out_prefix, *chosen, options.with_bins)
-            if is_listening:
+                style = TableStyle(thresholds=options.thresholds, columns=options.columns)
+                copy_report(snapshot, options.out_prefix, style, options.with_bins, recording)
+            if is_listening and not _is_in_files_only(options, env):
                 _report(reporter, snapshot)
             complain_of_nobody(snapshot, options, env)
             if options.report_format is not Format.TABLE:  # which says so itself
@@ -118,17 +146,41 @@ def _run(engine: Engine, options: Options, env: Environment) -> int:
     return found or (EXIT_INCOMPLETE if is_incomplete else EXIT_OK)
 
 
+def _recording(
+    engine: Engine, options: Options
+) -> tuple[TimelineRecorder | None, Recording | None]:
+    """What keeps a timeline while the capture is read; only a page shows one."""
+    if options.report_format is not Format.HTML:
+        return None, None
+    from trtop.recording.recorder import TimelineRecorder  # noqa: PLC0415 - seldom used
+    from trtop.recording.recording import make_recording  # noqa: PLC0415
+
+    recorder = TimelineRecorder(engine)
+    return recorder, make_recording(engine, recorder)
+
+
+def _is_in_files_only(options: Options, env: Environment) -> bool:
+    """Nobody reads markup on a terminal: ``--out`` has the page."""
+    return options.report_format is Format.HTML and env.stdout.isatty()
+
+
 def _measure(
-    engine: Engine, source: Source, output: LiveOutput, interrupt: Interrupt, n_jobs: int
+    feeding: Feeding, source: Source, output: LiveOutput, interrupt: Interrupt
 ) -> ReadResult:
     """Read until the capture ends or the user has had enough."""
+    engine, recorder = feeding.engine, feeding.recorder
 
     def between(batch: PacketBatch) -> bool:
         if interrupt.is_due(is_idle=batch is IDLE):
             return False
+        if recorder is not None and batch is IDLE:
+            recorder.idle()
         output.tick(engine, source)
         return True
 
+    n_jobs = feeding.n_jobs
+    if recorder is not None:  # it looks at the engine between two parts of a batch
+        return read_into(recorder, source, between)
     if n_jobs > 1 and (source.bytes_total or 0) >= MIN_BYTES_AHEAD:
         from trtop_core.sources.ahead import read_ahead_into  # noqa: PLC0415 - seldom used
 

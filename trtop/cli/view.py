@@ -26,6 +26,7 @@ from trtop.runtime.diagnostics import (
 from trtop.runtime.environment import Environment, is_live
 from trtop.runtime.screen_setup import HEAD_START_S, make_display_options, make_setup
 from trtop.runtime.signals import Interrupt
+from trtop.table.style import TableStyle
 from trtop.tui.app import show
 from trtop.tui.effects import WINDOWS
 from trtop.tui.engine_source import EngineSource
@@ -84,8 +85,8 @@ def _view(options: Options, config: EngineConfig, env: Environment, namer: Namer
         if options.out_prefix is not None:
             namer.is_enabled = True
             snapshot = engine.snapshot(options.view)
-            chosen = options.thresholds, options.columns
-            copy_report(snapshot, options.out_prefix, *chosen, options.with_bins)
+            style = TableStyle(thresholds=options.thresholds, columns=options.columns)
+            copy_report(snapshot, options.out_prefix, style, options.with_bins)
     if interrupt.signal is not None and not live and not is_over:
         return EXIT_SIGNALLED + interrupt.signal
     is_incomplete = source.error is not None or engine.unsupported_link_types

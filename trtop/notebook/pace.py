@@ -42,6 +42,25 @@ class Pace:
         self._next_ns = 0
         self._doubted: PacketBatch | None = None
 
+    @property
+    def clock_ns(self) -> int | None:
+        """Capture time after all parts that were given; before the first packet there is none."""
+        return self._clock_ns
+
+    def widen(self, every_ns: int, next_ns: int) -> None:
+        """Go on with another grid; for a moment that has just been given.
+
+        Args:
+            every_ns: between moments from now on.
+            next_ns: the next moment; not before the one just given.
+        """
+        self._every_ns, self._next_ns = every_ns, next_ns
+
+    @property
+    def next_ns(self) -> int:
+        """The next moment of the grid."""
+        return self._next_ns
+
     def cut(self, batch: PacketBatch) -> Iterator[Part]:
         """Parts of a batch, each with the moments that come after it and before the next part."""
         if not len(batch):

@@ -172,6 +172,8 @@ def make_options(given: argparse.Namespace, endpoints: tuple[Endpoint, ...]) -> 
         UsageError: they contradict each other.
     """
     check_output(given, given.format in (Format.JSON, Format.NDJSON))
+    if given.format is Format.HTML and not getattr(given, "once", False):
+        raise UsageError("--format html is one page: it goes with trtop attach --once")
     names = tuple(name for part in given.names for name in part)
     if "capture" in names:
         raise UsageError("--names capture: the packets are not here; hosts and dns know names too")

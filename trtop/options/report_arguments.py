@@ -38,6 +38,7 @@ examples:
 
 formats: json is one document per report; ndjson is one line for the capture ("type": "capture"),
 then one per destination; csv has a header and one line per destination. Durations are in ns.
+html is one page for a browser, with a timeline and plots: trtop --format html x.pcap > x.html
 exit status: 0 all read; 1 nothing measured, wrong options; 2 a part could not be read;
 3 rows of --fail-on; 130 interrupted while reading files.
 """
@@ -168,7 +169,8 @@ def _add_output(group: argparse._ArgumentGroup) -> None:
         "-o",
         "--out",
         metavar="PREFIX",
-        help="write the final report to PREFIX.trtop (table) and PREFIX.json too",
+        help="write the final report to PREFIX.trtop (table) and PREFIX.json too, "
+        "with --format html also to PREFIX.html",
     )
     add_look(group)
     add("--no-progress", action="store_true", help="no progress bar on stderr")  # fmt: skip

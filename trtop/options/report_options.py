@@ -170,6 +170,8 @@ def parse(
         raise UsageError("--format goes without --reporter (-rm): each says how numbers are shown")
     report_format = given.format or Format.TABLE
     check_output(given, report_format in (Format.JSON, Format.NDJSON))
+    if report_format is Format.HTML and given.interval is not None:
+        raise UsageError("--format html is one page, at the end: leave out --interval")
     try:
         engine, view = _engine_config(given), view_of(given)
     except ValueError as error:

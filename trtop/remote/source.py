@@ -126,6 +126,9 @@ class DaemonSource:
         self._question_round = None
         return merged(parts, question)
 
+    def recording(self) -> None:
+        """Nobody kept what came when."""
+
     def status(self) -> Status:
         """Which machines are watched, and what is wrong; not over while names are under way."""
         now_s = self._monotonic_s()

@@ -11,6 +11,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Protocol, TextIO
 
 if TYPE_CHECKING:
+    from trtop.reporters.html_page.recorded import Recording
     from trtop.table.style import TableStyle
     from trtop_core.snapshot import Snapshot
 
@@ -22,6 +23,7 @@ class Format(Enum):
     JSON = "json"
     NDJSON = "ndjson"
     CSV = "csv"
+    HTML = "html"
 
 
 class Reporter(Protocol):
@@ -36,6 +38,7 @@ def make_reporter(
     stream: TextIO,
     style: Callable[[], TableStyle],
     with_bins: bool = False,
+    recording: Recording | None = None,
 ) -> Reporter:
     """The reporter of a format.
 
@@ -44,6 +47,7 @@ def make_reporter(
         stream: where it writes.
         style: says how a table is drawn, at each report; other formats have no look.
         with_bins: whether JSON holds the sketches' bins.
+        recording: what a page shows of what came when; None where nobody kept it.
     """
     # Only the one that is asked for: together they take a while to import.
     match report_format:
@@ -63,3 +67,7 @@ def make_reporter(
             from trtop.reporters.csv_rows import CsvReporter  # noqa: PLC0415
 
             return CsvReporter(stream, style().columns)
+        case Format.HTML:
+            from trtop.reporters.html_page.reporter import HtmlReporter  # noqa: PLC0415
+
+            return HtmlReporter(stream, style, recording)

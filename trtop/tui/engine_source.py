@@ -11,6 +11,9 @@ from collections.abc import Callable
 
 from trtop.metrics import format as units
 from trtop.names.namer import Namer
+from trtop.recording.recorder import TimelineRecorder
+from trtop.recording.recording import make_recording
+from trtop.reporters.html_page.recorded import Recording
 from trtop.tui.source import Status, named_status
 from trtop_core.batch import PacketBatch
 from trtop_core.engine import Engine
@@ -49,6 +52,8 @@ class EngineSource:
         self.error: TrtopError | None = None
         self.namer = namer or Namer()
         self._engine = engine
+        # What a capture holds that goes on and on is told by its windows.
+        self._recorder = None if is_live else TimelineRecorder(engine)
         self._capture = capture
         self._name = name
         self._is_live = is_live
@@ -73,7 +78,7 @@ class EngineSource:
             is_idle = batch is IDLE
             return not is_idle and self._monotonic_s() < end_s
 
-        result = read_into(self._engine, self._capture, between)
+        result = read_into(self._recorder or self._engine, self._capture, between)
         if result.is_over:
             self.error = result.failure
             self.finish()
@@ -83,7 +88,7 @@ class EngineSource:
         """The capture ends here, be it read or not."""
         if not self._is_over:
             self._is_over = True
-            self._engine.finish()
+            (self._recorder or self._engine).finish()
 
     def poll(self, view: View) -> Snapshot | None:
         """What is known by now."""
@@ -93,6 +98,10 @@ class EngineSource:
     def answer(self, question: Question) -> QuestionReply | None:
         """What is known by now of what a page asks."""
         return answered([self._engine], question)
+
+    def recording(self) -> Recording | None:
+        """What came when; only of files."""
+        return None if self._recorder is None else make_recording(self._engine, self._recorder)
 
     def status(self) -> Status:
         """How far reading is; not over while names are under way."""

@@ -18,7 +18,7 @@ from trtop.tui.frame import Frame
 from trtop.tui.page_question import PageQuestion, question_of
 from trtop.tui.pages.registry import PAGE_OF_MODE
 from trtop.tui.prompt import tried
-from trtop.tui.save import is_there, save
+from trtop.tui.save import is_there, prefix_of, save
 from trtop.tui.scene import Scene
 from trtop.tui.setup import Screen, Setup
 from trtop.tui.source import SnapshotSource
@@ -317,6 +317,7 @@ class EventLoop:
 
     def _save(self, prefix: str, may_overwrite: bool) -> None:
         """Write what is looked at, with all its rows; a file that is there only if told so."""
+        prefix = prefix_of(prefix)
         if not may_overwrite and is_there(prefix):
             asked = Prompt(Purpose.OVERWRITE, prefix, len(prefix), confirmed=prefix)
             self.state = replace(self.state, prompt=asked)
@@ -326,5 +327,6 @@ class EventLoop:
             self.state = self.state.saying("the source does not answer: nothing is saved")
             return
         baseline = self._baselines.get(self.state.shown_grouping)
-        done = save(prefix, self._scene(), answer, baseline, self._setup.names)
+        names, recording = self._setup.names, self._source.recording()
+        done = save(prefix, self._scene(), answer, baseline, names, recording)
         self.state = self.state.saying(done)

@@ -81,7 +81,7 @@ KEYS: tuple[Key, ...] = (
     Key(Action.RESET, ("r",), "r", "Reset", "count from now on"),
     Key(Action.FORGET_RESET, ("u",), "u", "", "undo that: count from the beginning"),
     Key(Action.COMMAND, (":",), ":", "", "any action by its name; Tab completes it"),
-    Key(Action.SAVE, ("s",), "s", "Save", "save the rows as text and as JSON"),
+    Key(Action.SAVE, ("s",), "s", "Save", "save the rows as text, JSON and HTML"),
     Key(Action.UP, ("up", "k"), "Up Down", "", "select a row (k, j too)"),
     Key(Action.DOWN, ("down", "j"), "", "", ""),
     Key(Action.PAGE_UP, ("pgup",), "PgUp PgDn", "", "a page at a time"),

@@ -1,13 +1,16 @@
-"""What ``s`` writes: what is looked at as text, and all its rows as JSON."""
+"""What ``s`` writes: what is looked at as text, all its rows as JSON, and a page for a browser."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TextIO
 
 from trtop.metrics.columns import COLUMNS
-from trtop.reporters.files import JSON_SUFFIX, TABLE_SUFFIX, write_files
+from trtop.reporters.files import HTML_SUFFIX, JSON_SUFFIX, TABLE_SUFFIX, write_files
+from trtop.reporters.html_page.recorded import Recording
+from trtop.reporters.html_page.reporter import HtmlReporter
 from trtop.reporters.json_document import JsonReporter
 from trtop.table.render import render
 from trtop.table.style import TableStyle
@@ -24,15 +27,31 @@ SAVE_WIDTH = 132
 """Characters of a line of a saved drill-down."""
 
 
+SUFFIXES = (TABLE_SUFFIX, JSON_SUFFIX, HTML_SUFFIX)
+
+
 def is_there(prefix: str) -> bool:
     """Whether saving would replace a file."""
-    return any(os.path.lexists(f"{prefix}{suffix}") for suffix in (TABLE_SUFFIX, JSON_SUFFIX))
+    return any(os.path.lexists(f"{prefix}{suffix}") for suffix in SUFFIXES)
+
+
+def prefix_of(name: str) -> str:
+    """What was typed as a prefix; the name of one of the files stands for its prefix."""
+    for suffix in SUFFIXES:
+        if name.endswith(suffix) and len(name) > len(suffix):
+            return name.removesuffix(suffix)
+    return name
 
 
 def save(
-    prefix: str, scene: Scene, answer: Snapshot, baseline: Snapshot | None, names: Names | None
+    prefix: str,
+    scene: Scene,
+    answer: Snapshot,
+    baseline: Snapshot | None,
+    names: Names | None,
+    recording: Recording | None = None,
 ) -> str:
-    """Write PREFIX.trtop and PREFIX.json.
+    """Write PREFIX.trtop, PREFIX.json and PREFIX.html.
 
     Args:
         prefix: what the paths begin with.
@@ -40,6 +59,7 @@ def save(
         answer: with all rows of it.
         baseline: numbers count from here on.
         names: what destinations are called, None for addresses alone.
+        recording: what the page shows of what came when; None where nobody kept it.
 
     Returns:
         What became of it, in one sentence.
@@ -67,8 +87,17 @@ def save(
     def write_json(stream: TextIO) -> None:
         JsonReporter(stream).report(recorded(listed, names))
 
+    def write_page(stream: TextIO) -> None:
+        style = TableStyle(thresholds=scene.thresholds)
+        HtmlReporter(stream, lambda: style, recording).report(recorded(listed, names))
+
+    writers: dict[str, Callable[[TextIO], None]] = {
+        TABLE_SUFFIX: write_text,
+        JSON_SUFFIX: write_json,
+        HTML_SUFFIX: write_page,
+    }
     try:
-        write_files(prefix, {TABLE_SUFFIX: write_text, JSON_SUFFIX: write_json})
+        write_files(prefix, writers)
     except (TrtopError, ValueError) as error:  # ValueError: a NUL in the path
         return str(error)
-    return f"saved {prefix}{TABLE_SUFFIX} and {prefix}{JSON_SUFFIX}"
+    return f"saved {prefix}{TABLE_SUFFIX}, {JSON_SUFFIX} and {HTML_SUFFIX}"

@@ -54,7 +54,7 @@ class Purpose(Enum):
 
     FILTER = "filter: "
     COMMAND = ": "
-    SAVE = "save as PREFIX.trtop and PREFIX.json; PREFIX: "
+    SAVE = "save as PREFIX.trtop, .json and .html; PREFIX: "
     OVERWRITE = "is there: Enter overwrites; or another: "
 
 
