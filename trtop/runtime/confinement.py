@@ -8,17 +8,21 @@ somebody else's.
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterable, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from trtop.options.report_options import STDIN, Options
 from trtop.runtime.environment import Environment
-from trtop_core.wire.endpoint import Endpoint
 from trtop_daemon.system import sandbox
 from trtop_daemon.system.landlock import READ, WRITE, Access
 from trtop_daemon.system.sandbox import DNS_PORT, NAME_FILES, Files, Grants, folder_of
 from trtop_daemon.system.syscalls import Kind
+
+if TYPE_CHECKING:  # what travels to daemons takes a while to import
+    from trtop_core.wire.endpoint import Endpoint
+
+TEMPORARY = "/tmp"
+"""Where reports may be saved besides, unless ``TMPDIR`` says otherwise."""
 
 OWN_NAMES = frozenset({"none", "dns", "capture", "hosts"})
 """Sources of names that are trtop's; any other is code of the user's own."""
@@ -127,7 +131,7 @@ def _captures(paths: Sequence[str], follow: bool) -> Files:
 
 def _shown(env: Environment) -> Files:
     """What a screen takes: the terminal's description, and where its user saves reports."""
-    folders = [tempfile.gettempdir()]
+    folders = [env.environ.get("TMPDIR") or TEMPORARY]
     if os.path.isdir(".") and os.getcwd() != os.sep:
         folders.append(os.getcwd())
     return (*sandbox.terminal_files(env.environ), *((path, WRITE) for path in folders))
