@@ -37,6 +37,9 @@ from trtop_core.errors import (
 from trtop_core.snapshot import Snapshot
 from trtop_core.sources import IDLE, ReadResult, Source, open_capture, read_into
 
+MIN_BYTES_AHEAD = 16 << 20
+"""A capture of fewer bytes is read sooner than threads are worth."""
+
 DRAIN_S = 0.5
 """Time after Ctrl-C in which tcpdump (``tcpdump -w - | trtop -``) hands over what it holds."""
 
@@ -76,7 +79,9 @@ def _run(engine: Engine, options: Options, env: Environment) -> int:
         with open_capture(options.inputs, follow=options.follow) as source:
             try:
                 with make_live_output(options, env, reporter, live) as output:
-                    is_read = not _measure(engine, source, output, interrupt).is_unusable
+                    n_jobs = 1 if live else options.n_jobs or env.n_cores()
+                    read = _measure(engine, source, output, interrupt, n_jobs)
+                    is_read = not read.is_unusable
             except BrokenPipeError:
                 is_listening = False
         errors = worth_telling(source.errors, live and interrupt.signal is not None)
@@ -112,7 +117,7 @@ def _run(engine: Engine, options: Options, env: Environment) -> int:
 
 
 def _measure(
-    engine: Engine, source: Source, output: LiveOutput, interrupt: Interrupt
+    engine: Engine, source: Source, output: LiveOutput, interrupt: Interrupt, n_jobs: int
 ) -> ReadResult:
     """Read until the capture ends or the user has had enough."""
 
@@ -122,6 +127,10 @@ def _measure(
         output.tick(engine, source)
         return True
 
+    if n_jobs > 1 and (source.bytes_total or 0) >= MIN_BYTES_AHEAD:
+        from trtop_core.sources.ahead import read_ahead_into  # noqa: PLC0415 - seldom used
+
+        return read_ahead_into(engine, source, between, n_jobs)
     return read_into(engine, source, between)
 
 
