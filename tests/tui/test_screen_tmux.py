@@ -142,7 +142,7 @@ def test_rows_follow_a_filter_while_it_is_typed(tmux: Tmux) -> None:
     tmux.keys("/")
     tmux.keys("-l", "rst>0 or rt")
     # No filter (yet): the rows stay.
-    assert len(first_rows(tmux.wait_for("'rt' may become rt_i, rt_o, rtt"))) == 10
+    assert len(first_rows(tmux.wait_for("'rt' is not finished (rt_i, rt_o, rtt)"))) == 10
     tmux.keys("-l", "t>100m")
     tmux.wait_for("'100m'")  # no filter (yet): the rows stay
     tmux.keys("-l", "s")

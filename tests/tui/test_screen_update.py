@@ -173,7 +173,7 @@ def test_a_word_that_is_not_finished_leaves_the_rows(begun: str, may_become: str
     assert len(names(stage)) == 3
     stage.press(*f" or {begun}").still()
     assert len(names(stage)) == 3
-    assert f"may become {may_become}" in stage.text()
+    assert f"is not finished ({may_become}" in stage.text()
     stage = DrivenScreen().press("/", *begun).still()
     assert len(names(stage)) == 6
     # Whoever means a name says so.

@@ -78,7 +78,8 @@ def _unfinished(prompt: Prompt, context: Context) -> str:
     if not word or any(word.lower() in name.lower() for name in names):
         return ""
     more = ", …" if len(choices) > MAX_NAMED else ""
-    return f"{word!r} may become {', '.join(choices[:MAX_NAMED])}{more}: go on, or Enter for a name"
+    begun = f"{word!r} is not finished ({', '.join(choices[:MAX_NAMED])}{more})"
+    return f"{begun}: go on, or Enter for names that have it"
 
 
 def _edited(prompt: Prompt, key: str) -> Prompt | None:
