@@ -29,8 +29,8 @@ from trtop_core.view import View
 
 if TYPE_CHECKING:
     from trtop_core.detail import Detail, DetailView
+    from trtop_core.slot_record import Progress
     from trtop_core.slow_connections import SlowConnections
-    from trtop_core.timeline import Progress
     from trtop_core.trends import Trends, TrendView
 
 SEED_BYTES = 16
@@ -194,7 +194,7 @@ class Engine:
 
     def progress(self) -> Progress:
         """What has been counted of each destination until now, for a timeline."""
-        from trtop_core.timeline import progress_of  # noqa: PLC0415 - most reports need none
+        from trtop_core.slot_record import progress_of  # noqa: PLC0415 - most reports need none
 
         return progress_of(self._export(Window.ALL, self._config.group_by))
 

@@ -24,9 +24,9 @@ from trtop.table.style import TableStyle
 from trtop_core.batch import PacketBatch
 from trtop_core.config import EngineConfig
 from trtop_core.engine import Engine
+from trtop_core.slot_record import SERIES
 from trtop_core.snapshot import Snapshot
 from trtop_core.table import RowName
-from trtop_core.timeline import SERIES
 from trtop_core.view import View
 
 Opening = Callable[..., Page]

@@ -19,15 +19,15 @@ from trtop_core.config import EngineConfig
 from trtop_core.detail import DetailView
 from trtop_core.engine import Engine
 from trtop_core.records import NS_PER_S, GroupBy
+from trtop_core.slot_record import SERIES, TIMED, SlotRecord, coarser, counters_of, percentiles_of
 from trtop_core.sources import open_capture, read_into
-from trtop_core.timeline import SERIES, TIMED, Timeline, coarser, counters_of, percentiles_of
 from trtop_core.view import View
 
 VIEW = View(sort="destination")
 REAL = sorted(CAPTURES.glob("*.pcap*")) if CAPTURES.is_dir() else []
 
 
-def recorded(batches: Sequence[PacketBatch], **config: object) -> tuple[Engine, Timeline]:
+def recorded(batches: Sequence[PacketBatch], **config: object) -> tuple[Engine, SlotRecord]:
     engine = Engine(EngineConfig(**config), SEED)  # type: ignore[arg-type]
     made = TimelineRecorder(engine)
     for batch in batches:
@@ -44,7 +44,7 @@ def plain(batches: Sequence[PacketBatch]) -> Engine:
     return engine
 
 
-def assert_adds_up(engine: Engine, timeline: Timeline) -> None:
+def assert_adds_up(engine: Engine, timeline: SlotRecord) -> None:
     """Slots hold each row's counters, and every sample."""
     table = engine.snapshot(VIEW).table
     n_rows = len(timeline.keys)

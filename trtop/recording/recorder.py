@@ -14,10 +14,10 @@ from trtop.notebook.pace import Pace
 from trtop_core.batch import PacketBatch
 from trtop_core.engine import Engine
 from trtop_core.records import NS_PER_MS
-from trtop_core.timeline import (
+from trtop_core.slot_record import (
     Progress,
     Slot,
-    Timeline,
+    SlotRecord,
     coarser,
     merge_slots,
     no_progress,
@@ -78,13 +78,13 @@ class TimelineRecorder:
             self._take(part, moments)
         self._engine.finish()
 
-    def timeline(self) -> Timeline:
+    def timeline(self) -> SlotRecord:
         """What came in each slot until now."""
         now = self._engine.progress()
         slots = list(self._slots)
         if self._first_ns is not None:
             slots.append(self._until(now))
-        return Timeline(now.keys, self._first_ns, self._slot_ns, tuple(slots))
+        return SlotRecord(now.keys, self._first_ns, self._slot_ns, tuple(slots))
 
     def _take(self, part: PacketBatch, moments: Sequence[int]) -> None:
         if self._first_ns is None and self._pace.clock_ns is not None:

@@ -24,8 +24,15 @@ from trtop_core.metric_types import Kind, Metric, Unit
 from trtop_core.metrics import METRICS
 from trtop_core.records import NS_PER_US
 from trtop_core.sketch import BINS_PER_OCTAVE
+from trtop_core.slot_record import (
+    PERCENTILE,
+    SERIES,
+    SlotRecord,
+    coarser,
+    counters_of,
+    percentiles_of,
+)
 from trtop_core.snapshot import Snapshot
-from trtop_core.timeline import PERCENTILE, SERIES, Timeline, coarser, counters_of, percentiles_of
 from trtop_core.verdicts.explain import NEXT_STEPS, explain
 
 N_DETAILED = 500
@@ -225,7 +232,7 @@ def _timelines(page: PageRows) -> tuple[dict[str, Any] | None, list[list[Any]]]:
 
 
 def _own_series(
-    timeline: Timeline, places: npt.NDArray[np.intp], n_rows: int
+    timeline: SlotRecord, places: npt.NDArray[np.intp], n_rows: int
 ) -> tuple[int, list[list[Any]]]:
     """How many slots are one in the timelines of single destinations, and these."""
     factor = 1

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from trtop_core.slot_record import SlotRecord
 from trtop_core.slow_connections import SlowConnections
 from trtop_core.snapshot import Snapshot
-from trtop_core.timeline import Timeline
 
 SLOW_PER_DESTINATION = 3
 """Connections of one destination that a page lists."""
@@ -27,7 +27,7 @@ class Recorded:
             for none. ``slow`` has the same rows.
     """
 
-    timeline: Timeline
+    timeline: SlotRecord
     slow: SlowConnections
     places: npt.NDArray[np.intp]
 

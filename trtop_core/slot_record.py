@@ -1,4 +1,4 @@
-"""``Timeline``: what happened in each slot of a capture, by destination, in bounded memory.
+"""``SlotRecord``: what happened in each slot of a capture, by destination, in bounded memory.
 
 Takes what an engine had counted at the ends of slots, keeps the differences. When there are too
 many slots, neighbours become one: counters and bins add up exactly. Never looks at packets.
@@ -73,7 +73,7 @@ class Slot:
 
 
 @dataclass(frozen=True, slots=True)
-class Timeline:
+class SlotRecord:
     """The slots of a capture.
 
     Attributes:
