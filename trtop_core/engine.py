@@ -17,6 +17,7 @@ from trtop_core._flows import Flows
 from trtop_core._sketch import MAX_DESTINATIONS_LIMIT
 from trtop_core._state import NETWORK, State
 from trtop_core._window import EPOCH_NS, LEVELS
+from trtop_core.baseline import Baseline
 from trtop_core.batch import CaptureCounters, PacketBatch
 from trtop_core.config import EngineConfig
 from trtop_core.errors import TrtopError
@@ -75,6 +76,13 @@ class Engine:
             n = config.max_connections
             raise TrtopError(f"not enough memory for {n:,} connections; allow fewer") from None
         self._flows = Flows(self._state, config.decap)
+        self._baseline: Baseline | None = None
+
+    @property
+    def clock_ns(self) -> int | None:
+        """Capture time now; None before the first packet."""
+        clock = self._flows.clock
+        return None if clock is None else int(clock[0])
 
     @property
     def unsupported_link_types(self) -> dict[int, int]:
@@ -115,6 +123,21 @@ class Engine:
         """Let capture time go on (never back) and run the timers that are due by then."""
         self._flows.advance(now_ns)
 
+    def start_period(self) -> None:
+        """Let ``Window.ALL`` begin now: counters, sketches and health are those from here on.
+
+        Everything that is known of connections stays, as for a window; least and greatest of the
+        sketches are those of the period.
+        """
+        self._flows.settle()
+        keys, counters = self._state.destinations.export()
+        self._baseline = Baseline.taken(
+            counters,
+            SketchState(*self._state.sketches.export(len(keys))),
+            self._raw_health(None),
+            (self.clock_ns, self._flows.span_ns),
+        )
+
     def finish(self) -> None:
         """The capture ends: judge the holes and connections that are still open."""
         self._flows.finish()
@@ -132,16 +155,18 @@ class Engine:
             exported.keys, exported.counters, exported.state, view, regroup
         )
         health = self._health(None)
+        began = self._baseline
         return Snapshot(
             view=view,
             clock_ns=clock_ns,
-            first_ns=first_ns,
+            first_ns=first_ns if began is None else began.clock_ns,
             span_ns=exported.span_ns,
             table=table,
             total=total,
             n_destinations=n_destinations,
             health=health,
             window_health=health if exported.level is None else self._health(exported.level),
+            is_period=began is not None,
         )
 
     def health(self) -> Health:
@@ -171,7 +196,8 @@ class Engine:
         if window is Window.ALL or clock is None:
             keys, counters = self._state.destinations.export()
             state = SketchState(*self._state.sketches.export(len(keys)))
-            return Exported(keys, counters, state, self._flows.span_ns, None)
+            everything = Exported(keys, counters, state, self._flows.span_ns, None)
+            return everything if self._baseline is None else self._baseline.since(everything)
         level = next(i for i, spec in enumerate(LEVELS) if spec[0] == int(window))
         keys, counters, state, first_epoch = self._window(level)
         now_ns, first_ns, _ = self._flows.window_clock
@@ -188,6 +214,12 @@ class Engine:
         return keys, counters, state, first_epoch
 
     def _health(self, level: int | None) -> Health:
+        health = self._raw_health(level)
+        if level is not None or self._baseline is None:
+            return health
+        return health.since(self._baseline.health)
+
+    def _raw_health(self, level: int | None) -> Health:
         raw = self._flows.export_health(level)
         known = self._known_counters
         return Health(

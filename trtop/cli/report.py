@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from trtop.names.engine_factory import final_snapshot, make_engine
 from trtop.options.report_options import Options
@@ -33,9 +34,13 @@ from trtop_core.errors import (
     EXIT_INCOMPLETE,
     EXIT_OK,
     EXIT_UNUSABLE,
+    TrtopError,
 )
 from trtop_core.snapshot import Snapshot
 from trtop_core.sources import IDLE, ReadResult, Source, open_capture, read_into
+
+if TYPE_CHECKING:
+    from trtop_core.pace import TimedFeed
 
 DRAIN_S = 0.5
 """Time after Ctrl-C in which tcpdump (``tcpdump -w - | trtop -``) hands over what it holds."""
@@ -71,16 +76,21 @@ def _run(engine: Engine, options: Options, env: Environment) -> int:
         options.with_bins,
     )
     is_read, is_listening = True, True
+    timed = _timed(engine, options, reporter)
     with Interrupt(env.monotonic_s, DRAIN_S if live else 0) as interrupt:
         tell_of_waiting(options, env)
         with open_capture(options.inputs, follow=options.follow) as source:
             try:
                 with make_live_output(options, env, reporter, live) as output:
-                    is_read = not _measure(engine, source, output, interrupt).is_unusable
+                    is_read = not _measure(engine, source, output, interrupt, timed).is_unusable
             except BrokenPipeError:
                 is_listening = False
         errors = worth_telling(source.errors, live and interrupt.signal is not None)
-        engine.finish()
+        try:
+            is_listening = _finish(engine, timed) and is_listening
+        except TrtopError:  # the capture ended before it would count
+            complain(errors, engine.unsupported_link_types, options, env)
+            raise
         found = EXIT_OK
         if is_read:
             view = options.view
@@ -90,7 +100,7 @@ def _run(engine: Engine, options: Options, env: Environment) -> int:
             snapshot = everything.limited(view.limit)
             if options.out_prefix is not None:
                 copy_report(snapshot, options.out_prefix, options.thresholds, options.with_bins)
-            if is_listening:
+            if is_listening and not (timed and timed.is_over and options.timing.every_ns):
                 _report(reporter, snapshot)
             complain_of_nobody(snapshot, options, env)
             if options.report_format is not Format.TABLE:  # which says so itself
@@ -110,18 +120,41 @@ def _run(engine: Engine, options: Options, env: Environment) -> int:
     return found or (EXIT_INCOMPLETE if is_incomplete else EXIT_OK)
 
 
+def _timed(engine: Engine, options: Options, reporter: Reporter) -> TimedFeed | None:
+    """Who cuts the capture at moments; None where all of it is one report."""
+    if options.timing.is_whole:
+        return None
+    from trtop_core.pace import TimedFeed  # noqa: PLC0415 - seldom used
+
+    view = options.view
+    return TimedFeed(engine, options.timing, lambda: reporter.report(engine.snapshot(view)))
+
+
 def _measure(
-    engine: Engine, source: Source, output: LiveOutput, interrupt: Interrupt
+    engine: Engine,
+    source: Source,
+    output: LiveOutput,
+    interrupt: Interrupt,
+    timed: TimedFeed | None,
 ) -> ReadResult:
-    """Read until the capture ends or the user has had enough."""
+    """Read until the capture ends, or what is asked for does, or the user has had enough."""
 
     def between(batch: PacketBatch) -> bool:
-        if interrupt.is_due(is_idle=batch is IDLE):
+        if interrupt.is_due(is_idle=batch is IDLE) or (timed and timed.is_over):
             return False
         output.tick(engine, source)
         return True
 
-    return read_into(engine, source, between)
+    return read_into(engine if timed is None else timed, source, between)
+
+
+def _finish(engine: Engine, timed: TimedFeed | None) -> bool:
+    """The capture ends; whether the reader of the reports is still there."""
+    try:
+        (engine if timed is None else timed).finish()
+    except BrokenPipeError:
+        return False
+    return True
 
 
 def _report(reporter: Reporter, snapshot: Snapshot) -> None:

@@ -10,6 +10,7 @@ import os
 from contextlib import closing
 from dataclasses import replace
 
+from trtop.escape import escape
 from trtop.names.engine_factory import make_engine
 from trtop.names.namer import Namer
 from trtop.options.report_options import STDIN, Options
@@ -27,7 +28,7 @@ from trtop.runtime.screen_setup import HEAD_START_S, make_display_options, make_
 from trtop.runtime.signals import Interrupt
 from trtop.tui.app import show
 from trtop.tui.effects import WINDOWS
-from trtop.tui.engine_source import EngineSource
+from trtop.tui.engine_source import EngineSource, Reading
 from trtop.tui.terminal import keyboard_on_stdin
 from trtop_core.engine import SEED_BYTES, Engine
 from trtop_core.errors import EXIT_INCOMPLETE, EXIT_OK, EXIT_UNUSABLE
@@ -68,7 +69,8 @@ def view(options: Options, env: Environment) -> int:
     ):
         engine = make_engine(config, os.urandom(SEED_BYTES), namer)
         namer.is_enabled = False  # the screen names rows itself
-        source = EngineSource(engine, capture, _name(options), live, env.monotonic_s, namer)
+        reading = Reading(_name(options), live, options.timing)
+        source = EngineSource(engine, capture, reading, env.monotonic_s, namer)
         is_over = _show(source, options, env, interrupt, live)
         source.finish()
         _tell(source, capture, engine, options, env)
@@ -116,6 +118,8 @@ def _tell(
     complain_of_names(engine, env)
     ended_by_user = source.error is None
     errors = worth_telling(capture.errors, ended_by_user)
+    if source.error is not None and source.error not in capture.errors:
+        env.stderr.write(f"trtop: {escape(str(source.error))}\n")
     complain(errors, engine.unsupported_link_types, options, env)
     complain_of_order(capture, env)
 
