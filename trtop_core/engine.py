@@ -25,9 +25,12 @@ from trtop_core.health import Health
 from trtop_core.query import Exported, SketchState, pick_rows
 from trtop_core.records import UNDECODED, GroupBy, Verdict, Window
 from trtop_core.snapshot import Snapshot
-from trtop_core.view import View
+from trtop_core.view import Period, View
 
 if TYPE_CHECKING:
+    from trtop_core.history.log import History
+    from trtop_core.history.slots import Slot
+    from trtop_core.timeline import Timeline, TimelineView
     from trtop_core.detail import Detail, DetailView
 
 SEED_BYTES = 16
@@ -62,6 +65,16 @@ class Engine:
         self._config = config
         self._windows = {window for window in config.windows if window is not Window.ALL}
         self._known_counters = {"received": False, "kernel": False, "interface": False}
+        self._history: History | None = None
+        if config.history_bytes:
+            from trtop_core.history.log import History  # noqa: PLC0415 - a report needs none
+
+            self._history = History(
+                config.history_bytes,
+                config.max_destinations + 2,
+                MAX_SKETCH_PAGES,
+                config.is_paced,
+            )
         n_words = N_HASH_TABLES * N_HASH_WORDS
         words = np.frombuffer(hashlib.shake_256(seed).digest(8 * n_words), np.uint64)
         try:
@@ -71,6 +84,7 @@ class Engine:
                 _networks(config.local),
                 {int(window) for window in self._windows},
                 (MAX_SKETCH_PAGES, max(MIN_HOLES, config.max_connections)),
+                self._history,
             )
         except MemoryError:
             n = config.max_connections
@@ -148,6 +162,8 @@ class Engine:
         Raises:
             ValueError: the view asks for a window that is not kept, or for a finer grouping.
         """
+        if view.period is not None:
+            return self._past(view, view.period)
         exported = self._export(view.window, view.group_by)
         clock_ns, first_ns = self._flows.clock or (None, None)
         regroup = view.group_by is not self._config.group_by
@@ -185,12 +201,70 @@ class Engine:
         levels = {spec[0]: i for i, spec in enumerate(LEVELS) if Window(spec[0]) in self._windows}
         return answer_detail(self._state, self._flows, exported, view, levels)
 
+    def timeline(self, view: TimelineView) -> Timeline:
+        """All of the history in columns; none where no history is kept."""
+        from trtop_core.history.asking import Bounds, timeline_of  # noqa: PLC0415 - likewise
+
+        slots = self._slots()
+        memory = (
+            (0, 0) if self._history is None else (self._history.n_bytes, self._history.max_bytes)
+        )
+        now_ns, first_ns, _ = self._flows.window_clock
+        return timeline_of(slots, view, Bounds(first_ns, now_ns), memory)
+
+    def _slots(self) -> list[Slot]:
+        """The slots of the history by time, the open one included."""
+        self._flows.settle()
+        if self._history is None or self._flows.clock is None:
+            return []
+        now_ns = self._flows.window_clock[0]
+        health = self._flows.export_health(None)
+        opened = self._history.open_slot(self._state, now_ns // EPOCH_NS, health)
+        return [*self._history.slots(), *([] if opened is None else [opened])]
+
+    def _past(self, view: View, period: Period) -> Snapshot:
+        """What is known of a span in the past."""
+        from trtop_core.history.asking import Bounds, rows_of  # noqa: PLC0415 - a report needs none
+
+        self._check_grouping(view.group_by)
+        if self._history is None:
+            raise ValueError("no history is kept")
+        slots = self._slots()
+        now_ns, first_ns, _ = self._flows.window_clock
+        found = rows_of(slots, period, self._state, Bounds(first_ns, now_ns))
+        exported = found.exported
+        table, total, n_destinations = pick_rows(
+            exported.keys,
+            exported.counters,
+            exported.state,
+            view,
+            view.group_by is not self._config.group_by,
+        )
+        health = self._health_of(found.health_after)
+        if found.health_before is not None:
+            health = health.since(self._health_of(found.health_before))
+        return Snapshot(
+            view=view,
+            clock_ns=found.end_ns,
+            first_ns=found.start_ns,
+            span_ns=exported.span_ns,
+            table=table,
+            total=total,
+            n_destinations=n_destinations,
+            health=health,
+            window_health=health,
+            is_period=True,
+        )
+
+    def _check_grouping(self, group_by: GroupBy) -> None:
+        if group_by is GroupBy.ADDR_PORT and self._config.group_by is GroupBy.ADDR:
+            raise ValueError("rows are kept by address only")
+
     def _export(self, window: Window, group_by: GroupBy) -> Exported:
         """Every row of a window, settled."""
         if window is not Window.ALL and window not in self._windows:
             raise ValueError(f"the window of {int(window)} s is not kept")
-        if group_by is GroupBy.ADDR_PORT and self._config.group_by is GroupBy.ADDR:
-            raise ValueError("rows are kept by address only")
+        self._check_grouping(group_by)
         self._flows.settle()
         clock = self._flows.clock
         if window is Window.ALL or clock is None:
@@ -220,7 +294,9 @@ class Engine:
         return health.since(self._baseline.health)
 
     def _raw_health(self, level: int | None) -> Health:
-        raw = self._flows.export_health(level)
+        return self._health_of(self._flows.export_health(level))
+
+    def _health_of(self, raw: npt.NDArray[np.void]) -> Health:
         known = self._known_counters
         return Health(
             packets=int(raw["verdicts"].sum()),
