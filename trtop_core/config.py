@@ -76,6 +76,8 @@ def engine_config(  # noqa: PLR0913 - as many as a command line may name
     windows: Iterable[Window] = (),
     idle_timeout_s: float | None = None,
     max_connections: int | None = None,
+    history_bytes: int = 0,
+    is_paced: bool = False,
 ) -> EngineConfig:
     """A configuration from what users say.
 
@@ -87,6 +89,8 @@ def engine_config(  # noqa: PLR0913 - as many as a command line may name
         windows: what will be asked for; ``Window.ALL`` is always kept.
         idle_timeout_s: above 0; None for the default.
         max_connections: None for the default.
+        history_bytes: as ``EngineConfig.history_bytes``.
+        is_paced: as ``EngineConfig.is_paced``.
 
     Raises:
         ValueError: a number is out of range.
@@ -102,4 +106,6 @@ def engine_config(  # noqa: PLR0913 - as many as a command line may name
         max_connections=DEFAULT_MAX_CONNECTIONS if max_connections is None else max_connections,
         decap=decap,
         windows=tuple(window for window in windows if window is not Window.ALL),
+        history_bytes=history_bytes,
+        is_paced=is_paced,
     )

@@ -28,10 +28,11 @@ from trtop_core.snapshot import Snapshot
 from trtop_core.view import Period, View
 
 if TYPE_CHECKING:
+    from trtop_core.detail import Detail, DetailView
+    from trtop_core.history.asking import PeriodRows
     from trtop_core.history.log import History
     from trtop_core.history.slots import Slot
     from trtop_core.timeline import Timeline, TimelineView
-    from trtop_core.detail import Detail, DetailView
 
 SEED_BYTES = 16
 
@@ -197,7 +198,12 @@ class Engine:
         """
         from trtop_core.detail_query import answer_detail  # noqa: PLC0415 - a report needs none
 
-        exported = self._export(view.window, view.group_by)
+        if view.period is None:
+            exported = self._export(view.window, view.group_by)
+        else:
+            exported = self._of_period(view.period, view.group_by).exported.without_rest(
+                len(self._state.destinations.export()[0])
+            )
         levels = {spec[0]: i for i, spec in enumerate(LEVELS) if Window(spec[0]) in self._windows}
         return answer_detail(self._state, self._flows, exported, view, levels)
 
@@ -224,14 +230,7 @@ class Engine:
 
     def _past(self, view: View, period: Period) -> Snapshot:
         """What is known of a span in the past."""
-        from trtop_core.history.asking import Bounds, rows_of  # noqa: PLC0415 - a report needs none
-
-        self._check_grouping(view.group_by)
-        if self._history is None:
-            raise ValueError("no history is kept")
-        slots = self._slots()
-        now_ns, first_ns, _ = self._flows.window_clock
-        found = rows_of(slots, period, self._state, Bounds(first_ns, now_ns))
+        found = self._of_period(period, view.group_by)
         exported = found.exported
         table, total, n_destinations = pick_rows(
             exported.keys,
@@ -255,6 +254,17 @@ class Engine:
             window_health=health,
             is_period=True,
         )
+
+    def _of_period(self, period: Period, group_by: GroupBy) -> PeriodRows:
+        """Every row of a span in the past."""
+        from trtop_core.history.asking import Bounds, rows_of  # noqa: PLC0415 - a report needs none
+
+        self._check_grouping(group_by)
+        if self._history is None:
+            raise ValueError("no history is kept")
+        slots = self._slots()
+        now_ns, first_ns, _ = self._flows.window_clock
+        return rows_of(slots, period, self._state, Bounds(first_ns, now_ns))
 
     def _check_grouping(self, group_by: GroupBy) -> None:
         if group_by is GroupBy.ADDR_PORT and self._config.group_by is GroupBy.ADDR:

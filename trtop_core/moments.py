@@ -79,6 +79,13 @@ class Moment(NamedTuple):
         found_ns = day_ns + self.ns
         return found_ns if found_ns >= least_ns else found_ns + NS_PER_DAY
 
+    def latest(self, first_ns: int, clock_ns: int) -> int:
+        """Capture time in ns, of a capture that goes on: a time of day is the last that was."""
+        if self.since is not Since.MIDNIGHT:
+            return self.resolved(first_ns)
+        found_ns = clock_ns // NS_PER_DAY * NS_PER_DAY + self.ns
+        return found_ns if found_ns <= clock_ns else found_ns - NS_PER_DAY
+
 
 def moment(text: str) -> Moment:
     """A moment from what a user wrote.

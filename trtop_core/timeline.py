@@ -1,4 +1,4 @@
-"""``TimelineView`` and ``Timeline``: how busy and how bad it was over all of a history. Data only."""
+"""``TimelineView`` and ``Timeline``: how busy and how bad it was, and when. Data only."""
 
 from __future__ import annotations
 

@@ -5,7 +5,6 @@ The logs that windows are made of know which rows changed in a slot, and how the
 that changed is added up; one by one only what belongs to rows that are kept is written out.
 """
 
-cimport cython
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 import numpy as np
@@ -33,7 +32,9 @@ cdef inline const uint32_t* header_of(
     return <const uint32_t*>(ring.records + (at & (ring.capacity - 1)) * record_bytes)
 
 
-cdef uint64_t start_of(const ring_t* ring, int64_t first_slot, Py_ssize_t record_bytes) noexcept nogil:
+cdef uint64_t start_of(
+    const ring_t* ring, int64_t first_slot, Py_ssize_t record_bytes
+) noexcept nogil:
     """The first record that was saved in a slot or later."""
     cdef uint64_t at = ring.head
     while at > ring.tail and <int64_t>header_of(ring, at - 1, record_bytes)[2] >= first_slot:
@@ -179,7 +180,6 @@ def grown_stats(
     cdef uint64_t at, low, high
     cdef uint32_t item
     cdef uint32_t per_row = <uint32_t>totals.shape[1]
-    cdef Py_ssize_t i
     cdef Py_ssize_t n = 0
     cdef Py_ssize_t n_changed = 0
     cdef const uint64_t* before

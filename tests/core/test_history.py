@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -14,14 +15,17 @@ from support.compare import SEED, batch_of
 from support.traffic.generated import Faults, generate
 
 import trtop_core.history.log as history_log
-from trtop_core import Engine, EngineConfig, Snapshot, View
+from trtop_core import Engine, EngineConfig, Snapshot, View, wire
 from trtop_core._history import add_cells
+from trtop_core.decode import decode
+from trtop_core.detail import DetailView
 from trtop_core.history.slots import Cells
 from trtop_core.metrics import COUNTERS, SKETCHES
 from trtop_core.records import NS_PER_S, DestinationKind, GroupBy, Window
 from trtop_core.table import Table
 from trtop_core.timeline import MAX_COLUMNS, TimelineView, length_for
 from trtop_core.view import Period
+from trtop_daemon.processes.engines import Engines
 
 WINDOWS = (Window.LAST_10_S, Window.LAST_60_S, Window.LAST_300_S)
 MIB = 1 << 20
@@ -104,7 +108,7 @@ def test_slots_add_up_at_any_split_coarsening_and_bound(
         # Periods that end where slots do add up to the whole.
         edges = sorted({slot_edge(engine, cut) for cut in cuts})
         ends = [FIRST_NS - NS_PER_S, *edges, LAST_NS + NS_PER_S]
-        parts = [between(engine, a, b) for a, b in zip(ends, ends[1:], strict=False) if a < b]
+        parts = [between(engine, a, b) for a, b in pairwise(ends) if a < b]
         joined = Table.concatenated([part.total for part in parts]).total()
         assert_same_numbers(joined, whole.total)
         assert sum(part.health.packets for part in parts) == whole.health.packets
@@ -201,7 +205,6 @@ def test_without_a_history_there_is_no_period() -> None:
 
 
 def test_slots_are_longer_where_they_would_cost_more_than_counting() -> None:
-    """A second with few packets costs as much as one with many: beyond a bound it must be earned."""
     packets = generate(5, 30)
     spread = [
         replace(packets[n % len(packets)], ts_ns=FIRST_NS + n * NS_PER_S) for n in range(9000)
@@ -242,3 +245,48 @@ def test_a_cell_outside_is_refused() -> None:
 )  # fmt: skip
 def test_columns_are_of_round_lengths(span_s: int, n_columns: int, length_s: int) -> None:
     assert length_for(span_s * NS_PER_S, n_columns) == length_s * NS_PER_S
+
+
+@pytest.mark.parametrize("n_engines", [1, 2, 3])
+def test_a_daemon_of_several_engines_has_the_history_of_one(n_engines: int) -> None:
+    """Connections of one capture, split as a fan-out does, merge as they do for all time."""
+    config = EngineConfig(windows=WINDOWS, history_bytes=64 * MIB, is_paced=True)
+    engines = Engines(config, n_engines, lambda config: Engine(config, SEED))
+    alone = Engine(config, SEED)
+    packets = sorted(generate(11, 60), key=lambda packet: packet.ts_ns)
+    last_ns = packets[-1].ts_ns
+    for packet, segment in zip(packets, decode(batch_of(packets)).columns, strict=True):
+        # As messages of the capture processes do, of packets and of the time up to which they came.
+        for engine in (alone, *engines.engines):
+            if engine.has_begun:
+                engine.advance(packet.ts_ns)
+        ends = sorted([bytes(segment["src"])[-4:], bytes(segment["dst"])[-4:]])
+        number = sum(ends[0] + ends[1]) + int(segment["src_port"]) + int(segment["dst_port"])
+        for engine in (alone, engines.engines[number % n_engines]):
+            engine.feed(batch_of([packet]))
+    start_ns = packets[0].ts_ns + (last_ns - packets[0].ts_ns) // 4
+    for period in (Period(start_ns, start_ns + 20 * NS_PER_S), Period(0, last_ns + 1)):
+        view = View(period=period, sort="destination")
+        ours, theirs = engines.snapshot(view), alone.snapshot(view)
+        assert_same_numbers(shown(ours.table), shown(theirs.table))
+        assert_same_numbers(ours.total, theirs.total)
+        assert ours.is_period
+        sent = wire.decode_snapshot(wire.encode_snapshot(ours))
+        assert sent.record(True) == ours.record(True)
+
+
+def test_a_detail_is_of_the_period_too() -> None:
+    engine = fed(PACKETS)
+    period = Period(FIRST_NS + 5 * NS_PER_S, FIRST_NS + 25 * NS_PER_S)
+    past = between(engine, period.start_ns, period.end_ns)
+    seen = 0
+    for i, key in enumerate(past.table.keys):
+        if key["kind"] == DestinationKind.OTHER:
+            continue
+        asked = DetailView(bytes(key["addr"]), 0, int(key["kind"]), period=period)
+        detail = engine.detail(asked)
+        seen += 1
+        for name in COUNTERS:
+            assert detail.table.counters[name][0] == past.table.counters[name][i]
+        assert detail.span_ns == past.span_ns
+    assert seen > 0

@@ -53,7 +53,13 @@ def view(options: Options, env: Environment) -> int:
     if options.out_prefix is not None:
         check_prefix(options.out_prefix)
     live = is_live(options)
-    config = replace(options.engine, windows=WINDOWS[:-1], group_by=GroupBy.ADDR_PORT)
+    config = replace(
+        options.engine,
+        windows=WINDOWS[:-1],
+        group_by=GroupBy.ADDR_PORT,
+        history_bytes=options.history_bytes,
+        is_paced=live,
+    )
     with (
         Plugins() as plugins,
         closing(make_namer(options, plugins) or Namer()) as namer,

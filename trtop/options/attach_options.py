@@ -16,6 +16,7 @@ from trtop.options.parser import (
     Color,
     add_grouping,
     add_look,
+    add_period,
     add_showing,
     check_output,
     one_of,
@@ -26,6 +27,7 @@ from trtop.reporters.formats import Format
 from trtop.table.text import Theme
 from trtop_core.argument_parser import UsageError, argument, new_parser
 from trtop_core.metric_types import Thresholds
+from trtop_core.moments import Moment
 from trtop_core.parse import seconds
 from trtop_core.records import GroupBy, Window
 from trtop_core.view import View
@@ -88,6 +90,8 @@ class AttachOptions:
         fail_on: rows that end the command with a status of their own.
         notes: what the user should know of how the command line was read.
         wants_screen: nothing was asked for that only a printed report has.
+        start: numbers of the daemons' history from here on; None: of all of it, if there is an end.
+        end: and up to here; None: up to now.
     """
 
     endpoints: tuple[Endpoint, ...]
@@ -113,6 +117,8 @@ class AttachOptions:
     fail_on: Filter | None = None
     notes: tuple[str, ...] = ()
     wants_screen: bool = True
+    start: Moment | None = None
+    end: Moment | None = None
 
     resolver = whitelist = None
     """Parts of one's own are for captures that are read here."""
@@ -207,6 +213,8 @@ def make_options(given: argparse.Namespace, endpoints: tuple[Endpoint, ...]) -> 
         filter=given.filter,
         fail_on=fail_on,
         wants_screen=all(asked is None for asked in (given.format, given.width, given.limit)),
+        start=getattr(given, "start", None),
+        end=getattr(given, "end", None),
     )
 
 
@@ -230,6 +238,7 @@ def _add_daemons(group: argparse._ArgumentGroup) -> None:
         help="the daemon's public key; once for all, or once per tcp:// endpoint",
     )
     add_fail_on(group)
+    add_period(group, is_read_here=False)
     add("--once", action="store_true", help="one report, then the end")
     add(
         "--timeout",

@@ -14,6 +14,7 @@ from trtop.options.plugin_arguments import add_fail_on, add_filter, add_names, a
 from trtop.reporters.formats import Format
 from trtop_core import parse
 from trtop_core.argument_parser import argument, new_parser
+from trtop_core.config import DEFAULT_HISTORY_BYTES
 from trtop_core.records import Direction
 
 DESCRIPTION = f"""\
@@ -124,6 +125,13 @@ def _add_measuring(group: argparse._ArgumentGroup) -> None:
         type=argument(parse.seconds),
         metavar="S",
         help="a connection silent for S seconds is no longer active (default: 300)",
+    )
+    add(
+        "--history",
+        type=argument(parse.size),
+        default=DEFAULT_HISTORY_BYTES,
+        metavar="SIZE",
+        help="memory for the past that the screen can look at (default: 64MiB)",
     )
     add("--max-connections", type=argument(parse.whole), metavar="N",
         help="connections kept at once (default: 1,000,000; about 550 bytes each)")  # fmt: skip

@@ -20,7 +20,7 @@ from trtop.options.report_arguments import make_parser
 from trtop.reporters.formats import Format
 from trtop.table.text import Theme
 from trtop_core.argument_parser import UsageError
-from trtop_core.config import EngineConfig, engine_config
+from trtop_core.config import DEFAULT_HISTORY_BYTES, EngineConfig, engine_config
 from trtop_core.metric_types import Thresholds
 from trtop_core.records import GroupBy
 from trtop_core.timing import WHOLE, Timing
@@ -91,6 +91,7 @@ class Options:
         filter: which rows are shown, None for all.
         fail_on: rows that end the command with a status of their own.
         timing: which part of the capture counts, and whether there are reports of its parts.
+        history_bytes: what the screen keeps of the past, at most.
         notes: what the user should know of how the command line was read.
         parts: what a run of one's own is made of.
         wants_screen: nothing was asked for that only a printed report has.
@@ -119,6 +120,7 @@ class Options:
     filter: Filter | None = None
     fail_on: Filter | None = None
     timing: Timing = WHOLE
+    history_bytes: int = DEFAULT_HISTORY_BYTES
     notes: tuple[str, ...] = ()
     parts: Parts = Parts()
     wants_screen: bool = False
@@ -205,6 +207,7 @@ def parse(
         filter=given.filter,
         fail_on=given.fail_on,
         timing=timing,
+        history_bytes=given.history,
         notes=tuple(notes),
         parts=_parts(given),
         wants_screen=all(

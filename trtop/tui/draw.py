@@ -33,6 +33,7 @@ from trtop.tui.pages.registry import ALL_KEYS, PAGE_OF_MODE
 from trtop.tui.prompt_line import prompt_line
 from trtop.tui.scene import Scene
 from trtop.tui.state import State
+from trtop.tui.strip import has_strip, strip_lines
 from trtop.tui.view_model import ViewModel
 
 MAX_HEADER_SHARE = 0.4
@@ -44,6 +45,9 @@ MIN_HEIGHT_OF_FOOT = 12
 MIN_ROOMY_HEIGHT = 20
 ROOMY_WIDTH = 132
 """On a terminal as wide, or less high, that reason takes one line, else two."""
+
+MIN_LEFT = 6
+"""Lines that the strip must leave for what is above the rows, and for rows."""
 
 NOTHING_YET = "no packets yet"
 NO_ROWS = "no connections"
@@ -71,6 +75,7 @@ def draw(scene: Scene, size: Size, caps: TerminalCaps) -> Frame:
 class _Parts:
     """The lines around the rows."""
 
+    strip: tuple[Line, ...]
     above: tuple[Line, ...]
     groups: tuple[Line, ...]
     n_rows: int
@@ -88,7 +93,7 @@ def _rows_frame(scene: Scene, size: Size, caps: TerminalCaps) -> Frame:
     shown = range(first, min(first + parts.n_rows, len(model.names)))
     grid, totals_line, lines = table_of(scene, shown, inner, caps)
 
-    body: list[Line] = list(parts.above)
+    body: list[Line] = [*parts.above, *parts.strip]
     if parts.groups:
         body.append(grid.group_line())
     heading_at = 1 + len(body)
@@ -121,7 +126,12 @@ def _parts(scene: Scene, size: Size, caps: TerminalCaps) -> _Parts:
     """What goes above the rows, as far as there is room for it."""
     inner = max(1, size.width - 2)
     # Upper edge, headings, totals, one row, lower edge, bottom line.
-    left = size.height - 6
+    strip: list[Line] = []
+    if scene.timeline is not None and has_strip(scene.timeline, scene.state.period, size):
+        strip = strip_lines(scene.timeline, scene.state.period, inner, caps)
+    left = size.height - 6 - len(strip)
+    if left < MIN_LEFT:
+        left, strip = left + len(strip), []
     warnings = _warning_lines(scene, inner, caps)
     view = [line_of(" ", *line) for line in header.view_lines(scene, caps, inner - 1)]
     health: list[Line] = []
@@ -144,7 +154,9 @@ def _parts(scene: Scene, size: Size, caps: TerminalCaps) -> _Parts:
     n_foot = _n_foot(size)
     left -= n_foot
     has_groups = left >= 4
-    return _Parts(above, ((),) if has_groups else (), max(1, left + 1 - has_groups), n_foot)
+    return _Parts(
+        tuple(strip), above, ((),) if has_groups else (), max(1, left + 1 - has_groups), n_foot
+    )
 
 
 def _n_foot(size: Size) -> int:

@@ -15,6 +15,7 @@ from typing import Protocol
 from trtop.tui.draw import draw
 from trtop.tui.effects import WINDOWS, Context, Effect, Updated
 from trtop.tui.frame import Frame, Size, TerminalCaps
+from trtop.tui.history_question import HistoryQuestion
 from trtop.tui.page_question import PageQuestion, question_of
 from trtop.tui.pages.registry import PAGE_OF_MODE
 from trtop.tui.prompt import tried
@@ -22,6 +23,7 @@ from trtop.tui.save import is_there, save
 from trtop.tui.scene import Scene
 from trtop.tui.source import SnapshotSource
 from trtop.tui.state import Grouping, Mode, Prompt, Purpose, State
+from trtop.tui.strip import n_bars
 from trtop.tui.terminal import ClickEvent, Event, HangUpEvent, KeyEvent, WheelEvent
 from trtop.tui.update import click, selecting, update, wheel
 from trtop.tui.view_model import (
@@ -130,6 +132,7 @@ class EventLoop:
         self._held: Snapshot | None = None
         self._baselines: dict[Grouping, Snapshot] = {}
         self._page_question = PageQuestion(source)
+        self._history = HistoryQuestion(source)
         self._model: ViewModel | None = None
         self._frame = Frame(())
         self._kept: deque[Event] = deque()
@@ -150,7 +153,8 @@ class EventLoop:
         while not is_due():
             is_busy = self._source.step(STEP_S)
             is_tried = self._try()
-            if self._refresh() or self._page_question.poll(self.state) or is_tried:
+            is_new = self._refresh() or self._page_question.poll(self.state) or is_tried
+            if self._history.poll(self.state) or is_new:
                 self._draw()
             event = self._event(0 if is_busy else self._patience_s())
             while event is not None:
@@ -212,6 +216,7 @@ class EventLoop:
             has_names=self._setup.names is not None,
             prefix=self._setup.prefix,
             is_over=self._was_over,
+            timeline=self._history.timeline,
         )
 
     def _clicked(self, event: ClickEvent) -> Updated:
@@ -309,8 +314,9 @@ class EventLoop:
         if self._lacks_rows():
             self._is_asking = True
         if self._model is not None:
-            is_since_reset = bool(self._baselines) and self.state.window is Window.ALL
+            is_since_reset = bool(self._baselines) and self.state.covers_all
             self._page_question.ask(self.state, self._model, is_since_reset)
+        self._history.ask(self.state, n_bars(self._screen.size.width - 2))
         return True
 
     def _arrange(self, answer: Snapshot, n_rows: int | None = None) -> None:
@@ -343,13 +349,22 @@ class EventLoop:
 
     def _scene(self) -> Scene:
         answer = self._page_question.answer(self.state)
-        return Scene(self.state, self._model, self._source.status(), answer, self._setup.thresholds)
+        return Scene(
+            self.state,
+            self._model,
+            self._source.status(),
+            answer,
+            self._setup.thresholds,
+            self._history.timeline,
+        )
 
     def _reset(self) -> None:
         """Count from now on, whatever rows are grouped by."""
         self._baselines.clear()
         for grouping in self._setup.groupings:
-            state = replace(self.state, grouping=grouping, window=Window.ALL, filter=None)
+            state = replace(
+                self.state, grouping=grouping, window=Window.ALL, period=None, filter=None
+            )
             answer = self._ask(everything(state))
             if answer is None:
                 self._baselines.clear()
@@ -396,6 +411,7 @@ def _view_of(state: State) -> object:
     """What a question depends on."""
     return (
         state.window,
+        state.period,
         state.shown_grouping,
         state.sort,
         state.is_descending,

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from trtop.tui.source import Status
 from trtop.tui.state import State
 from trtop.tui.view_model import ViewModel
+from trtop_core.detail import Detail
 from trtop_core.metric_types import Thresholds
-from trtop_core.wire.questions import QuestionReply
+from trtop_core.timeline import Timeline
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,10 +23,12 @@ class Scene:
         status: what the source says of itself.
         answer: to what the page asks, None where there is none (yet).
         thresholds: by column key, instead of the columns' own.
+        timeline: of the history; None where there is none (yet).
     """
 
     state: State
     model: ViewModel | None
     status: Status
-    answer: QuestionReply | None = None
+    answer: Detail | None = None
     thresholds: Mapping[str, Thresholds] = field(default_factory=dict)
+    timeline: Timeline | None = None

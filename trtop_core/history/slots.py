@@ -1,7 +1,7 @@
 """``Slot``: what some rows, and all together, grew by in a span of capture time. Sparse and small.
 
-Takes what an engine's rows grew by, gives slots; slots become one slot, or fewer rows. What all rows
-together grew by stays exact through all of it: rows that are dropped are in it.
+Takes what an engine's rows grew by, gives slots; slots become one slot, or fewer rows. What all
+rows together grew by stays exact through all of it: rows that are dropped are in it.
 """
 
 from __future__ import annotations

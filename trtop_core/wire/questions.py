@@ -12,21 +12,24 @@ from typing import TYPE_CHECKING, Any
 
 from trtop_core.detail import Detail, DetailView
 from trtop_core.merging.details import merge_details
+from trtop_core.merging.timelines import merge_timelines
+from trtop_core.timeline import Timeline, TimelineView
 from trtop_core.wire.detail import decode_detail, encode_detail
 from trtop_core.wire.errors import WireError
-from trtop_core.wire.messages import AskDetail, DetailAnswer
+from trtop_core.wire.messages import AskDetail, AskTimeline, DetailAnswer, TimelineAnswer
+from trtop_core.wire.timeline import decode_timeline, encode_timeline
 
 if TYPE_CHECKING:
     from trtop_core.engine import Engine
 
-Question = DetailView
+Question = DetailView | TimelineView
 """What may be asked; hashable."""
 
-QuestionReply = Detail
+QuestionReply = Detail | Timeline
 """What comes back; its ``view`` is the question."""
 
-AskQuestion = AskDetail
-AnswerHead = DetailAnswer
+AskQuestion = AskDetail | AskTimeline
+AnswerHead = DetailAnswer | TimelineAnswer
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +65,15 @@ KINDS = (
         encode_detail,
         decode_detail,
     ),
+    QuestionKind(
+        TimelineView,
+        AskTimeline,
+        TimelineAnswer,
+        lambda engine, question: engine.timeline(question),
+        merge_timelines,
+        encode_timeline,
+        decode_timeline,
+    ),
 )
 
 ASKS: tuple[type[AskQuestion], ...] = tuple(kind.ask for kind in KINDS)
@@ -87,7 +99,8 @@ def merged(parts: Sequence[QuestionReply], question: Question) -> QuestionReply:
 
 def ask_of(number: int, question: Question) -> AskQuestion:
     """The message that asks a question."""
-    return _BY_QUESTION[type(question)].ask(number, question)
+    ask: Callable[[int, Any], AskQuestion] = _BY_QUESTION[type(question)].ask
+    return ask(number, question)
 
 
 def head_of(ask: AskQuestion) -> AnswerHead:

@@ -35,7 +35,15 @@ exit status: 0 stopped by SIGINT or SIGTERM; 1 could not start, or the capture i
 """
 
 CAPTURING = ("interface", "bpf_filter", "snaplen", "buffer_size", "fanout", "read", "speed")
-MEASURING = ("local", "direction", "group_by", "max_connections", "idle_timeout", "no_decap")
+MEASURING = (
+    "local",
+    "direction",
+    "group_by",
+    "max_connections",
+    "history",
+    "idle_timeout",
+    "no_decap",
+)
 
 
 FILTER_NOTE = "--filter is --bpf-filter now: it says what is captured; rows are filtered by clients"
