@@ -29,6 +29,30 @@ FORMAT = 1
 """Version of what is generated; rises with every change of the bytes, so that old files go."""
 
 PROFILES = {
+    "churn": Profile(
+        n_packets=10_000_000,
+        n_destinations=1_000,
+        n_flows=2_000,
+        n_clients=4,
+        share_v6=0.2,
+        ramp_us=500_000,
+        slice_us=2_000_000,
+        rtt_median_us=800,
+        think_mean_us=20_000,
+        close_share=0.2,
+    ),
+    "churn-wide": Profile(
+        n_packets=10_000_000,
+        n_destinations=50_000,
+        n_flows=500_000,
+        n_clients=64,
+        share_v6=0.2,
+        ramp_us=20_000_000,
+        slice_us=2_000_000,
+        rtt_median_us=15_000,
+        think_mean_us=8_000_000,
+        close_share=0.2,
+    ),
     "mid": Profile(
         n_packets=20_000_000,
         n_destinations=1_000,

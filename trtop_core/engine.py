@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from trtop_core._flows import Flows
+from trtop_core._flows import Flows, Prepared
 from trtop_core._sketch import MAX_DESTINATIONS_LIMIT
 from trtop_core._state import NETWORK, State
 from trtop_core._window import EPOCH_NS, LEVELS
@@ -104,13 +104,29 @@ class Engine:
         """LINKTYPE_ values that are not decoded, and how many packets had each."""
         return self._flows.unsupported_link_types()
 
-    def feed(self, batch: PacketBatch) -> None:
-        """Count the packets of a batch.
+    def prepare(self, batch: PacketBatch) -> Prepared:
+        """Decode a batch ahead of its turn; another thread may feed the engine meanwhile.
 
         Raises:
             ValueError: a packet of the index lies outside the batch's data.
         """
-        self._flows.feed(batch.data, batch.index)
+        return self._flows.prepare(batch.data, batch.index)
+
+    def feed(self, batch: PacketBatch, prepared: Prepared | None = None) -> None:
+        """Count the packets of a batch.
+
+        Args:
+            batch: the packets.
+            prepared: what ``prepare`` gave of it; None: that is done now.
+
+        Raises:
+            ValueError: a packet of the index lies outside the batch's data, or another engine
+                prepared it.
+        """
+        if prepared is None:
+            self._flows.feed(batch.data, batch.index)
+        else:
+            self._flows.feed_prepared(prepared)
         counters = batch.counters
         if counters is None and not batch.n_untimed:
             return

@@ -92,14 +92,20 @@ class Thresholds(NamedTuple):
     high: float | None
     is_share: bool = False
 
-    def grade(self, value: float | None) -> Grade:
-        """How much a value stands out; one that does not exist never does."""
-        for grade, limit in ((Grade.HIGH, self.high), (Grade.NOTABLE, self.notable)):
-            if value is None or limit is None:
-                continue
-            if value > limit if self.side is Side.ABOVE else value < limit:
-                return grade
-        return Grade.ORDINARY
+    def grades(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.int8]:
+        """How much each value stands out; one that does not exist, which is NaN, never does.
+
+        Args:
+            values: shape (n,).
+
+        Returns:
+            Shape (n,), numbers of ``Grade``.
+        """
+        grades = np.zeros(len(values), np.int8)
+        for grade, limit in ((Grade.NOTABLE, self.notable), (Grade.HIGH, self.high)):
+            if limit is not None:
+                grades[values > limit if self.side is Side.ABOVE else values < limit] = grade
+        return grades
 
 
 class Counters(Protocol):

@@ -68,6 +68,11 @@ cdef extern from *:
 
 
 @cython.final
+cdef class Prepared:
+    """A batch whose packets are decoded, for the ``Flows`` that made it."""
+
+
+@cython.final
 cdef class Flows:
     """The loop, around a ``State``.
 
@@ -111,12 +116,82 @@ cdef class Flows:
         """
         cdef Py_ssize_t at = 0
         cdef Py_ssize_t n_packets = index.shape[0]
+        cdef int n
         cdef State state = self.state
         cdef const uint8_t* base = &data[0] if data.shape[0] else NULL
         check_bounds(data, index)
         with nogil:
             while at < n_packets:
-                self.ingest_block(state, base, &index[at], <int>min(n_packets - at, BLOCK_SIZE))
+                n = <int>min(n_packets - at, BLOCK_SIZE)
+                self.prepare_block(base, &index[at], n, &self.segments[0], self.lookups)
+                self.ingest_block(state, base, &index[at], n, &self.segments[0], self.lookups)
+                at += BLOCK_SIZE
+
+    def prepare(self, const uint8_t[::1] data, const packet_index_t[::1] index):
+        """Decode the packets of a batch: all that can be done before the ones in front of them.
+
+        Touches no state: another thread may take packets meanwhile.
+
+        Returns:
+            The batch, for ``feed_prepared``.
+
+        Raises:
+            ValueError: a packet lies outside the data.
+        """
+        cdef Py_ssize_t at = 0
+        cdef Py_ssize_t n_packets = index.shape[0]
+        cdef Prepared prepared = Prepared.__new__(Prepared)
+        cdef lookup_t* lookups
+        check_bounds(data, index)
+        prepared.data = data
+        prepared.index = index
+        prepared.segments = np.empty(n_packets, SEGMENT_DTYPE)
+        prepared.lookups = np.empty(n_packets * sizeof(lookup_t), np.uint8)
+        prepared.owner = self
+        cdef const uint8_t* base = &data[0] if data.shape[0] else NULL
+        if n_packets == 0:
+            return prepared
+        lookups = <lookup_t*>&prepared.lookups[0]
+        with nogil:
+            while at < n_packets:
+                self.prepare_block(
+                    base,
+                    &index[at],
+                    <int>min(n_packets - at, BLOCK_SIZE),
+                    &prepared.segments[at],
+                    &lookups[at],
+                )
+                at += BLOCK_SIZE
+        return prepared
+
+    def feed_prepared(self, Prepared prepared not None):
+        """Take the packets of a batch that ``prepare`` gave.
+
+        Raises:
+            ValueError: it comes from another one, whose hashes differ.
+        """
+        cdef Py_ssize_t at = 0
+        cdef Py_ssize_t n_packets
+        cdef State state = self.state
+        cdef const uint8_t* base
+        cdef lookup_t* lookups
+        if prepared.owner is not self:
+            raise ValueError("the batch was prepared by another engine")
+        n_packets = prepared.index.shape[0]
+        if n_packets == 0:
+            return
+        base = &prepared.data[0] if prepared.data.shape[0] else NULL
+        lookups = <lookup_t*>&prepared.lookups[0]
+        with nogil:
+            while at < n_packets:
+                self.ingest_block(
+                    state,
+                    base,
+                    &prepared.index[at],
+                    <int>min(n_packets - at, BLOCK_SIZE),
+                    &prepared.segments[at],
+                    &lookups[at],
+                )
                 at += BLOCK_SIZE
 
     def advance(self, int64_t now_ns):
@@ -211,22 +286,19 @@ cdef class Flows:
         counts = np.asarray(self.link_types)
         return {int(kind): int(counts[kind]) for kind in np.flatnonzero(counts)}
 
-    cdef void ingest_block(
-        self, State state, const uint8_t* data, const packet_index_t* index, int n_packets
+    cdef void prepare_block(
+        self,
+        const uint8_t* data,
+        const packet_index_t* index,
+        int n_packets,
+        segment_t* segments,
+        lookup_t* lookups,
     ) noexcept nogil:
+        """What a packet is by itself: its segment, whose it is, and the hashes of both."""
         cdef int i
-        cdef uint32_t at
         cdef segment_t* segment
-        cdef segment_t* segments = &self.segments[0]
         cdef lookup_t* lookup
-        cdef lookup_t* lookups = self.lookups
-        cdef connection_t* c
-        cdef connection_t* connections = &state.table.connections[0]
-        cdef const table_entry_t* entries = &state.table.entries[0]
-        cdef const counter_row_t* rows = &state.destinations.rows[0]
-        cdef const hash_key_t* hash_key = &state.table.hash_key
-        cdef uint64_t* verdicts = state.health[0].verdicts
-        cdef uint32_t mask = state.table.mask
+        cdef const hash_key_t* hash_key = &self.state.table.hash_key
         decode_block(data, index, n_packets, self.decap, segments)
         for i in range(n_packets):
             segment = &segments[i]
@@ -234,10 +306,33 @@ cdef class Flows:
                 lookup = &lookups[i]
                 order_ends(segment, lookup)
                 lookup.hash = hash_ends(hash_key, &lookup.ends)
-                __builtin_prefetch(&entries[lookup.hash & mask], 0)
                 lookup.fingerprint = fingerprint_of(
                     segment, lookup.hash, lookup.from_high, &hash_key.words[0]
                 )
+
+    cdef void ingest_block(
+        self,
+        State state,
+        const uint8_t* data,
+        const packet_index_t* index,
+        int n_packets,
+        const segment_t* segments,
+        lookup_t* lookups,
+    ) noexcept nogil:
+        cdef int i
+        cdef uint32_t at
+        cdef const segment_t* segment
+        cdef lookup_t* lookup
+        cdef connection_t* c
+        cdef connection_t* connections = &state.table.connections[0]
+        cdef const table_entry_t* entries = &state.table.entries[0]
+        cdef const counter_row_t* rows = &state.destinations.rows[0]
+        cdef uint64_t* verdicts = state.health[0].verdicts
+        cdef uint32_t mask = state.table.mask
+        for i in range(n_packets):
+            if segments[i].verdict == SEGMENT:
+                lookup = &lookups[i]
+                __builtin_prefetch(&entries[lookup.hash & mask], 0)
                 __builtin_prefetch(head_of(state, lookup.fingerprint), 1)
         for i in range(n_packets):
             segment = &segments[i]

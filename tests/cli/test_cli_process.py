@@ -293,6 +293,7 @@ def test_a_signal_while_reading_files_reports_what_was_measured(
 
         errors: tuple[()] = ()
         early: tuple[()] = ()
+        bytes_total = None
 
         def __init__(self, source: Source) -> None:
             self._source = source

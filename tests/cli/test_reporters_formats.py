@@ -170,3 +170,46 @@ def test_json_names_survive_unchanged(kind: Format) -> None:
     row = last if kind is Format.NDJSON else last["destinations"][0]
     assert row["destination"] == hostile
     assert text.isascii()
+
+
+def csv_text(value: object) -> object:
+    return str(value).lower() if isinstance(value, bool) else value
+
+
+@pytest.mark.parametrize("rows_per_block", [1, 4, 2048])
+def test_csv_is_what_a_writer_of_csv_makes_of_the_records(
+    rows_per_block: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rows, "ROWS_PER_BLOCK", rows_per_block)
+    plain = incident()
+    names = ("plain", 'a,"b"', "two words", "", "'quoted'", "x;y")
+    picture = replace(plain, table=replace(plain.table, names=tuple(map(RowName, names, names))))
+    expected = io.StringIO()
+    writer = csv.writer(expected, lineterminator="\n")
+    for i, row in enumerate(picture.rows()):
+        line: dict[str, object] = {"clock_ns": picture.clock_ns}
+        for name, value in row.record().items():
+            inner = value.items() if isinstance(value, dict) else ()
+            line |= {f"{name}_{key}": number for key, number in inner} or {name: value}
+        if i == 0:
+            writer.writerow(line)
+        writer.writerow(map(csv_text, line.values()))
+    assert written(Format.CSV, picture) == expected.getvalue()
+
+
+def test_sums_beyond_64_bits_are_written_in_full() -> None:
+    huge = [2**62] * 5
+    picture = snapshot([destination("10.0.0.1", syn=1, path_rtt=huge), destination("10.0.0.2")])
+    (line, _) = csv.DictReader(io.StringIO(written(Format.CSV, picture)))
+    assert line["path_rtt_sum_ns"] == str(5 * 2**62)
+    row = json.loads(written(Format.JSON, picture))["destinations"][0]
+    assert row["path_rtt"]["sum_ns"] == 5 * 2**62
+
+
+@pytest.mark.parametrize("with_bins", [False, True])
+def test_lines_of_json_are_their_records(with_bins: bool) -> None:
+    _, *lines = written(Format.NDJSON, incident(), with_bins=with_bins).splitlines()
+    stamp = {"type": "destination", "clock_ns": incident().clock_ns}
+    expected = [{**stamp, **row.record(with_bins)} for row in incident().rows()]
+    assert [list(json.loads(line)) for line in lines] == [list(record) for record in expected]
+    assert [json.loads(line) for line in lines] == json.loads(json.dumps(expected))

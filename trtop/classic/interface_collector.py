@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from trtop.classic.analyzer import BaseAnalyser, OutgoingTCPAnalyzer
 from trtop.classic.collector import BaseCollector
 from trtop.names.engine import PacketReader
+from trtop_core._flows import Prepared
 from trtop_core.batch import PacketBatch
 from trtop_core.config import EngineConfig
 from trtop_core.engine import SEED_BYTES, Engine
@@ -136,7 +137,7 @@ class _Relay(Engine):
         """Whether there is capture time that can move on."""
         return self._counting is not None and self._counting.engine.has_begun
 
-    def feed(self, batch: PacketBatch) -> None:
+    def feed(self, batch: PacketBatch, prepared: Prepared | None = None) -> None:
         """Hand a batch on."""
         self._analyzer.feed(batch)
 

@@ -42,6 +42,9 @@ from trtop_core.sources import IDLE, ReadResult, Source, open_capture, read_into
 if TYPE_CHECKING:
     from trtop_core.pace import TimedFeed
 
+MIN_BYTES_AHEAD = 16 << 20
+"""A capture of fewer bytes is read sooner than threads are worth."""
+
 DRAIN_S = 0.5
 """Time after Ctrl-C in which tcpdump (``tcpdump -w - | trtop -``) hands over what it holds."""
 
@@ -82,7 +85,9 @@ def _run(engine: Engine, options: Options, env: Environment) -> int:
         with open_capture(options.inputs, follow=options.follow) as source:
             try:
                 with make_live_output(options, env, reporter, live) as output:
-                    is_read = not _measure(engine, source, output, interrupt, timed).is_unusable
+                    n_jobs = 1 if live else options.n_jobs or env.n_cores()
+                    read = _measure(engine, source, output, interrupt, n_jobs, timed)
+                    is_read = not read.is_unusable
             except BrokenPipeError:
                 is_listening = False
         errors = worth_telling(source.errors, live and interrupt.signal is not None)
@@ -135,6 +140,7 @@ def _measure(
     source: Source,
     output: LiveOutput,
     interrupt: Interrupt,
+    n_jobs: int,
     timed: TimedFeed | None,
 ) -> ReadResult:
     """Read until the capture ends, or what is asked for does, or the user has had enough."""
@@ -145,7 +151,13 @@ def _measure(
         output.tick(engine, source)
         return True
 
-    return read_into(engine if timed is None else timed, source, between)
+    if timed is not None:
+        return read_into(timed, source, between)
+    if n_jobs > 1 and (source.bytes_total or 0) >= MIN_BYTES_AHEAD:
+        from trtop_core.sources.ahead import read_ahead_into  # noqa: PLC0415 - seldom used
+
+        return read_ahead_into(engine, source, between, n_jobs)
+    return read_into(engine, source, between)
 
 
 def _finish(engine: Engine, timed: TimedFeed | None) -> bool:

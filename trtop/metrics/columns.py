@@ -1,21 +1,20 @@
 """How each metric that has a column looks in a table.
 
-Takes a row and the percentile in use, gives each column's text forms. Which columns there are, and
-all that is said of them, stands in ``trtop_core.metrics``. Knows nothing of widths, colours or
-terminals beyond each column's own floor.
+Takes the numbers of rows and the percentile in use, gives the text forms of each. Which columns
+there are, and all that is said of them, stands in ``trtop_core.metrics``. Knows nothing of widths,
+colours or terminals beyond each column's own floor.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol
 
 from trtop.metrics import format as units
 from trtop.metrics.format import Forms
 from trtop_core.metric_types import Group, Kind, Metric, Thresholds, Unit
 from trtop_core.metrics import METRIC_OF, METRICS
-from trtop_core.snapshot import Row
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +34,22 @@ class CellFormat:
     mark_width: int = 0
 
 
-FormsOf = Callable[[Metric, Row, CellFormat], Forms]
+Value = int | float | None | tuple[float | None, ...]
+"""What a cell's text is made of: a number, None or -1 where there is none, or a number and its
+whole, or what stands in brackets behind it."""
+
+
+class Numbers(Protocol):
+    """The numbers of some rows by name, each a list of one per row."""
+
+    def counter(self, name: str) -> list[int]:
+        """A counter or gauge."""
+
+    def derived(self, name: str) -> list[float | None]:
+        """A derived metric, None where it is unknown."""
+
+    def quantiles(self, sketch: str, percentile: float) -> list[int]:
+        """A percentile of a distribution, -1 without samples."""
 
 
 class Column(NamedTuple):
@@ -85,58 +99,82 @@ class Column(NamedTuple):
         """Characters it takes even where all its numbers are shorter, against flicker."""
         return self.metric.min_width
 
-    def forms(self, row: Row, cell_format: CellFormat) -> Forms:
-        """The cell's text, from the most exact to the shortest."""
-        if self.percentile is not None:
-            cell_format = replace(cell_format, percentile=self.percentile)
-        return _SHOWN[self.metric.kind](self.metric, row, cell_format)
+    def values(self, figures: Numbers, percentile: float) -> Sequence[Value]:
+        """What the texts of its cells are made of, for every row.
+
+        Args:
+            figures: the rows.
+            percentile: of a distribution where the column has none of its own.
+        """
+        metric = self.metric
+        if metric.kind is Kind.DERIVED:
+            return figures.derived(metric.name)
+        if metric.kind is Kind.DISTRIBUTION:
+            return figures.quantiles(metric.name, self.percentile or percentile)
+        counts = figures.counter(metric.name)
+        if metric.as_share:
+            parts = [figures.counter(part) for part in metric.share_of]
+            wholes = (
+                parts[0] if len(parts) == 1 else [sum(each) for each in zip(*parts, strict=True)]
+            )
+            return list(zip(counts, wholes, strict=True))
+        if metric.in_brackets:
+            return list(zip(counts, figures.derived(metric.in_brackets), strict=True))
+        return counts
+
+    def forms(self, value: Value, micro: str) -> Forms:
+        """A cell's text, from the most exact to the shortest.
+
+        Args:
+            value: of ``values``.
+            micro: what stands for micro, see ``units.duration``.
+        """
+        return _SHOWN[self.metric.kind](self.metric, value, micro)
 
 
-def _counted_forms(metric: Metric, row: Row, cell_format: CellFormat) -> Forms:
+def _counted_forms(metric: Metric, value: Any, micro: str) -> Forms:
     """A number, and in brackets its share or what stands beside it: ``23(100%)``, ``23(0.7)``.
 
     A share of nothing, and one of 0, stands alone; so does a number beside which there is nothing,
     and one beyond its whole: in a window, or since a reset, connections end that began before.
     """
-    n = row.count(metric.name)
-    forms = _levels(metric.unit, n, cell_format)
     if metric.as_share:
-        whole = row.whole(metric.name)
+        n, whole = value
+        forms = _levels(metric.unit, n, micro)
         if n == 0 or n > whole:
             return forms
         return tuple(f"{text}({units.percent(n, whole)})" for text in forms)
     if metric.in_brackets:
-        other = row.derived(metric.in_brackets)
+        n, other = value
+        forms = _levels(metric.unit, n, micro)
         if not other:
             return forms
-        text = units.forms_of(METRIC_OF[metric.in_brackets].unit, other, cell_format.micro)[-1]
+        text = units.forms_of(METRIC_OF[metric.in_brackets].unit, other, micro)[-1]
         return (*(f"{form}({text})" for form in forms), forms[-1])
-    return forms
+    return _levels(metric.unit, value, micro)
 
 
-def _derived_forms(metric: Metric, row: Row, cell_format: CellFormat) -> Forms:
-    value = row.derived(metric.name)
-    return (units.NO_SAMPLE,) if value is None else _levels(metric.unit, value, cell_format)
+def _derived_forms(metric: Metric, value: Any, micro: str) -> Forms:
+    return (units.NO_SAMPLE,) if value is None else _levels(metric.unit, value, micro)
 
 
-def _percentile_forms(metric: Metric, row: Row, cell_format: CellFormat) -> Forms:
+def _percentile_forms(metric: Metric, value: Any, micro: str) -> Forms:
     """One percentile; what has no sample is a dash, and an asterisk where counts are sampled."""
-    value = row.quantile(metric.name, cell_format.percentile)
-    if value is None:
+    if value < 0:
         return (units.NO_COUNT if metric.unit is Unit.COUNT else units.NO_SAMPLE,)
-    return _levels(metric.unit, value, cell_format)
+    return _levels(metric.unit, value, micro)
 
 
 _N_LEVELS = {Unit.COUNT: 3, Unit.BYTES: 2, Unit.BYTES_PER_SECOND: 3}
 
 
-def _levels(unit: Unit, value: float, cell_format: CellFormat) -> Forms:
+def _levels(unit: Unit, value: float, micro: str) -> Forms:
     """A number's forms, as many for each number of a unit: the same place is the same form."""
-    forms = units.forms_of(unit, value, cell_format.micro)
+    forms = units.forms_of(unit, value, micro)
     return forms + forms[-1:] * (_N_LEVELS.get(unit, 1) - len(forms))
 
 
-_SHOWN: dict[Kind, FormsOf] = {
+_SHOWN: dict[Kind, Callable[[Metric, Any, str], Forms]] = {
     Kind.COUNTER: _counted_forms,
     Kind.GAUGE: _counted_forms,
     Kind.DERIVED: _derived_forms,

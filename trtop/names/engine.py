@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Protocol, runtime_checkable
 
 from trtop.names.namer import Namer, named, wide
+from trtop_core._flows import Prepared
 from trtop_core.batch import PacketBatch
 from trtop_core.config import EngineConfig
 from trtop_core.engine import Engine
@@ -47,15 +48,19 @@ class NamedEngine(Engine):
         self.namer = namer
         self._readers = [link for link in namer.resolver.links() if isinstance(link, PacketReader)]
 
-    def feed(self, batch: PacketBatch) -> None:
+    def feed(self, batch: PacketBatch, prepared: Prepared | None = None) -> None:
         """Count the packets of a batch, and look for names in them where that is asked for.
 
+        Args:
+            batch: as ``Engine.feed``.
+            prepared: as ``Engine.feed``.
+
         Raises:
-            ValueError: a packet of the index lies outside the batch's data.
+            ValueError: as ``Engine.feed``.
         """
         for reader in self._readers:
             reader.feed(batch)
-        super().feed(batch)
+        super().feed(batch, prepared)
 
     def snapshot(self, view: View) -> Snapshot:
         """What is known at this moment, names included; never waits for one.

@@ -77,6 +77,18 @@ def make_parser(
     return parser
 
 
+def _jobs(text: str) -> int:
+    """How many cores.
+
+    Raises:
+        ValueError: it is no number of 1 or more.
+    """
+    n_jobs = parse.whole(text)
+    if not n_jobs:
+        raise ValueError("one core at least")
+    return n_jobs
+
+
 def _add_inputs(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
     add("inputs", nargs="*", metavar="FILE", help="captures, read one after the other")
@@ -94,6 +106,14 @@ def _add_inputs(group: argparse._ArgumentGroup) -> None:
         "--follow",
         action="store_true",
         help="keep reading files that are still being written",
+    )
+    add(
+        "-j",
+        "--jobs",
+        type=argument(_jobs),
+        metavar="N",
+        help="cores used for files: 2 read and decode while packets are counted, 3 decompress "
+        "apart (default: those that are free)",
     )
     add("-h", "--help", action="help", help="show this help and exit")
     add("-V", "--version", action="version", version=f"trtop {__version__}",

@@ -98,6 +98,7 @@ class Options:
         is_window_given: the window is the user's choice.
         report_format_given: the format is the user's choice.
         n_more_inputs: how many of the inputs were given with ``-i``: these are the first.
+        n_jobs: cores used for files; None: those that are free.
     """
 
     inputs: tuple[str, ...]
@@ -127,6 +128,7 @@ class Options:
     is_window_given: bool = False
     report_format_given: bool = False
     n_more_inputs: int = 0
+    n_jobs: int | None = None
 
     @property
     def resolver(self) -> str | None:
@@ -216,6 +218,7 @@ def parse(
         ),
         is_window_given=given.window is not None,
         report_format_given=given.format is not None,
+        n_jobs=given.jobs,
         n_more_inputs=len(given.more_inputs),
     )
 

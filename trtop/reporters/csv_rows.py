@@ -11,14 +11,21 @@ chosen it.
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Sequence
-from typing import Any, TextIO
+import io
+from collections.abc import Sequence
+from typing import TextIO
+
+import numpy as np
 
 from trtop.escape import escape
 from trtop.metrics.columns import Column
-from trtop.table.rows import QuickRow, quick_rows, quick_totals
+from trtop.reporters.record_columns import Fields, Literal, add_identity, add_records
+from trtop.table.rows import Figures, table_blocks
+from trtop_core._text import UNKNOWN
 from trtop_core.metric_types import Kind
 from trtop_core.snapshot import Snapshot, percentile_key
+from trtop_core.table import Table
+from trtop_core.verdicts.rules import WORDS
 
 CLOCK = "clock_ns"
 
@@ -26,18 +33,47 @@ FORMULAS = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
 """What a cell begins with that spreadsheets evaluate, the wide forms included."""
 
 
-def flatten(record: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-    """The fields of a row's record with their names, those of sketches one level up."""
-    for name, value in record.items():
-        if isinstance(value, dict):
-            for inner, number in value.items():
-                yield f"{name}_{inner}", number
-        elif isinstance(value, bool):
-            yield name, str(value).lower()
-        elif isinstance(value, str):
-            yield name, _as_text(escape(value))
-        else:
-            yield name, value
+class CsvFields(Fields):
+    """Records as lines of CSV.
+
+    Attributes:
+        header: the names of the fields so far.
+    """
+
+    def __init__(self, n_rows: int, clock_ns: int | None) -> None:
+        super().__init__(n_rows, "" if clock_ns is None else str(clock_ns), "")
+        self.header = [CLOCK]
+        self._group = ""
+
+    def open_group(self, name: str) -> None:
+        """The names of its fields begin with that of the distribution."""
+        self._group = f"{name}_"
+
+    def close_group(self) -> None:
+        """They no longer do."""
+        self._group = ""
+
+    def literal(self, value: Literal) -> str:
+        """A value as CSV, text quoted where that is needed."""
+        if value is None:
+            return ""
+        if isinstance(value, bool):
+            return str(value).lower()
+        return quoted(_as_text(escape(value))) if isinstance(value, str) else repr(value)
+
+    def before(self, name: str) -> str:
+        """A comma; the name stands in the header."""
+        self.header.append(self._group + name)
+        return ","
+
+
+def quoted(text: str) -> str:
+    """A field of CSV, in quotes where RFC 4180 asks for them."""
+    if text.isalnum():
+        return text
+    out = io.StringIO()
+    csv.writer(out, lineterminator="").writerow(["", text])
+    return out.getvalue().removeprefix(",")
 
 
 def _as_text(name: str) -> str:
@@ -55,36 +91,38 @@ class CsvReporter:
     def __init__(self, stream: TextIO, columns: Sequence[Column] = ()) -> None:
         self._stream = stream
         self._columns = columns
-        self._writer = csv.writer(stream, lineterminator="\n")
         self._has_header = False
 
     def report(self, snapshot: Snapshot) -> None:
         """Write one line per destination; the first report starts with the header."""
         if not self._has_header:
-            names = (name for name, _ in self._fields(quick_totals(snapshot), snapshot))
-            self._writer.writerow([CLOCK, *names])
+            self._stream.write(",".join(self._fields(snapshot.table.cut(0, 0), snapshot).header))
+            self._stream.write("\n")
             self._has_header = True
-        for row in quick_rows(snapshot):
-            values = (value for _, value in self._fields(row, snapshot))
-            self._writer.writerow([snapshot.clock_ns, *values])
+        for table in table_blocks(snapshot):
+            self._stream.write(self._fields(table, snapshot).text("", "\n") + "\n")
         self._stream.flush()
 
-    def _fields(self, row: QuickRow, snapshot: Snapshot) -> Iterator[tuple[str, Any]]:
-        """The fields of a row with their names."""
+    def _fields(self, table: Table, snapshot: Snapshot) -> CsvFields:
+        """The fields of some rows."""
+        loss = snapshot.window_health.loss
+        fields = CsvFields(len(table), snapshot.clock_ns)
         if not self._columns:
-            yield from flatten(row.record())
-            return
-        record: dict[str, Any] = {"destination": row.name, **row.origin._asdict()}
-        if row.host is not None:
-            record["host"] = row.host
-        record["verdict"] = row.judged()[0]
+            add_records(fields, table, snapshot.span_ns, loss)
+            return fields
+        figures = Figures(table, snapshot.span_ns, loss)
+        add_identity(fields, table)
+        fields.add_literals("verdict", [WORDS[cause] for cause in figures.causes()[1]])
         for column in self._columns:
             name, kind = column.metric.name, column.metric.kind
-            if kind is Kind.DISTRIBUTION:
+            if kind is Kind.DERIVED:
+                fields.add_literals(name, figures.derived(name))
+            elif kind is Kind.DISTRIBUTION:
                 percentile = column.percentile or snapshot.view.percentile
                 unit = column.metric.unit.suffix
+                values = np.array(figures.quantiles(name, percentile), np.int64)
                 field = f"{name}_{percentile_key(percentile)}{unit}"
-                record[field] = row.quantile(name, percentile)
+                fields.add_numbers(field, np.where(values < 0, UNKNOWN, values))
             else:
-                record[name] = row.derived(name) if kind is Kind.DERIVED else row.count(name)
-        yield from flatten(record)
+                fields.add_numbers(name, table.counters[name].astype(np.int64))
+        return fields

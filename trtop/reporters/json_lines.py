@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from typing import TextIO
 
-from trtop.reporters.json_document import encode, head_record
-from trtop.table.rows import quick_rows
+from trtop.reporters.json_document import destination_texts, encode, head_record
 from trtop_core.snapshot import Snapshot
 
 CAPTURE = "capture"
@@ -34,6 +33,6 @@ class JsonLinesReporter:
         head = {"type": CAPTURE, **head_record(snapshot, self._with_bins)}
         self._stream.write(encode(head) + "\n")
         stamp = {"type": DESTINATION, "clock_ns": snapshot.clock_ns}
-        for row in quick_rows(snapshot):
-            self._stream.write(encode({**stamp, **row.record(self._with_bins)}) + "\n")
+        for text in destination_texts(snapshot, self._with_bins, stamp, "\n"):
+            self._stream.write(text + "\n")
         self._stream.flush()

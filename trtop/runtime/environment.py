@@ -59,6 +59,10 @@ class StyleOptions(Protocol):
         """Which ones, in their order; empty: all, as far as there is room."""
 
 
+def _n_cores() -> int:
+    return len(os.sched_getaffinity(0))
+
+
 def _is_known(term: str) -> bool:
     """Whether the system knows how to draw on a terminal of this type."""
     from trtop.tui.terminal import is_known  # noqa: PLC0415 - only where there is a terminal
@@ -81,6 +85,7 @@ class Environment:
         monotonic_s: a clock in seconds that never goes back.
         size_of: columns and lines of the terminal behind a stream, None where there is none.
         is_known: whether a type of terminal, as ``TERM`` names it, can be drawn on.
+        n_cores: how many cores the command may run on.
     """
 
     stdout: TextIO = field(default_factory=lambda: sys.stdout)
@@ -89,6 +94,7 @@ class Environment:
     monotonic_s: Callable[[], float] = time.monotonic
     size_of: Callable[[TextIO], os.terminal_size | None] = _size_of
     is_known: Callable[[str], bool] = _is_known
+    n_cores: Callable[[], int] = _n_cores
 
     def can_redraw(self) -> bool:
         """Standard output is a terminal that moves its cursor."""

@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from trtop.metrics.columns import COLUMNS, CellFormat, Column
+from trtop.metrics.columns import COLUMNS, CellFormat, Column, Value
 from trtop.metrics.format import Forms
-from trtop.table.marks import mark_of
-from trtop.table.rows import QuickRow
+from trtop.table.marks import MARKS, marks_of
+from trtop.table.rows import Figures, QuickRow
 from trtop.table.text import MARKED, Role
+from trtop_core.verdicts.rules import WORDS
 
 SHORTEST = 9
 """Beyond the number of forms of any cell."""
@@ -34,9 +35,9 @@ NAME_SHARE = 0.25
 """A longer name may take this share of the line before the columns are chosen."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Cell:
-    """One number on the screen.
+    """One number on the screen; equal ones of a column are one object.
 
     Attributes:
         forms: its texts, from the most exact to the shortest.
@@ -63,6 +64,7 @@ class Placed:
     Attributes:
         column: what it shows.
         cells: one per row, that of the totals first.
+        different: each of these once.
         width: characters, without the space before it.
         mark_width: characters that the mark of a high number takes besides its text.
         level: which form all its cells have; one with fewer forms has its shortest.
@@ -70,6 +72,7 @@ class Placed:
 
     column: Column
     cells: Sequence[Cell]
+    different: Sequence[Cell]
     width: int
     mark_width: int
     level: int = 0
@@ -81,7 +84,9 @@ class Placed:
 
     def width_of(self, level: int) -> int:
         """Characters that its numbers take in one form, marks included."""
-        return max(len(cell.form(level)) + cell.is_marked * self.mark_width for cell in self.cells)
+        return max(
+            len(cell.form(level)) + cell.is_marked * self.mark_width for cell in self.different
+        )
 
     def settle(self, left: int) -> int:
         """Take the most exact form that fits into its width and so many more characters.
@@ -89,7 +94,7 @@ class Placed:
         Returns:
             How much wider it has become.
         """
-        n_levels = max(len(cell.forms) for cell in self.cells)
+        n_levels = max(len(cell.forms) for cell in self.different)
         for self.level in range(n_levels):
             if (grown := self.width_of(self.level) - self.width) <= left:
                 self.width += max(0, grown)
@@ -131,11 +136,12 @@ def lay_out(
         first: of these, which stay the longest where there is little room, the first of them the
             very longest; others leave by importance.
     """
-    words = (len(row.judged()[0]) for row in rows if not row.is_total)
-    verdict_width = max(len(VERDICT_HEADING), *words, 0)
+    causes = {row.cause for row in rows if not row.is_total}
+    verdict_width = max(len(VERDICT_HEADING), *(len(WORDS[cause]) for cause in causes), 0)
+    parts = _parts(rows)
 
     def fill(column: Column) -> Placed:
-        return _filled(column, rows, cell_format)
+        return _filled(column, parts, cell_format)
 
     if width is None:
         everything = [fill(column) for column in columns]
@@ -197,15 +203,41 @@ def _fitting(
     return chosen
 
 
-def _filled(column: Column, rows: Sequence[QuickRow], cell_format: CellFormat) -> Placed:
-    percentile, thresholds = cell_format.percentile, cell_format.thresholds
-    cells = [
-        Cell(
-            column.forms(row, cell_format),
-            mark_of(column.metric, row, column.percentile or percentile, thresholds),
-        )
-        for row in rows
-    ]
-    placed = Placed(column, cells, 0, cell_format.mark_width)
+def _parts(rows: Sequence[QuickRow]) -> list[tuple[Figures, list[int]]]:
+    """Rows by where their numbers are: neighbours of one table together."""
+    parts: list[tuple[Figures, list[int]]] = []
+    for row in rows:
+        if not parts or parts[-1][0] is not row.figures:
+            parts.append((row.figures, []))
+        parts[-1][1].append(row.idx)
+    return parts
+
+
+class _Cells(dict[tuple[Value, int], Cell]):
+    """The cells of a column by value and mark, each made when it is first asked for."""
+
+    def __init__(self, column: Column, micro: str) -> None:
+        super().__init__()
+        self._column = column
+        self._micro = micro
+
+    def __missing__(self, key: tuple[Value, int]) -> Cell:
+        value, mark = key
+        cell = self[key] = Cell(self._column.forms(value, self._micro), MARKS[mark])
+        return cell
+
+
+def _filled(
+    column: Column, parts: Sequence[tuple[Figures, list[int]]], cell_format: CellFormat
+) -> Placed:
+    percentile = column.percentile or cell_format.percentile
+    limits = cell_format.thresholds.get(column.metric.name)
+    known = _Cells(column, cell_format.micro)
+    cells: list[Cell] = []
+    for figures, idxs in parts:
+        values = column.values(figures, percentile)
+        marks = marks_of(column.metric, figures, percentile, limits).tolist()
+        cells += [known[values[idx], marks[idx]] for idx in idxs]
+    placed = Placed(column, cells, list(known.values()), 0, cell_format.mark_width)
     placed.width = max(column.floor, len(column.headings[-1]), placed.width_of(SHORTEST))
     return placed

@@ -16,6 +16,7 @@ from trtop.table.marks import verdict_role
 from trtop.table.rows import QuickRow
 from trtop.table.text import HIGH_MARK, Line, Role, Span, line_of
 from trtop_core.metric_types import Group
+from trtop_core.verdicts.rules import WORDS
 
 SUSPECT_MARK = "?"
 
@@ -79,14 +80,19 @@ class Grid:
             cells: one for each column of the layout.
             role: of the name.
         """
+        parts = list(self.row_head(row, name, role))
+        for placed, cell in zip(self.layout.placed, cells, strict=True):
+            parts += cell_line(cell, placed)
+        return tuple(parts)
+
+    def row_head(self, row: QuickRow, name: str, role: Role = Role.PLAIN) -> Line:
+        """What stands before the numbers of a row, as ``row_line`` has it."""
         mark = Span(SUSPECT_MARK, Role.WARNING) if row.suspect else " " * MARK_WIDTH
         parts: list[str | Span] = [mark, *self._name(name, role)]
         if row.is_total:
             parts += self._verdict("", Role.PLAIN)
         elif self.layout.verdict_width:
-            parts += self._verdict(row.judged()[0], verdict_role(row))
-        for placed, cell in zip(self.layout.placed, cells, strict=True):
-            parts += _number(cell, placed)
+            parts += self._verdict(WORDS[row.cause], verdict_role(row))
         return line_of(*parts)
 
     def _verdict(self, word: str, role: Role) -> tuple[str | Span, ...]:
@@ -99,9 +105,13 @@ class Grid:
         return Span(shown, role), " " * (self.layout.name_width - display_width(shown))
 
 
-def _number(cell: Cell, placed: Placed) -> tuple[str, Span]:
+def cell_line(cell: Cell, placed: Placed) -> Line:
     """The space before a column, and its number with its mark."""
+    text = cell_text(cell, placed)
+    return line_of(" " * (1 + placed.width - len(text)), Span(text, cell.role))
+
+
+def cell_text(cell: Cell, placed: Placed) -> str:
+    """A number as its column shows it, with its mark."""
     text = cell.form(placed.level)
-    if cell.is_marked and placed.mark_width:
-        text = HIGH_MARK + text
-    return " " * (1 + placed.width - len(text)), Span(text, cell.role)
+    return HIGH_MARK + text if cell.is_marked and placed.mark_width else text

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from trtop.table.rows import QuickRow
+import numpy as np
+import numpy.typing as npt
+
+from trtop.table.rows import Figures, QuickRow
 from trtop.table.text import Role
 from trtop_core.metric_types import Grade, Kind, Metric, Thresholds, Unit
 from trtop_core.metrics import METRIC_OF
@@ -17,7 +20,10 @@ from trtop_core.verdicts.rules import RESTS_ON, Cause
 JUDGED_PERCENTILES = {"path_rtt": 50.0, "reuse": 50.0}
 """Percentiles that verdicts look at, where that is not p95."""
 
-_ROLE_OF = {Grade.ORDINARY: Role.PLAIN, Grade.NOTABLE: Role.NOTABLE, Grade.HIGH: Role.HIGH}
+MARKS = (Role.PLAIN, Role.NOTABLE, Role.HIGH, Role.VERDICT)
+"""How a number stands out, those of its grades first."""
+
+VERDICT_MARK = MARKS.index(Role.VERDICT)
 
 _FINE = (Cause.OK, Cause.NOTHING)
 
@@ -44,59 +50,89 @@ def verdict_text(row: QuickRow, ascii_only: bool = False) -> str:
 def mark_of(
     metric: Metric, row: QuickRow, percentile: float, thresholds: Mapping[str, Thresholds]
 ) -> Role:
-    """How one number of a row stands out.
+    """How one number of a row stands out (see ``marks_of``)."""
+    marks = marks_of(metric, row.figures, percentile, thresholds.get(metric.name))
+    return MARKS[marks[row.idx]]
+
+
+def marks_of(
+    metric: Metric, figures: Figures, percentile: float, limits: Thresholds | None
+) -> npt.NDArray[np.int8]:
+    """How one number stands out in every row.
 
     Args:
         metric: which number.
-        row: which row; that of the totals, which stands for no destination, has no verdict.
+        figures: the rows; that of the totals, which stands for no destination, has no verdict.
         percentile: the one that is shown of a distribution.
-        thresholds: what the user set, by metric; the metrics' own hold for all others.
+        limits: what the user set for the metric; None: its own hold.
+
+    Returns:
+        Shape (n,), numbers of places in ``MARKS``.
     """
-    if (limits := thresholds.get(metric.name)) is not None:
-        return _ROLE_OF[limits.grade(graded_value(metric, row, percentile, limits.is_share))]
-    if row.is_total or row.cause in _FINE:
-        return Role.PLAIN
-    grade = _own_grade(metric, row, percentile)
+    if limits is not None:
+        return _grades(metric, figures, percentile, limits)
+    if figures.is_total:
+        return np.zeros(len(figures), np.int8)
+    grades = _own_grades(metric, figures, percentile)
     if metric.graded_with:
-        grade = max(grade, _own_grade(METRIC_OF[metric.graded_with], row, percentile))
-    if metric.name in RESTS_ON[row.cause] and _shows(metric, row, percentile, grade):
-        return Role.VERDICT
-    return _ROLE_OF[grade]
+        other = METRIC_OF[metric.graded_with]
+        grades = np.maximum(grades, _own_grades(other, figures, percentile))
+    causes = np.array(figures.causes()[1], np.int8)
+    rests = np.isin(causes, [cause for cause, names in RESTS_ON.items() if metric.name in names])
+    if rests.any():
+        grades[rests & _shows(metric, figures, percentile, grades)] = VERDICT_MARK
+    grades[np.isin(causes, _FINE)] = Grade.ORDINARY
+    return grades
 
 
-def _own_grade(metric: Metric, row: QuickRow, percentile: float) -> Grade:
-    """The grade of a number by its metric's own thresholds."""
-    limits = metric.thresholds
-    if limits is None:
-        return Grade.ORDINARY
-    return limits.grade(graded_value(metric, row, percentile, limits.is_share))
+def _own_grades(metric: Metric, figures: Figures, percentile: float) -> npt.NDArray[np.int8]:
+    """The grades of a number by its metric's own thresholds."""
+    if metric.thresholds is None:
+        return np.zeros(len(figures), np.int8)
+    return _grades(metric, figures, percentile, metric.thresholds)
 
 
-def _shows(metric: Metric, row: QuickRow, percentile: float, grade: Grade) -> bool:
-    """Whether a cause shows in a number: one of two directions may be in order."""
+def _grades(
+    metric: Metric, figures: Figures, percentile: float, limits: Thresholds
+) -> npt.NDArray[np.int8]:
+    return limits.grades(graded_values(metric, figures, percentile, limits.is_share))
+
+
+def _shows(
+    metric: Metric, figures: Figures, percentile: float, grades: npt.NDArray[np.int8]
+) -> npt.NDArray[np.bool_]:
+    """Where a cause shows in a number: one of two directions may be in order."""
     if metric.thresholds is not None:
-        return grade is not Grade.ORDINARY
+        return np.not_equal(grades, int(Grade.ORDINARY))
     if metric.kind is Kind.DISTRIBUTION:
-        return row.quantile(metric.name, percentile) is not None
-    return bool(row.count(metric.name))
+        return np.array(figures.quantiles(metric.name, percentile)) >= 0
+    return np.array(figures.counter(metric.name)) > 0
 
 
-def graded_value(metric: Metric, row: QuickRow, percentile: float, is_share: bool) -> float | None:
-    """A number as thresholds take it, None where there is none.
+def graded_values(
+    metric: Metric, figures: Figures, percentile: float, is_share: bool
+) -> npt.NDArray[np.float64]:
+    """A number of every row as thresholds take it, NaN where there is none.
 
     Args:
         metric: which number.
-        row: which row.
+        figures: the rows.
         percentile: of a distribution.
         is_share: in percent of what the metric is a share of.
+
+    Returns:
+        Shape (n,).
     """
     if metric.kind is Kind.DISTRIBUTION:
-        return row.quantile(metric.name, percentile)
+        values = np.array(figures.quantiles(metric.name, percentile), np.float64)
+        return np.where(values < 0, np.nan, values)
     if metric.kind is Kind.DERIVED:
-        value = row.derived(metric.name)
-        return 100 * value if value is not None and metric.unit is Unit.SHARE else value
-    n = row.count(metric.name)
+        values = np.array(figures.derived(metric.name), np.float64)
+        return 100 * values if metric.unit is Unit.SHARE else values
+    counts = np.array(figures.counter(metric.name), np.float64)
     if not is_share:
-        return n
-    whole = row.whole(metric.name)
-    return 100 * n / whole if whole else None
+        return counts
+    whole = np.zeros(len(figures))
+    for part in metric.share_of:
+        whole += figures.counter(part)
+    return np.where(whole > 0, 100 * counts / np.maximum(whole, 1), np.nan)

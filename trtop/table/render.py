@@ -7,6 +7,7 @@ saw only in part follow a ``?``. Never writes anywhere, never asks the terminal 
 
 from __future__ import annotations
 
+import itertools
 import textwrap
 from collections.abc import Iterator, Sequence
 
@@ -14,7 +15,7 @@ from trtop.escape import display_width, escape, shorten
 from trtop.metrics.columns import COLUMNS, CellFormat
 from trtop.table.health import health_items, warnings
 from trtop.table.layout import Layout, lay_out
-from trtop.table.lines import Grid
+from trtop.table.lines import Grid, cell_line, cell_text
 from trtop.table.rows import QuickRow, quick_rows, quick_totals
 from trtop.table.style import TableStyle
 from trtop.table.text import HIGH_MARK, Role
@@ -58,11 +59,26 @@ def render(
     if layout.placed:
         yield style.painted(grid.group_line())
     yield style.painted(grid.heading_line(snapshot.view.sort))
+    numbers = _number_texts(layout, style, len(rows))
     for i, (row, name) in enumerate(zip(rows, names, strict=True)):
-        cells = [placed.cells[i] for placed in layout.placed]
         role = Role.BOLD if i == 0 else Role.PLAIN
-        yield style.painted(grid.row_line(row, name, cells, role))
+        yield style.painted(grid.row_head(row, name, role)) + next(numbers)
     yield from _foot_lines(snapshot, rows, layout, style)
+
+
+def _number_texts(layout: Layout, style: TableStyle, n_rows: int) -> Iterator[str]:
+    """The numbers of each row, painted; equal cells are painted once."""
+    if not layout.placed:
+        return itertools.repeat("", n_rows)
+    columns = []
+    for placed in layout.placed:
+        if style.color:
+            texts = {cell: style.painted(cell_line(cell, placed)) for cell in placed.different}
+        else:
+            width = 1 + placed.width
+            texts = {cell: cell_text(cell, placed).rjust(width) for cell in placed.different}
+        columns.append(map(texts.__getitem__, placed.cells))
+    return map("".join, zip(*columns, strict=True))
 
 
 def is_part(snapshot: Snapshot) -> bool:
@@ -115,7 +131,9 @@ def _foot_lines(
     legend = []
     if style.width is None and not style.columns and layout.placed:
         legend.append(WIDTH_HINT)
-    if not style.color and any(cell.is_marked for placed in layout.placed for cell in placed.cells):
+    if not style.color and any(
+        cell.is_marked for placed in layout.placed for cell in placed.different
+    ):
         legend.append(HIGH_LEGEND)
     if any(row.suspect for row in rows):
         legend.append(SUSPECT_LEGEND)

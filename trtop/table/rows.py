@@ -14,23 +14,39 @@ from trtop_core.metrics import METRIC_OF, derived, known
 from trtop_core.snapshot import DETAIL_PERCENTILES, TOTALS_NAME, Row, Snapshot, percentile_key
 from trtop_core.table import RowOrigin, Table
 from trtop_core.verdicts.because import because
-from trtop_core.verdicts.rules import WORDS, Cause, Evidence, causes_of
+from trtop_core.verdicts.rules import WORDS, Cause, Evidence, causes_of, suspect_rows
 
 ROWS_PER_BLOCK = 2048
 """Rows whose columns are worked out together: bounds the memory of a report."""
 
 
 class Figures:
-    """The columns of one table as Python lists, each worked out when it is first asked for."""
+    """The columns of one table as Python lists, each worked out when it is first asked for.
 
-    def __init__(self, table: Table) -> None:
+    Args:
+        table: the rows.
+        span_ns: capture time that the counters cover, for rates; 0 where there is none.
+        loss: share of packets that the capture lost in the window; None where unknown.
+        is_total: its row is that of all destinations together.
+    """
+
+    def __init__(
+        self, table: Table, span_ns: int, loss: float | None, is_total: bool = False
+    ) -> None:
+        self.is_total = is_total
         self._table = table
+        self._span_ns = span_ns
+        self._loss = loss
         self._counters: dict[str, list[int]] = {}
         self._quantiles: dict[tuple[str, float], list[int]] = {}
         self._stats: dict[str, tuple[list[int], ...]] = {}
-        self._evidence: dict[float | None, tuple[Evidence, list[Cause]]] = {}
-        self._derived: dict[tuple[str, int], list[float | None]] = {}
+        self._evidence: tuple[Evidence, list[Cause]] | None = None
+        self._suspects: list[bool] | None = None
+        self._derived: dict[str, list[float | None]] = {}
         self._origins: list[RowOrigin] | None = None
+
+    def __len__(self) -> int:
+        return len(self._table)
 
     def origins(self) -> list[RowOrigin]:
         """Address, port and name of every row."""
@@ -52,29 +68,24 @@ class Figures:
             self._quantiles[key] = column.quantiles(percentile).tolist()
         return self._quantiles[key]
 
-    def causes(self, loss: float | None) -> tuple[Evidence, list[Cause]]:
-        """The verdict of every row, and what they rest on.
+    def causes(self) -> tuple[Evidence, list[Cause]]:
+        """What the verdicts rest on, and the verdict of every row."""
+        if self._evidence is None:
+            evidence = Evidence(self._table.counters, self._table.sketches, self._loss)
+            self._evidence = evidence, [Cause(cause) for cause in causes_of(evidence).tolist()]
+        return self._evidence
 
-        Args:
-            loss: share of packets that the capture lost in the window; None where unknown.
-        """
-        if loss not in self._evidence:
-            evidence = Evidence(self._table.counters, self._table.sketches, loss)
-            causes = [Cause(cause) for cause in causes_of(evidence).tolist()]
-            self._evidence[loss] = evidence, causes
-        return self._evidence[loss]
+    def suspects(self) -> list[bool]:
+        """Whether the capture missed so much of a row that its counters are lower bounds."""
+        if self._suspects is None:
+            self._suspects = suspect_rows(self.causes()[0]).tolist()
+        return self._suspects
 
-    def derived(self, name: str, span_ns: int) -> list[float | None]:
-        """A derived metric of every row, None where it is unknown.
-
-        Args:
-            name: of ``metrics.DERIVED``.
-            span_ns: capture time that the counters cover.
-        """
-        key = name, span_ns
-        if key not in self._derived:
-            self._derived[key] = known(derived(name, self._table.counters, span_ns))
-        return self._derived[key]
+    def derived(self, name: str) -> list[float | None]:
+        """A metric of ``metrics.DERIVED`` of every row, None where it is unknown."""
+        if name not in self._derived:
+            self._derived[name] = known(derived(name, self._table.counters, self._span_ns))
+        return self._derived[name]
 
     def stats(self, sketch: str) -> tuple[list[int], ...]:
         """Count, sum, min and max of every row."""
@@ -95,11 +106,14 @@ class QuickRow(Row):
 
     Attributes:
         figures: the columns of the row's table.
-        is_total: it is the row of all destinations together.
     """
 
     figures: Figures
-    is_total: bool = False
+
+    @property
+    def is_total(self) -> bool:
+        """Whether it is the row of all destinations together."""
+        return self.figures.is_total
 
     @property
     def origin(self) -> RowOrigin:
@@ -112,16 +126,21 @@ class QuickRow(Row):
 
     def derived(self, name: str) -> float | None:
         """A metric that is computed from counters; None where it is unknown."""
-        return self.figures.derived(name, self.span_ns)[self.idx]
+        return self.figures.derived(name)[self.idx]
 
     @property
     def cause(self) -> Cause:
         """The verdict."""
-        return self.figures.causes(self.loss)[1][self.idx]
+        return self.figures.causes()[1][self.idx]
+
+    @property
+    def suspect(self) -> bool:
+        """The capture missed so much that this row's counters are lower bounds."""
+        return self.figures.suspects()[self.idx]
 
     def judged(self) -> tuple[str, str | None]:
         """The verdict as a word, and why: a sentence where something is wrong."""
-        evidence, causes = self.figures.causes(self.loss)
+        evidence, causes = self.figures.causes()
         return WORDS[causes[self.idx]], because(evidence, causes[self.idx], self.idx)
 
     def samples(self, sketch: str) -> int:
@@ -158,13 +177,13 @@ def quick_rows(snapshot: Snapshot) -> Iterator[QuickRow]:
     """The rows of a snapshot in its order."""
     loss = snapshot.window_health.loss
     for table in table_blocks(snapshot):
-        figures = Figures(table)
+        figures = Figures(table, snapshot.span_ns, loss)
         for idx, name in enumerate(table.row_names()):
             yield QuickRow(table, idx, snapshot.span_ns, loss, name, figures)
 
 
 def quick_totals(snapshot: Snapshot) -> QuickRow:
     """The row of all destinations together."""
-    figures = Figures(snapshot.total)
     loss = snapshot.window_health.loss
-    return QuickRow(snapshot.total, 0, snapshot.span_ns, loss, TOTALS_NAME, figures, is_total=True)
+    figures = Figures(snapshot.total, snapshot.span_ns, loss, is_total=True)
+    return QuickRow(snapshot.total, 0, snapshot.span_ns, loss, TOTALS_NAME, figures)

@@ -66,7 +66,8 @@ class ViewModel:
 
     @cached_property
     def _figures(self) -> Figures:
-        return Figures(self.snapshot.table)
+        snapshot = self.snapshot
+        return Figures(snapshot.table, snapshot.span_ns, snapshot.window_health.loss)
 
     def row(self, idx: int) -> QuickRow:
         """A row at hand."""

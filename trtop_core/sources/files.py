@@ -28,9 +28,10 @@ STDIN_FD = 0
 PIECE_BYTES = 1024 * 1024
 """Bytes of one read: they stay in a core's cache until they are decoded."""
 
-N_PIECES = 3
-"""Pieces kept for reading into again: the one being read, the one a caller still looks at, and one
-to spare. New memory would be zeroed by the system first."""
+N_PIECES = 8
+"""Pieces kept for reading into again: the one being read, those that callers still look at (six
+where threads read and decode ahead), and one to spare. Only what is needed is made; new memory
+would be zeroed by the system first."""
 
 _PROBE = [np.empty(0, np.uint8)]
 UNUSED_REFERENCES = sys.getrefcount(_PROBE[0])

@@ -7,10 +7,12 @@ A source raises what it could not read after everything that it could: here that
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import NamedTuple, Protocol
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from trtop_core.batch import PacketBatch
 from trtop_core.errors import EXIT_UNUSABLE, TrtopError
+
+T = TypeVar("T")
 
 
 class Feedable(Protocol):
@@ -37,7 +39,7 @@ class ReadResult(NamedTuple):
         return self.failure is not None and self.failure.exit_status == EXIT_UNUSABLE
 
 
-class Batches:
+class Batches(Generic[T]):
     """The batches of a source; what it could not read ends them instead of being raised.
 
     Args:
@@ -47,14 +49,14 @@ class Batches:
         result: how reading ended, as far as it has.
     """
 
-    def __init__(self, source: Iterable[PacketBatch]) -> None:
+    def __init__(self, source: Iterable[T]) -> None:
         self.result = ReadResult(is_over=False)
         self._source = iter(source)
 
-    def __iter__(self) -> Iterator[PacketBatch]:
+    def __iter__(self) -> Iterator[T]:
         return self
 
-    def __next__(self) -> PacketBatch:
+    def __next__(self) -> T:
         try:
             return next(self._source)
         except StopIteration:

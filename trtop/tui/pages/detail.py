@@ -99,14 +99,14 @@ def _row(scene: Scene) -> tuple[str, QuickRow | None]:
         table = scene.answer.table
         if not len(table):
             return name, None
-        return name or address_of(table.keys["addr"][0], int(table.keys["port"][0])), QuickRow(
-            table, 0, scene.answer.span_ns, loss, name, Figures(table)
-        )
+        span_ns = scene.answer.span_ns
+        called = name or address_of(table.keys["addr"][0], int(table.keys["port"][0]))
+        return called, QuickRow(table, 0, span_ns, loss, name, Figures(table, span_ns, loss))
     if model is None or place is None:
         return name, None
     table = model.snapshot.table
     span_ns = model.snapshot.span_ns
-    return name, QuickRow(table, place, span_ns, loss, name, Figures(table))
+    return name, QuickRow(table, place, span_ns, loss, name, Figures(table, span_ns, loss))
 
 
 def _window(scene: Scene, row: QuickRow | None, fmt: DetailFormat) -> Iterator[str]:

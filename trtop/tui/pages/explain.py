@@ -56,7 +56,7 @@ def lines_of(row: QuickRow, name: str, width: int, ascii_only: bool) -> list[Lin
         width: characters of a line.
         ascii_only: nothing but ASCII.
     """
-    figures, _ = row.figures.causes(row.loss)
+    figures, _ = row.figures.causes()
     found = explain(figures, row.idx)
     text = _Text(width, ascii_only)
     word = WORDS[found.cause]
