@@ -43,6 +43,12 @@ class Exported:
     span_ns: int
     level: int | None
 
+    def without_rest(self, n_rows: int) -> Exported:
+        """The first rows alone."""
+        stats = self.state.stats[: n_rows * len(SKETCHES)]
+        state = SketchState(stats, self.state.page_keys, self.state.pages)
+        return Exported(self.keys[:n_rows], self.counters[:n_rows], state, self.span_ns, self.level)
+
 
 def pick_rows(
     keys: npt.NDArray[Any],

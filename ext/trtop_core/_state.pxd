@@ -85,6 +85,7 @@ cdef class State:
     cdef readonly HolePool holes
     cdef SidePools sides
     cdef WindowLog health_log
+    cdef object history          # what ended slots are told to; None: nobody
     cdef health_t[::1] health
     cdef network_t[::1] local
     cdef int direction

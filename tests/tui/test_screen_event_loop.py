@@ -11,7 +11,7 @@ from support.builders.snapshot import snapshot
 from support.traffic.busy import SEED, busy
 
 from trtop.table.text import plain
-from trtop.tui.engine_source import EngineSource
+from trtop.tui.engine_source import EngineSource, Reading
 from trtop.tui.event_loop import EventLoop
 from trtop.tui.frame import Frame, Size, TerminalCaps
 from trtop.tui.setup import Setup
@@ -477,7 +477,7 @@ def read(batches: list[PacketBatch], error: TrtopError | None = None) -> EngineS
         return clock.now_s
 
     made = Engine(EngineConfig(), SEED)
-    return EngineSource(made, Batches(batches, error), "x.pcap", False, ticking)  # type: ignore[arg-type]
+    return EngineSource(made, Batches(batches, error), Reading("x.pcap"), ticking)  # type: ignore[arg-type]
 
 
 def test_a_capture_is_read_in_steps_of_the_budget() -> None:

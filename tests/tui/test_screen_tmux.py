@@ -136,6 +136,32 @@ def test_a_whole_visit(tmux: Tmux) -> None:
     tmux.wait_for("state=1-42")
 
 
+def test_keys_move_in_time(tmux: Tmux) -> None:
+    tmux.keys(command(str(EXAMPLE)), "Enter")
+    opened = tmux.wait_for("history 05:04:47 to 05:05:08, 1s a bar")
+    assert "of 67MB" in opened
+    tmux.keys("[")
+    tmux.wait_for("window 05:05:06 to 05:05:08")
+    tmux.keys("}")
+    tmux.wait_for("window 05:05:05 to 05:05:10")
+    tmux.keys("[")
+    tmux.wait_for("window 05:05:00 to 05:05:05")
+    tmux.keys("Home")
+    first = tmux.wait_for("window 05:04:45 to 05:04:50 (2.55s)")
+    assert "past" in first.splitlines()[0]
+    assert first_rows(first)[0] == "192.0.2.13"
+    tmux.keys("d")
+    tmux.wait_for("192.0.2.13  05:04:45 to 05:04:50 (2.55s)")
+    tmux.keys("d")
+    tmux.wait_for("history 05:04:47")
+    tmux.keys("L")
+    now = tmux.wait_for("window all (21s)")
+    assert "past" not in now.splitlines()[0]
+    assert "sort Verdict" in now
+    tmux.keys("q")
+    tmux.wait_for(PROMPT)
+
+
 def test_rows_follow_a_filter_while_it_is_typed(tmux: Tmux) -> None:
     tmux.keys(command(str(EXAMPLE)), "Enter")
     tmux.wait_for("1-10 of 10")

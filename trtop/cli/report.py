@@ -37,6 +37,7 @@ from trtop_core.errors import (
     EXIT_INCOMPLETE,
     EXIT_OK,
     EXIT_UNUSABLE,
+    TrtopError,
 )
 from trtop_core.snapshot import Snapshot
 from trtop_core.sources import IDLE, ReadResult, Source, open_capture, read_into
@@ -44,6 +45,7 @@ from trtop_core.sources import IDLE, ReadResult, Source, open_capture, read_into
 if TYPE_CHECKING:
     from trtop.recording.recorder import TimelineRecorder
     from trtop.reporters.html_page.recorded import Recording
+    from trtop_core.pace import TimedFeed
 
 MIN_BYTES_AHEAD = 16 << 20
 """A capture of fewer bytes is read sooner than threads are worth."""
@@ -59,11 +61,13 @@ class Feeding(NamedTuple):
         engine: counts.
         recorder: feeds it and keeps what came when; None: nobody asked for that.
         n_jobs: threads that read and decode ahead, this one included.
+        timed: who cuts the capture at moments; None where all of it is one report.
     """
 
     engine: Engine
     recorder: TimelineRecorder | None
     n_jobs: int
+    timed: TimedFeed | None = None
 
 
 def run(options: Options, env: Environment) -> int:
@@ -102,6 +106,7 @@ def _run(engine: Engine, options: Options, env: Environment) -> int:
         recording,
     )
     is_read, is_listening = True, True
+    timed = _timed(engine, options, reporter)
     with Interrupt(env.monotonic_s, DRAIN_S if live else 0) as interrupt:
         tell_of_waiting(options, env)
         confine_reading(options, env)
@@ -109,13 +114,17 @@ def _run(engine: Engine, options: Options, env: Environment) -> int:
             try:
                 with make_live_output(options, env, reporter, live) as output:
                     n_jobs = 1 if live else options.n_jobs or env.n_cores()
-                    feeding = Feeding(engine, recorder, n_jobs)
+                    feeding = Feeding(engine, recorder, n_jobs, timed)
                     read = _measure(feeding, source, output, interrupt)
                     is_read = not read.is_unusable
             except BrokenPipeError:
                 is_listening = False
         errors = worth_telling(source.errors, live and interrupt.signal is not None)
-        (recorder or engine).finish()
+        try:
+            is_listening = _finish(recorder or engine, timed) and is_listening
+        except TrtopError:  # the capture ended before it would count
+            complain(errors, engine.unsupported_link_types, options, env)
+            raise
         found = EXIT_OK
         if is_read:
             view = options.view
@@ -126,7 +135,8 @@ def _run(engine: Engine, options: Options, env: Environment) -> int:
             if options.out_prefix is not None:
                 style = TableStyle(thresholds=options.thresholds, columns=options.columns)
                 copy_report(snapshot, options.out_prefix, style, options.with_bins, recording)
-            if is_listening and not _is_in_files_only(options, env):
+            is_told = timed and timed.is_over and options.timing.every_ns
+            if is_listening and not is_told and not _is_in_files_only(options, env):
                 _report(reporter, snapshot)
             complain_of_nobody(snapshot, options, env)
             if options.report_format is not Format.TABLE:  # which says so itself
@@ -155,6 +165,8 @@ def _recording(
     from trtop.recording.recorder import TimelineRecorder  # noqa: PLC0415 - seldom used
     from trtop.recording.recording import make_recording  # noqa: PLC0415
 
+    if not options.timing.is_whole:  # nobody but the timing cuts the capture
+        return None, lambda snapshot: None
     recorder = TimelineRecorder(engine)
     return recorder, make_recording(engine, recorder)
 
@@ -164,14 +176,24 @@ def _is_in_files_only(options: Options, env: Environment) -> bool:
     return options.report_format is Format.HTML and env.stdout.isatty()
 
 
+def _timed(engine: Engine, options: Options, reporter: Reporter) -> TimedFeed | None:
+    """Who cuts the capture at moments; None where all of it is one report."""
+    if options.timing.is_whole:
+        return None
+    from trtop_core.pace import TimedFeed  # noqa: PLC0415 - seldom used
+
+    view = options.view
+    return TimedFeed(engine, options.timing, lambda: reporter.report(engine.snapshot(view)))
+
+
 def _measure(
     feeding: Feeding, source: Source, output: LiveOutput, interrupt: Interrupt
 ) -> ReadResult:
     """Read until the capture ends or the user has had enough."""
-    engine, recorder = feeding.engine, feeding.recorder
+    engine, recorder, timed = feeding.engine, feeding.recorder, feeding.timed
 
     def between(batch: PacketBatch) -> bool:
-        if interrupt.is_due(is_idle=batch is IDLE):
+        if interrupt.is_due(is_idle=batch is IDLE) or (timed and timed.is_over):
             return False
         if recorder is not None and batch is IDLE:
             recorder.idle()
@@ -181,11 +203,22 @@ def _measure(
     n_jobs = feeding.n_jobs
     if recorder is not None:  # it looks at the engine between two parts of a batch
         return read_into(recorder, source, between)
+    if timed is not None:
+        return read_into(timed, source, between)
     if n_jobs > 1 and (source.bytes_total or 0) >= MIN_BYTES_AHEAD:
         from trtop_core.sources.ahead import read_ahead_into  # noqa: PLC0415 - seldom used
 
         return read_ahead_into(engine, source, between, n_jobs)
     return read_into(engine, source, between)
+
+
+def _finish(engine: Engine | TimelineRecorder, timed: TimedFeed | None) -> bool:
+    """The capture ends; whether the reader of the reports is still there."""
+    try:
+        (engine if timed is None else timed).finish()
+    except BrokenPipeError:
+        return False
+    return True
 
 
 def _report(reporter: Reporter, snapshot: Snapshot) -> None:

@@ -10,6 +10,7 @@ import os
 from contextlib import closing
 from dataclasses import replace
 
+from trtop.escape import escape
 from trtop.names.engine_factory import make_engine
 from trtop.names.namer import Namer
 from trtop.options.report_options import STDIN, Options
@@ -29,7 +30,7 @@ from trtop.runtime.signals import Interrupt
 from trtop.table.style import TableStyle
 from trtop.tui.app import show
 from trtop.tui.effects import WINDOWS
-from trtop.tui.engine_source import EngineSource
+from trtop.tui.engine_source import EngineSource, Reading
 from trtop.tui.terminal import keyboard_on_stdin
 from trtop_core.config import EngineConfig
 from trtop_core.engine import SEED_BYTES, Engine
@@ -54,7 +55,13 @@ def view(options: Options, env: Environment) -> int:
     """
     if options.out_prefix is not None:
         check_prefix(options.out_prefix)
-    config = replace(options.engine, windows=WINDOWS[:-1], group_by=GroupBy.ADDR_PORT)
+    config = replace(
+        options.engine,
+        windows=WINDOWS[:-1],
+        group_by=GroupBy.ADDR_PORT,
+        history_bytes=options.history_bytes,
+        is_paced=is_live(options),
+    )
     with Plugins() as plugins, closing(make_namer(options, plugins) or Namer()) as namer:
         confine_reading(options, env, has_screen=True)
         return _view(options, config, env, namer)
@@ -76,7 +83,8 @@ def _view(options: Options, config: EngineConfig, env: Environment, namer: Namer
     ):
         engine = make_engine(config, os.urandom(SEED_BYTES), namer)
         namer.is_enabled = False  # the screen names rows itself
-        source = EngineSource(engine, capture, _name(options), live, env.monotonic_s, namer)
+        reading = Reading(_name(options), live, options.timing)
+        source = EngineSource(engine, capture, reading, env.monotonic_s, namer)
         is_over = _show(source, options, env, interrupt, live)
         source.finish()
         _tell(source, capture, engine, options, env)
@@ -125,6 +133,8 @@ def _tell(
     complain_of_names(engine, env)
     ended_by_user = source.error is None
     errors = worth_telling(capture.errors, ended_by_user)
+    if source.error is not None and source.error not in capture.errors:
+        env.stderr.write(f"trtop: {escape(str(source.error))}\n")
     complain(errors, engine.unsupported_link_types, options, env)
     complain_of_order(capture, env)
 

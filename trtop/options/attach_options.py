@@ -17,6 +17,7 @@ from trtop.options.parser import (
     add_grouping,
     add_look,
     add_no_sandbox,
+    add_period,
     add_showing,
     check_output,
     one_of,
@@ -27,6 +28,7 @@ from trtop.reporters.formats import Format
 from trtop.table.text import Theme
 from trtop_core.argument_parser import UsageError, argument, new_parser
 from trtop_core.metric_types import Thresholds
+from trtop_core.moments import Moment
 from trtop_core.parse import seconds
 from trtop_core.records import GroupBy, Window
 from trtop_core.view import View
@@ -90,6 +92,8 @@ class AttachOptions:
         notes: what the user should know of how the command line was read.
         wants_screen: nothing was asked for that only a printed report has.
         no_sandbox: the process keeps system calls and files that it does not need.
+        start: numbers of the daemons' history from here on; None: of all of it, if there is an end.
+        end: and up to here; None: up to now.
     """
 
     endpoints: tuple[Endpoint, ...]
@@ -116,6 +120,8 @@ class AttachOptions:
     notes: tuple[str, ...] = ()
     wants_screen: bool = True
     no_sandbox: bool = False
+    start: Moment | None = None
+    end: Moment | None = None
 
     resolver = whitelist = None
     """Parts of one's own are for captures that are read here."""
@@ -213,6 +219,8 @@ def make_options(given: argparse.Namespace, endpoints: tuple[Endpoint, ...]) -> 
         fail_on=fail_on,
         no_sandbox=getattr(given, "no_sandbox", False),
         wants_screen=all(asked is None for asked in (given.format, given.width, given.limit)),
+        start=getattr(given, "start", None),
+        end=getattr(given, "end", None),
     )
 
 
@@ -236,6 +244,7 @@ def _add_daemons(group: argparse._ArgumentGroup) -> None:
         help="the daemon's public key; once for all, or once per tcp:// endpoint",
     )
     add_fail_on(group)
+    add_period(group, is_read_here=False)
     add("--once", action="store_true", help="one report, then the end")
     add(
         "--timeout",

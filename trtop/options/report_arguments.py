@@ -9,11 +9,19 @@ import argparse
 
 from trtop._version import __version__
 from trtop.options.commands import listing
-from trtop.options.parser import add_grouping, add_look, add_no_sandbox, add_showing, one_of
+from trtop.options.parser import (
+    add_grouping,
+    add_look,
+    add_no_sandbox,
+    add_period,
+    add_showing,
+    one_of,
+)
 from trtop.options.plugin_arguments import add_fail_on, add_filter, add_names, add_parts
 from trtop.reporters.formats import Format
 from trtop_core import parse
 from trtop_core.argument_parser import argument, new_parser
+from trtop_core.config import DEFAULT_HISTORY_BYTES
 from trtop_core.records import Direction
 
 DESCRIPTION = f"""\
@@ -60,7 +68,9 @@ def make_parser(
     parser = new_parser(prog, usage, description, epilog)
     _add_inputs(parser.add_argument_group("what to read"))
     _add_measuring(parser.add_argument_group("what to measure"))
-    add_showing(parser.add_argument_group("what to show"), WINDOW_HELP)
+    showing = parser.add_argument_group("what to show")
+    add_showing(showing, WINDOW_HELP)
+    add_period(showing)
     _add_output(parser.add_argument_group("how to show it"))
     names = parser.add_argument_group("what destinations are called, and which are shown")
     add_names(names)
@@ -145,6 +155,13 @@ def _add_measuring(group: argparse._ArgumentGroup) -> None:
         metavar="S",
         help="a connection silent for S seconds is no longer active (default: 300)",
     )
+    add(
+        "--history",
+        type=argument(parse.size),
+        default=DEFAULT_HISTORY_BYTES,
+        metavar="SIZE",
+        help="memory for the past that the screen can look at (default: 64MiB)",
+    )
     add("--max-connections", type=argument(parse.whole), metavar="N",
         help="connections kept at once (default: 1,000,000; about 550 bytes each)")  # fmt: skip
 
@@ -162,7 +179,7 @@ def _add_output(group: argparse._ArgumentGroup) -> None:
         "--interval",
         type=argument(parse.seconds),
         metavar="S",
-        help="a report every S seconds "
+        help="a report every S seconds of real time "
         "(default: 1 for a pipe or --follow on a terminal, else one at the end)",
     )
     add(

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from trtop.notebook.pace import Pace
 from trtop_core.batch import PacketBatch
 from trtop_core.engine import Engine
+from trtop_core.pace import Pace
 from trtop_core.records import NS_PER_MS
 from trtop_core.slot_record import (
     Progress,
@@ -23,6 +23,7 @@ from trtop_core.slot_record import (
     no_progress,
     slot_between,
 )
+from trtop_core.timing import Grid
 
 FIRST_SLOT_NS = 100 * NS_PER_MS
 
@@ -49,7 +50,8 @@ class TimelineRecorder:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._pace = Pace(FIRST_SLOT_NS)
+        self._grid = Grid(FIRST_SLOT_NS)
+        self._pace = Pace(self._grid)
         self._slot_ns = FIRST_SLOT_NS
         self._n_widened = 0
         self._slots: list[Slot] = []
@@ -99,8 +101,8 @@ class TimelineRecorder:
             if moment_ns >= self._next_end_ns:  # else it is no end of a slot any more
                 self._end_slot(moment_ns, now)
         # The clock may have stepped over the moments that are missing here.
-        self._next_end_ns += self._pace.next_ns - every_ns - moments[-1]
-        self._pace.widen(self._slot_ns, self._next_end_ns)
+        self._next_end_ns += self._grid.next_ns - every_ns - moments[-1]
+        self._grid.widen(self._slot_ns, self._next_end_ns)
 
     def _until(self, now: Progress) -> Slot:
         """The slot that is not over."""

@@ -32,10 +32,14 @@ from trtop.tui.pages.page import Page
 from trtop.tui.pages.registry import PAGE_OF_MODE
 from trtop.tui.scene import Scene
 from trtop.tui.state import State
+from trtop.tui.strip import has_strip, strip_lines
 from trtop.tui.view_model import ViewModel
 
 MAX_HEADER_SHARE = 0.4
 """Share of the lines that warnings and health may take; the rest is for rows."""
+
+MIN_LEFT = 6
+"""Lines that the strip must leave for what is above the rows, and for rows."""
 
 NOTHING_YET = "no packets yet"
 NO_ROWS = "no connections"
@@ -74,6 +78,7 @@ def first_row(state: State, model: ViewModel, n_rows: int) -> int:
 class _Parts:
     """The lines around the rows."""
 
+    strip: tuple[Line, ...]
     above: tuple[Line, ...]
     groups: tuple[Line, ...]
     n_rows: int
@@ -91,7 +96,7 @@ def _rows_frame(scene: Scene, size: Size, caps: TerminalCaps) -> Frame:
     shown = range(first, min(first + parts.n_rows, len(model.names)))
     table = table_of(scene, shown, inner, caps)
 
-    body: list[Line] = list(parts.above)
+    body: list[Line] = [*parts.above, *parts.strip]
     if parts.groups:
         body.append(table.group)
     heading_at = 1 + len(body)
@@ -123,7 +128,12 @@ def _parts(scene: Scene, size: Size, caps: TerminalCaps) -> _Parts:
     """What goes above the rows, as far as there is room for it."""
     inner = max(1, size.width - 2)
     # Upper edge, headings, totals, one row, lower edge, bottom line.
-    left = size.height - 6
+    strip: list[Line] = []
+    if scene.timeline is not None and has_strip(scene.timeline, scene.state.period, size):
+        strip = strip_lines(scene.timeline, scene.state.period, inner, caps)
+    left = size.height - 6 - len(strip)
+    if left < MIN_LEFT:
+        left, strip = left + len(strip), []
     warnings = _warning_lines(scene, inner, caps)
     view = [line_of(" ", *line) for line in header.view_lines(scene, caps, inner - 1)]
     health: list[Line] = []
@@ -146,7 +156,9 @@ def _parts(scene: Scene, size: Size, caps: TerminalCaps) -> _Parts:
     n_foot = height_of(size)
     left -= n_foot
     has_groups = left >= 4
-    return _Parts(above, ((),) if has_groups else (), max(1, left + 1 - has_groups), n_foot)
+    return _Parts(
+        tuple(strip), above, ((),) if has_groups else (), max(1, left + 1 - has_groups), n_foot
+    )
 
 
 def _nothing(model: ViewModel, state: State, width: int, caps: TerminalCaps) -> list[Line]:

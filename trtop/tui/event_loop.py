@@ -15,6 +15,7 @@ from trtop.tui.clicks import Clicks
 from trtop.tui.draw import draw, first_row
 from trtop.tui.effects import Context, Effect, Updated
 from trtop.tui.frame import Frame
+from trtop.tui.history_question import HistoryQuestion
 from trtop.tui.page_question import PageQuestion, question_of
 from trtop.tui.pages.registry import PAGE_OF_MODE
 from trtop.tui.prompt import tried
@@ -23,6 +24,7 @@ from trtop.tui.scene import Scene
 from trtop.tui.setup import Screen, Setup
 from trtop.tui.source import SnapshotSource
 from trtop.tui.state import Grouping, Prompt, Purpose, State
+from trtop.tui.strip import n_bars
 from trtop.tui.terminal import Event, HangUpEvent, KeyEvent, WheelEvent
 from trtop.tui.trend_question import TrendQuestion
 from trtop.tui.update import selecting, update, wheel
@@ -84,6 +86,7 @@ class EventLoop:
         self._baselines: dict[Grouping, Snapshot] = {}
         self._page_question = PageQuestion(source)
         self._trends = TrendQuestion(source, setup.windows)
+        self._history = HistoryQuestion(source)
         self._model: ViewModel | None = None
         self._frame = Frame(())
         self._kept: deque[Event] = deque()
@@ -105,7 +108,8 @@ class EventLoop:
             is_busy = self._source.step(STEP_S)
             is_tried = self._try()
             is_new = self._refresh() or self._page_question.poll(self.state)
-            if self._trends.poll() or is_new or is_tried:
+            is_told = self._history.poll(self.state)
+            if self._trends.poll() or is_told or is_new or is_tried:
                 self._draw()
             event = self._event(0 if is_busy else self._patience_s())
             while event is not None:
@@ -168,6 +172,7 @@ class EventLoop:
             has_names=self._setup.names is not None,
             prefix=self._setup.prefix,
             is_over=self._was_over,
+            timeline=self._history.timeline,
         )
 
     def _carry_out(self, updated: Updated) -> None:
@@ -243,8 +248,9 @@ class EventLoop:
         if self._lacks_rows():
             self._is_asking = True
         if self._model is not None:
-            is_since_reset = bool(self._baselines) and self.state.window is Window.ALL
+            is_since_reset = bool(self._baselines) and self.state.covers_all
             self._page_question.ask(self.state, self._model, is_since_reset)
+        self._history.ask(self.state, n_bars(self._screen.size.width - 2))
         return True
 
     def _arrange(self, answer: Snapshot, n_rows: int | None = None) -> None:
@@ -288,13 +294,16 @@ class EventLoop:
             answer,
             self._setup.thresholds,
             self._trends.answer,
+            self._history.timeline,
         )
 
     def _reset(self) -> None:
         """Count from now on, whatever rows are grouped by."""
         self._baselines.clear()
         for grouping in self._setup.groupings:
-            state = replace(self.state, grouping=grouping, window=Window.ALL, filter=None)
+            state = replace(
+                self.state, grouping=grouping, window=Window.ALL, period=None, filter=None
+            )
             answer = self._ask(everything(state))
             if answer is None:
                 self._baselines.clear()

@@ -26,6 +26,11 @@ class Action(Enum):
     FILTER = auto()
     GROUP = auto()
     WINDOW = auto()
+    EARLIER = auto()
+    LATER = auto()
+    SHORTER = auto()
+    LONGER = auto()
+    LIVE = auto()
     PERCENTILE = auto()
     COLUMNS = auto()
     DETAIL = auto()
@@ -72,6 +77,11 @@ KEYS: tuple[Key, ...] = (
     Key(Action.SORT_RIGHT, (">", "."), ">", "Sort", "sort by the column to the right"),
     Key(Action.REVERSE, ("v",), "v", "Reverse", "reverse the order"),
     Key(Action.WINDOW, ("w",), "w", "Window", "last 10 s, 60 s, 5 min, all"),
+    Key(Action.EARLIER, ("[",), "[ ]", "Time", "go back in time; ] forward, at the end: now"),
+    Key(Action.LATER, ("]",), "", "", ""),
+    Key(Action.SHORTER, ("{",), "{ }", "", "look at a shorter, a longer span of time"),
+    Key(Action.LONGER, ("}",), "", "", ""),
+    Key(Action.LIVE, ("=",), "L", "", "back from the past to now (else it sorts by Lat)"),
     Key(Action.GROUP, ("g",), "g", "Group", "rows by address, address:port, name"),
     Key(Action.PERCENTILE, ("p",), "p", "Pctile", "latencies at p50, p90, p95, p99, p99.9"),
     Key(Action.COLUMNS, ("c",), "c", "Columns", "choose columns, see their letters"),
@@ -86,7 +96,13 @@ KEYS: tuple[Key, ...] = (
     Key(Action.DOWN, ("down", "j"), "", "", ""),
     Key(Action.PAGE_UP, ("pgup",), "PgUp PgDn", "", "a page at a time"),
     Key(Action.PAGE_DOWN, ("pgdn",), "", "", ""),
-    Key(Action.FIRST, ("home",), "Home End", "", "the first row, the last one"),
+    Key(
+        Action.FIRST,
+        ("home",),
+        "Home End",
+        "",
+        "the first row (in the past, again: the start), the last",
+    ),
     Key(Action.LAST, ("end",), "", "", ""),
     Key(Action.BACK, ("esc", "backspace", "left"), "Esc", "", "back to the rows"),
 )

@@ -9,6 +9,7 @@ from trtop.tui.source import Status
 from trtop.tui.state import State
 from trtop.tui.view_model import ViewModel
 from trtop_core.metric_types import Thresholds
+from trtop_core.timeline import Timeline
 from trtop_core.trends import Trends
 from trtop_core.wire.questions import QuestionReply
 
@@ -24,6 +25,7 @@ class Scene:
         answer: to what the page asks, None where there is none (yet).
         thresholds: by column key, instead of the columns' own.
         trends: how the rows in sight went, None where that is not known (yet).
+        timeline: of the history; None where there is none (yet).
     """
 
     state: State
@@ -32,3 +34,4 @@ class Scene:
     answer: QuestionReply | None = None
     thresholds: Mapping[str, Thresholds] = field(default_factory=dict)
     trends: Trends | None = None
+    timeline: Timeline | None = None

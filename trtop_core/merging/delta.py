@@ -7,13 +7,12 @@ it is a new record and else the nearest bin's middle, within 0.55 %.
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from trtop_core.health import Health
 from trtop_core.metrics import COUNTERS, GAUGES
 from trtop_core.records import SKETCH_STATS
 from trtop_core.sketch import MIDDLE, N_BINS, SketchColumn
@@ -36,7 +35,7 @@ def since(now: Snapshot, before: Snapshot) -> Snapshot:
     table = subtract(now.table, before.table)
     fields_of_rows = table.counters.view(np.uint64).reshape(len(table), len(COUNTERS + GAUGES))
     table = table.take(np.flatnonzero(fields_of_rows.any(axis=1)))
-    health = _health_since(now.health, before.health)
+    health = now.health.since(before.health)
     first_ns = before.clock_ns if before.clock_ns is not None else now.first_ns
     span_ns = 0 if now.clock_ns is None or first_ns is None else now.clock_ns - first_ns
     return replace(
@@ -132,15 +131,3 @@ def _set_extremes(
         middle = MIDDLE[bins[end]]
         known = now.stats[name][at]
         stats[name][at] = np.where(is_new, known, np.clip(middle, least, greatest))
-
-
-def _health_since(now: Health, before: Health) -> Health:
-    differences: dict[str, Any] = {}
-    for item in fields(Health):
-        new, old = getattr(now, item.name), getattr(before, item.name)
-        if item.name == "undecoded":
-            left = {reason: n - old.get(reason, 0) for reason, n in new.items()}
-            differences[item.name] = {reason: n for reason, n in left.items() if n}
-        else:
-            differences[item.name] = None if new is None else new - (old or 0)
-    return Health(**differences)

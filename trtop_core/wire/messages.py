@@ -16,6 +16,7 @@ from msgspec import Meta
 
 from trtop_core.detail import DetailView
 from trtop_core.records import DestinationKind
+from trtop_core.timeline import TimelineView
 from trtop_core.trends import TrendView
 from trtop_core.view import View
 from trtop_core.wire.envelope import (
@@ -118,6 +119,18 @@ class AskTrends(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="as
         check_trend_view(self.view)
 
 
+class AskTimeline(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="ask timeline"):
+    """One question about all of a history.
+
+    Attributes:
+        id: the answer bears it too.
+        view: how it is to be summed up.
+    """
+
+    id: _Id
+    view: TimelineView
+
+
 class Answer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="answer"):
     """The head of an answer; the snapshot is the next frame of the message.
 
@@ -159,6 +172,16 @@ class TrendsAnswer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag=
     id: _Id
 
 
+class TimelineAnswer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="timeline"):
+    """The head of an answer about a history; the timeline is the next frame of the message.
+
+    Attributes:
+        id: that of the question.
+    """
+
+    id: _Id
+
+
 class Refusal(msgspec.Struct, frozen=True, tag="refusal"):
     """Why there is no answer.
 
@@ -175,8 +198,8 @@ class Refusal(msgspec.Struct, frozen=True, tag="refusal"):
     version: int
 
 
-Request = Ask | AskDetail | AskTrends
-Reply = Answer | DetailAnswer | TrendsAnswer | Refusal
+Request = Ask | AskDetail | AskTrends | AskTimeline
+Reply = Answer | DetailAnswer | TrendsAnswer | TimelineAnswer | Refusal
 
 _KINDS = tuple(int(kind) for kind in DestinationKind)
 

@@ -40,7 +40,15 @@ EXPORTING = (
     *("metrics", "export_destinations", "export_bounds", "export_names"),
     *("otlp", "otlp_header", "otlp_ca", "otlp_interval", "otlp_temporality"),
 )
-MEASURING = ("local", "direction", "group_by", "max_connections", "idle_timeout", "no_decap")
+MEASURING = (
+    "local",
+    "direction",
+    "group_by",
+    "max_connections",
+    "history",
+    "idle_timeout",
+    "no_decap",
+)
 
 
 FILTER_NOTE = "--filter is --bpf-filter now: it says what is captured; rows are filtered by clients"

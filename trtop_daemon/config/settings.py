@@ -17,6 +17,7 @@ from typing import Any
 
 from trtop_core import parse
 from trtop_core.config import (
+    DEFAULT_HISTORY_BYTES,
     DEFAULT_IDLE_TIMEOUT_NS,
     DEFAULT_MAX_CONNECTIONS,
     EngineConfig,
@@ -64,6 +65,7 @@ class Settings:
         direction: which connections are shown.
         group_by: the finest grouping that clients can ask for.
         max_connections: bound on connections kept.
+        history: bytes that are kept of the past, per engine.
         idle_timeout: seconds of silence after which a connection is no longer active.
         no_decap: leave out TCP inside tunnels.
         pidfile: where the process number is written.
@@ -96,6 +98,7 @@ class Settings:
     direction: Direction = Direction.OUT
     group_by: GroupBy = GroupBy.ADDR_PORT
     max_connections: int = DEFAULT_MAX_CONNECTIONS
+    history: int = DEFAULT_HISTORY_BYTES
     idle_timeout: float = DEFAULT_IDLE_TIMEOUT_NS / NS_PER_S
     no_decap: bool = False
     pidfile: str | None = None
@@ -134,6 +137,8 @@ class Settings:
             windows=Window,
             idle_timeout_s=self.idle_timeout,
             max_connections=self.max_connections,
+            history_bytes=self.history,
+            is_paced=not math.isinf(self.speed),
         )
 
     def capture_config(self) -> CaptureConfig:
@@ -202,6 +207,8 @@ SETTINGS = (
             "the finest rows that clients can ask for (default: addr,port)"),
     Setting("max_connections", parse.positive, ("--max-connections",), "N",
             "connections kept at once (default: 1,000,000; about 550 bytes each)"),
+    Setting("history", parse.size, ("--history",), "SIZE",
+            "memory for the past that clients can look at (default: 64MiB)"),
     Setting("idle_timeout", parse.seconds, ("--idle-timeout",), "S",
             "a connection silent for S seconds is no longer active (default: 300)"),
     Setting("no_decap", parse.some_text, ("--no-decap",), "",

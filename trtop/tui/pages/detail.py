@@ -26,6 +26,7 @@ from trtop.tui.pages.detail_latencies import latency_lines
 from trtop.tui.pages.page import Page
 from trtop.tui.scene import Scene
 from trtop.tui.state import Mode, State
+from trtop.tui.strip import period_text
 from trtop_core.detail import Detail
 from trtop_core.metric_types import Group, Kind, Metric, Unit
 from trtop_core.metrics import METRIC_OF, METRICS
@@ -117,7 +118,8 @@ def _row(scene: Scene) -> tuple[str, QuickRow | None]:
 
 
 def _window(scene: Scene, row: QuickRow | None, fmt: DetailFormat) -> Iterator[str]:
-    yield f"  {WINDOW_NAMES[scene.state.window]}"
+    period = scene.state.period
+    yield f"  {WINDOW_NAMES[scene.state.window] if period is None else period_text(period)}"
     if row is not None and row.span_ns > 0:
         yield f" ({units.duration(row.span_ns, fmt.micro)})"
     model = scene.model
