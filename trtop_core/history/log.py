@@ -212,8 +212,8 @@ class History:
     def _join_oldest(self) -> bool:
         """Make each two of the older half of the slots one; whether there were any."""
         slots = list(self.slots())
-        half = len(slots) // 4 * 2
-        if half < 2:
+        half = max(2, len(slots) // 4 * 2)
+        if len(slots) < 2:
             return False
         pairs = [slots[i : i + 2] for i in range(0, half, 2)]
         merged = [self._replaced(pair, joined(pair)) for pair in pairs]

@@ -140,7 +140,7 @@ def make_slot(
          Cells.of(bins, amounts)),
         _gauge_cells(kept, words[:, GAUGE_FIELDS][kept]),
         _totals(sums, of_stats, of_bins.reshape(-1)),
-        np.array(health),
+        health.copy(),
     )  # fmt: skip
     return Made(slot, len(rows), n_sketches + n_pages)
 
