@@ -138,7 +138,7 @@ def make_slot(
         scores[chosen],
         (_counter_cells(kept, counted), *(Cells.of(sketches, part) for part in parts),
          Cells.of(bins, amounts)),
-        _gauge_cells(kept, words[:, GAUGE_FIELDS][kept]),
+        _gauge_cells(kept, words[kept][:, GAUGE_FIELDS]),
         _totals(sums, of_stats, of_bins.reshape(-1)),
         health.copy(),
     )  # fmt: skip
