@@ -40,9 +40,9 @@ MIN_ROWS = 4
 SHRUNK = 0.9
 """Share of the bound that is left full when room is made, so that it is not made at every slot."""
 
-SLOT_NS = 300_000
-ROW_NS = 150
-PIECE_NS = 12
+SLOT_NS = 1_000_000
+ROW_NS = 300
+PIECE_NS = 30
 """What a slot costs, each row that changed in it, and each sketch and page of bins; measured."""
 
 EARNED_NS = 6
