@@ -17,6 +17,9 @@ DEFAULT_MAX_CONNECTIONS = 1_000_000
 DEFAULT_HISTORY_BYTES = 64 << 20
 """Bound on what the screen and daemons keep of the past."""
 
+MIN_HISTORY_BYTES = 1 << 20
+"""Less holds hardly a slot, whose sums of everything alone take some KiB."""
+
 DEFAULT_MAX_DESTINATIONS = 131_072
 """Bound on rows; what comes after it shares the row ``(other)``. About 700 bytes each, and their
 sketches."""
@@ -95,6 +98,8 @@ def engine_config(  # noqa: PLR0913 - as many as a command line may name
     Raises:
         ValueError: a number is out of range.
     """
+    if history_bytes and history_bytes < MIN_HISTORY_BYTES:
+        raise ValueError(f"a history takes {MIN_HISTORY_BYTES >> 20} MiB or more")
     idle_timeout_ns = DEFAULT_IDLE_TIMEOUT_NS
     if idle_timeout_s is not None:
         idle_timeout_ns = max(1, round(idle_timeout_s * NS_PER_S))

@@ -35,11 +35,28 @@ cdef inline const uint32_t* header_of(
 cdef uint64_t start_of(
     const ring_t* ring, int64_t first_slot, Py_ssize_t record_bytes
 ) noexcept nogil:
-    """The first record that was saved in a slot or later."""
-    cdef uint64_t at = ring.head
-    while at > ring.tail and <int64_t>header_of(ring, at - 1, record_bytes)[2] >= first_slot:
-        at -= 1
-    return at
+    """The first record that was saved in a slot or later: slots never descend."""
+    cdef uint64_t low = ring.tail
+    cdef uint64_t high = ring.head
+    cdef uint64_t middle
+    while low < high:
+        middle = low + (high - low) // 2
+        if <int64_t>header_of(ring, middle, record_bytes)[2] < first_slot:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+cdef bint has_more_slots(
+    const ring_t* ring, uint64_t start, Py_ssize_t record_bytes
+) noexcept nogil:
+    """Whether records from one on are of several slots: only then may an item be there twice."""
+    if start == ring.head:
+        return False
+    return (
+        header_of(ring, ring.head - 1, record_bytes)[2] != header_of(ring, start, record_bytes)[2]
+    )
 
 
 def reaches(WindowLog log not None, int level, first_slot):
@@ -74,6 +91,7 @@ def row_scores(
     cdef ring_t* ring = &log.rings[level]
     cdef Py_ssize_t record_bytes = log.record_bytes
     cdef uint64_t start = start_of(ring, first_slot, record_bytes)
+    cdef bint may_repeat = has_more_slots(ring, start, record_bytes)
     cdef uint64_t at
     cdef uint32_t item
     cdef Py_ssize_t i
@@ -99,9 +117,12 @@ def row_scores(
                     for i in range(0, n_words, 8):
                         __builtin_prefetch(&now[item, i], 0)
             item = header_of(ring, at, record_bytes)[0]
-            if item >= now.shape[0] or marks[item]:
+            if item >= now.shape[0]:
                 continue
-            marks[item] = 1
+            if may_repeat:
+                if marks[item]:
+                    continue
+                marks[item] = 1
             before = <const uint64_t*>(
                 <const uint8_t*>header_of(ring, at, record_bytes) + HEADER_BYTES
             )
@@ -113,7 +134,7 @@ def row_scores(
                 score += weights[i] * <float>grown
             item_out[n], score_out[n], place_out[n] = item, score, at
             n += 1
-        for i in range(n):
+        for i in range(n if may_repeat else 0):
             marks[item_out[i]] = 0
     return items[:n], scores[:n], places[:n]
 
@@ -177,6 +198,7 @@ def grown_stats(
     cdef ring_t* ring = &log.rings[level]
     cdef Py_ssize_t record_bytes = log.record_bytes
     cdef uint64_t start = start_of(ring, first_slot, record_bytes)
+    cdef bint may_repeat = has_more_slots(ring, start, record_bytes)
     cdef uint64_t at, low, high
     cdef uint32_t item
     cdef uint32_t per_row = <uint32_t>totals.shape[1]
@@ -199,9 +221,12 @@ def grown_stats(
                 if item < now.shape[0]:
                     __builtin_prefetch(&now[item, 0], 0)
             item = header_of(ring, at, record_bytes)[0]
-            if item >= now.shape[0] or marks[item]:
+            if item >= now.shape[0]:
                 continue
-            marks[item] = 1
+            if may_repeat:
+                if marks[item]:
+                    continue
+                marks[item] = 1
             n_changed += 1
             before = <const uint64_t*>(
                 <const uint8_t*>header_of(ring, at, record_bytes) + HEADER_BYTES
@@ -218,7 +243,7 @@ def grown_stats(
                 item_out[n] = item
                 part_out[0, n], part_out[1, n], part_out[2, n] = row[0] - before[0], low, high
                 n += 1
-        for at in range(start, ring.head):
+        for at in range(start, ring.head if may_repeat else start):
             item = header_of(ring, at, record_bytes)[0]
             if item < now.shape[0]:
                 marks[item] = 0
@@ -255,12 +280,12 @@ def grown_bins(
     cdef ring_t* ring = &log.rings[level]
     cdef Py_ssize_t record_bytes = log.record_bytes
     cdef uint64_t start = start_of(ring, first_slot, record_bytes)
+    cdef bint may_repeat = has_more_slots(ring, start, record_bytes)
     cdef uint64_t at, grown
     cdef uint32_t item, row, key
     cdef uint32_t per_row = <uint32_t>totals.shape[0]
     cdef Py_ssize_t i
     cdef Py_ssize_t n = 0
-    cdef Py_ssize_t n_kept = 0
     cdef Py_ssize_t n_changed = 0
     cdef Py_ssize_t n_pages = pages.shape[0]
     cdef const uint64_t* before
@@ -268,15 +293,8 @@ def grown_bins(
         raise ValueError("pages of another width than the log's")
     if page_keys.shape[0] != n_pages:
         raise ValueError("as many keys as pages")
-    with nogil:
-        for at in range(start, ring.head):
-            item = header_of(ring, at, record_bytes)[0]
-            if item < n_pages:
-                row = page_keys[item] // per_row
-                if row < is_kept.shape[0] and is_kept[row]:
-                    n_kept += 1
-    places = np.empty(n_kept * N_BINS, np.uint32)
-    amounts = np.empty(n_kept * N_BINS, np.uint64)
+    places = np.empty((ring.head - start) * N_BINS, np.uint32)
+    amounts = np.empty((ring.head - start) * N_BINS, np.uint64)
     cdef uint32_t[::1] place_out = places
     cdef uint64_t[::1] amount_out = amounts
     with nogil:
@@ -286,14 +304,17 @@ def grown_bins(
                 if item < n_pages:
                     __builtin_prefetch(&pages[item, 0], 0)
             item = header_of(ring, at, record_bytes)[0]
-            if item >= n_pages or marks[item]:
+            if item >= n_pages:
                 continue
-            marks[item] = 1
+            if may_repeat:
+                if marks[item]:
+                    continue
+                marks[item] = 1
             row = page_keys[item] // per_row
             if row >= is_kept.shape[0]:
                 continue
             n_changed += 1
-            key = page_keys[item] % per_row
+            key = page_keys[item] - row * per_row
             before = <const uint64_t*>(
                 <const uint8_t*>header_of(ring, at, record_bytes) + HEADER_BYTES
             )
@@ -304,7 +325,7 @@ def grown_bins(
                     place_out[n] = item * N_BINS + <uint32_t>i
                     amount_out[n] = grown
                     n += 1
-        for at in range(start, ring.head):
+        for at in range(start, ring.head if may_repeat else start):
             item = header_of(ring, at, record_bytes)[0]
             if item < n_pages:
                 marks[item] = 0

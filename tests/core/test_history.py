@@ -145,6 +145,7 @@ def test_a_period_is_what_came_in_its_seconds() -> None:
         window = then.snapshot(View(Window.LAST_10_S, sort="destination"))
         past = between(engine, end_ns - 10 * NS_PER_S, end_ns)
         assert_same_numbers(shown(past.table), shown(window.table))
+        assert past.window_health.packets == window.window_health.packets
         n_compared += len(shown(past.table)) > 0
         if n_compared == 10:
             break

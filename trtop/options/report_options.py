@@ -20,7 +20,7 @@ from trtop.options.report_arguments import make_parser
 from trtop.reporters.formats import Format
 from trtop.table.text import Theme
 from trtop_core.argument_parser import UsageError
-from trtop_core.config import DEFAULT_HISTORY_BYTES, EngineConfig, engine_config
+from trtop_core.config import DEFAULT_HISTORY_BYTES, MIN_HISTORY_BYTES, EngineConfig, engine_config
 from trtop_core.metric_types import Thresholds
 from trtop_core.records import GroupBy
 from trtop_core.timing import WHOLE, Timing
@@ -181,6 +181,8 @@ def parse(
         engine, view = _engine_config(given), view_of(given)
     except ValueError as error:
         raise UsageError(str(error)) from None
+    if given.history < MIN_HISTORY_BYTES:
+        raise UsageError(f"--history is {MIN_HISTORY_BYTES >> 20}MiB or more")
     timing = timing_of(given)
     if timing.every_ns is not None and given.interval is not None:
         raise UsageError("either --every (capture time) or --interval (real time), not both")

@@ -40,9 +40,9 @@ MIN_ROWS = 4
 SHRUNK = 0.9
 """Share of the bound that is left full when room is made, so that it is not made at every slot."""
 
-SLOT_NS = 300_000
-ROW_NS = 150
-PIECE_NS = 12
+SLOT_NS = 1_000_000
+ROW_NS = 300
+PIECE_NS = 30
 """What a slot costs, each row that changed in it, and each sketch and page of bins; measured."""
 
 EARNED_NS = 6
@@ -212,8 +212,8 @@ class History:
     def _join_oldest(self) -> bool:
         """Make each two of the older half of the slots one; whether there were any."""
         slots = list(self.slots())
-        half = len(slots) // 4 * 2
-        if half < 2:
+        half = max(2, len(slots) // 4 * 2)
+        if len(slots) < 2:
             return False
         pairs = [slots[i : i + 2] for i in range(0, half, 2)]
         merged = [self._replaced(pair, joined(pair)) for pair in pairs]

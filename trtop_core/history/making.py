@@ -138,9 +138,9 @@ def make_slot(
         scores[chosen],
         (_counter_cells(kept, counted), *(Cells.of(sketches, part) for part in parts),
          Cells.of(bins, amounts)),
-        _gauge_cells(kept, words[:, GAUGE_FIELDS][kept]),
+        _gauge_cells(kept, words[kept][:, GAUGE_FIELDS]),
         _totals(sums, of_stats, of_bins.reshape(-1)),
-        np.array(health),
+        health.copy(),
     )  # fmt: skip
     return Made(slot, len(rows), n_sketches + n_pages)
 

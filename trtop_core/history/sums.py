@@ -84,7 +84,7 @@ class Sums:
                 *(Cells.of(which, part) for part in (counts, low, high)),
                 Cells.of(used, bins[used]),
             ),
-            np.array(health),
+            health.copy(),
         )
 
 
