@@ -196,7 +196,7 @@ def completed_by_fish(folder: Path, *words: str) -> set[str]:
     ("words", "expected"),
     [
         (("trtop", "--fo"), {"--follow", "--format"}),
-        (("trtop", "--format", ""), {"table", "json", "ndjson", "csv"}),
+        (("trtop", "--format", ""), {"table", "json", "ndjson", "csv", "html"}),
         (("trtop", "--format=ndj"), {"--format=ndjson"}),
         (("trtop", "--sort", "response_"), {"response_time", "response_duration"}),
         (("trtop", "serv"), {"services.pcap", "services.py"}),

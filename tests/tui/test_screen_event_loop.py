@@ -27,6 +27,7 @@ from trtop_core.health import Health
 from trtop_core.records import GroupBy, Window
 from trtop_core.snapshot import Snapshot
 from trtop_core.sources import IDLE
+from trtop_core.timeline import TimelineView
 from trtop_core.trends import MAX_TREND_ROWS, TrendView
 from trtop_core.view import View
 from trtop_core.wire.questions import Question, QuestionReply
@@ -111,6 +112,8 @@ class Recorded:
         if isinstance(question, TrendView):
             self.trends.append(question)
             return self.engine.trends(question)
+        if isinstance(question, TimelineView):
+            return self.engine.timeline(question)
         self.details.append(question)
         return self.engine.detail(question) if self.has_detail else None
 

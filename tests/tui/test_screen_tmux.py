@@ -138,24 +138,24 @@ def test_a_whole_visit(tmux: Tmux) -> None:
 
 def test_keys_move_in_time(tmux: Tmux) -> None:
     tmux.keys(command(str(EXAMPLE)), "Enter")
-    opened = tmux.wait_for("history 05:04:47 to 05:05:08, 1s a bar")
+    opened = tmux.wait_for("history 16:04:40 to 16:05:02, 1s a bar")
     assert "of 67MB" in opened
     tmux.keys("[")
-    tmux.wait_for("window 05:05:06 to 05:05:08")
+    tmux.wait_for("window 16:05:00 to 16:05:02")
     tmux.keys("}")
-    tmux.wait_for("window 05:05:05 to 05:05:10")
+    tmux.wait_for("window 16:05:00 to 16:05:05")
     tmux.keys("[")
-    tmux.wait_for("window 05:05:00 to 05:05:05")
+    tmux.wait_for("window 16:04:55 to 16:05:00")
     tmux.keys("Home")
-    first = tmux.wait_for("window 05:04:45 to 05:04:50 (2.55s)")
+    first = tmux.wait_for("window 16:04:40 to 16:04:45 (4.04s)")
     assert "past" in first.splitlines()[0]
     assert first_rows(first)[0] == "192.0.2.13"
     tmux.keys("d")
-    tmux.wait_for("192.0.2.13  05:04:45 to 05:04:50 (2.55s)")
+    tmux.wait_for("192.0.2.13  16:04:40 to 16:04:45 (4.04s)")
     tmux.keys("d")
-    tmux.wait_for("history 05:04:47")
+    tmux.wait_for("history 16:04:40")
     tmux.keys("L")
-    now = tmux.wait_for("window all (21s)")
+    now = tmux.wait_for("window all (21.5s)")
     assert "past" not in now.splitlines()[0]
     assert "sort Verdict" in now
     tmux.keys("q")

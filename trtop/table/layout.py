@@ -35,7 +35,7 @@ NAME_SHARE = 0.25
 """A longer name may take this share of the line before the columns are chosen."""
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True)
 class Cell:
     """One number on the screen; equal ones of a column are one object.
 

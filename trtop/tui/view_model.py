@@ -111,6 +111,7 @@ def asked_by(state: State) -> object:
     """What of a state a question, and the model of its answer, depend on."""
     return (
         state.window,
+        state.period,
         state.shown_grouping,
         state.sort,
         state.is_descending,
