@@ -24,8 +24,11 @@ from trtop_core.detail import DetailView
 from trtop_core.engine import Engine
 from trtop_core.merging.trends import merge_trends
 from trtop_core.records import DESTINATION_KEY, NS_PER_S, DestinationKind, GroupBy, Window
-from trtop_core.trends import ERRORS, MAX_TREND_ROWS, Trends, TrendView
+from trtop_core.trends import MAX_TREND_ROWS, Trends, TrendView
 from trtop_core.view import View
+
+ERRORS = ("rst_in", "timeouts", "tls_failed", "unanswered")
+"""What docs/screen.md calls errors."""
 
 SLOTS_S = {Window.LAST_10_S: (1, 10), Window.LAST_60_S: (5, 12), Window.LAST_300_S: (30, 10)}
 
