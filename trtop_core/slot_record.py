@@ -89,6 +89,11 @@ class SlotRecord:
     slots: tuple[Slot, ...]
 
 
+def no_slots(keys: npt.NDArray[Any]) -> SlotRecord:
+    """Of a capture of which nobody kept what came when."""
+    return SlotRecord(keys, None, 1, ())
+
+
 def progress_of(exported: Exported) -> Progress:
     """What a timeline needs of all that an engine has counted."""
     n_rows = len(exported.keys)

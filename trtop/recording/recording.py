@@ -10,19 +10,20 @@ from trtop.names.places import places_in
 from trtop.recording.recorder import TimelineRecorder
 from trtop.reporters.html_page.recorded import SLOW_PER_DESTINATION, Recorded, Recording
 from trtop_core.engine import Engine
+from trtop_core.slot_record import no_slots
 from trtop_core.snapshot import Snapshot
 
 
-def make_recording(engine: Engine, recorder: TimelineRecorder) -> Recording:
+def make_recording(engine: Engine, recorder: TimelineRecorder | None) -> Recording:
     """What a page asks for.
 
     Args:
         engine: counts.
-        recorder: feeds it.
+        recorder: feeds it; None: nobody kept what came when.
     """
 
     def recorded(snapshot: Snapshot) -> Recorded:
-        timeline = recorder.timeline()
+        timeline = no_slots(engine.progress().keys) if recorder is None else recorder.timeline()
         places = places_in(snapshot, timeline.keys, namer_of(engine))
         return Recorded(timeline, engine.slow_connections(SLOW_PER_DESTINATION), places)
 

@@ -12,7 +12,6 @@ from typing import NamedTuple
 
 from trtop.metrics import format as units
 from trtop.names.namer import Namer
-from trtop.recording.recorder import TimelineRecorder
 from trtop.recording.recording import make_recording
 from trtop.reporters.html_page.recorded import Recording
 from trtop.tui.source import Status, named_status
@@ -74,9 +73,6 @@ class EngineSource:
         self._is_over = False
         self._n_shown = 0
         self._timed = None if reading.timing.is_whole else TimedFeed(engine, reading.timing)
-        # What a capture holds that goes on and on is told by its windows.
-        is_recorded = not reading.is_live and self._timed is None
-        self._recorder = TimelineRecorder(engine) if is_recorded else None
 
     @property
     def is_unusable(self) -> bool:
@@ -97,7 +93,7 @@ class EngineSource:
                 return False
             return not is_idle and self._monotonic_s() < end_s
 
-        feed = self._timed or self._recorder or self._engine
+        feed = self._timed or self._engine
         try:
             result = read_into(feed, self._capture, between)
             if result.is_over or (self._timed is not None and self._timed.is_over):
@@ -113,7 +109,7 @@ class EngineSource:
         """The capture ends here, read to its end or not."""
         if not self._is_over:
             self._is_over = True
-            (self._recorder or self._engine).finish()
+            self._engine.finish()
 
     def poll(self, view: View) -> Snapshot | None:
         """What is known by now."""
@@ -126,7 +122,7 @@ class EngineSource:
 
     def recording(self) -> Recording | None:
         """What came when; only of files."""
-        return None if self._recorder is None else make_recording(self._engine, self._recorder)
+        return make_recording(self._engine, None)
 
     def status(self) -> Status:
         """How far reading is; not over while names are under way."""
