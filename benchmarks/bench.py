@@ -2,10 +2,10 @@
 
     python benchmarks/bench.py [--quick] [--rounds N] [--json FILE] [NAME ...]
 
-Captures in the page cache. ``tcpdump -r F -w /dev/null`` and ``trtop F`` in several ways (JSON of all
-rows, of the first 100, the default table) take turns; whole processes, start-up included, on one
-core, and once on all; medians are shown with the least and the most. Counters are compared with
-what the generator knows: a difference ends the benchmark with status 1.
+Captures in the page cache. ``tcpdump -r F -w /dev/null`` and ``trtop F`` in several ways (JSON of
+all rows, of the first 100, the default table) take turns; whole processes, start-up included, on
+one core, and once on all; medians are shown with the least and the most. Counters are compared
+with what the generator knows: a difference ends the benchmark with status 1.
 """
 
 from __future__ import annotations
