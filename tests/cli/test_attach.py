@@ -87,7 +87,7 @@ def test_a_report_is_byte_for_byte_that_of_the_file(daemon: Daemon, args: list[s
 @pytest.mark.parametrize("hosts", [1, 2])
 def test_a_period_is_that_of_the_file(daemon: Daemon, second: Daemon, hosts: int) -> None:
     """But for least and greatest latencies; of two machines that saw the same it is twice that."""
-    period = ("--from", "2026-11-24T05:04:48Z", "--to", "05:04:51")
+    period = ("--from", "2026-11-26T16:04:41Z", "--to", "16:04:44")
     asked = (*period, "--format", "json", "--sort", "destination", "--bins")
     paths = [daemon.path, second.path][:hosts]
     past = json.loads(trtop("attach", "--once", *paths, *asked).stdout)
@@ -110,7 +110,7 @@ def test_a_period_is_that_of_the_file(daemon: Daemon, second: Daemon, hosts: int
 def test_a_period_in_which_nothing_was_captured_is_one_line(daemon: Daemon) -> None:
     done = trtop("attach", "--once", daemon.path, "--from", "2020-01-01", "--to", "2020-01-02")
     assert (done.returncode, done.stdout) == (1, "")
-    assert "there is 2026-11-24 05:04:47.45137 UTC to 2026-11-24 05:05:08" in done.stderr
+    assert "there is 2026-11-26 16:04:40.964842 UTC to 2026-11-26 16:05:02" in done.stderr
     assert done.stderr.count("\n") == 1
 
 
