@@ -20,7 +20,7 @@ bytecode = $(BIN)/python -m compileall -q $(1)
 KERNEL_SOURCES := $(shell find ext -name '*.pyx' -o -name '*.pxd')
 BUILD_SOURCES := $(KERNEL_SOURCES) setup.py pyproject.toml
 PACKAGE_SOURCES := $(shell find trtop trtop_core trtop_daemon -name '*.py' -o -name '*.pyi')
-CODE := trtop trtop_core trtop_daemon tests docs benchmarks examples fuzz lint setup.py
+CODE := trtop trtop_core trtop_daemon tests docs benchmarks examples fuzz lint packaging setup.py
 
 # What a fresh machine lacks: the first lack as one line, nothing if there is none.
 lack = $(shell \
@@ -43,7 +43,7 @@ quietly = mkdir -p build && { $(1) > build/log 2>&1 || { tail -n 30 build/log; e
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run build test test-long check format bench bench-replay bench-live bench-screen lab fuzz sdist clean distclean
+.PHONY: help run build test test-long check format bench bench-replay bench-live bench-screen bench-batch lab fuzz sdist clean distclean
 .PHONY: lint test-normal test-checked
 
 help: ## this list
@@ -76,6 +76,9 @@ bench-live: $(VENV)/.built ## measure drops and CPU of a live capture beside tcp
 
 bench-screen: $(VENV)/.built ## measure a refresh of the screen at 10,000 destinations
 	$(BIN)/python benchmarks/screen.py $(ARGS)
+
+bench-batch: $(VENV)/.built ## measure captures of many hosts on 1, 2, … cores, and work out a cluster
+	$(BIN)/python benchmarks/batch.py $(if $(QUICK),--hosts 8) $(ARGS)
 
 lab: $(VENV)/.lab ## compare with what real clients measured (as root), write docs/accuracy.md; ARGS='NAME …'
 	PYTHONPATH=tests:tests/live $(BIN)/python -m lab --write $(ARGS)

@@ -14,6 +14,7 @@ KERNELS = (
     "_decode",
     "_name_hints",
     "_window",
+    "_history",
     "_sketch",
     "_columns",
     "_text",

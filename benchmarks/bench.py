@@ -2,9 +2,10 @@
 
     python benchmarks/bench.py [--quick] [--rounds N] [--json FILE] [NAME ...]
 
-Single process, pinned to one core, captures in the page cache. ``tcpdump -r F -w /dev/null`` and
-``trtop F --format json`` alternate; medians are shown with the least and the most. Counters are
-compared with what the generator knows: a difference ends the benchmark with status 1.
+Captures in the page cache. ``tcpdump -r F -w /dev/null`` and ``trtop F`` in several ways (JSON of
+all rows, of the first 100, the default table) take turns; whole processes, start-up included, on
+one core, and once on all; medians are shown with the least and the most. Counters are compared
+with what the generator knows: a difference ends the benchmark with status 1.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ import shutil
 import statistics
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,6 +30,17 @@ from verify import differences
 
 FLOOD_MAX_CONNECTIONS = 200_000
 """Bound for the floods: far below their SYNs, so that the table's behaviour when full shows."""
+
+WAYS = {
+    "JSON": ["--format", "json"],
+    "JSON, 100 rows": ["--format", "json", "--limit", "100"],
+    "table": ["--format", "table"],
+    "JSON, 100 rows, all cores": ["--format", "json", "--limit", "100"],
+}
+"""How the whole program is run, by name; the ratios to tcpdump are of these."""
+
+ALL_CORES = "all cores"
+"""What ends the names of ways that are not pinned to one core."""
 
 CHUNK_BYTES = 1 << 24
 MIB = 1 << 20
@@ -62,20 +76,18 @@ class Result:
     stages_ns: dict[str, Figures] = field(default_factory=dict)
     engine_packets_per_s: Figures = field(default_factory=Figures)
     snapshot_s: Figures = field(default_factory=Figures)
-    trtop: list[Run] = field(default_factory=list)
+    trtop: dict[str, list[Run]] = field(default_factory=lambda: {way: [] for way in WAYS})
     tcpdump: list[Run] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
 
-    @property
-    def ratio(self) -> Figures:
+    def ratio(self, way: str) -> Figures:
         """Wall time of trtop to that of tcpdump, round by round."""
-        pairs = zip(self.trtop, self.tcpdump, strict=True)
+        pairs = zip(self.trtop[way], self.tcpdump, strict=True)
         return Figures([ours.wall_s / theirs.wall_s for ours, theirs in pairs])
 
-    @property
-    def peak_rss_bytes(self) -> int:
+    def peak_rss_bytes(self, way: str) -> int:
         """Most memory of any whole run of trtop."""
-        return max(run.peak_rss_bytes for run in self.trtop)
+        return max(run.peak_rss_bytes for run in self.trtop[way])
 
     def record(self) -> dict[str, Any]:
         """Plain data for JSON."""
@@ -84,10 +96,10 @@ class Result:
             "rooms_ns_per_packet": {k: v.record() for k, v in self.stages_ns.items()},
             "engine_packets_per_s": self.engine_packets_per_s.record(),
             "snapshot_s": self.snapshot_s.record(),
-            "trtop_wall_s": [run.wall_s for run in self.trtop],
+            "trtop_wall_s": {way: [run.wall_s for run in self.trtop[way]] for way in WAYS},
             "tcpdump_wall_s": [run.wall_s for run in self.tcpdump],
-            "ratio": self.ratio.record(),
-            "peak_rss_bytes": self.peak_rss_bytes,
+            "ratio": {way: self.ratio(way).record() for way in WAYS},
+            "peak_rss_bytes": {way: self.peak_rss_bytes(way) for way in WAYS},
             "wrong": self.wrong,
         }
 
@@ -117,7 +129,9 @@ def measure(name: str, path: Path, rounds: int) -> Result:
                 result.snapshot_s.values.append(measured["snapshot_s"])
     for _ in range(rounds):
         result.tcpdump.append(run_command(["tcpdump", "-r", str(path), "-w", "/dev/null"]))
-        result.trtop.append(run_command([*command, str(path), "--format", "json"]))
+        for way, options in WAYS.items():
+            with _on_all_cores() if way.endswith(ALL_CORES) else nullcontext():
+                result.trtop[way].append(run_command([*command, str(path), *options]))
     return result
 
 
@@ -129,7 +143,6 @@ def report(result: Result) -> str:
         "feed": "engine (decode, follow, count)",
     }
     theirs = Figures([run.wall_s for run in result.tcpdump])
-    ours = Figures([run.wall_s for run in result.trtop])
     millions = Figures([value / 1e6 for value in result.engine_packets_per_s.values])
     lines = [f"{result.name}: {result.packets:,} packets"]
     rows = [
@@ -139,10 +152,9 @@ def report(result: Result) -> str:
             for stage in STAGES
         ),
         ("end and snapshot, s", result.snapshot_s.shown()),
-        ("trtop FILE --format json, s", ours.shown()),
         ("tcpdump -r FILE -w /dev/null, s", theirs.shown()),
-        ("ratio trtop : tcpdump", result.ratio.shown()),
-        ("peak memory of trtop, MiB", f"{result.peak_rss_bytes / MIB:.0f}"),
+        *((f"{way}: trtop : tcpdump", result.ratio(way).shown()) for way in WAYS),
+        *((f"{way}: peak memory, MiB", f"{result.peak_rss_bytes(way) / MIB:.0f}") for way in WAYS),
         ("counters", f"{len(result.wrong)} WRONG" if result.wrong else "as generated"),
     ]
     lines += [f"  {label:<42}{value}" for label, value in rows]
@@ -154,6 +166,17 @@ def _fill_page_cache(path: Path) -> None:
     with path.open("rb", buffering=0) as file:
         while file.read(CHUNK_BYTES):
             pass
+
+
+@contextmanager
+def _on_all_cores() -> Iterator[None]:
+    """What is started here may run on every core."""
+    pinned = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, range(os.cpu_count() or 1))
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, pinned)
 
 
 def _pin(cpu: int | None) -> int:

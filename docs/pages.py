@@ -1,7 +1,7 @@
 """Writes what says again what ``trtop --help`` says: the man page and the shells' completions.
 
     python docs/pages.py            writes docs/trtop.1, completions/trtop, completions/_trtop,
-                                    docs/columns.md
+                                    completions/trtop.fish, docs/columns.md, docs/metrics.md
     python docs/pages.py --check    says which of them are out of step, and writes nothing
 
 Takes the parsers of the command lines, gives text. A test keeps the files in step.
@@ -12,25 +12,19 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
+from command_lines import FILES, INTERFACES, Option, Program, options_of
+from exported import metrics_page
 from fields import columns_page
+from fish import fish_completion
 
 from trtop import __version__
-from trtop.cli import config, explain, keygen, live, mcp
+from trtop.cli import batch, config, explain, keygen, live, mcp
 from trtop.options import attach_options, report_arguments
-from trtop.plugins import BUILT_IN, PartKind
-from trtop_core.metrics import SORTABLE
 from trtop_daemon.config import arguments
 
 ROOT = Path(__file__).parent.parent
-
-FILES = "FILES"
-"""Completed by the shell: paths."""
-
-INTERFACES = "INTERFACES"
-"""Completed from /sys/class/net."""
 
 MAN_EXTRA = {
     "EXIT STATUS": (
@@ -60,70 +54,13 @@ MAN_EXAMPLES = (
 )
 
 
-@dataclass(frozen=True)
-class Option:
-    """One option, or the positional argument.
-
-    Attributes:
-        flags: its spellings; none for the positional argument.
-        metavar: what its value is called; None: it takes none.
-        help: what it does.
-        values: what a shell offers for its value.
-    """
-
-    flags: tuple[str, ...]
-    metavar: str | None
-    help: str
-    values: tuple[str, ...]
-
-
-def options_of(parser: argparse.ArgumentParser) -> Iterator[tuple[str, list[Option]]]:
-    """Groups of options with their titles, those that help hides left out."""
-    for group in parser._action_groups:
-        shown = [
-            Option(
-                tuple(action.option_strings),
-                None if action.nargs == 0 else str(action.metavar or action.dest),
-                (action.help or "").replace("%%", "%"),
-                _values(action),
-            )
-            for action in group._group_actions
-            if action.help != argparse.SUPPRESS
-        ]
-        if shown:
-            yield group.title or "", shown
-
-
-@dataclass(frozen=True)
-class Program:
-    """A program with a page and completions of its own.
-
-    Attributes:
-        name: what is typed.
-        section: of the manual.
-        summary: one line.
-        synopsis: what follows the name, by command; "" is the program without one.
-        parsers: by command.
-    """
-
-    name: str
-    section: int
-    summary: str
-    synopsis: dict[str, str]
-    parsers: dict[str, argparse.ArgumentParser]
-
-    @property
-    def function(self) -> str:
-        """What its completion function is called."""
-        return f"_{self.name}"
-
-
 def programs() -> dict[str, Program]:
     """All programs, by name."""
     commands = {
         "live": live.make_parser(),
         "attach": attach_options.make_parser(),
         "explain": explain.make_parser(),
+        "batch": batch.make_parser(),
         "config": config.make_parser(),
         "mcp": mcp.make_parser(),
         "keygen": keygen.make_parser(),
@@ -226,6 +163,7 @@ _WRITERS: dict[str, Callable[[Program], str]] = {
     "docs/{name}.{section}": man_page,
     "completions/{name}": bash_completion,
     "completions/_{name}": zsh_completion,
+    "completions/{name}.fish": fish_completion,
 }
 
 
@@ -236,7 +174,7 @@ def pages() -> dict[str, str]:
         for program in programs().values()
         for path, write in _WRITERS.items()
     }
-    return {**pages, "docs/columns.md": columns_page()}
+    return {**pages, "docs/columns.md": columns_page(), "docs/metrics.md": metrics_page()}
 
 
 def main(argv: list[str]) -> int:
@@ -255,29 +193,6 @@ def main(argv: list[str]) -> int:
         (ROOT / name).write_text(wanted[name], encoding="utf-8")
         sys.stdout.write(f"{name}\n")
     return 0
-
-
-def _values(action: argparse.Action) -> tuple[str, ...]:
-    metavar = str(action.metavar or "")
-    if metavar == "MODULE":
-        return (*BUILT_IN[PartKind(action.dest)], FILES)
-    if metavar in OFFERED:
-        return OFFERED[metavar]
-    if "|" in metavar:
-        return tuple(metavar.split("|"))
-    return ()
-
-
-OFFERED: dict[str, tuple[str, ...]] = {
-    "FILE": (FILES,),
-    "PREFIX": (FILES,),
-    "IF": (INTERFACES,),
-    "COLUMN": SORTABLE,
-    "COLUMN=VALUE": ("lat=", "rtt=", "qos=", "rst=", "est=", "synack=", "err="),
-    "SOURCE[,SOURCE]": ("capture", "hosts", "dns", "none"),
-    "P": ("50", "90", "95", "99", "99.9"),
-}
-"""What a shell offers, by the name of the value."""
 
 
 def _synopsis(parser: argparse.ArgumentParser, prog: str) -> str:

@@ -5,6 +5,8 @@ Runs inside the servers' network namespace until its standard input ends.
 
 from __future__ import annotations
 
+import itertools
+import select
 import socket
 import ssl
 import struct
@@ -23,10 +25,10 @@ REFUSING = "192.0.2.13"
 RESETTING = "192.0.2.14"
 NOT_REUSED = "192.0.2.15"
 LATE = "192.0.2.16"
-ENCRYPTED = "192.0.2.17"
-GREETING = "192.0.2.18"
-SILENT = "192.0.2.19"
-KEEP_ALIVE_V6 = "2001:db8::11"
+LOSSY = "192.0.2.17"
+HANGING = "192.0.2.18"
+ABSENT = "192.0.2.19"
+FAR = "2001:db8::11"
 
 ADDRESSES = (
     KEEP_ALIVE,
@@ -35,43 +37,44 @@ ADDRESSES = (
     RESETTING,
     NOT_REUSED,
     LATE,
-    ENCRYPTED,
-    GREETING,
-    KEEP_ALIVE_V6,
+    LOSSY,
+    HANGING,
+    FAR,
 )
-"""Addresses that exist; nobody has ``SILENT``."""
+"""Addresses that exist; nobody has ``ABSENT``."""
 
 READY = "ready\n"
-LATE_ACCEPT_S = 0.35
+BUSY_S = 0.6
+"""How long a connection waits in the queue of the service that accepts late."""
+N_ANSWERED = 17
+"""Commands that the hanging service answers, of all connections together."""
 ABORT = struct.pack("ii", 1, 0)
 """SO_LINGER on, 0 s: close() sends a RST."""
 
 
 @dataclass(frozen=True, slots=True)
 class WebService:
-    """An HTTP/1.1 server.
+    """An HTTP/1.1 server that leaves connections open for further requests.
 
     Attributes:
         address: where it listens.
         port: where it listens.
         delay_s: how long it thinks about a request.
         body_bytes: what it answers.
-        keeps: it leaves connections open for further requests.
     """
 
     address: str
     port: int
     delay_s: float
     body_bytes: int
-    keeps: bool
 
 
 WEB_SERVICES = (
-    WebService(KEEP_ALIVE, HTTP, delay_s=0.005, body_bytes=9_000, keeps=True),
-    WebService(KEEP_ALIVE_V6, HTTP, delay_s=0.010, body_bytes=2_000, keeps=True),
-    WebService(SLOW, HTTP, delay_s=0.150, body_bytes=700, keeps=True),
-    WebService(NOT_REUSED, HTTP, delay_s=0.003, body_bytes=500, keeps=False),
-    WebService(ENCRYPTED, TLS, delay_s=0.007, body_bytes=1_500, keeps=True),
+    WebService(KEEP_ALIVE, HTTP, delay_s=0.005, body_bytes=9_000),
+    WebService(FAR, HTTP, delay_s=0.010, body_bytes=2_000),
+    WebService(SLOW, HTTP, delay_s=0.150, body_bytes=700),
+    WebService(NOT_REUSED, TLS, delay_s=0.003, body_bytes=500),
+    WebService(LOSSY, TLS, delay_s=0.007, body_bytes=1_500),
 )
 
 
@@ -95,8 +98,6 @@ def serve_web(service: WebService, certificate: Path) -> None:
             time.sleep(service.delay_s)
             self.send_response(200)
             self.send_header("Content-Length", str(service.body_bytes))
-            if not service.keeps:
-                self.send_header("Connection", "close")
             self.end_headers()
             self.wfile.write(b"." * service.body_bytes)
 
@@ -126,9 +127,10 @@ def serve_resets(listener: socket.socket) -> None:
 
 
 def serve_late(listener: socket.socket) -> None:
-    """Accept seldom: the queue is full, and the kernel drops SYNs meanwhile."""
+    """Accept late: one connection fills the queue, and the kernel drops all SYNs meanwhile."""
     while True:
-        time.sleep(LATE_ACCEPT_S)
+        select.select([listener], [], [])
+        time.sleep(BUSY_S)
         connection, _ = listener.accept()
         connection.recv(4096)
         connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
@@ -137,11 +139,14 @@ def serve_late(listener: socket.socket) -> None:
 
 
 def serve_greetings(listener: socket.socket) -> None:
-    """Speak first, as SMTP does."""
+    """Speak first, as SMTP does, answer for a while, and then hang."""
+    numbers = itertools.count(1)
 
     def serve(connection: socket.socket) -> None:
         connection.sendall(b"220 mail.example.com ESMTP\r\n")
         while connection.recv(4096):
+            if next(numbers) > N_ANSWERED:
+                threading.Event().wait()
             connection.sendall(b"250 OK\r\n")
         connection.close()
 
@@ -158,7 +163,7 @@ def main() -> None:
     for address, port, backlog, serve in (
         (RESETTING, HTTP, 16, serve_resets),
         (LATE, HTTP, 0, serve_late),
-        (GREETING, SMTP, 16, serve_greetings),
+        (HANGING, SMTP, 16, serve_greetings),
     ):
         listener = socket.create_server((address, port), backlog=backlog)
         threading.Thread(target=serve, args=(listener,), daemon=True).start()

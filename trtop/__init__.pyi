@@ -4,6 +4,7 @@ from trtop._version import __version__ as __version__
 from trtop.api import analyze as analyze
 from trtop.api import connections as connections
 from trtop.api import stream as stream
+from trtop.batch.analyze import analyze_many as analyze_many
 from trtop.classic.analyzer import BaseAnalyser as BaseAnalyser
 from trtop.classic.analyzer import BaseAnalyzer as BaseAnalyzer
 from trtop.classic.analyzer import OutgoingTCPAnalyzer as OutgoingTCPAnalyzer

@@ -21,7 +21,7 @@ def main() -> int:
     """Run the command of this process's arguments; gives the exit status."""
     try:
         close_import_path()
-        return _load()()
+        return _load()(is_own_process=True)
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     except (UntrustedPathError, ModuleNotFoundError) as error:
@@ -29,7 +29,7 @@ def main() -> int:
         return EXIT_UNUSABLE
 
 
-def _load() -> Callable[[], int]:
+def _load() -> Callable[..., int]:
     """Import the command. Nothing that this makes is garbage: the collector need not look at it."""
     gc.disable()
     try:

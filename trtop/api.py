@@ -15,25 +15,32 @@ from typing import Any
 
 import numpy.typing as npt
 
+from trtop.filters.filter import parse_filter
+from trtop.filters.snapshots import filtered
 from trtop.metrics import lookup
 from trtop.names.base import BaseResolver
 from trtop.names.engine_factory import final_snapshot, make_engine
 from trtop.names.namer import Namer
 from trtop.names.whitelist import BaseWhitelist
 from trtop.notebook.inputs import Inputs, as_paths, listed
-from trtop.notebook.pace import Pace, Part
 from trtop.notebook.result import Result
 from trtop.table.health import unmatched_local
 from trtop_core import parse
 from trtop_core.config import EngineConfig, engine_config
 from trtop_core.engine import SEED_BYTES, Engine
 from trtop_core.link_types import unsupported_lines
+from trtop_core.moments import moment
+from trtop_core.pace import TimedFeed, read_timed
 from trtop_core.records import NS_PER_S, Window
 from trtop_core.snapshot import Snapshot
-from trtop_core.sources import IDLE, Batches, Source, open_capture, read_into
+from trtop_core.sources import IDLE, Batches, Source, open_capture
+from trtop_core.timing import Timing
 from trtop_core.view import DEFAULT_PERCENTILE, View
 
 DEFAULT_EVERY_S = 1.0
+
+BETWEEN = "between"
+"""A window of ``stream``: each snapshot covers what came after the one before."""
 
 
 def analyze(  # noqa: PLR0913 - all but the first are options
@@ -45,6 +52,8 @@ def analyze(  # noqa: PLR0913 - all but the first are options
     window: str = "all",
     sort: str = "syn",
     limit: int | None = None,
+    start: str | None = None,
+    end: str | None = None,
     decap: bool = True,
     resolver: BaseResolver | None = None,
     whitelist: BaseWhitelist | None = None,
@@ -59,6 +68,8 @@ def analyze(  # noqa: PLR0913 - all but the first are options
         window: ``10s``, ``60s``, ``5min`` (the last of the capture) or ``all``.
         sort: a field name or a heading; the largest first.
         limit: at most so many destinations; totals are of all.
+        start: count from here on: ``14:03`` (UTC), ``+90s`` after the first packet, an ISO time.
+        end: count up to here; what comes later is not read.
         decap: whether TCP inside tunnels counts.
         resolver: what destinations are called; slow ones are waited for, up to 10 s.
         whitelist: which destinations are shown and counted in the totals.
@@ -67,7 +78,7 @@ def analyze(  # noqa: PLR0913 - all but the first are options
         TrtopError: nothing could be read.
         ValueError: an argument makes no sense.
     """
-    config, view = _told(local, direction, group_by, window, decap)
+    config, view = settings(local, direction, group_by, window, decap)
     view = replace(view, sort=lookup.column(sort), limit=limit)
     namer = Namer(resolver, whitelist)
     engine = make_engine(config, os.urandom(SEED_BYTES), namer)
@@ -76,11 +87,10 @@ def analyze(  # noqa: PLR0913 - all but the first are options
         as_paths(listed(paths)) as names,
         open_capture(names) as source,
     ):
-        result = read_into(engine, source)
+        result = read_timed(engine, source, _timing(start, end))
         if result.failure is not None and result.is_unusable:
             raise result.failure
         errors = [str(error) for error in source.errors]
-        engine.finish()
         errors += unsupported_lines(engine.unsupported_link_types)
         snapshot = final_snapshot(engine, view)
         if view.window is Window.ALL and whitelist is None:
@@ -114,7 +124,7 @@ def connections(
         TrtopError: a capture could not be read (to the end): raised after all that could.
         ValueError: an argument makes no sense.
     """
-    config, _ = _told(local, direction, "addr", "all", decap)
+    config, _ = settings(local, direction, "addr", "all", decap)
     engine = Engine(replace(config, keeps_connections=True), os.urandom(SEED_BYTES))
     with as_paths(listed(paths)) as names, open_capture(names) as source:
         batches = Batches(source)
@@ -136,6 +146,8 @@ def stream(  # noqa: PLR0913 - all but the first are options
     paths: Inputs,
     *,
     every_s: float = DEFAULT_EVERY_S,
+    start: str | None = None,
+    end: str | None = None,
     follow: bool = False,
     local: str | Sequence[str] = (),
     direction: str = "out",
@@ -145,6 +157,7 @@ def stream(  # noqa: PLR0913 - all but the first are options
     decap: bool = True,
     resolver: BaseResolver | None = None,
     whitelist: BaseWhitelist | None = None,
+    filter: str = "",  # noqa: A002 - as the option is called
 ) -> Iterator[Snapshot]:
     """Snapshots of a capture as its time goes by.
 
@@ -157,15 +170,19 @@ def stream(  # noqa: PLR0913 - all but the first are options
     Args:
         paths: one or several; ``-`` is standard input.
         every_s: seconds between snapshots.
+        start: as ``analyze``; the grid begins there.
+        end: as ``analyze``; the last snapshot is as of it.
         follow: the last file is still being written; the stream has no end.
         local: as ``analyze``.
         direction: as ``analyze``.
         group_by: as ``analyze``.
-        window: what each snapshot covers.
+        window: what each snapshot covers; ``between``: what came after the one before.
         percentile: what ``snapshot.view.percentile`` says to whoever draws it.
         decap: as ``analyze``.
         resolver: names that are under way are addresses in a snapshot.
         whitelist: as ``analyze``.
+        filter: only these rows, in the language of docs/filter.md; one that asks for ports has them
+            by address and port. Totals are of all rows.
 
     Raises:
         TrtopError: a capture could not be read (to the end): raised after all that could.
@@ -173,54 +190,71 @@ def stream(  # noqa: PLR0913 - all but the first are options
     """
     if every_s <= 0:
         raise ValueError("every_s is above 0")
-    config, view = _told(local, direction, group_by, window, decap)
+    chosen = parse_filter(filter)
+    rows_by = "addr,port" if chosen is not None and chosen.needs_ports else group_by
+    is_between = window == BETWEEN
+    config, view = settings(local, direction, rows_by, "all" if is_between else window, decap)
     view = replace(view, percentile=percentile)
+    every_ns = max(1, round(every_s * NS_PER_S))
+    timing = Timing(*_timing(start, end)[:2], every_ns, is_between)
     with ExitStack() as stack:
         names = stack.enter_context(as_paths(listed(paths)))
         source = stack.enter_context(open_capture(names, follow=follow))
         namer = stack.enter_context(closing(Namer(resolver, whitelist)))
         kept = stack.pop_all()
-    return _snapshots((config, namer), view, source, round(every_s * NS_PER_S), kept)
+    snapshots = _snapshots((config, namer), view, source, timing, kept)
+    return snapshots if chosen is None else (filtered(one, chosen) for one in snapshots)
 
 
 def _snapshots(
-    told: tuple[EngineConfig, Namer], view: View, source: Source, every_ns: int, kept: ExitStack
+    told: tuple[EngineConfig, Namer], view: View, source: Source, timing: Timing, kept: ExitStack
 ) -> Iterator[Snapshot]:
     config, namer = told
-    pace, engine = Pace(every_ns), make_engine(config, os.urandom(SEED_BYTES), namer)
+    engine = make_engine(config, os.urandom(SEED_BYTES), namer)
+    timed = TimedFeed(engine, timing)
+    every_s = (timing.every_ns or 0) / NS_PER_S
     shown_s = time.monotonic()
     batches = Batches(source)
-
-    def shown(parts: Iterator[Part]) -> Iterator[Snapshot]:
-        for part, moments in parts:
-            engine.feed(part)
-            for moment_ns in moments:
-                engine.advance(moment_ns)
-                yield engine.snapshot(view)
-
     with kept:
         for batch in batches:
             if batch is IDLE:
-                for _ in shown(pace.flush(is_end=False)):
+                for _ in timed.stops(None):
                     pass
-                if time.monotonic() - shown_s >= every_ns / NS_PER_S:
+                if time.monotonic() - shown_s >= every_s:
                     yield engine.snapshot(view)
                     shown_s = time.monotonic()
                 continue
-            for snapshot in shown(pace.cut(batch)):
-                yield snapshot
+            for _ in timed.stops(batch):
+                yield engine.snapshot(view)
                 shown_s = time.monotonic()
-        yield from shown(pace.flush(is_end=True))
-        engine.finish()
+            if timed.is_over:
+                return
         if not batches.result.is_unusable:
-            yield final_snapshot(engine, view)
+            for _ in timed.last_stops():
+                yield engine.snapshot(view)
+            if not timed.is_over:
+                yield final_snapshot(engine, view)
     if batches.result.failure is not None:
         raise batches.result.failure
 
 
-def _told(
+def _timing(start: str | None, end: str | None) -> Timing:
+    """Which part of a capture counts.
+
+    Raises:
+        ValueError: one of them is no time.
+    """
+    return Timing(None if start is None else moment(start), None if end is None else moment(end))
+
+
+def settings(
     local: str | Sequence[str], direction: str, group_by: str, window: str, decap: bool
 ) -> tuple[EngineConfig, View]:
+    """An engine's configuration and a view, of arguments as ``analyze`` has them.
+
+    Raises:
+        ValueError: an argument makes no sense.
+    """
     texts = [local] if isinstance(local, str) else list(local)
     try:
         grouping, way = parse.GROUPINGS[group_by.replace(" ", "")], parse.DIRECTIONS[direction]

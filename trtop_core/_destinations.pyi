@@ -5,8 +5,11 @@ from typing import Any, final
 import numpy as np
 import numpy.typing as npt
 
+from trtop_core._window import WindowLog
+
 @final
 class DestinationTable:
+    log: WindowLog | None
     def __init__(
         self, max_rows: int, hash_words: npt.NDArray[np.uint64], windows: set[int]
     ) -> None: ...

@@ -5,6 +5,8 @@ from typing import Any, final
 import numpy as np
 import numpy.typing as npt
 
+from trtop_core._window import WindowLog
+
 PAGES_PER_SKETCH: int
 MAX_DESTINATIONS_LIMIT: int
 BINS_IN_PAGE: int
@@ -14,6 +16,8 @@ _Arrays = tuple[npt.NDArray[Any], npt.NDArray[np.uint32], npt.NDArray[np.uint64]
 @final
 class SketchStore:
     n_unbinned: int
+    stats_log: WindowLog | None
+    pages_log: WindowLog | None
     def __init__(
         self, n_destinations: int, max_pages: int, multiplier: int, windows: set[int]
     ) -> None: ...

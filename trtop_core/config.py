@@ -14,6 +14,12 @@ DEFAULT_IDLE_TIMEOUT_NS = 300 * NS_PER_S
 DEFAULT_MAX_CONNECTIONS = 1_000_000
 """Bound on connections kept at once; 512 bytes each, and their entries in a hash table."""
 
+DEFAULT_HISTORY_BYTES = 64 << 20
+"""Bound on what the screen and daemons keep of the past."""
+
+MIN_HISTORY_BYTES = 1 << 20
+"""Less holds hardly a slot, whose sums of everything alone take some KiB."""
+
 DEFAULT_MAX_DESTINATIONS = 131_072
 """Bound on rows; what comes after it shares the row ``(other)``. About 700 bytes each, and their
 sketches."""
@@ -35,6 +41,8 @@ class EngineConfig:
         max_destinations: see ``DEFAULT_MAX_DESTINATIONS``.
         decap: whether TCP inside tunnels counts.
         windows: the windows to keep besides ``Window.ALL``; each costs memory and time.
+        history_bytes: bound on what is kept of the past; 0: nothing. Needs all windows.
+        is_paced: packets come as time goes by, rather than as fast as they can be read.
         keeps_connections: whether each connection is recorded when it is forgotten; costs 700
             bytes more for each that is kept, and time.
 
@@ -50,6 +58,8 @@ class EngineConfig:
     max_destinations: int = DEFAULT_MAX_DESTINATIONS
     decap: bool = True
     windows: tuple[Window, ...] = ()
+    history_bytes: int = 0
+    is_paced: bool = False
     keeps_connections: bool = False
 
     def __post_init__(self) -> None:
@@ -59,6 +69,8 @@ class EngineConfig:
             raise ValueError("max_destinations is 1 or more")
         if self.idle_timeout_ns <= 0:
             raise ValueError("idle_timeout_ns is above 0")
+        if self.history_bytes and len(set(self.windows) - {Window.ALL}) < len(Window) - 1:
+            raise ValueError("a history needs all windows")
 
 
 def engine_config(  # noqa: PLR0913 - as many as a command line may name
@@ -70,6 +82,8 @@ def engine_config(  # noqa: PLR0913 - as many as a command line may name
     windows: Iterable[Window] = (),
     idle_timeout_s: float | None = None,
     max_connections: int | None = None,
+    history_bytes: int = 0,
+    is_paced: bool = False,
 ) -> EngineConfig:
     """A configuration from what users say.
 
@@ -81,10 +95,14 @@ def engine_config(  # noqa: PLR0913 - as many as a command line may name
         windows: what will be asked for; ``Window.ALL`` is always kept.
         idle_timeout_s: above 0; None for the default.
         max_connections: None for the default.
+        history_bytes: as ``EngineConfig.history_bytes``.
+        is_paced: as ``EngineConfig.is_paced``.
 
     Raises:
         ValueError: a number is out of range.
     """
+    if history_bytes and history_bytes < MIN_HISTORY_BYTES:
+        raise ValueError(f"a history takes {MIN_HISTORY_BYTES >> 20} MiB or more")
     idle_timeout_ns = DEFAULT_IDLE_TIMEOUT_NS
     if idle_timeout_s is not None:
         idle_timeout_ns = max(1, round(idle_timeout_s * NS_PER_S))
@@ -96,4 +114,6 @@ def engine_config(  # noqa: PLR0913 - as many as a command line may name
         max_connections=DEFAULT_MAX_CONNECTIONS if max_connections is None else max_connections,
         decap=decap,
         windows=tuple(window for window in windows if window is not Window.ALL),
+        history_bytes=history_bytes,
+        is_paced=is_paced,
     )

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from trtop_core.records import GroupBy, Window
 from trtop_core.table import Table
+from trtop_core.view import Period
 
 DEFAULT_CONNECTIONS = 10
 
@@ -32,6 +33,7 @@ class DetailView:
         group_by: how the row was grouped: by address, all ports of it are meant.
         window: what counters and sketches cover.
         n_connections: at most so many of the longest open, and of the slowest.
+        period: instead of the window, a span in the past; connections are as of now.
 
     Raises:
         ValueError: a field is out of range.
@@ -43,6 +45,7 @@ class DetailView:
     group_by: GroupBy = GroupBy.ADDR
     window: Window = Window.ALL
     n_connections: int = DEFAULT_CONNECTIONS
+    period: Period | None = None
 
     def __post_init__(self) -> None:
         if len(self.addr) != ADDR_BYTES:

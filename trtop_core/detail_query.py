@@ -12,18 +12,13 @@ import numpy as np
 import numpy.typing as npt
 
 from trtop_core._flows import Flows
-from trtop_core._sketch import BINS_IN_PAGE, PAGES_PER_SKETCH
 from trtop_core._state import State
 from trtop_core._table import STATE_BITS, TURN_BITS
-from trtop_core._window import EPOCH_NS, LEVELS
 from trtop_core.detail import CONNECTION, HISTORY, ConnectionState, Detail, DetailView
-from trtop_core.metrics import SKETCHES
 from trtop_core.query import Exported, visible_rows, write_out
 from trtop_core.records import DestinationKind, GroupBy
-from trtop_core.sketch import MIDDLE, nearest_rank
+from trtop_core.slot_history import counted, response_times, slots_of
 from trtop_core.table import Table
-
-HISTORY_PERCENTILE = 95
 
 SERIES = ("syn", "requests", "rst")
 """Counters of a history."""
@@ -47,7 +42,7 @@ def answer_detail(
     rows = _rows_of(exported.keys, view)
     clock = flows.clock
     connections = state.table.of_destinations(rows)
-    shown = _connections(connections, clock[0] if clock else 0)
+    shown = shown_connections(connections, clock[0] if clock else 0)
     return Detail(
         view=view,
         clock_ns=clock[0] if clock else None,
@@ -94,80 +89,23 @@ def _history(
     """What happened in each slot of a window; empty where it is not kept."""
     if level is None or flows.clock is None or not len(rows):
         return np.zeros(0, HISTORY)
-    now_ns, first_ns, to_capture_time_ns = flows.window_clock
-    slot_ns = LEVELS[level][1] * EPOCH_NS
-    first = max(state.destinations.first_slot(level), state.sketches.first_slot(level))
-    first = max(first, first_ns // slot_ns)
-    last = max(first, now_ns // slot_ns)
-    n_slots = last - first + 1
-
-    history = np.zeros(n_slots, HISTORY)
-    history["start_ns"] = np.maximum((first + np.arange(n_slots)) * slot_ns, first_ns)
-    ends = np.minimum((first + 1 + np.arange(n_slots)) * slot_ns, now_ns)
-    history["span_ns"] = ends - history["start_ns"]
-    history["start_ns"] += to_capture_time_ns
-
-    _, now = state.destinations.export()
-    items, slots, saved = state.destinations.saved(level, first, rows)
-    for name in SERIES:
-        added = (items, slots - first, saved[name])
-        increments = _increments(now[name][rows], rows, added, n_slots)
-        history[name] = increments.sum(axis=0)
-    history["response_time_ns"] = _response_times(state, rows, level, first, n_slots)
+    slots = slots_of(state, flows, level)
+    history = np.zeros(len(slots), HISTORY)
+    history["start_ns"], history["span_ns"] = slots.starts_ns, slots.spans_ns
+    for name, added in zip(SERIES, counted(state, slots, rows, SERIES).sum(axis=0), strict=True):
+        history[name] = added
+    as_one = np.zeros(len(rows), np.intp)
+    history["response_time_ns"] = response_times(state, slots, rows, as_one, 1)[0]
     return history
 
 
-def _response_times(
-    state: State, rows: npt.NDArray[np.intp], level: int, first: int, n_slots: int
-) -> npt.NDArray[np.int64]:
-    """A percentile of each slot's response times from the bins that it added; -1 without any."""
-    _, page_keys, pages = state.sketches.export(0)
-    of_sketch = page_keys // PAGES_PER_SKETCH
-    wanted = rows * len(SKETCHES) + SKETCHES.index("response_time")
-    numbers = np.flatnonzero(np.isin(of_sketch, wanted))
-    items, slots, saved = state.sketches.saved_pages(level, first, numbers)
-    bins = np.zeros((PAGES_PER_SKETCH, BINS_IN_PAGE, n_slots), np.int64)
-    for i in range(BINS_IN_PAGE):
-        now = pages[numbers, i]
-        added = _increments(now, numbers, (items, slots - first, saved[:, i]), n_slots)
-        np.add.at(bins[:, i], page_keys[numbers] % PAGES_PER_SKETCH, added)
-    before = np.cumsum(bins.reshape(-1, n_slots), axis=0)
-    result = np.full(n_slots, -1, np.int64)
-    for slot in range(n_slots):
-        n_samples = int(before[-1, slot])
-        if n_samples:
-            rank = nearest_rank(n_samples, HISTORY_PERCENTILE)
-            result[slot] = MIDDLE[np.searchsorted(before[:, slot], rank, side="left")]
-    return result
-
-
-def _increments(
-    now: npt.NDArray[np.uint64],
-    numbers: npt.NDArray[np.intp],
-    saved: tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32], npt.NDArray[np.uint64]],
-    n_slots: int,
-) -> npt.NDArray[np.int64]:
-    """How much values grew in each slot, shape (n, n_slots).
+def shown_connections(connections: npt.NDArray[Any], clock_ns: int) -> npt.NDArray[Any]:
+    """Connections as a detail shows them, shape (n,), dtype ``detail.CONNECTION``.
 
     Args:
-        now: shape (n,), the values.
-        numbers: shape (n,), ascending: the items whose values they are.
-        saved: shape (n_saved,) each: which of these was saved, in which slot (from 0), and the
-            value that it had before that slot.
-        n_slots: slots, the last one being now.
+        connections: shape (n,), copies of records of the table of connections.
+        clock_ns: capture time now.
     """
-    starts = np.full((len(numbers), n_slots + 1), -1, np.int64)
-    starts[:, n_slots] = now
-    items, slots, before = saved
-    starts[np.searchsorted(numbers, items), slots] = before
-    for slot in range(n_slots - 1, -1, -1):
-        unknown = starts[:, slot] < 0
-        starts[unknown, slot] = starts[unknown, slot + 1]
-    return np.diff(starts, axis=1)
-
-
-def _connections(connections: npt.NDArray[Any], clock_ns: int) -> npt.NDArray[Any]:
-    """Connections as a detail shows them."""
     shown = np.zeros(len(connections), CONNECTION)
     has = {name: (connections["state"] & bit) != 0 for name, bit in STATE_BITS.items()}
     request = connections["turn"]

@@ -18,17 +18,26 @@ from trtop_core._flows import Flows, Prepared
 from trtop_core._sketch import MAX_DESTINATIONS_LIMIT
 from trtop_core._state import NETWORK, State
 from trtop_core._window import EPOCH_NS, LEVELS
+from trtop_core.baseline import Baseline
 from trtop_core.batch import CaptureCounters, PacketBatch
 from trtop_core.config import EngineConfig
 from trtop_core.errors import TrtopError
+from trtop_core.groups import SketchState
 from trtop_core.health import Health
-from trtop_core.query import Exported, SketchState, pick_rows
+from trtop_core.query import Exported, pick_rows
 from trtop_core.records import UNDECODED, GroupBy, Verdict, Window
 from trtop_core.snapshot import Snapshot
-from trtop_core.view import View
+from trtop_core.view import Period, View
 
 if TYPE_CHECKING:
     from trtop_core.detail import Detail, DetailView
+    from trtop_core.history.asking import PeriodRows
+    from trtop_core.history.log import History
+    from trtop_core.history.slots import Slot
+    from trtop_core.slot_record import Progress
+    from trtop_core.slow_connections import SlowConnections
+    from trtop_core.timeline import Timeline, TimelineView
+    from trtop_core.trends import Trends, TrendView
 
 SEED_BYTES = 16
 
@@ -65,6 +74,16 @@ class Engine:
         self._config = config
         self._windows = {window for window in config.windows if window is not Window.ALL}
         self._known_counters = {"received": False, "kernel": False, "interface": False}
+        self._history: History | None = None
+        if config.history_bytes:
+            from trtop_core.history.log import History  # noqa: PLC0415 - a report needs none
+
+            self._history = History(
+                config.history_bytes,
+                config.max_destinations + 2,
+                MAX_SKETCH_PAGES,
+                config.is_paced,
+            )
         n_words = N_HASH_TABLES * N_HASH_WORDS
         words = np.frombuffer(hashlib.shake_256(seed).digest(8 * n_words), np.uint64)
         try:
@@ -74,11 +93,19 @@ class Engine:
                 _networks(config.local),
                 {int(window) for window in self._windows},
                 (MAX_SKETCH_PAGES, max(MIN_HOLES, config.max_connections)),
+                self._history,
             )
         except MemoryError:
             n = config.max_connections
             raise TrtopError(f"not enough memory for {n:,} connections; allow fewer") from None
         self._flows = Flows(self._state, config.decap)
+        self._baseline: Baseline | None = None
+
+    @property
+    def clock_ns(self) -> int | None:
+        """Capture time now; None before the first packet."""
+        clock = self._flows.clock
+        return None if clock is None else int(clock[0])
 
     @property
     def unsupported_link_types(self) -> dict[int, int]:
@@ -135,6 +162,21 @@ class Engine:
         """Let capture time go on (never back) and run the timers that are due by then."""
         self._flows.advance(now_ns)
 
+    def start_period(self) -> None:
+        """Let ``Window.ALL`` begin now: counters, sketches and health are those from here on.
+
+        Everything that is known of connections stays, as for a window; least and greatest of the
+        sketches are those of the period.
+        """
+        self._flows.settle()
+        keys, counters = self._state.destinations.export()
+        self._baseline = Baseline.taken(
+            counters,
+            SketchState(*self._state.sketches.export(len(keys))),
+            self._raw_health(None),
+            (self.clock_ns, self._flows.span_ns),
+        )
+
     def finish(self) -> None:
         """The capture ends: judge the holes and connections that are still open."""
         self._flows.finish()
@@ -145,6 +187,8 @@ class Engine:
         Raises:
             ValueError: the view asks for a window that is not kept, or for a finer grouping.
         """
+        if view.period is not None:
+            return self._past(view, view.period)
         exported = self._export(view.window, view.group_by)
         clock_ns, first_ns = self._flows.clock or (None, None)
         regroup = view.group_by is not self._config.group_by
@@ -152,16 +196,18 @@ class Engine:
             exported.keys, exported.counters, exported.state, view, regroup
         )
         health = self._health(None)
+        began = self._baseline
         return Snapshot(
             view=view,
             clock_ns=clock_ns,
-            first_ns=first_ns,
+            first_ns=first_ns if began is None else began.clock_ns,
             span_ns=exported.span_ns,
             table=table,
             total=total,
             n_destinations=n_destinations,
             health=health,
             window_health=health if exported.level is None else self._health(exported.level),
+            is_period=began is not None,
         )
 
     def take_connections(self) -> npt.NDArray[Any]:
@@ -210,23 +256,127 @@ class Engine:
         """
         from trtop_core.detail_query import answer_detail  # noqa: PLC0415 - a report needs none
 
-        exported = self._export(view.window, view.group_by)
+        if view.period is None:
+            exported = self._export(view.window, view.group_by)
+        else:
+            exported = self._of_period(view.period, view.group_by).exported.without_rest(
+                len(self._state.destinations.export()[0])
+            )
         levels = {spec[0]: i for i, spec in enumerate(LEVELS) if Window(spec[0]) in self._windows}
         return answer_detail(self._state, self._flows, exported, view, levels)
 
-    def _export(self, window: Window, group_by: GroupBy) -> Exported:
-        """Every row of a window, settled."""
+    def trends(self, view: TrendView) -> Trends:
+        """How some rows went until this moment of capture time.
+
+        Raises:
+            ValueError: as ``snapshot``.
+        """
+        from trtop_core.trend_query import answer_trends  # noqa: PLC0415 - a report needs none
+
+        self._check(view.window, view.group_by)
+        self._flows.settle()
+        return answer_trends(self._state, self._flows, view, _level_of(view.window))
+
+    def progress(self) -> Progress:
+        """What has been counted of each destination until now, for a timeline."""
+        from trtop_core.slot_record import progress_of  # noqa: PLC0415 - most reports need none
+
+        return progress_of(self._export(Window.ALL, self._config.group_by))
+
+    def slow_connections(self, n_wanted: int) -> SlowConnections:
+        """The connections of each destination whose latest request took longest.
+
+        Args:
+            n_wanted: at most so many of a destination.
+        """
+        from trtop_core.slow_connections import slow_connections  # noqa: PLC0415 - as above
+
+        return slow_connections(self._state, self._flows.clock, n_wanted)
+
+    def timeline(self, view: TimelineView) -> Timeline:
+        """All of the history in columns; none where no history is kept."""
+        from trtop_core.history.asking import Bounds, timeline_of  # noqa: PLC0415 - likewise
+
+        slots = self._slots()
+        memory = (
+            (0, 0) if self._history is None else (self._history.n_bytes, self._history.max_bytes)
+        )
+        now_ns, first_ns, _ = self._flows.window_clock
+        return timeline_of(slots, view, Bounds(first_ns, now_ns), memory)
+
+    def _slots(self) -> list[Slot]:
+        """The slots of the history by time, the open one included."""
+        self._flows.settle()
+        if self._history is None or self._flows.clock is None:
+            return []
+        now_ns = self._flows.window_clock[0]
+        health = self._flows.export_health(None)
+        opened = self._history.open_slot(self._state, now_ns // EPOCH_NS, health)
+        return [*self._history.slots(), *([] if opened is None else [opened])]
+
+    def _past(self, view: View, period: Period) -> Snapshot:
+        """What is known of a span in the past."""
+        found = self._of_period(period, view.group_by)
+        exported = found.exported
+        table, total, n_destinations = pick_rows(
+            exported.keys,
+            exported.counters,
+            exported.state,
+            view,
+            view.group_by is not self._config.group_by,
+        )
+        health = self._health_of(found.health_after)
+        if found.health_before is not None:
+            health = health.since(self._health_of(found.health_before))
+        return Snapshot(
+            view=view,
+            clock_ns=found.end_ns,
+            first_ns=found.start_ns,
+            span_ns=exported.span_ns,
+            table=table,
+            total=total,
+            n_destinations=n_destinations,
+            health=health,
+            window_health=health,
+            is_period=True,
+        )
+
+    def _of_period(self, period: Period, group_by: GroupBy) -> PeriodRows:
+        """Every row of a span in the past."""
+        from trtop_core.history.asking import Bounds, rows_of  # noqa: PLC0415 - a report needs none
+
+        self._check_grouping(group_by)
+        if self._history is None:
+            raise ValueError("no history is kept")
+        slots = self._slots()
+        now_ns, first_ns, _ = self._flows.window_clock
+        return rows_of(slots, period, self._state, Bounds(first_ns, now_ns))
+
+    def _check(self, window: Window, group_by: GroupBy) -> None:
+        """Refuse what is not kept.
+
+        Raises:
+            ValueError: it is not.
+        """
         if window is not Window.ALL and window not in self._windows:
             raise ValueError(f"the window of {int(window)} s is not kept")
+        self._check_grouping(group_by)
+
+    def _check_grouping(self, group_by: GroupBy) -> None:
         if group_by is GroupBy.ADDR_PORT and self._config.group_by is GroupBy.ADDR:
             raise ValueError("rows are kept by address only")
+
+    def _export(self, window: Window, group_by: GroupBy) -> Exported:
+        """Every row of a window, settled."""
+        self._check(window, group_by)
         self._flows.settle()
         clock = self._flows.clock
         if window is Window.ALL or clock is None:
             keys, counters = self._state.destinations.export()
             state = SketchState(*self._state.sketches.export(len(keys)))
-            return Exported(keys, counters, state, self._flows.span_ns, None)
-        level = next(i for i, spec in enumerate(LEVELS) if spec[0] == int(window))
+            everything = Exported(keys, counters, state, self._flows.span_ns, None)
+            return everything if self._baseline is None else self._baseline.since(everything)
+        level = _level_of(window)
         keys, counters, state, first_epoch = self._window(level)
         now_ns, first_ns, _ = self._flows.window_clock
         span_ns = min(self._flows.span_ns, now_ns - max(first_ns, first_epoch * EPOCH_NS))
@@ -242,7 +392,15 @@ class Engine:
         return keys, counters, state, first_epoch
 
     def _health(self, level: int | None) -> Health:
-        raw = self._flows.export_health(level)
+        health = self._raw_health(level)
+        if level is not None or self._baseline is None:
+            return health
+        return health.since(self._baseline.health)
+
+    def _raw_health(self, level: int | None) -> Health:
+        return self._health_of(self._flows.export_health(level))
+
+    def _health_of(self, raw: npt.NDArray[np.void]) -> Health:
         known = self._known_counters
         return Health(
             packets=int(raw["verdicts"].sum()),
@@ -266,6 +424,11 @@ class Engine:
             clock_steps=int(raw["clock_steps"]),
             stray_times=int(raw["stray_times"]),
         )
+
+
+def _level_of(window: Window) -> int:
+    """Which of the kernel's windows it is."""
+    return next(i for i, spec in enumerate(LEVELS) if spec[0] == int(window))
 
 
 def _networks(local: tuple[IPv4Network | IPv6Network, ...]) -> npt.NDArray[Any]:

@@ -77,6 +77,18 @@ class Health:
         record["undecoded"] = dict(self.undecoded)
         return record
 
+    def since(self, before: Health) -> Health:
+        """What came after an earlier moment of the same capture."""
+        differences: dict[str, Any] = {}
+        for item in fields(Health):
+            new, old = getattr(self, item.name), getattr(before, item.name)
+            if item.name == "undecoded":
+                left = {reason: n - old.get(reason, 0) for reason, n in new.items()}
+                differences[item.name] = {reason: n for reason, n in left.items() if n}
+            else:
+                differences[item.name] = None if new is None else new - (old or 0)
+        return Health(**differences)
+
     @staticmethod
     def merged(parts: Sequence[Health]) -> Health:
         """The health of several captures together; a sum with an unknown part is unknown."""

@@ -146,6 +146,8 @@ class Metric(NamedTuple):
         hot: place among the counters of a row's first cache lines, which almost every segment
             touches, from 1 on; 0: behind them, in the order of declaration.
         derive: computes a derived metric.
+        exported: what metrics systems call it, without prefix, unit and ``_total``; empty: its
+            own name.
     """
 
     name: str
@@ -169,6 +171,7 @@ class Metric(NamedTuple):
     unknown: float = -1.0
     hot: int = 0
     derive: Derive | None = None
+    exported: str = ""
 
     @property
     def is_latency(self) -> bool:

@@ -151,7 +151,7 @@ class SketchColumn:
         starts, n_binned = starts[rows], n_binned[rows]
         low, high = self.stats["min"][rows], self.stats["max"][rows]
         for percentile, values in zip(percentiles, result, strict=True):
-            ranks = _nearest_ranks(n_binned, percentile)
+            ranks = nearest_ranks(n_binned, percentile)
             at = np.searchsorted(before[1:], starts + ranks, side="left")
             middle = MIDDLE[self.bins[at]]
             value = np.where(ranks == 1, low, np.clip(middle, low, high))
@@ -182,7 +182,8 @@ class SketchColumn:
         """
         stats = merge_stats(self.stats, labels, n_groups)
         cell = np.repeat(labels, np.diff(self.indptr)) * N_BINS + self.bins
-        order = np.argsort(cell)
+        # Rows of several tables, each ascending: runs that a merge sort finds.
+        order = np.argsort(cell, kind="stable")
         ordered = cell[order]
         firsts = np.flatnonzero(np.diff(ordered, prepend=-1))
         cells = ordered[firsts]
@@ -198,7 +199,7 @@ def _share(percentile: float) -> Fraction:
     return Fraction(str(percentile)) / 100
 
 
-def _nearest_ranks(n_samples: npt.NDArray[np.int64], percentile: float) -> npt.NDArray[np.int64]:
+def nearest_ranks(n_samples: npt.NDArray[np.int64], percentile: float) -> npt.NDArray[np.int64]:
     """``nearest_rank`` of several numbers of samples."""
     share = _share(percentile)
     counts: npt.NDArray[Any] = n_samples
@@ -232,6 +233,36 @@ def merge_stats(
     np.maximum.at(merged["max"], groups, source["max"])
     empty = merged["count"] == 0
     merged["min"][empty] = merged["max"][empty] = 0
+    return merged
+
+
+def merge_all_stats(stats: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """The exact part of several sketches, each of all rows as one.
+
+    Args:
+        stats: shape (n_rows, n_sketches), dtype ``records.SKETCH_STATS``.
+
+    Returns:
+        Shape (n_sketches,).
+    """
+    merged = np.zeros(stats.shape[1], SKETCH_STATS)
+    if not len(stats):
+        return merged
+    counts = stats["count"]
+    is_used = counts > 0
+    merged["count"] = counts.sum(axis=0)
+    low = (stats["sum_lo"] & LOW_32).sum(axis=0).tolist()
+    middle = (stats["sum_lo"] >> HALF).sum(axis=0).tolist()
+    high = stats["sum_hi"].sum(axis=0).tolist()
+    totals = [a + (b << 32) + (c << 64) for a, b, c in zip(low, middle, high, strict=True)]
+    merged["sum_lo"] = [total & (2**64 - 1) for total in totals]
+    merged["sum_hi"] = [total >> 64 & (2**64 - 1) for total in totals]
+    most, least = np.iinfo(np.int64).max, np.iinfo(np.int64).min
+    merged["min"] = np.where(is_used, stats["min"], most).min(axis=0)
+    merged["max"] = np.where(is_used, stats["max"], least).max(axis=0)
+    empty = merged["count"] == 0
+    for name in SKETCH_STATS.names or ():
+        merged[name][empty] = 0
     return merged
 
 

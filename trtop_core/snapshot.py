@@ -180,7 +180,7 @@ class Snapshot:
     Attributes:
         view: the question that this answers.
         clock_ns: capture time now: the latest timestamp of any packet; None before the first.
-        first_ns: clock at the first packet; None before it.
+        first_ns: clock at the first packet, or where the period begins; None before it.
         span_ns: capture time that counters cover: of the window, or since the first packet.
         table: the rows that the view asked for, in its order.
         total: one row that is the union of all destinations, those beyond a limit included.
@@ -188,6 +188,8 @@ class Snapshot:
         health: of the whole capture so far.
         window_health: of the view's window alone.
         filtered: what a filter has left of the rows; None: they are all there.
+        is_period: numbers count from a later moment than the first packet on, which is
+            ``first_ns`` then.
     """
 
     view: View
@@ -200,6 +202,7 @@ class Snapshot:
     health: Health
     window_health: Health
     filtered: Filtered | None = None
+    is_period: bool = False
 
     def rows(self) -> Iterator[Row]:
         """The rows, in the view's order."""
@@ -211,6 +214,14 @@ class Snapshot:
     def totals(self) -> Row:
         """The row of all destinations together."""
         return Row(self.total, 0, self.span_ns, self.window_health.loss, TOTALS_NAME)
+
+    @property
+    def window_name(self) -> str:
+        """What numbers cover, as records say it: ``all``, ``10s``, or ``period``."""
+        window = self.view.window
+        if window is not Window.ALL:
+            return f"{int(window)}s"
+        return "period" if self.is_period else "all"
 
     def limited(self, limit: int | None) -> Snapshot:
         """At most so many of its rows, the first ones; None: all."""
@@ -224,12 +235,11 @@ class Snapshot:
         health = self.health.record()
         health["loss"] = self.health.loss
         health["completeness"] = self.totals.completeness
-        window = self.view.window
         left = self.filtered
         by_filter = {} if left is None else {"filter": left.text, "n_unfiltered": left.n_before}
         return {
             "schema": SCHEMA,
-            "window": "all" if window is Window.ALL else f"{int(window)}s",
+            "window": self.window_name,
             "first_ns": self.first_ns,
             "clock_ns": self.clock_ns,
             "span_ns": self.span_ns,

@@ -6,6 +6,10 @@ import os
 import sys
 from collections.abc import Sequence
 
+# numpy starts a thread for each core as it is imported, which nobody here needs, and which would
+# keep what the thread that starts it gives up later.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 from trtop_core.errors import EXIT_OK, EXIT_UNUSABLE, TrtopError, reason_of
 from trtop_daemon.config.arguments import parse
 from trtop_daemon.config.check import check, print_interfaces

@@ -18,14 +18,17 @@ import zmq
 
 from trtop_core.errors import TrtopError
 from trtop_core.wire.endpoint import Endpoint, default_listen
-from trtop_daemon.config.arguments import Command
+from trtop_daemon.config.arguments import EXPORTING, Command
+from trtop_daemon.config.confinement import main_grants
 from trtop_daemon.config.settings import Settings, make_settings
+from trtop_daemon.exporter import Door, Exporter, MetricsSocket
 from trtop_daemon.ipc.feed import CaptureConfig, Feed
 from trtop_daemon.keys import KeyPair, read_authorized, read_key_pair
 from trtop_daemon.server.event_loop import LIFELINE_READY, Listeners, Loop
 from trtop_daemon.server.listener import LINGER_MS, Listener
 from trtop_daemon.server.server import Server
 from trtop_daemon.server.zap import KeyCheck
+from trtop_daemon.system import sandbox
 from trtop_daemon.system.log import start_log
 from trtop_daemon.system.pidfile import PidFile
 from trtop_daemon.system.privileges import (
@@ -38,6 +41,7 @@ from trtop_daemon.system.privileges import (
 )
 from trtop_daemon.system.signals import Signals
 from trtop_daemon.system.socket_file import lock_folder, make_folder, take_folder
+from trtop_daemon.system.syscalls import Kind
 from trtop_daemon.system.systemd import Notifier
 
 LOG = logging.getLogger(__name__)
@@ -48,7 +52,10 @@ MAX_FILES = 65_536
 SYSTEM_FOLDER_MODE = 0o755
 USER_FOLDER_MODE = 0o700
 
-FIXED = ("listen", "user", "pidfile", "server_key", "group_by", "read", "speed", "stay")
+FIXED = (
+    *("listen", "user", "pidfile", "server_key", "group_by", "read", "speed", "stay"),
+    *("no_sandbox", *EXPORTING),
+)
 """Settings that need a restart."""
 
 FeedMaker = Callable[[CaptureConfig, "zmq.Context[zmq.Socket[bytes]]"], Feed]
@@ -77,15 +84,24 @@ def run(command: Command, make_feed: FeedMaker) -> int:
         notifier = stack.enter_context(closing(Notifier(os.environ)))
         context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         stack.callback(context.destroy, LINGER_MS)
-        listeners = _open_listeners(stack, context, settings, owner)
+        if not settings.no_sandbox:
+            sandbox.keep_to_own_processes()
+            # The threads of ZeroMQ, which read what clients with keys send, start with a socket.
+            sandbox.call_without_files(lambda: context.socket(zmq.PAIR).close())
+        listeners, door = _open_listeners(stack, context, settings, owner)
+        exporter = _start_exporter(stack, settings, door, (identity, owner))
         if settings.pidfile is not None:
             stack.enter_context(closing(PidFile(settings.pidfile)))
         feed = make_feed(settings.capture_config(), context)
         stack.callback(feed.stop)
         drop_to(identity)
+        _confine(command, settings, listeners, feed, exporter)
         server = Server(feed.snapshot, feed.answer, settings.interval)
-        reloader = _Reloader(command, settings, _Running(server, listeners, feed, notifier))
+        running = _Running(server, listeners, feed, notifier, door.authorized)
+        reloader = _Reloader(command, settings, running)
         loop = Loop(feed, server, listeners, socket.gethostname(), reloader.reload)
+        if exporter is not None:
+            loop.housekeepers.append(exporter.check)
         loop.lifeline_fd = command.lifeline_fd
         loop.stays = settings.stay
         addresses = ", ".join(listener.address for listener in listeners.listeners)
@@ -100,12 +116,34 @@ def run(command: Command, make_feed: FeedMaker) -> int:
         return feed.exit_status
 
 
+def _confine(
+    command: Command,
+    settings: Settings,
+    listeners: Listeners,
+    feed: Feed,
+    exporter: Exporter | None,
+) -> None:
+    """Give up what this process needs no more, and say what the kernel cannot take."""
+    if settings.no_sandbox:
+        LOG.warning("--no-sandbox: no process is confined")
+        return
+    paths = [listener.endpoint.path for listener in listeners.listeners]
+    sockets = [path for path in paths if path is not None]
+    grants = main_grants(settings, command.config_path, sockets, feed)
+    if exporter is not None:
+        grants = grants._replace(signals=(*grants.signals, exporter.pid))
+    held = sandbox.confine(Kind.MAIN, grants)
+    if held.lack:
+        LOG.warning("%s", held.lack)
+
+
 @dataclass(frozen=True, slots=True)
 class _Running:
     server: Server
     listeners: Listeners
     feed: Feed
     notifier: Notifier
+    always_authorized: frozenset[bytes]
 
 
 class _Reloader:
@@ -139,14 +177,15 @@ class _Reloader:
             self._settings = settings
             self._running.server.interval_s = settings.interval
             if self._running.listeners.key_check is not None:
-                self._running.listeners.key_check.authorized = keys
+                key_check = self._running.listeners.key_check
+                key_check.authorized = keys | self._running.always_authorized
             LOG.info("reloaded")
         self._running.notifier.ready(self.status)
 
 
 def _open_listeners(
     stack: ExitStack, context: zmq.Context[zmq.Socket[bytes]], settings: Settings, owner: Identity
-) -> Listeners:
+) -> tuple[Listeners, Door]:
     keys: KeyPair | None = None
     key_check: KeyCheck | None = None
     if settings.server_key is not None:
@@ -158,7 +197,32 @@ def _open_listeners(
         listeners.append(stack.enter_context(closing(listener)))
         if keys is None and endpoint.path is None:
             LOG.warning("%s: every user of this machine may connect", listener.address)
-    return Listeners(listeners, key_check)
+    door = Door(listeners, keys)
+    if key_check is not None:
+        key_check.authorized |= door.authorized
+    return Listeners(listeners, key_check), door
+
+
+def _start_exporter(
+    stack: ExitStack, settings: Settings, door: Door, who: tuple[Identity | None, Identity]
+) -> Exporter | None:
+    """Start what exports metrics, where that is asked for.
+
+    Before the capture, which then waits for no imports, and while there are rights to bind.
+    """
+    if not settings.is_exporting:
+        return None
+    identity, owner = who
+    sockets = [
+        stack.enter_context(closing(MetricsSocket(endpoint, owner)))
+        for endpoint in settings.metrics
+    ]
+    exporter = stack.enter_context(closing(Exporter(settings, sockets, door, identity)))
+    for one in sockets:
+        LOG.info("metrics at %s", one.address)
+    if settings.otlp is not None:
+        LOG.info("pushing metrics to %s", settings.otlp)
+    return exporter
 
 
 def _default_endpoint(stack: ExitStack, owner: Identity) -> Endpoint:

@@ -156,6 +156,7 @@ cdef inline void read_header(
     segment_t* out,
 ) noexcept nogil:
     """The fields of a TCP header at ``p``, from where on ``captured`` bytes are there."""
+    cdef uint32_t captured_header_len
     out.src_port = be16(p)
     out.dst_port = be16(p + 2)
     out.seq = be32(p + 4)
@@ -164,12 +165,9 @@ cdef inline void read_header(
     out.window = be16(p + 14)
     out.checksum = be16(p + 16)
     out.payload_len = payload_len
-    if captured > header_len:
-        out.payload_offset = offset + header_len
-        out.payload_caplen = min(captured - header_len, payload_len)
-    else:
-        out.payload_offset = offset + captured
-        out.payload_caplen = 0
+    captured_header_len = min(captured, header_len)
+    out.payload_offset = offset + captured_header_len
+    out.payload_caplen = min(captured - captured_header_len, payload_len)
 
 
 cdef int decode_packet(

@@ -29,7 +29,7 @@ cdef class DestinationTable:
     cdef readonly uint32_t n_rows
     cdef uint32_t max_rows
     cdef uint32_t other
-    cdef WindowLog log
+    cdef readonly WindowLog log
 
     cdef uint32_t find(self, const uint8_t* addr, int port, int kind) noexcept nogil
     cdef counter_row_t* touch(self, uint32_t row) noexcept nogil

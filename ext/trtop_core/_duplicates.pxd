@@ -28,9 +28,11 @@ cdef extern from *:
 cdef inline uint64_t fingerprint_of(
     const segment_t* segment, uint32_t ends_hash, bint from_high, const uint64_t* secret
 ) noexcept nogil:
-    cdef uint64_t identity = segment.ip_id
-    if identity == 0:
-        identity = (<uint64_t>1 << 32) | (<uint64_t>segment.window << 16) | segment.checksum
+    # Which has no IPv4 id cannot be predicted: no branch depends on it.
+    cdef uint64_t has_no_id = 0 - <uint64_t>(segment.ip_id == 0)
+    cdef uint64_t identity = segment.ip_id | has_no_id & (
+        (<uint64_t>1 << 32) | (<uint64_t>segment.window << 16) | segment.checksum
+    )
     return fold(
         ((<uint64_t>segment.seq << 32) | segment.ack) ^ secret[0],
         ((<uint64_t>segment.flags << 56) ^ (<uint64_t>segment.payload_len << 34) ^ identity)

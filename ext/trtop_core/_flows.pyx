@@ -57,6 +57,7 @@ from trtop_core.records import SEGMENT as SEGMENT_DTYPE
 
 cdef enum:
     N_LINK_TYPES = 1 << 16   # LINKTYPE_ values have 16 bits
+    N_GUESSED = 4            # entries of a run, which is seldom longer
 
 cdef int64_t BEHIND_NS = MAX_BEHIND_NS
 
@@ -338,10 +339,8 @@ cdef class Flows:
         lookup_t* lookups,
     ) noexcept nogil:
         cdef int i
-        cdef uint32_t at
         cdef const segment_t* segment
         cdef lookup_t* lookup
-        cdef connection_t* c
         cdef connection_t* connections = &state.table.connections[0]
         cdef const table_entry_t* entries = &state.table.entries[0]
         cdef const counter_row_t* rows = &state.destinations.rows[0]
@@ -356,15 +355,9 @@ cdef class Flows:
             segment = &segments[i]
             if segment.verdict == SEGMENT:
                 lookup = &lookups[i]
-                lookup.number = NONE
-                at = lookup.hash & mask
-                while entries[at].connection:
-                    if entries[at].hash == lookup.hash:
-                        lookup.number = entries[at].connection - 1
-                        c = &connections[lookup.number]
-                        prefetch_lines(c, segment.payload_len > 0)
-                        break
-                    at = (at + 1) & mask
+                lookup.number = guess(entries, mask, lookup.hash)
+                if lookup.number != NONE:
+                    prefetch_lines(&connections[lookup.number], segment.payload_len > 0)
         for i in range(n_packets):
             lookup = &lookups[i]
             if segments[i].verdict == SEGMENT and lookup.number != NONE:
@@ -480,39 +473,71 @@ cdef uint32_t take_opening(
     return number
 
 
+cdef inline uint32_t guess(
+    const table_entry_t* entries, uint32_t mask, uint32_t hash_
+) noexcept nogil:
+    """The connection that a hash most likely stands for; ``NONE`` where it is surely none.
+
+    Where in its run an entry lies cannot be predicted: the first places are compared without a
+    branch, which covers almost all.
+    """
+    cdef uint32_t number = NONE
+    cdef uint32_t is_it
+    cdef uint32_t at = hash_
+    cdef int i
+    for i in range(N_GUESSED):
+        at = (hash_ + (N_GUESSED - 1 - i)) & mask
+        is_it = 0 - <uint32_t>((entries[at].hash == hash_) & (entries[at].connection != 0))
+        number = ((entries[at].connection - 1) & is_it) | (number & ~is_it)
+    if number != NONE:
+        return number
+    at = (hash_ + N_GUESSED - 1) & mask
+    while entries[at].connection:
+        if entries[at].hash == hash_:
+            return entries[at].connection - 1
+        at = (at + 1) & mask
+    return NONE
+
+
 cdef inline void prefetch_lines(
     const connection_t* c, bint has_payload
 ) noexcept nogil:
     """The lines of a connection that a segment is going to touch; a SYN's are few and wait."""
+    cdef const char* start = <const char*>c
     __builtin_prefetch(c, 1)
     __builtin_prefetch(&c.client, 1)
     __builtin_prefetch(&c.server, 1)
-    if has_payload:
-        __builtin_prefetch(&c.server_end, 1)
-        __builtin_prefetch(&c.turn.client_start, 1)
+    # Without payload the first line once more, as a branch would cost more.
+    __builtin_prefetch(start + has_payload * (<const char*>&c.server_end - start), 1)
+    __builtin_prefetch(start + has_payload * (<const char*>&c.turn.client_start - start), 1)
 
 
 cdef inline void order_ends(const segment_t* segment, lookup_t* lookup) noexcept nogil:
-    """Put the two ends into an order that both directions share; any order does."""
+    """Put the two ends into an order that both directions share; any order does.
+
+    Nobody can predict which end is the high one: no branch depends on it.
+    """
     cdef const uint64_t* src = <const uint64_t*>&segment.src[0]
     cdef const uint64_t* dst = <const uint64_t*>&segment.dst[0]
     cdef uint64_t* low = <uint64_t*>&lookup.ends.low_addr[0]
-    cdef bint from_high
+    cdef bint from_high = (src[1] > dst[1]) | (
+        (src[1] == dst[1]) & (
+            (src[0] > dst[0])
+            | ((src[0] == dst[0]) & (segment.src_port > segment.dst_port))
+        )
+    )
+    cdef uint64_t swapped = 0 - <uint64_t>from_high
+    cdef uint64_t first = (src[0] ^ dst[0]) & swapped
+    cdef uint64_t second = (src[1] ^ dst[1]) & swapped
+    cdef uint32_t differ = (segment.src_port ^ segment.dst_port) & <uint32_t>swapped
     cdef uint32_t ports
-    if src[1] != dst[1]:
-        from_high = src[1] > dst[1]
-    elif src[0] != dst[0]:
-        from_high = src[0] > dst[0]
-    else:
-        from_high = segment.src_port > segment.dst_port
     lookup.from_high = from_high
-    if from_high:
-        low[0], low[1], low[2], low[3] = dst[0], dst[1], src[0], src[1]
-        ports = (<uint32_t>segment.src_port << 16) | segment.dst_port
-    else:
-        low[0], low[1], low[2], low[3] = src[0], src[1], dst[0], dst[1]
-        ports = (<uint32_t>segment.dst_port << 16) | segment.src_port
+    low[0] = src[0] ^ first
+    low[1] = src[1] ^ second
+    low[2] = dst[0] ^ first
+    low[3] = dst[1] ^ second
     # At once, as they are read by the hash: low_port, high_port (the structs are little-endian).
+    ports = ((segment.dst_port ^ differ) << 16) | (segment.src_port ^ differ)
     memcpy(&lookup.ends.low_port, &ports, sizeof(ports))
 
 

@@ -33,6 +33,7 @@ from trtop_core._connection cimport (
     T_KNOWS_SERVER,
     T_OPEN,
     connection_t,
+    direction_of,
     direction_t,
     turn_t,
 )
@@ -95,11 +96,13 @@ cdef inline bint take_steady(
 
     Header prediction (Jacobson, 4BSD TCP): whatever is unusual goes to ``take_any``.
     """
-    cdef direction_t* own = &c.client if from_client else &c.server
-    cdef direction_t* peer = &c.server if from_client else &c.client
+    # What depends on the direction is computed, not branched on: nobody can predict it.
+    cdef direction_t* own = direction_of(c, not from_client)
+    cdef direction_t* peer = direction_of(c, from_client)
     cdef counter_row_t* row
     cdef int64_t position = peer.reached + <int32_t>(segment.ack - <uint32_t>peer.reached)
     cdef int64_t start = own.reached
+    cdef int64_t n_acked
     cdef segment_context_t at
     if (
         c.state & (STEADY_STATE | UNSTEADY_STATE) != STEADY_STATE
@@ -117,14 +120,11 @@ cdef inline bint take_steady(
         return False
     row = touch(state, c)
     c.last_ns = state.clock_ns
-    c.state |= S_SLOT_OPEN
-    if from_client:
-        c.state &= ~<uint32_t>S_WINDOW_IS_ZERO
-    if position > peer.acked:
-        row.acked_bytes += <uint64_t>(position - peer.acked)
-        peer.acked = position
-    if position > peer.highest_ack:
-        peer.highest_ack = position
+    c.state = (c.state | S_SLOT_OPEN) & ~(from_client * <uint32_t>S_WINDOW_IS_ZERO)
+    n_acked = max(<int64_t>0, position - peer.acked)
+    row.acked_bytes += <uint64_t>n_acked
+    peer.acked += n_acked
+    peer.highest_ack = max(peer.highest_ack, position)
     at.has_floor = (c.state & S_HAS_FLOOR) != 0
     if segment.payload_len:
         at.floor_ns = c.floor_ns
@@ -360,10 +360,10 @@ cdef inline void keep_stream_starts(
         number = state.sides.streams[number - 1].next
 
 cdef inline uint64_t* row_segments(counter_row_t* row, bint from_client) noexcept nogil:
-    return &row.segments_out if from_client else &row.segments_in
+    return &row.segments_out + (not from_client)    # `segments_in` follows it
 
 cdef inline uint64_t* row_bytes(counter_row_t* row, bint from_client) noexcept nogil:
-    return &row.bytes_out if from_client else &row.bytes_in
+    return &row.bytes_out + (not from_client)       # `bytes_in` follows it
 
 cdef inline void note_window(
     State state, connection_t* c, const segment_t* segment, bint from_client, counter_row_t* row

@@ -40,8 +40,8 @@ cdef class SketchStore:
     cdef uint32_t n_pages
     cdef uint64_t multiplier
     cdef int shift
-    cdef WindowLog stats_log
-    cdef WindowLog pages_log
+    cdef readonly WindowLog stats_log
+    cdef readonly WindowLog pages_log
     cdef readonly uint64_t n_unbinned
 
     cdef tuple window_pages(self, int level, first_slot, first_epoch)

@@ -88,6 +88,7 @@ cdef class State:
     cdef readonly ConnectionLog log  # None: nobody asks for connections
     cdef bint has_log
     cdef WindowLog health_log
+    cdef object history          # what ended slots are told to; None: nobody
     cdef health_t[::1] health
     cdef network_t[::1] local
     cdef int direction

@@ -72,9 +72,10 @@ cdef class State:
         local: shape (n_networks,), dtype ``NETWORK``.
         windows: lengths in s of the windows to keep.
         bounds: (sketch pages, holes) at most.
+        history: its ``end_epoch`` is called when a second of the windows ends; None: nothing is.
     """
 
-    def __init__(self, config, hash_words, local, windows, bounds):
+    def __init__(self, config, hash_words, local, windows, bounds, history=None):
         max_pages, max_holes = bounds
         max_rows = config.max_destinations
         self.table = ConnectionTable(config.max_connections, hash_words[0])
@@ -95,6 +96,7 @@ cdef class State:
         self.health = np.zeros(1, HEALTH)
         self.health_log = WindowLog(1, sizeof(health_t), HEALTH_LOG_BYTES, windows)
         self.has_windows = bool(windows)
+        self.history = history
         self.local = local
         self.direction = config.direction
         self.by_port = config.group_by is GroupBy.ADDR_PORT
@@ -115,10 +117,20 @@ cdef class State:
         """
         self.local = local
 
+    @property
+    def shift_ns(self):
+        """What added to the windows' own time gives capture time."""
+        return self.window_shift_ns
+
     def start_epoch(self, epoch):
         """Tell everything that keeps windows which second of capture time it is."""
         if epoch + 1 == self.health_log.now:
             return
+        if self.history is not None:
+            self.sketches.flush()
+            self.history.end_epoch(
+                self, self.health_log.now - 1, epoch, np.asarray(self.health)[0]
+            )
         self.destinations.set_epoch(epoch)
         self.sketches.set_epoch(epoch)
         self.health_log.set_epoch(epoch)

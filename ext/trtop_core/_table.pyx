@@ -170,6 +170,19 @@ cdef class ConnectionTable:
         is_theirs &= (connections["state"] & <int>S_ALIVE) != 0
         return connections[is_theirs]
 
+    def part(self, start, end):
+        """Copies of the connections with numbers ``start`` … ``end - 1``, forgotten ones left out.
+
+        Shape (n,), dtype ``CONNECTION``; numbers end at ``n_numbers``.
+        """
+        connections = np.asarray(self.connections)[start : min(end, self.n_used)]
+        return connections[(connections["state"] & <int>S_ALIVE) != 0]
+
+    @property
+    def n_numbers(self):
+        """How many connections had a place at once; numbers begin with 0."""
+        return self.n_used
+
     cdef uint32_t find(self, const endpoints_t* ends, uint32_t hash_) noexcept nogil:
         """The connection of a 4-tuple, or ``NONE``."""
         cdef uint32_t at = hash_ & self.mask

@@ -4,6 +4,7 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 cdef enum:
     N_LEVELS = 3
+    HEADER_BYTES = 16        # of a record: item, epoch of its last write before, slot, padding
 
 # A ring of equal records {item, epoch it was last written in, slot it was saved in, row before}.
 cdef struct ring_t:

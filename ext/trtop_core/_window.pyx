@@ -24,7 +24,6 @@ cdef uint32_t[N_LEVELS] SLOT_EPOCHS = [1, 5, 30]
 cdef uint32_t[N_LEVELS] N_SLOTS = [10, 12, 10]
 
 cdef enum:
-    HEADER_BYTES = 16        # item, epoch of its last write before, slot, padding
     FIRST_CAPACITY = 64
 
 

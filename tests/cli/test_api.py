@@ -19,12 +19,13 @@ from support.scripts import BY_ADDRESS, FIRST_NS, workload, write_workload
 import trtop
 from trtop.names.base import BaseResolver
 from trtop.names.whitelist import RuleWhitelist
-from trtop.notebook.pace import Pace, Part
 from trtop_core.batch import PacketBatch
 from trtop_core.errors import TrtopError
 from trtop_core.metrics import COUNTERS, GAUGES, METRIC_OF, SKETCHES
+from trtop_core.pace import Pace, Part
 from trtop_core.snapshot import Snapshot
 from trtop_core.table import RowName
+from trtop_core.timing import Grid
 
 
 @pytest.fixture
@@ -61,7 +62,7 @@ def test_totals_have_the_fields_of_a_destination() -> None:
     for name in COUNTERS + GAUGES:
         assert result.totals[name] == result.destinations[name].sum()
     assert result.totals["destination"] == "total"
-    assert result.health.packets == 1318
+    assert result.health.packets == 1559
     assert result.errors == ()
 
 
@@ -236,7 +237,7 @@ def test_pictures_are_the_same_however_a_capture_is_cut(
 def test_moments_do_not_depend_on_how_a_capture_is_cut(size: int) -> None:
     times = [0, 500, 40_000, 1_200, 90_000, 90_500, 93_000, 91_000, 3_000_000, 94_000, 200_000]
     frame = Talk().out(100, flags=SYN)
-    pace, moments, n_fed = Pace(NS_PER_S), [], 0
+    pace, moments, n_fed = Pace(Grid(NS_PER_S)), [], 0
     for start in range(0, len(times), size):
         packets = [(time_ms * 10**6, frame) for time_ms in times[start : start + size]]
         for part, found in pace.cut(PacketBatch.from_packets(packets)):
@@ -338,7 +339,7 @@ def test_local_networks_that_match_nothing_are_told(capture: Path) -> None:
 def test_a_result_is_shown_in_one_line_and_in_a_notebook_as_a_table() -> None:
     result = trtop.analyze(EXAMPLE)
     assert repr(result) == (
-        "<trtop.Result: 1,318 packets, 10 destinations, 5 with something wrong>"
+        "<trtop.Result: 1,559 packets, 10 destinations, 9 with something wrong>"
     )
     assert "192.0.2.13" in result._repr_html_()
     assert result._repr_html_().count("\n") < 40

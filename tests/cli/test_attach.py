@@ -35,6 +35,7 @@ from trtop.table.redraw import ENTER, LEAVE
 from trtop_core import View, merge, wire
 from trtop_core.errors import TrtopError
 from trtop_core.merging.snapshots import merge_by_host
+from trtop_core.metrics import COUNTERS, SKETCHES
 from trtop_core.records import Window
 from trtop_core.wire.endpoint import (
     Endpoint,
@@ -81,6 +82,44 @@ def test_a_report_is_byte_for_byte_that_of_the_file(daemon: Daemon, args: list[s
     from_file = trtop(EXAMPLE, *args)
     assert (from_daemon.returncode, from_daemon.stderr) == (0, "")
     assert from_daemon.stdout == from_file.stdout
+
+
+@pytest.mark.parametrize("hosts", [1, 2])
+def test_a_period_is_that_of_the_file(daemon: Daemon, second: Daemon, hosts: int) -> None:
+    """But for least and greatest latencies; of two machines that saw the same it is twice that."""
+    period = ("--from", "2026-11-26T16:04:41Z", "--to", "16:04:44")
+    asked = (*period, "--format", "json", "--sort", "destination", "--bins")
+    paths = [daemon.path, second.path][:hosts]
+    past = json.loads(trtop("attach", "--once", *paths, *asked).stdout)
+    of_file = json.loads(trtop(EXAMPLE, *asked).stdout)
+    assert past["window"] == of_file["window"] == "period"
+    for key in ("first_ns", "clock_ns", "span_ns"):
+        assert past[key] == of_file[key]
+    assert past["health"]["packets"] == hosts * of_file["health"]["packets"] > 0
+    rows = [of_file["totals"], *of_file["destinations"]]
+    found = {row["destination"]: row for row in past["destinations"]} | {None: past["totals"]}
+    for row in rows:
+        ours = found[row.get("destination")]
+        for name in COUNTERS:
+            assert ours[name] == hosts * row[name], name
+        for name in SKETCHES:
+            assert ours[name]["count"] == hosts * row[name]["count"]
+            assert ours[name]["bins"] == [[bin_, hosts * n] for bin_, n in row[name]["bins"]]
+
+
+def test_a_period_in_which_nothing_was_captured_is_one_line(daemon: Daemon) -> None:
+    done = trtop("attach", "--once", daemon.path, "--from", "2020-01-01", "--to", "2020-01-02")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "there is 2026-11-26 16:04:40.964842 UTC to 2026-11-26 16:05:02" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_history_has_room_for_something() -> None:
+    for args in ((EXAMPLE, "--format", "json"), ("live",)):
+        done = trtop(*args, "--history", "1000")
+        assert (done.returncode, done.stdout) == (1, "")
+        assert "MiB or more" in done.stderr
+        assert done.stderr.count("\n") == 1
 
 
 SLOW = """
@@ -140,7 +179,11 @@ def test_rows_kept_apart_by_machine_are_filtered(daemon: Daemon) -> None:
     done = trtop("attach", "--once", "--by-host", daemon.path, "--format", "csv",
                  "--filter", "verdict:slow or rst>5%")  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.count("\n") == 4
+    assert done.stdout.count("\n") == 5  # .13, .14, .16, .12, and what the columns are
+    host = next(csv.DictReader(io.StringIO(done.stdout)))["host"]
+    for text, n_rows in ((host, 10), (f"name:{host[:-1]}", 10), ("name:elsewhere", 0)):
+        by_host = ("attach", "--once", "--by-host", daemon.path, "--format", "csv")
+        assert trtop(*by_host, "--filter", text).stdout.count("\n") == n_rows + 1
 
 
 def test_the_screen_shows_names(daemon: Daemon, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@ import fcntl
 import json
 import os
 import pty
+import re
 import signal
 import struct
 import subprocess
@@ -204,10 +205,11 @@ def test_the_final_report_is_copied_to_files(capture: Path, tmp_path: Path) -> N
     ]  # fmt: skip
 
 
-def test_a_folder_that_cannot_be_written_to_is_told_before_reading(capture: Path) -> None:
-    done = trtop(capture, "-o", "/nonexistent/copy")
+def test_a_folder_that_is_not_there_is_told_before_reading(capture: Path) -> None:
+    prefix = capture.parent / "none" / "copy"
+    done = trtop(capture, "-o", str(prefix))
     assert (done.returncode, done.stdout) == (1, "")
-    assert "--out /nonexistent/copy" in done.stderr
+    assert f"--out {prefix}" in done.stderr
 
 
 def test_a_report_imports_nothing_that_it_does_without(capture: Path) -> None:
@@ -465,6 +467,6 @@ def test_the_collector_of_garbage_rests_while_the_command_loads_and_no_longer() 
 def test_a_plain_locale_gets_a_table_in_ascii(locale: str) -> None:
     done = trtop(EXAMPLE, "--format", "table", LC_ALL=locale)
     assert done.returncode == 0
-    assert "37us" in done.stdout
+    assert re.search(r"[0-9]us\b", done.stdout)
     assert done.stdout.isascii()
     assert not trtop(EXAMPLE, "--format", "table", LC_ALL="C.UTF-8").stdout.isascii()

@@ -165,4 +165,4 @@ def test_mono_is_marked_instead_of_coloured(tmp_path: Path, theme: str, is_colou
     text = run_python(tmp_path, args).stdout
     assert ("\x1b[" in text) is is_coloured
     assert ("38;5;203" in text) is is_coloured
-    assert ("!150ms" in text) is not is_coloured
+    assert ("!152ms" in text) is not is_coloured

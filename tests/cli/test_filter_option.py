@@ -56,11 +56,14 @@ def listed(report_format: str, text: str) -> list[str]:
 @pytest.mark.parametrize(
     ("text", "rows"),
     [
-        ("rtt>100ms", ["192.0.2.16", "192.0.2.12"]),
-        ("verdict:slow or verdict:refused", ["192.0.2.13", "192.0.2.12"]),
-        ("!verdict:ok not (rst>5% or 192.0.2.1[34])", ["192.0.2.19", "192.0.2.16", "192.0.2.12"]),
+        ("rtt>100ms", ["192.0.2.16", "192.0.2.17", "192.0.2.12", "2001:db8::11"]),
+        ("verdict:slow or verdict:refused", ["192.0.2.13", "192.0.2.16", "192.0.2.12"]),
+        (
+            "!verdict:ok not (rst>5% or 192.0.2.1[34] or db8)",
+            [f"192.0.2.{i}" for i in (19, 18, 16, 17, 12, 15)],
+        ),
         ("2001:db8::/32", ["2001:db8::11"]),
-        ("port 443 syn>3", ["192.0.2.17:443"]),
+        ("port 443 syn>3", ["192.0.2.17:443", "192.0.2.15:443"]),
     ],
 )
 def test_every_format_shows_the_rows_of_the_filter(
@@ -228,7 +231,8 @@ def test_the_daemon_takes_the_old_spelling_and_says_so(argv: list[str]) -> None:
 def test_a_result_of_python_is_filtered() -> None:
     result = api.analyze(EXAMPLE, sort="verdict")
     found = result.filter("verdict:slow or rst>5%")
-    assert found.destinations["destination"].tolist() == ["192.0.2.13", "192.0.2.14", "192.0.2.12"]
+    names = found.destinations["destination"].tolist()
+    assert names == ["192.0.2.13", "192.0.2.14", "192.0.2.16", "192.0.2.12"]
     assert found.totals["syn"] == result.totals["syn"]
     assert result.filter("") is result
     assert "no name or address contains 'foo'" in result.filter("foo").errors
@@ -236,5 +240,22 @@ def test_a_result_of_python_is_filtered() -> None:
         result.filter("rts>0")
     with pytest.raises(ValueError, match="they have no ports"):
         result.filter(":443")
+    with pytest.raises(ValueError, match="wants a comparison; such as p99"):
+        result.filter("p99(rtt)")
     by_port = api.analyze(EXAMPLE, group_by="addr,port").filter(":443 syn>3")
-    assert by_port.destinations["destination"].tolist() == ["192.0.2.17:443"]
+    assert by_port.destinations["destination"].tolist() == ["192.0.2.15:443", "192.0.2.17:443"]
+
+
+def test_a_stream_of_python_is_filtered() -> None:
+    plain = list(api.stream(EXAMPLE, every_s=5))
+    shown = list(api.stream(EXAMPLE, every_s=5, filter="rst>5%"))
+    assert [snapshot.clock_ns for snapshot in shown] == [snapshot.clock_ns for snapshot in plain]
+    for few, all_of_them in zip(shown, plain, strict=True):
+        assert few.total.counters == all_of_them.total.counters
+        reset = [row.name for row in all_of_them.rows() if 20 * row.count("rst") > row.count("syn")]
+        assert sorted(row.name for row in few.rows()) == sorted(reset)
+    assert {row.name for row in shown[-1].rows()} == {"192.0.2.13", "192.0.2.14"}
+    *_, by_port = api.stream(EXAMPLE, filter=":443")
+    assert {row.name for row in by_port.rows()} == {"192.0.2.15:443", "192.0.2.17:443"}
+    with pytest.raises(ValueError, match="no column 'rts'"):
+        api.stream(EXAMPLE, filter="rts>0")

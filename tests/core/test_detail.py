@@ -208,9 +208,9 @@ def test_every_state_of_a_connection_is_told() -> None:
             ConnectionState.CLOSING,
         )
     }
-    from trtop_core.detail_query import _connections  # noqa: PLC0415
+    from trtop_core.detail_query import shown_connections  # noqa: PLC0415
 
-    told = {int(c["client_port"]) - 1000: int(c["state"]) for c in _connections(rows, now)}
+    told = {int(c["client_port"]) - 1000: int(c["state"]) for c in shown_connections(rows, now)}
     assert told == {int(state): int(state) for state in ConnectionState}
 
 

@@ -1,6 +1,7 @@
 """A daemon's life: its socket files, its signals, its configuration, what it leaves behind."""
 
 import os
+import pwd
 import signal
 import socket
 import stat
@@ -25,7 +26,8 @@ from support.daemons import (
 from support.paths import EXAMPLE
 
 from trtop_core import TrtopError, View, wire
-from trtop_daemon.system.privileges import choose_identity, name_of
+from trtop_daemon.system import privileges
+from trtop_daemon.system.privileges import Identity, choose_identity, name_of
 from trtop_daemon.system.socket_file import SocketFile, acting_as, listener_pid
 from trtop_daemon.system.systemd import Notifier
 
@@ -394,3 +396,27 @@ def test_a_second_signal_ends_it_at_once(tmp_path: Path) -> None:
         for thread in sending:
             thread.join(TIMEOUT_S)
         wait_for(lambda: os.listdir(tmp_path) == ["log"])
+
+
+def test_root_becomes_the_user_made_for_it_else_who_called_sudo(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sudo = {"SUDO_UID": "1234", "SUDO_GID": "1235"}
+    known: dict[str, tuple[int, int]] = {}
+
+    def entry(name: str) -> pwd.struct_passwd:
+        uid, gid = known[name]
+        return pwd.struct_passwd((name, "x", uid, gid, "", "/", "/bin/false"))
+
+    monkeypatch.setattr(privileges.pwd, "getpwnam", entry)
+    monkeypatch.setattr(privileges.os, "geteuid", lambda: 0)
+    monkeypatch.setattr(privileges, "can_become", lambda identity: True)
+    assert choose_identity(None, sudo) == Identity(1234, 1235)
+    assert choose_identity(None, {}) == Identity(NOBODY_UID, NOBODY_GID)
+    known["trtop"] = (990, 991)
+    assert choose_identity(None, sudo) == choose_identity(None, {}) == Identity(990, 991)
+    assert choose_identity("7:8", sudo) == Identity(7, 8)
+    known["alice"] = (1000, 1001)
+    assert choose_identity("alice", sudo) == Identity(1000, 1001)
+    with pytest.raises(TrtopError, match="there is no user 7:x"):
+        choose_identity("7:x", {})

@@ -85,13 +85,19 @@ def completed_by_bash(*words: str) -> list[str]:
     return done.stdout.split()
 
 
+FORMATS = {"table", "json", "ndjson", "csv", "html", "parquet", "arrow"}
+
+
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
         (("trtop", "--fo"), {"--follow", "--format"}),
-        (("trtop", "--format", ""), {"table", "json", "ndjson", "csv", "parquet", "arrow"}),
+        (("trtop", "--format", ""), FORMATS),
         (("trtop", "--format", "=", "ndj"), {"ndjson"}),
-        (("trtop", "--format", "="), {"table", "json", "ndjson", "csv", "parquet", "arrow"}),
+        (
+            ("trtop", "--format", "="),
+            FORMATS,
+        ),
         (("trtop", "--sort", "response_"), {"response_time", "response_duration"}),
         (("trtop", "serv"), {"services.pcap", "services.py"}),
         (("trtop", "-i", "services.pc"), {"services.pcap"}),
@@ -164,3 +170,67 @@ def test_zsh_completes(tmp_path: Path, typed: str, expected: str) -> None:
     if shutil.which("zsh") is None:
         pytest.skip("zsh is not installed")
     assert expected in completed_by_zsh(tmp_path, typed)
+
+
+def completed_by_fish(folder: Path, *words: str) -> set[str]:
+    """What fish offers for the last word, by a completion that it has loaded itself."""
+    if shutil.which("fish") is None:
+        pytest.skip("fish is not installed")
+    # It loads completions of commands that there are.
+    (folder / words[0]).write_text("#!/bin/sh\n")
+    (folder / words[0]).chmod(0o755)
+    script = f"set -p fish_complete_path {ROOT}/completions; complete -C (string join ' ' -- $argv)"
+    done = subprocess.run(
+        ["fish", "--no-config", "-c", script, *words],
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_S,
+        check=True,
+        cwd=ROOT / "examples",
+        env={
+            **os.environ,
+            "PATH": f"{folder}:{os.environ['PATH']}",
+            "XDG_CONFIG_HOME": str(folder),
+            "XDG_DATA_HOME": str(folder),
+        },
+    )
+    assert done.stderr == ""
+    return {line.partition("\t")[0] for line in done.stdout.splitlines()}
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (("trtop", "--fo"), {"--follow", "--format"}),
+        (("trtop", "--format", ""), FORMATS),
+        (("trtop", "--format=ndj"), {"--format=ndjson"}),
+        (("trtop", "--sort", "response_"), {"response_time", "response_duration"}),
+        (("trtop", "serv"), {"services.pcap", "services.py"}),
+        (("trtop", "-i", "services.pc"), {"services.pcap"}),
+        (("trtop", "-rm", "cur"), {"curses"}),
+        (("trtop", "-tm", "serv"), {"services.pcap", "services.py"}),
+        (("trtop", "--limit", ""), set()),
+        (("trtop", "key"), {"keygen"}),
+        (("trtop", "services.pcap", "key"), set()),
+        (("trtop", "live", "-i", "l"), {"lo"}),
+        (("trtop", "live", "--fanou"), {"--fanout"}),
+        (("trtop", "--fanou"), set()),
+        (("trtop", "attach", "--server"), {"--server-key"}),
+        (("trtop", "attach", "--format", "js"), {"json"}),
+        (("trtopd", "--fanou"), {"--fanout"}),
+    ],
+)
+def test_fish_completes(tmp_path: Path, words: tuple[str, ...], expected: set[str]) -> None:
+    assert completed_by_fish(tmp_path, *words) == expected
+
+
+def test_fish_says_what_options_do() -> None:
+    if shutil.which("fish") is None:
+        pytest.skip("fish is not installed")
+    text = (ROOT / "completions" / "trtop.fish").read_text(encoding="utf-8")
+    parser = pages.programs()["trtop"].parsers["live"]
+    quoted = text.replace("\\'", "'").replace("\\\\", "\\")
+    for _, options in pages.options_of(parser):
+        for option in options:
+            if option.flags:
+                assert option.help.partition("(default")[0].strip() in quoted

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trtop.filters.linear_regex import MAX_REPEAT, LinearRegex
+from trtop.filters.linear_regex import LinearRegex
+from trtop.filters.pattern_reader import MAX_REPEAT
 
 ATOMS = st.sampled_from(
     ["a", "b", "B", ".", "[ab]", "[^a]", "[a-c1-3]", "[^\\d]", "[\\w.]", "\\d", "\\D", "\\w", "\\W",

@@ -113,7 +113,7 @@ def test_a_launcher_that_cannot_fork_lives_on(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(os, "fork", no_more)
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with ours, theirs, open(os.devnull, "rb") as nothing:
-        launcher = Launcher(theirs, None, needs_rights=False)
+        launcher = Launcher(theirs, None, needs_rights=False, is_confined=False)
         fds = [nothing.fileno()] * 3
         socket.send_fds(ours, [b"start"], fds)
         n_before = len(os.listdir("/proc/self/fd"))

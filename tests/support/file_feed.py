@@ -8,13 +8,14 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Sequence
 
 import zmq
 
 from trtop_core import Engine, Snapshot, TrtopError, View
 from trtop_core.detail import Detail, DetailView
 from trtop_core.health import Health
-from trtop_core.sources import open_capture
+from trtop_core.sources import Source, open_capture
 from trtop_core.wire import Notice, Severity
 from trtop_daemon.ipc.feed import CaptureConfig
 
@@ -33,7 +34,9 @@ class FileFeed:
         self.is_finished = not config.source
         self.reloaded: list[CaptureConfig] = []
         self._engine = Engine(config.engine, os.urandom(16))
-        self._batches = iter(open_capture(config.source.paths)) if config.source else iter(())
+        self.folder = ""
+        self.child_pids = ()
+        self._batches = iter(_opened(config.source.paths)) if config.source else iter(())
 
     def filenos(self) -> dict[int, int]:
         return {}
@@ -72,6 +75,12 @@ class FileFeed:
 
     def stop(self) -> None:
         return
+
+
+def _opened(paths: Sequence[str]) -> Source:
+    """Captures that need no rights any more to be read."""
+    files = {path: os.open(path, os.O_RDONLY) for path in paths}
+    return open_capture(paths, opener=lambda path, flags: os.dup(files[path]))
 
 
 if __name__ == "__main__":

@@ -186,7 +186,7 @@ def test_a_daemon_that_does_not_know_the_question_goes_on_being_shown(tmp_path: 
     view = DetailView(mapped(ADDR))
     try:
         wait_for(lambda: turn() or source.poll(View()) is not None)
-        wait_for(lambda: turn() or source.answer(view) is not None or not client.takes_questions)
+        wait_for(lambda: turn() or source.answer(view) is not None or not client.takes(view))
         n_asked = len(asked)
         wait_for(lambda: turn() or source.answer(view) or source.poll(View()) is not None)
         assert source.status().notices == ()

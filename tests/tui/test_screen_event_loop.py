@@ -11,22 +11,26 @@ from support.builders.snapshot import snapshot
 from support.traffic.busy import SEED, busy
 
 from trtop.table.text import plain
-from trtop.tui.engine_source import EngineSource
-from trtop.tui.event_loop import EventLoop, Setup
+from trtop.tui.engine_source import EngineSource, Reading
+from trtop.tui.event_loop import EventLoop
 from trtop.tui.frame import Frame, Size, TerminalCaps
+from trtop.tui.setup import Setup
 from trtop.tui.source import Status
 from trtop.tui.state import Grouping, Mode, State
 from trtop.tui.terminal import ClickEvent, Event, HangUpEvent, KeyEvent, WheelEvent
 from trtop_core.batch import PacketBatch
 from trtop_core.config import EngineConfig
-from trtop_core.detail import Detail, DetailView
+from trtop_core.detail import DetailView
 from trtop_core.engine import Engine
 from trtop_core.errors import DamagedCaptureError, NotACaptureError, TrtopError
 from trtop_core.health import Health
 from trtop_core.records import GroupBy, Window
 from trtop_core.snapshot import Snapshot
 from trtop_core.sources import IDLE
+from trtop_core.timeline import TimelineView
+from trtop_core.trends import MAX_TREND_ROWS, TrendView
 from trtop_core.view import View
+from trtop_core.wire.questions import Question, QuestionReply
 
 WINDOWS = (Window.LAST_10_S, Window.LAST_60_S, Window.LAST_300_S)
 
@@ -84,6 +88,7 @@ class Recorded:
     engine: Engine
     views: list[View] = field(default_factory=list)
     details: list[DetailView] = field(default_factory=list)
+    trends: list[TrendView] = field(default_factory=list)
     is_over: bool = False
     is_silent: bool = False
     has_detail: bool = True
@@ -103,9 +108,17 @@ class Recorded:
             return None
         return self.engine.snapshot(view)
 
-    def answer(self, view: DetailView) -> Detail | None:
-        self.details.append(view)
-        return self.engine.detail(view) if self.has_detail else None
+    def answer(self, question: Question) -> QuestionReply | None:
+        if isinstance(question, TrendView):
+            self.trends.append(question)
+            return self.engine.trends(question)
+        if isinstance(question, TimelineView):
+            return self.engine.timeline(question)
+        self.details.append(question)
+        return self.engine.detail(question) if self.has_detail else None
+
+    def recording(self) -> None:
+        return None
 
     def status(self) -> Status:
         return Status("test", is_over=self.is_over)
@@ -149,6 +162,27 @@ def test_only_the_rows_on_the_screen_are_asked_for() -> None:
 def test_a_live_source_is_asked_once_a_second() -> None:
     run = Run(["wait"] * 10).go()
     assert 9 <= len(run.source.views) <= 13
+
+
+def test_trends_are_asked_for_the_rows_in_sight_and_not_while_the_picture_is_held() -> None:
+    packets = []
+    for i in range(300):
+        packets += [
+            (at, packet.replace(bytes([198, 51, 100, 7]), bytes([198, 51, i // 200, i % 200])))
+            for at, packet in busy(1, 1)[:2]
+        ]
+    made = Engine(EngineConfig(windows=WINDOWS, group_by=GroupBy.ADDR_PORT), SEED)
+    made.feed(PacketBatch.from_packets(packets))
+    run = Run(["wait", "end", "wait"], Recorded(made)).go()
+    assert all(len(asked.rows) <= MAX_TREND_ROWS for asked in run.source.trends)
+    last = made.snapshot(run.source.views[-1]).table.keys[-1]
+    assert last.tobytes() in run.source.trends[-1].keys
+    run = Run(["wait", " ", "wait", "end", "wait"], Recorded(made)).go()
+    assert len(run.source.trends) == 1
+    run = Run(["wait", "t", "wait"], Recorded(made)).go()
+    assert len(run.source.trends) == 1
+    run = Run(["wait", "d", "wait", "wait"], Recorded(made)).go()
+    assert len(run.source.trends) == 1
 
 
 def test_a_source_that_is_over_is_asked_no_more_without_a_key() -> None:
@@ -355,8 +389,9 @@ def test_s_saves_the_rows_as_text_and_json(tmp_path: Path) -> None:
 
 
 def test_s_asks_for_a_prefix_where_there_is_none(tmp_path: Path) -> None:
-    run = Run(["wait", "s", *str(tmp_path / "asked"), "enter"]).go()
+    run = Run(["wait", "s", *str(tmp_path / "asked.html"), "enter"]).go()
     assert (tmp_path / "asked.trtop").exists()
+    assert (tmp_path / "asked.html").read_text().startswith("<!DOCTYPE html>")
     assert (tmp_path / "asked.json").exists()
     assert "saved" in run.keyboard.text
 
@@ -445,7 +480,7 @@ def read(batches: list[PacketBatch], error: TrtopError | None = None) -> EngineS
         return clock.now_s
 
     made = Engine(EngineConfig(), SEED)
-    return EngineSource(made, Batches(batches, error), "x.pcap", False, ticking)  # type: ignore[arg-type]
+    return EngineSource(made, Batches(batches, error), Reading("x.pcap"), ticking)  # type: ignore[arg-type]
 
 
 def test_a_capture_is_read_in_steps_of_the_budget() -> None:

@@ -28,7 +28,7 @@ def test_a_capture_opens_the_screen_and_q_gives_the_terminal_back() -> None:
         terminal.wait_for("1-10 of 10")
         assert terminal.attributes() != terminal.before
         assert "TCP Remote TOP" in terminal.screen.display[0]
-        assert any("total" in line and "82(3.9)" in line for line in terminal.screen.display)
+        assert any("total" in line and "82(3.8)" in line for line in terminal.screen.display)
         terminal.send("q")
         assert terminal.ended() == 0
         assert terminal.is_given_back()
@@ -296,11 +296,26 @@ def test_s_and_o_write_the_same_files(tmp_path: Path) -> None:
         terminal.wait_for("saved ")
         saved = (tmp_path / "out.trtop").read_text()
         assert (tmp_path / "out.json").exists()
+        assert '"timeline":{"first_ms"' in (tmp_path / "out.html").read_text()
         terminal.send("q")
         assert terminal.ended() == 0
     final = (tmp_path / "out.trtop").read_text()
     assert "192.0.2.13" in saved
     assert saved.splitlines() == [line.rstrip() for line in final.splitlines()]
+
+
+def test_s_and_o_write_the_columns_that_were_asked_for(tmp_path: Path) -> None:
+    args = ("--columns", "syn,rtt,p99(rtt)", "-o", tmp_path / "out")
+    with OnTerminal(*TRTOP, EXAMPLE, *args) as terminal:
+        terminal.wait_for("1-10 of 10")
+        terminal.send("s")
+        terminal.wait_for("saved ")
+        saved = (tmp_path / "out.trtop").read_text().splitlines()
+        terminal.send("q")
+        assert terminal.ended() == 0
+    for lines in (saved, (tmp_path / "out.trtop").read_text().splitlines()):
+        heading = next(line for line in lines if " destination " in line)
+        assert heading.split() == ["destination", "Verdict", "Syn(/s)", "Rtt", "p99", "Rtt"]
 
 
 def test_a_missing_file_is_told_in_one_line(tmp_path: Path) -> None:
@@ -357,7 +372,7 @@ def test_a_double_click_opens_the_detail_and_a_click_on_its_key_leaves_it(
             terminal.send(press + press)
         else:
             terminal.send(press)
-            terminal.wait_for("LOSS: 50 %")
+            terminal.wait_for("SLOW CONNECT: connecting takes")
             terminal.send(press)
         terminal.wait_for("Esc Back")
         assert "192.0.2.16" in terminal.screen.display[1]

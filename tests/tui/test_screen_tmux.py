@@ -105,15 +105,15 @@ def test_a_whole_visit(tmux: Tmux) -> None:
     tmux.keys("-l", "rtt>100ms")
     tmux.wait_for("filter: rtt>100ms")
     tmux.keys("Enter")
-    filtered = tmux.wait_for("(2 of 10)")
-    assert sorted(first_rows(filtered)) == ["192.0.2.12", "192.0.2.16"]
+    filtered = first_rows(tmux.wait_for("(4 of 10)"))
+    assert sorted(filtered) == ["192.0.2.12", "192.0.2.16", "192.0.2.17", "2001:db8::11"]
 
     tmux.keys("Down", "Enter")
     detail = tmux.wait_for("Latencies")
-    assert "192.0.2.12" in detail
+    assert filtered[1] in detail
     assert lines_with(detail, "Srv ")
     tmux.keys("Escape")
-    tmux.wait_for("(2 of 10)")
+    tmux.wait_for("(4 of 10)")
     tmux.keys("/", "C-u", "Enter")
     tmux.wait_for("1-10 of 10")
 
@@ -136,17 +136,45 @@ def test_a_whole_visit(tmux: Tmux) -> None:
     tmux.wait_for("state=1-42")
 
 
+def test_keys_move_in_time(tmux: Tmux) -> None:
+    tmux.keys(command(str(EXAMPLE)), "Enter")
+    opened = tmux.wait_for("history 16:04:40 to 16:05:02, 1s a bar")
+    assert "of 67MB" in opened
+    tmux.keys("[")
+    tmux.wait_for("window 16:05:00 to 16:05:02")
+    tmux.keys("}")
+    tmux.wait_for("window 16:05:00 to 16:05:05")
+    tmux.keys("[")
+    tmux.wait_for("window 16:04:55 to 16:05:00")
+    tmux.keys("Home")
+    first = tmux.wait_for("window 16:04:40 to 16:04:45 (4.04s)")
+    assert "past" in first.splitlines()[0]
+    assert first_rows(first)[0] == "192.0.2.13"
+    tmux.keys("d")
+    tmux.wait_for("192.0.2.13  16:04:40 to 16:04:45 (4.04s)")
+    tmux.keys("d")
+    tmux.wait_for("history 16:04:40")
+    tmux.keys("L")
+    now = tmux.wait_for("window all (21.5s)")
+    assert "past" not in now.splitlines()[0]
+    assert "sort Verdict" in now
+    tmux.keys("q")
+    tmux.wait_for(PROMPT)
+
+
 def test_rows_follow_a_filter_while_it_is_typed(tmux: Tmux) -> None:
     tmux.keys(command(str(EXAMPLE)), "Enter")
     tmux.wait_for("1-10 of 10")
     tmux.keys("/")
     tmux.keys("-l", "rst>0 or rt")
-    tmux.wait_for("no name or address contains 'rt'")
+    # No filter (yet): the rows stay.
+    assert len(first_rows(tmux.wait_for("'rt' is not finished (rt_i, rt_o, rtt)"))) == 10
     tmux.keys("-l", "t>100m")
     tmux.wait_for("'100m'")  # no filter (yet): the rows stay
     tmux.keys("-l", "s")
-    typed = tmux.wait_for(lambda text: text.rstrip().endswith(" 4 of 10"))
-    assert sorted(first_rows(typed)) == [f"192.0.2.{i}" for i in (12, 13, 14, 16)]
+    typed = tmux.wait_for(lambda text: text.rstrip().endswith(" 6 of 10"))
+    slow = [f"192.0.2.{i}" for i in (12, 13, 14, 16, 17)]
+    assert sorted(first_rows(typed)) == [*slow, "2001:db8::11"]
     tmux.keys("Escape")
     assert len(first_rows(tmux.wait_for("1-10 of 10"))) == 10
 
@@ -159,8 +187,8 @@ def test_rows_follow_a_filter_while_it_is_typed(tmux: Tmux) -> None:
 
     tmux.keys("/")
     tmux.keys("-l", ":443")
-    by_port = tmux.wait_for(lambda text: text.rstrip().endswith(" 1 of 10"))
-    assert first_rows(by_port) == ["192.0.2.17:443"]
+    by_port = tmux.wait_for(lambda text: text.rstrip().endswith(" 2 of 10"))
+    assert first_rows(by_port) == ["192.0.2.17:443", "192.0.2.15:443"]
     tmux.keys("Enter")
     tmux.wait_for("as long as the filter asks for a port")
     tmux.keys("Escape")

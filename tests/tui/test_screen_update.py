@@ -158,6 +158,49 @@ def test_rows_follow_what_is_typed_once_the_keys_are_still() -> None:
     assert len(names(stage.press("esc"))) == 6
 
 
+@pytest.mark.parametrize(
+    ("begun", "may_become"),
+    [
+        ("rt", "rt_i, rt_o, rtt"),
+        ("verd", "verdict:"),
+        ("verdict:no a", "no answer"),
+        ("p9", "p90(, p95(, p99("),
+        ("po", "port"),
+    ],
+)
+def test_a_word_that_is_not_finished_leaves_the_rows(begun: str, may_become: str) -> None:
+    stage = DrivenScreen().press("/", *"rst>0").still()
+    assert len(names(stage)) == 3
+    stage.press(*f" or {begun}").still()
+    assert len(names(stage)) == 3
+    assert f"is not finished ({may_become}" in stage.text()
+    stage = DrivenScreen().press("/", *begun).still()
+    assert len(names(stage)) == 6
+    # Whoever means a name says so.
+    stage.press("enter")
+    assert stage.state.filter is not None
+
+
+def test_a_function_without_its_comparison_is_no_pair_of_names() -> None:
+    stage = DrivenScreen().press("/", *"rst>0").still()
+    stage.press(*" or p99(rt").still()
+    assert len(names(stage)) == 3
+    assert "'(' has no ')' behind it" in stage.text()
+    stage.press(*"t)").still()
+    assert len(names(stage)) == 3
+    assert "wants a comparison" in stage.text()
+    stage.press(*">1").still()
+    assert len(names(stage)) == 3
+    assert "of what?" in stage.text()
+
+
+def test_a_word_that_names_have_is_looked_for_though_the_language_has_it_too() -> None:
+    called = {"10.20.0.11": "rt-db.example"}
+    stage = DrivenScreen(names=lambda addr, port: called.get(addr))
+    stage.press("/", *"rt").still()
+    assert names(stage) == ["rt-db.example"]
+
+
 def test_a_number_waits_for_enter_since_addresses_begin_so_too() -> None:
     stage = DrivenScreen().press("/", *"10").still()
     assert len(names(stage)) == 6

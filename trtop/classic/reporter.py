@@ -29,6 +29,7 @@ from trtop.runtime.screen_setup import (
     make_setup,
 )
 from trtop.table.redraw import RedrawnTable
+from trtop.table.style import TableStyle
 from trtop.tui.app import show
 from trtop.tui.terminal import keyboard_on_stdin
 from trtop_core.config import EngineConfig
@@ -197,7 +198,9 @@ class CLICursesOutgoingTCPReporter(BaseReporter):
         self.abandon()
         snapshot = self.analyzer.snapshot(self.analyzer.view)
         if self._prefix is not None:
-            copy_report(snapshot, self._prefix, self._options.thresholds, self._options.with_bins)
+            options = self._options
+            style = TableStyle(thresholds=options.thresholds, columns=options.columns)
+            copy_report(snapshot, self._prefix, style, options.with_bins)
         env = self._env
         style = env.table_style(self._options)
         TableReporter(env.stdout, lambda: style).report(snapshot)

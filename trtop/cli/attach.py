@@ -29,6 +29,7 @@ from trtop.remote.diagnosis import diagnose
 from trtop.remote.source import DaemonSource
 from trtop.reporters.formats import Format, Reporter, make_reporter
 from trtop.runtime.config_file import read_config
+from trtop.runtime.confinement import confine_showing
 from trtop.runtime.diagnostics import complain_of_filter
 from trtop.runtime.environment import Environment
 from trtop.runtime.fail_on import fail_on
@@ -43,8 +44,9 @@ from trtop_core.errors import (
     EXIT_OK,
     TrtopError,
 )
+from trtop_core.moments import time_text
 from trtop_core.snapshot import Snapshot
-from trtop_core.view import View
+from trtop_core.view import Period, View
 from trtop_core.wire.endpoint import default_connect
 from trtop_daemon.keys import read_key_pair, read_public_key
 
@@ -66,7 +68,10 @@ def main(argv: Sequence[str], env: Environment) -> int:
 
 
 def attach(
-    options: AttachOptions, env: Environment, has_ended: Callable[[], bool] = lambda: False
+    options: AttachOptions,
+    env: Environment,
+    has_ended: Callable[[], bool] = lambda: False,
+    daemon_pids: tuple[int, ...] = (),
 ) -> int:
     """Show what the daemons at the options' endpoints see.
 
@@ -74,6 +79,7 @@ def attach(
         options: what to show.
         env: where.
         has_ended: whether the daemon is gone for good.
+        daemon_pids: daemons that live for this process.
 
     Returns:
         The exit status.
@@ -87,7 +93,10 @@ def attach(
         stack.callback(context.destroy, 0)
         plugins = stack.enter_context(Plugins())
         namer = stack.enter_context(closing(make_namer(options, plugins) or Namer()))
-        clients = _clients(context, options)
+        keys = _keys(options)
+        confine_showing(options, env, options.endpoints, daemon_pids)
+        pairs = zip(options.endpoints, keys, strict=True)
+        clients = [Client(context, endpoint, key) for endpoint, key in pairs]
         source = DaemonSource(clients, options.by_host, env.monotonic_s, namer)
         stack.enter_context(closing(source))
         interrupt = stack.enter_context(Interrupt(env.monotonic_s, 0))
@@ -120,7 +129,7 @@ class _Attachment:
 
     def once(self) -> int:
         """Write one report."""
-        view, chosen = self._options.view, self._options.fail_on
+        view, chosen = self._of_period(self._options.view), self._options.fail_on
         asked = view if chosen is None else replace(view, limit=None)
         snapshot = self._first(asked)
         if snapshot is None:
@@ -142,6 +151,7 @@ class _Attachment:
         view = self._options.view
         if is_redrawn and not self._options.is_window_given:
             view = replace(view, window=LIVE_WINDOW)
+        view = self._of_period(view)
         first = self._first(view)
         if first is None:
             return EXIT_OK
@@ -150,12 +160,36 @@ class _Attachment:
             return EXIT_OK
         wants_screen = self._options.wants_screen and not self._options.by_host
         if wants_screen and has_screen(self._env):
-            self._show_screen()
+            self._show_screen(view.period)
             return EXIT_OK
         last = self._draw(first, view)
         self._reporter().report(last)
         self._tell()
         return EXIT_OK
+
+    def _of_period(self, view: View) -> View:
+        """The view, of the span of the daemons' history that was asked for.
+
+        Raises:
+            TrtopError: no daemon answers, or nothing lies between start and end.
+        """
+        start, end = self._options.start, self._options.end
+        if start is None and end is None:
+            return view
+        begun = self._first(replace(view, limit=0))
+        if begun is None:
+            return view
+        if begun.first_ns is None or begun.clock_ns is None:
+            raise TrtopError("nothing is captured yet: there is no past")
+        times = begun.first_ns, begun.clock_ns
+        start_ns = times[0] if start is None else start.latest(*times)
+        end_ns = times[1] + 1 if end is None else end.latest(*times)
+        if not max(start_ns, times[0]) < min(end_ns, times[1] + 1):
+            raise TrtopError(
+                f"nothing was captured from {time_text(start_ns)} to {time_text(end_ns)}; "
+                f"there is {time_text(times[0])} to {time_text(times[1])}"
+            )
+        return replace(view, period=Period(start_ns, end_ns))
 
     def _first(self, view: View) -> Snapshot | None:
         """The first answer; None if a signal came before it.
@@ -193,10 +227,11 @@ class _Attachment:
             if snapshot is not None:
                 reporter.report(snapshot)
 
-    def _show_screen(self) -> None:
+    def _show_screen(self, period: Period | None) -> None:
         """The interactive screen, until the user quits or a signal comes."""
         self._namer.is_enabled = False  # the screen names rows itself
         setup = make_setup(self._options, True, self._namer)
+        setup = replace(setup, state=replace(setup.state, period=period))
         show(self._source, setup, make_display_options(self._options, self._env), self._is_over)
 
     def _draw(self, first: Snapshot, view: View) -> Snapshot:
@@ -259,10 +294,11 @@ class _Attachment:
         self._told = told
 
 
-def _clients(context: Context, options: AttachOptions) -> list[Client]:
+def _keys(options: AttachOptions) -> list[Keys | None]:
+    """What each endpoint is talked to with, read from its files."""
     server_keys = [read_public_key(path) for path in options.server_keys]
     own = read_key_pair(options.key) if options.key else None
-    clients = []
+    found: list[Keys | None] = []
     n_tcp = 0
     for endpoint in options.endpoints:
         keys = None
@@ -270,5 +306,5 @@ def _clients(context: Context, options: AttachOptions) -> list[Client]:
             if own is not None:
                 keys = Keys(own, server_keys[n_tcp if len(server_keys) > 1 else 0])
             n_tcp += 1
-        clients.append(Client(context, endpoint, keys))
-    return clients
+        found.append(keys)
+    return found

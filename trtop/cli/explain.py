@@ -20,6 +20,7 @@ from trtop.options.report_arguments import make_parser as report_parser
 from trtop.options.report_options import Options, parse
 from trtop.plugins import Plugins, make_namer
 from trtop.runtime.config_file import read_config
+from trtop.runtime.confinement import confine_reading
 from trtop.runtime.diagnostics import (
     complain,
     complain_of_filter,
@@ -34,8 +35,9 @@ from trtop.tui.pages.explain import lines_of
 from trtop_core.argument_parser import UsageError
 from trtop_core.engine import SEED_BYTES
 from trtop_core.errors import EXIT_INCOMPLETE, EXIT_OK, EXIT_UNUSABLE, TrtopError
+from trtop_core.pace import read_timed
 from trtop_core.snapshot import Snapshot
-from trtop_core.sources import open_capture, read_into
+from trtop_core.sources import open_capture
 from trtop_core.verdicts.rules import Cause
 
 USAGE = "trtop explain [OPTION...] FILE [DESTINATION...]"
@@ -69,7 +71,8 @@ def main(argv: Sequence[str], env: Environment) -> int:
     options = parse(argv, parser=make_parser(), configured=configured)
     for note in options.notes:
         env.stderr.write(f"trtop: {escape(note)}\n")
-    if options.report_format_given or options.parts.needs_session or options.follow:
+    is_repeated = options.follow or options.timing.every_ns is not None
+    if options.report_format_given or options.parts.needs_session or is_repeated:
         raise UsageError("trtop explain prints text, of files, once (see trtop explain --help)")
     n_more = options.n_more_inputs
     inputs = options.inputs[: n_more or 1]
@@ -104,11 +107,11 @@ def _measured(options: Options, env: Environment) -> tuple[Snapshot, int]:
     """All that the capture holds, and the exit status."""
     with Plugins() as plugins, closing(make_namer(options, plugins) or Namer()) as namer:
         engine = make_engine(options.engine, os.urandom(SEED_BYTES), namer)
+        confine_reading(options, env)
         with open_capture(options.inputs) as source:
-            result = read_into(engine, source)
+            result = read_timed(engine, source, options.timing)
             if result.is_unusable and result.failure is not None:
                 raise result.failure
-            engine.finish()
             snapshot = final_snapshot(engine, replace(options.view, limit=None))
             complain_of_nobody(snapshot, options, env)
             complain_of_filter(snapshot, env)

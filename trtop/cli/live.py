@@ -14,7 +14,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from importlib import import_module
@@ -33,7 +33,14 @@ from trtop_core.wire.endpoint import SOCKET_NAME, Endpoint
 from trtop_daemon.config.arguments import CAPTURING, MEASURING, add_settings, arguments_for
 from trtop_daemon.processes.runtime_dir import PUBLIC_FOLDER
 from trtop_daemon.system.import_path import isolated
-from trtop_daemon.system.privileges import ROOT_UID, Identity, choose_identity, drop_to
+from trtop_daemon.system.privileges import (
+    ROOT_UID,
+    Identity,
+    caller_of_sudo,
+    can_become,
+    choose_identity,
+    drop_to,
+)
 from trtop_daemon.system.socket_file import acting_as, user_name
 
 USAGE = "trtop live [OPTION...]"
@@ -79,7 +86,12 @@ PREFIX = "trtop-live-"
 
 SLICE_S = 0.1
 
-SETTINGS_HERE = (*CAPTURING, *(key for key in MEASURING if key != "group_by"), "user")
+SETTINGS_HERE = (
+    *CAPTURING,
+    *(key for key in MEASURING if key != "group_by"),
+    "user",
+    "no_sandbox",
+)
 """Settings of the daemon that are options here; ``--group-by`` belongs to the table."""
 
 
@@ -98,7 +110,9 @@ def main(argv: Sequence[str], env: Environment) -> int:
     arguments = arguments_for(vars(given), SETTINGS_HERE)
     with ExitStack() as stack:
         interrupt = stack.enter_context(Interrupt(env.monotonic_s, 0))
-        identity = choose_identity(getattr(given, "user", None), env.environ)
+        identity = _identity(getattr(given, "user", None), env.environ)
+        if identity is not None:
+            arguments.append(f"--user={identity.uid}:{identity.gid}")
         folder = _make_folder(identity)
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
         endpoint = Endpoint(path=os.path.join(folder, SOCKET_NAME))
@@ -110,7 +124,7 @@ def main(argv: Sequence[str], env: Environment) -> int:
             drop_to(identity)  # what only shows needs no rights
         shown = replace(options, endpoints=(endpoint,), timeout_s=START_TIMEOUT_S)
         try:
-            attach(shown, env, daemon.has_ended)
+            attach(shown, env, daemon.has_ended, (daemon.pid,))
         except TrtopError:
             if not daemon.has_ended():
                 raise
@@ -129,6 +143,20 @@ def make_parser() -> argparse.ArgumentParser:
     add_settings(measuring, [key for key in SETTINGS_HERE if key in MEASURING], True)
     add_display(parser)
     return parser
+
+
+def _identity(user: str | None, environ: Mapping[str, str]) -> Identity | None:
+    """Whom root becomes for the daemon and for the screen, which saves reports as the caller.
+
+    Raises:
+        TrtopError: there is no such user, or root cannot become them.
+    """
+    caller = caller_of_sudo(environ)
+    if user is None and caller is not None:
+        user = f"{caller.uid}:{caller.gid}"
+        if os.geteuid() == ROOT_UID and not can_become(caller):
+            return None
+    return choose_identity(user, environ)
 
 
 def _make_folder(identity: Identity | None) -> str:
@@ -187,6 +215,11 @@ class _Daemon:
             self._process.kill()
             self._process.wait()
         self._log.close()
+
+    @property
+    def pid(self) -> int:
+        """The daemon's process."""
+        return self._process.pid
 
     def has_ended(self) -> bool:
         """The daemon's process is no more."""

@@ -23,11 +23,12 @@ from trtop.runtime.environment import Environment
 from trtop_core.errors import EXIT_OK, EXIT_UNUSABLE, TrtopError
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None, is_own_process: bool = False) -> int:
     """Run the command.
 
     Args:
         argv: arguments without the program's name; None takes those of the process.
+        is_own_process: nothing but the command runs here, so that it may confine the process.
 
     Returns:
         The exit status: 0, 1 (nothing measured) or 2 (a part could not be read), and 128 plus the
@@ -37,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     _open_missing_streams()
     status = EXIT_OK
     try:
-        status = _main(sys.argv[1:] if argv is None else argv)
+        status = _main(sys.argv[1:] if argv is None else argv, is_own_process)
         sys.stdout.flush()
     except BrokenPipeError:  # `trtop | head`: the reader has seen enough
         _silence_stdout()
@@ -47,14 +48,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     return status
 
 
-def _main(argv: Sequence[str]) -> int:
+def _main(argv: Sequence[str], is_own_process: bool) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
+        env = Environment(is_own_process=is_own_process)
         if argv and argv[0] in commands.NAMES:
             command = import_module(f"trtop.cli.{argv[0]}")
-            return int(command.main(argv[1:], Environment()))
-        env = Environment()
+            return int(command.main(argv[1:], env))
         if not argv and env.stdout.isatty():
             env.stdout.write(f"{commands.listing()}\n\ntrtop --help: all options\n")
             return EXIT_UNUSABLE

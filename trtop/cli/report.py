@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
 
 from trtop.names.engine_factory import final_snapshot, make_engine
 from trtop.options.report_options import Options
 from trtop.plugins import Plugins, make_namer
 from trtop.reporters.files import check_prefix, copy_report
 from trtop.reporters.formats import Format, Per, Reporter, end_report, make_reporter
+from trtop.runtime.confinement import confine_reading
 from trtop.runtime.diagnostics import (
     EXIT_SIGNALLED,
     complain,
@@ -27,21 +29,45 @@ from trtop.runtime.diagnostics import (
 from trtop.runtime.environment import Environment, is_live
 from trtop.runtime.live_output import LiveOutput, make_live_output
 from trtop.runtime.signals import Interrupt
+from trtop.table.style import TableStyle
+from trtop_core.argument_parser import UsageError
 from trtop_core.batch import PacketBatch
 from trtop_core.engine import SEED_BYTES, Engine
 from trtop_core.errors import (
     EXIT_INCOMPLETE,
     EXIT_OK,
     EXIT_UNUSABLE,
+    TrtopError,
 )
 from trtop_core.snapshot import Snapshot
 from trtop_core.sources import IDLE, ReadResult, Source, open_capture, read_into
+
+if TYPE_CHECKING:
+    from trtop.recording.recorder import TimelineRecorder
+    from trtop.reporters.html_page.recorded import Recording
+    from trtop_core.pace import TimedFeed
 
 MIN_BYTES_AHEAD = 16 << 20
 """A capture of fewer bytes is read sooner than threads are worth."""
 
 DRAIN_S = 0.5
 """Time after Ctrl-C in which tcpdump (``tcpdump -w - | trtop -``) hands over what it holds."""
+
+
+class Feeding(NamedTuple):
+    """What takes the packets.
+
+    Attributes:
+        engine: counts.
+        recorder: feeds it and keeps what came when; None: nobody asked for that.
+        n_jobs: threads that read and decode ahead, this one included.
+        timed: who cuts the capture at moments; None where all of it is one report.
+    """
+
+    engine: Engine
+    recorder: TimelineRecorder | None
+    n_jobs: int
+    timed: TimedFeed | None = None
 
 
 def run(options: Options, env: Environment) -> int:
@@ -56,6 +82,10 @@ def run(options: Options, env: Environment) -> int:
     """
     if options.out_prefix is not None:
         check_prefix(options.out_prefix)
+    elif _is_in_files_only(options, env):
+        raise UsageError(
+            "--format html is a page for a browser: add > report.html, or --out report"
+        )
     if options.parts.needs_session:
         from trtop.classic.session import run_options  # noqa: PLC0415 - seldom used
 
@@ -71,25 +101,34 @@ def run(options: Options, env: Environment) -> int:
 
 def _run(engine: Engine, options: Options, env: Environment) -> int:
     live = is_live(options)
+    recorder, recording = _recording(engine, options)
     reporter = make_reporter(
         options.report_format,
         env.stdout,
         lambda: env.table_style(options),
         options.with_bins,
+        recording,
     )
     is_read, is_listening = True, True
+    timed = _timed(engine, options, reporter)
     with Interrupt(env.monotonic_s, DRAIN_S if live else 0) as interrupt:
         tell_of_waiting(options, env)
+        confine_reading(options, env)
         with open_capture(options.inputs, follow=options.follow) as source:
             try:
                 with make_live_output(options, env, reporter, live) as output:
                     n_jobs = 1 if live else options.n_jobs or env.n_cores()
-                    read = _measure(engine, source, output, interrupt, n_jobs)
+                    feeding = Feeding(engine, recorder, n_jobs, timed)
+                    read = _measure(feeding, source, output, interrupt)
                     is_read = not read.is_unusable
             except BrokenPipeError:
                 is_listening = False
         errors = worth_telling(source.errors, live and interrupt.signal is not None)
-        engine.finish()
+        try:
+            is_listening = _finish(recorder or engine, timed) and is_listening
+        except TrtopError:  # the capture ended before it would count
+            complain(errors, engine.unsupported_link_types, options, env)
+            raise
         found = EXIT_OK
         if is_read:
             view = options.view
@@ -98,8 +137,10 @@ def _run(engine: Engine, options: Options, env: Environment) -> int:
             everything = final_snapshot(engine, asked)
             snapshot = everything.limited(view.limit)
             if options.out_prefix is not None:
-                copy_report(snapshot, options.out_prefix, options.thresholds, options.with_bins)
-            if is_listening:
+                style = TableStyle(thresholds=options.thresholds, columns=options.columns)
+                copy_report(snapshot, options.out_prefix, style, options.with_bins, recording)
+            is_told = timed and timed.is_over and options.timing.every_ns
+            if is_listening and not is_told and not _is_in_files_only(options, env):
                 _report(reporter, snapshot)
             _end(reporter, is_listening)
             complain_of_nobody(snapshot, options, env)
@@ -120,22 +161,69 @@ def _run(engine: Engine, options: Options, env: Environment) -> int:
     return found or (EXIT_INCOMPLETE if is_incomplete else EXIT_OK)
 
 
+def _recording(
+    engine: Engine, options: Options
+) -> tuple[TimelineRecorder | None, Recording | None]:
+    """What keeps a timeline while the capture is read; only a page shows one."""
+    if options.report_format is not Format.HTML:
+        return None, None
+    from trtop.recording.recorder import TimelineRecorder  # noqa: PLC0415 - seldom used
+    from trtop.recording.recording import make_recording  # noqa: PLC0415
+
+    if not options.timing.is_whole:  # nobody but the timing cuts the capture
+        return None, lambda snapshot: None
+    recorder = TimelineRecorder(engine)
+    return recorder, make_recording(engine, recorder)
+
+
+def _is_in_files_only(options: Options, env: Environment) -> bool:
+    """Nobody reads markup on a terminal: ``--out`` has the page."""
+    return options.report_format is Format.HTML and env.stdout.isatty()
+
+
+def _timed(engine: Engine, options: Options, reporter: Reporter) -> TimedFeed | None:
+    """Who cuts the capture at moments; None where all of it is one report."""
+    if options.timing.is_whole:
+        return None
+    from trtop_core.pace import TimedFeed  # noqa: PLC0415 - seldom used
+
+    view = options.view
+    return TimedFeed(engine, options.timing, lambda: reporter.report(engine.snapshot(view)))
+
+
 def _measure(
-    engine: Engine, source: Source, output: LiveOutput, interrupt: Interrupt, n_jobs: int
+    feeding: Feeding, source: Source, output: LiveOutput, interrupt: Interrupt
 ) -> ReadResult:
     """Read until the capture ends or the user has had enough."""
+    engine, recorder, timed = feeding.engine, feeding.recorder, feeding.timed
 
     def between(batch: PacketBatch) -> bool:
-        if interrupt.is_due(is_idle=batch is IDLE):
+        if interrupt.is_due(is_idle=batch is IDLE) or (timed and timed.is_over):
             return False
+        if recorder is not None and batch is IDLE:
+            recorder.idle()
         output.tick(engine, source)
         return True
 
+    n_jobs = feeding.n_jobs
+    if recorder is not None:  # it looks at the engine between two parts of a batch
+        return read_into(recorder, source, between)
+    if timed is not None:
+        return read_into(timed, source, between)
     if n_jobs > 1 and (source.bytes_total or 0) >= MIN_BYTES_AHEAD:
         from trtop_core.sources.ahead import read_ahead_into  # noqa: PLC0415 - seldom used
 
         return read_ahead_into(engine, source, between, n_jobs)
     return read_into(engine, source, between)
+
+
+def _finish(engine: Engine | TimelineRecorder, timed: TimedFeed | None) -> bool:
+    """The capture ends; whether the reader of the reports is still there."""
+    try:
+        (engine if timed is None else timed).finish()
+    except BrokenPipeError:
+        return False
+    return True
 
 
 def _report(reporter: Reporter, snapshot: Snapshot) -> None:

@@ -10,11 +10,13 @@ import os
 from contextlib import closing
 from dataclasses import replace
 
+from trtop.escape import escape
 from trtop.names.engine_factory import make_engine
 from trtop.names.namer import Namer
 from trtop.options.report_options import STDIN, Options
 from trtop.plugins import Plugins, make_namer
 from trtop.reporters.files import check_prefix, copy_report
+from trtop.runtime.confinement import confine_reading
 from trtop.runtime.diagnostics import (
     EXIT_SIGNALLED,
     complain,
@@ -25,10 +27,12 @@ from trtop.runtime.diagnostics import (
 from trtop.runtime.environment import Environment, is_live
 from trtop.runtime.screen_setup import HEAD_START_S, make_display_options, make_setup
 from trtop.runtime.signals import Interrupt
+from trtop.table.style import TableStyle
 from trtop.tui.app import show
 from trtop.tui.effects import WINDOWS
-from trtop.tui.engine_source import EngineSource
+from trtop.tui.engine_source import EngineSource, Reading
 from trtop.tui.terminal import keyboard_on_stdin
+from trtop_core.config import EngineConfig
 from trtop_core.engine import SEED_BYTES, Engine
 from trtop_core.errors import EXIT_INCOMPLETE, EXIT_OK, EXIT_UNUSABLE
 from trtop_core.records import GroupBy
@@ -51,11 +55,22 @@ def view(options: Options, env: Environment) -> int:
     """
     if options.out_prefix is not None:
         check_prefix(options.out_prefix)
+    config = replace(
+        options.engine,
+        windows=WINDOWS[:-1],
+        group_by=GroupBy.ADDR_PORT,
+        history_bytes=options.history_bytes,
+        is_paced=is_live(options),
+    )
+    with Plugins() as plugins, closing(make_namer(options, plugins) or Namer()) as namer:
+        confine_reading(options, env, has_screen=True)
+        return _view(options, config, env, namer)
+
+
+def _view(options: Options, config: EngineConfig, env: Environment, namer: Namer) -> int:
+    """The same, once names are known and nothing else is to be opened but captures."""
     live = is_live(options)
-    config = replace(options.engine, windows=WINDOWS[:-1], group_by=GroupBy.ADDR_PORT)
     with (
-        Plugins() as plugins,
-        closing(make_namer(options, plugins) or Namer()) as namer,
         Interrupt(env.monotonic_s, 0) as interrupt,
         keyboard_on_stdin(STDIN in options.inputs) as stdin_fd,
         open_capture(
@@ -68,7 +83,8 @@ def view(options: Options, env: Environment) -> int:
     ):
         engine = make_engine(config, os.urandom(SEED_BYTES), namer)
         namer.is_enabled = False  # the screen names rows itself
-        source = EngineSource(engine, capture, _name(options), live, env.monotonic_s, namer)
+        reading = Reading(_name(options), live, options.timing)
+        source = EngineSource(engine, capture, reading, env.monotonic_s, namer)
         is_over = _show(source, options, env, interrupt, live)
         source.finish()
         _tell(source, capture, engine, options, env)
@@ -77,7 +93,8 @@ def view(options: Options, env: Environment) -> int:
         if options.out_prefix is not None:
             namer.is_enabled = True
             snapshot = engine.snapshot(options.view)
-            copy_report(snapshot, options.out_prefix, options.thresholds, options.with_bins)
+            style = TableStyle(thresholds=options.thresholds, columns=options.columns)
+            copy_report(snapshot, options.out_prefix, style, options.with_bins)
     if interrupt.signal is not None and not live and not is_over:
         return EXIT_SIGNALLED + interrupt.signal
     is_incomplete = source.error is not None or engine.unsupported_link_types
@@ -116,6 +133,8 @@ def _tell(
     complain_of_names(engine, env)
     ended_by_user = source.error is None
     errors = worth_telling(capture.errors, ended_by_user)
+    if source.error is not None and source.error not in capture.errors:
+        env.stderr.write(f"trtop: {escape(str(source.error))}\n")
     complain(errors, engine.unsupported_link_types, options, env)
     complain_of_order(capture, env)
 

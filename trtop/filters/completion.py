@@ -60,6 +60,24 @@ def complete(text: str, at: int, names: Sequence[str]) -> Completion:
     return Completion(done + text[at:], len(done), shown)
 
 
+def unfinished(text: str) -> tuple[str, tuple[str, ...]]:
+    """The word at the end of a text, if it only begins a word of the language; what it may become.
+
+    Args:
+        text: the filter, as far as it is typed.
+
+    Returns:
+        The word, and words of the language; an empty word where the last one stands for itself.
+    """
+    fragment, choices = _choices(text, ())
+    begun = fragment.lower().replace("-", " ")
+    if not fragment or not choices:
+        return "", ()
+    if _VERDICT.search(text) and any(f"{word} ".startswith(f"{begun} ") for word in choices):
+        return "", ()
+    return fragment, tuple(choices[:MAX_CHOICES])
+
+
 def _choices(before: str, names: Sequence[str]) -> tuple[str, list[str]]:
     """The word to complete, and what it may become."""
     if match := _VERDICT.search(before):

@@ -175,6 +175,10 @@ def _function(scanner: Scanner, match: re.Match[str], is_last: bool) -> Column |
                 start, end + 1,
             )  # fmt: skip
         return None
+    if not is_condition and end >= 0 and (found := column(name)) is not None:
+        such = example(Column(found, which))
+        text = scanner.text[start : end + 1]
+        scanner.fail(f"{text!r} wants a comparison; {such}", start, end + 1)
     if not is_condition:
         return None
     found = column(name)

@@ -96,13 +96,15 @@ class Rows:
         return _addresses(self.table.keys)
 
     def where_text(self, fits: Callable[[str], bool], of_name: bool) -> Mask:
-        """Rows with a name or an address that fits.
+        """Rows with a name or an address that fits; where machines are kept apart, or theirs does.
 
         Args:
             fits: takes one of them in lower case.
             of_name: only names are looked at.
         """
         found = np.array([bool(name) and fits(name) for name in self.names], bool)
+        if self.table.hosts is not None:
+            found |= np.array([fits(host.lower()) for host in self.table.hosts.tolist()], bool)
         if not of_name:
             found |= np.array([any(map(fits, texts)) for texts in self.addresses], bool)
         return found

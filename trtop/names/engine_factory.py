@@ -39,6 +39,12 @@ def name_failures(engine: Engine) -> list[str]:
     return [] if named is None else named.namer.failures
 
 
+def namer_of(engine: Engine) -> Namer | None:
+    """Who names an engine's rows; None: nobody."""
+    named = _with_names(engine)
+    return None if named is None else named.namer
+
+
 def _with_names(engine: Engine) -> NamedEngine | None:
     if type(engine) is Engine:
         return None

@@ -16,6 +16,8 @@ from trtop.options.parser import (
     Color,
     add_grouping,
     add_look,
+    add_no_sandbox,
+    add_period,
     add_showing,
     check_output,
     one_of,
@@ -26,6 +28,7 @@ from trtop.reporters.formats import TEXTS, Format
 from trtop.table.text import Theme
 from trtop_core.argument_parser import UsageError, argument, new_parser
 from trtop_core.metric_types import Thresholds
+from trtop_core.moments import Moment
 from trtop_core.parse import seconds
 from trtop_core.records import GroupBy, Window
 from trtop_core.view import View
@@ -88,6 +91,9 @@ class AttachOptions:
         fail_on: rows that end the command with a status of their own.
         notes: what the user should know of how the command line was read.
         wants_screen: nothing was asked for that only a printed report has.
+        no_sandbox: the process keeps system calls and files that it does not need.
+        start: numbers of the daemons' history from here on; None: of all of it, if there is an end.
+        end: and up to here; None: up to now.
     """
 
     endpoints: tuple[Endpoint, ...]
@@ -113,6 +119,9 @@ class AttachOptions:
     fail_on: Filter | None = None
     notes: tuple[str, ...] = ()
     wants_screen: bool = True
+    no_sandbox: bool = False
+    start: Moment | None = None
+    end: Moment | None = None
 
     resolver = whitelist = None
     """Parts of one's own are for captures that are read here."""
@@ -169,6 +178,8 @@ def make_options(given: argparse.Namespace, endpoints: tuple[Endpoint, ...]) -> 
         UsageError: they contradict each other.
     """
     check_output(given, given.format)
+    if given.format is Format.HTML and not getattr(given, "once", False):
+        raise UsageError("--format html is one page: it goes with trtop attach --once")
     names = tuple(name for part in given.names for name in part)
     if "capture" in names:
         raise UsageError("--names capture: the packets are not here; hosts and dns know names too")
@@ -206,7 +217,10 @@ def make_options(given: argparse.Namespace, endpoints: tuple[Endpoint, ...]) -> 
         deny=tuple(given.deny),
         filter=given.filter,
         fail_on=fail_on,
+        no_sandbox=getattr(given, "no_sandbox", False),
         wants_screen=all(asked is None for asked in (given.format, given.width, given.limit)),
+        start=getattr(given, "start", None),
+        end=getattr(given, "end", None),
     )
 
 
@@ -230,6 +244,7 @@ def _add_daemons(group: argparse._ArgumentGroup) -> None:
         help="the daemon's public key; once for all, or once per tcp:// endpoint",
     )
     add_fail_on(group)
+    add_period(group, is_read_here=False)
     add("--once", action="store_true", help="one report, then the end")
     add(
         "--timeout",
@@ -237,6 +252,7 @@ def _add_daemons(group: argparse._ArgumentGroup) -> None:
         metavar="S",
         help="how long to wait for the first answer (default: 5)",
     )
+    add_no_sandbox(group)
     add("-h", "--help", action="help", help="show this help and exit")
 
 

@@ -24,6 +24,7 @@ COMMANDS = (
     Command("live", "capture here, and look", "sudo trtop live -i eth0"),
     Command("attach", "look at what daemons (trtopd) see", "trtop attach --once --format json"),
     Command("explain", "what is wrong with the worst, in words", "trtop explain incident.pcap"),
+    Command("batch", "captures of many hosts, on all cores", "trtop batch /captures"),
     Command("config", "where your settings are, and what holds", "trtop config"),
     Command("mcp", "captures for assistants, by tools", "trtop mcp /var/captures"),
     Command("keygen", "keys for daemons on other hosts", "trtop keygen alice"),

@@ -16,7 +16,9 @@ from trtop.reporters.formats import COLUMNAR, Format
 from trtop.table.text import Theme
 from trtop_core import parse
 from trtop_core.argument_parser import UsageError, argument
+from trtop_core.moments import moment, span_ns
 from trtop_core.records import GroupBy, Window
+from trtop_core.timing import Timing
 from trtop_core.view import DEFAULT_PERCENTILE, View
 
 WITH_BINS = (Format.JSON, Format.NDJSON, *COLUMNAR)
@@ -90,6 +92,39 @@ def add_showing(group: argparse._ArgumentGroup, window_help: str) -> None:
         help="what stands out, such as lat=50ms,rst=1/5; classic: as in 2016")  # fmt: skip
 
 
+def add_period(group: argparse._ArgumentGroup, is_read_here: bool = True) -> None:
+    """The options that say which part of a capture counts, and when there is a report.
+
+    Args:
+        group: takes them.
+        is_read_here: packets are read by this command.
+    """
+    add = group.add_argument
+    add(
+        "--from",
+        dest="start",
+        type=argument(moment),
+        metavar="TIME",
+        help="count from here on: 14:03, 14:03:05.2 (UTC), +90s after the first packet, or an "
+        "ISO time",
+    )
+    add("--to", dest="end", type=argument(moment), metavar="TIME", help="count up to here")
+    if is_read_here:
+        add(
+            "--every",
+            type=argument(span_ns),
+            metavar="SPAN",
+            help="a report for every 10s, 2min, 1h of capture time, each of what lies between "
+            "(with --window: of the window up to then)",
+        )
+
+
+def timing_of(given: argparse.Namespace) -> Timing:
+    """The timing that ``add_period`` describes."""
+    every_ns: int | None = getattr(given, "every", None)
+    return Timing(given.start, given.end, every_ns, given.window is None)
+
+
 def add_grouping(group: argparse._ArgumentGroup) -> None:
     """``--group-by``."""
     group.add_argument(
@@ -123,6 +158,15 @@ def add_look(group: argparse._ArgumentGroup) -> None:
         type=argument(parse.whole),
         metavar="N",
         help="columns of the table (default: those of the terminal)",
+    )
+
+
+def add_no_sandbox(group: argparse._ArgumentGroup) -> None:
+    """``--no-sandbox``."""
+    group.add_argument(
+        "--no-sandbox",
+        action="store_true",
+        help="keep system calls and files that are not needed (see SECURITY.md)",
     )
 
 

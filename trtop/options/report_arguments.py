@@ -9,12 +9,20 @@ import argparse
 
 from trtop._version import __version__
 from trtop.options.commands import listing
-from trtop.options.parser import add_grouping, add_look, add_showing, one_of
+from trtop.options.parser import (
+    add_grouping,
+    add_look,
+    add_no_sandbox,
+    add_period,
+    add_showing,
+    one_of,
+)
 from trtop.options.plugin_arguments import add_fail_on, add_filter, add_names, add_parts
 from trtop.options.record_arguments import add_records
 from trtop.reporters.formats import Format
 from trtop_core import parse
 from trtop_core.argument_parser import argument, new_parser
+from trtop_core.config import DEFAULT_HISTORY_BYTES
 from trtop_core.records import Direction
 
 DESCRIPTION = f"""\
@@ -40,6 +48,7 @@ examples:
 formats: json is one document per report; ndjson is one line for the capture ("type": "capture"),
 then one per destination; csv has a header and one line per destination; parquet and arrow are the
 same for programs (pip install 'trtop[records]'). Durations are in ns.
+html is one page for a browser, with a timeline and plots: trtop --format html x.pcap > x.html
 exit status: 0 all read; 1 nothing measured, wrong options; 2 a part could not be read;
 3 rows of --fail-on; 130 interrupted while reading files.
 """
@@ -61,7 +70,9 @@ def make_parser(
     parser = new_parser(prog, usage, description, epilog)
     _add_inputs(parser.add_argument_group("what to read"))
     _add_measuring(parser.add_argument_group("what to measure"))
-    add_showing(parser.add_argument_group("what to show"), WINDOW_HELP)
+    showing = parser.add_argument_group("what to show")
+    add_showing(showing, WINDOW_HELP)
+    add_period(showing)
     _add_output(parser.add_argument_group("how to show it"))
     names = parser.add_argument_group("what destinations are called, and which are shown")
     add_names(names)
@@ -106,6 +117,7 @@ def _add_inputs(group: argparse._ArgumentGroup) -> None:
         action="store_true",
         help="keep reading files that are still being written",
     )
+    add_no_sandbox(group)
     add(
         "-j",
         "--jobs",
@@ -145,6 +157,13 @@ def _add_measuring(group: argparse._ArgumentGroup) -> None:
         metavar="S",
         help="a connection silent for S seconds is no longer active (default: 300)",
     )
+    add(
+        "--history",
+        type=argument(parse.size),
+        default=DEFAULT_HISTORY_BYTES,
+        metavar="SIZE",
+        help="memory for the past that the screen can look at (default: 64MiB)",
+    )
     add("--max-connections", type=argument(parse.whole), metavar="N",
         help="connections kept at once (default: 1,000,000; about 550 bytes each)")  # fmt: skip
 
@@ -164,14 +183,15 @@ def _add_output(group: argparse._ArgumentGroup) -> None:
         "--interval",
         type=argument(parse.seconds),
         metavar="S",
-        help="a report every S seconds "
+        help="a report every S seconds of real time "
         "(default: 1 for a pipe or --follow on a terminal, else one at the end)",
     )
     add(
         "-o",
         "--out",
         metavar="PREFIX",
-        help="write the final report to PREFIX.trtop (table) and PREFIX.json too",
+        help="write the final report to PREFIX.trtop (table) and PREFIX.json too, "
+        "with --format html also to PREFIX.html",
     )
     add_look(group)
     add("--no-progress", action="store_true", help="no progress bar on stderr")  # fmt: skip

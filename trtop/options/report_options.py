@@ -14,16 +14,17 @@ from typing import TYPE_CHECKING
 from trtop.metrics.columns import Column
 from trtop.options.configured import NOTHING_CONFIGURED, Configured, parse_args
 from trtop.options.old_spellings import respell_follow
-from trtop.options.parser import Color, check_output, view_of
+from trtop.options.parser import Color, check_output, timing_of, view_of
 from trtop.options.plugin_arguments import SNAPSHOT_MINUTES, RunMode, check_spelling
 from trtop.options.record_arguments import check_connections
 from trtop.options.report_arguments import make_parser
 from trtop.reporters.formats import Format, Per, Schema
 from trtop.table.text import Theme
 from trtop_core.argument_parser import UsageError
-from trtop_core.config import EngineConfig, engine_config
+from trtop_core.config import DEFAULT_HISTORY_BYTES, MIN_HISTORY_BYTES, EngineConfig, engine_config
 from trtop_core.metric_types import Thresholds
 from trtop_core.records import GroupBy
+from trtop_core.timing import WHOLE, Timing
 from trtop_core.view import View
 
 if TYPE_CHECKING:
@@ -90,6 +91,8 @@ class Options:
         deny: rules of what is not shown.
         filter: which rows are shown, None for all.
         fail_on: rows that end the command with a status of their own.
+        timing: which part of the capture counts, and whether there are reports of its parts.
+        history_bytes: what the screen keeps of the past, at most.
         notes: what the user should know of how the command line was read.
         parts: what a run of one's own is made of.
         wants_screen: nothing was asked for that only a printed report has.
@@ -98,6 +101,7 @@ class Options:
         n_more_inputs: how many of the inputs were given with ``-i``: these are the first.
         per: what a row stands for.
         schema: whose names a connection's fields have.
+        no_sandbox: the process keeps system calls and files that it does not need.
         n_jobs: cores used for files; None: those that are free.
     """
 
@@ -120,6 +124,8 @@ class Options:
     deny: tuple[str, ...] = ()
     filter: Filter | None = None
     fail_on: Filter | None = None
+    timing: Timing = WHOLE
+    history_bytes: int = DEFAULT_HISTORY_BYTES
     notes: tuple[str, ...] = ()
     parts: Parts = Parts()
     wants_screen: bool = False
@@ -128,6 +134,7 @@ class Options:
     n_more_inputs: int = 0
     per: Per = Per.DESTINATION
     schema: Schema = Schema.TRTOP
+    no_sandbox: bool = False
     n_jobs: int | None = None
 
     @property
@@ -174,10 +181,19 @@ def parse(
     report_format = given.format or Format.TABLE
     check_output(given, report_format)
     check_connections(given)
+    if report_format is Format.HTML and given.interval is not None:
+        raise UsageError("--format html is one page, at the end: leave out --interval")
     try:
         engine, view = _engine_config(given), view_of(given)
     except ValueError as error:
         raise UsageError(str(error)) from None
+    if given.history < MIN_HISTORY_BYTES:
+        raise UsageError(f"--history is {MIN_HISTORY_BYTES >> 20}MiB or more")
+    timing = timing_of(given)
+    if timing.every_ns is not None and given.interval is not None:
+        raise UsageError("either --every (capture time) or --interval (real time), not both")
+    if not timing.is_whole and _parts(given).needs_session:
+        raise UsageError("--from, --to, --every go with captures, not with parts of your own")
     if given.fail_on is not None:
         if _parts(given).needs_session:
             raise UsageError("--fail-on goes with captures, not with parts of your own")
@@ -204,10 +220,13 @@ def parse(
         deny=tuple(given.deny),
         filter=given.filter,
         fail_on=given.fail_on,
+        timing=timing,
+        history_bytes=given.history,
         notes=tuple(notes),
         parts=_parts(given),
         wants_screen=all(
-            asked is None for asked in (given.format, given.width, given.limit, given.fail_on)
+            asked is None
+            for asked in (given.format, given.width, given.limit, given.fail_on, given.every)
         ),
         is_window_given=given.window is not None,
         per=given.per,
@@ -215,6 +234,7 @@ def parse(
         report_format_given=given.format is not None,
         n_jobs=given.jobs,
         n_more_inputs=len(given.more_inputs),
+        no_sandbox=given.no_sandbox,
     )
 
 

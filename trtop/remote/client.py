@@ -1,8 +1,8 @@
 """``Client``: one daemon asked over one connection that repairs itself.
 
 Takes an endpoint, keys and the time; gives the newest answer, and says in words what is wrong while
-there is none. Asks one question at a time, and one about a destination besides; never waits for an
-answer.
+there is none. Asks one question at a time, and one about some destinations besides; never waits for
+an answer.
 """
 
 from __future__ import annotations
@@ -107,7 +107,6 @@ class Client:
         n_answers: how many there were.
         answer: the last answer to another question, None so far.
         n_question_answers: how many there were.
-        takes_questions: as far as is known; a daemon may be older than the question.
         is_connected: the daemon has taken our connection.
     """
 
@@ -117,8 +116,8 @@ class Client:
         self.n_answers = 0
         self.answer: QuestionReply | None = None
         self.n_question_answers = 0
-        self.takes_questions = True
         self.is_connected = False
+        self._unknown: set[type[Question]] = set()
         self._refusal = ""
         self._failure = ""
         self._has_stopped = False
@@ -157,13 +156,17 @@ class Client:
         if self._has_sent(ask):
             self._asked, self._asked_s = ask, now_s
 
+    def takes(self, question: Question) -> bool:
+        """Whether the daemon knows such questions, as far as is known; it may be older."""
+        return type(question) not in self._unknown
+
     def ask_question(self, question: Question, now_s: float) -> None:
         """Ask something else, unless that question is under way."""
         asked = self._question
         is_early = now_s - self._question_s < RETRY_S
         if asked is not None and asked.view == question and is_early:
             return
-        if not self.is_connected or not self.takes_questions:
+        if not self.is_connected or not self.takes(question):
             return
         ask = ask_of(self._next_id(), question)
         if self._has_sent(ask):
@@ -250,7 +253,8 @@ class Client:
         if (asked := self._question) is not None:
             if refusal.reason is wire.Reason.MALFORMED:
                 # Of our two questions an older daemon knows the other one.
-                self.takes_questions, self._question = False, None
+                self._unknown.add(type(asked.view))
+                self._question = None
                 return
             if refusal.id == asked.id:
                 return
@@ -265,7 +269,7 @@ class Client:
 
     def _note(self, event: int) -> None:
         self._asked = self._question = None
-        self.takes_questions = True
+        self._unknown.clear()
         self.is_connected = event == zmq.EVENT_HANDSHAKE_SUCCEEDED
         if self.is_connected:
             self._failure, self._has_stopped, self._refusal = "", False, ""

@@ -22,6 +22,9 @@ from trtop_core.snapshot import Snapshot
 from trtop_core.view import View
 from trtop_core.wire.questions import Question, QuestionReply, merged
 
+HOLD_S = 0.5
+"""So long after somebody asked last, a question of another kind waits for its answer."""
+
 MAX_NAMED = 3
 """Hosts named in a title; of more their number is shown."""
 
@@ -57,6 +60,7 @@ class DaemonSource:
         self._monotonic_s = monotonic_s
         self._round: tuple[View, list[int]] | None = None
         self._question_round: tuple[Question, list[int]] | None = None
+        self._question_s = 0.0
         self._poller = zmq.Poller()
         for client in clients:
             for socket in client.sockets:
@@ -105,9 +109,13 @@ class DaemonSource:
         if self._by_host:
             return None
         self.step(0)
+        now_s = self._monotonic_s()
+        is_known = any(client.takes(question) for client in self._clients)
+        if not is_known or self._is_held_for_another(question, now_s):
+            return None
         if self._question_round is None or self._question_round[0] != question:
             self._question_round = question, [client.n_question_answers for client in self._clients]
-        now_s = self._monotonic_s()
+        self._question_s = now_s
         parts: list[QuestionReply] = []
         is_waiting = False
         for client, n_before in zip(self._clients, self._question_round[1], strict=True):
@@ -125,6 +133,15 @@ class DaemonSource:
             return None
         self._question_round = None
         return merged(parts, question)
+
+    def _is_held_for_another(self, question: Question, now_s: float) -> bool:
+        """Whether somebody still waits for an answer of another kind: daemons take one question."""
+        if self._question_round is None or type(self._question_round[0]) is type(question):
+            return False
+        return now_s - self._question_s < HOLD_S
+
+    def recording(self) -> None:
+        """Nobody kept what came when."""
 
     def status(self) -> Status:
         """Which machines are watched, and what is wrong; not over while names are under way."""

@@ -1,22 +1,26 @@
-"""Reports as files: PREFIX.trtop (text) and PREFIX.json, each complete or absent.
+"""Reports as files: PREFIX.trtop (text), PREFIX.json, PREFIX.html, each complete or absent.
 
-Takes a snapshot and a prefix, writes the table and the JSON document. Never writes on a terminal.
+Takes a snapshot and a prefix, writes the table, the JSON document and the page.
+Never writes on a terminal.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
-from typing import TextIO
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TextIO
 
 from trtop.reporters.formats import Format, make_reporter
 from trtop.table.style import TableStyle
 from trtop_core.errors import TrtopError
-from trtop_core.metric_types import Thresholds
 from trtop_core.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    from trtop.reporters.html_page.recorded import Recording
 
 TABLE_SUFFIX = ".trtop"
 JSON_SUFFIX = ".json"
+HTML_SUFFIX = ".html"
 
 
 def check_prefix(prefix: str) -> None:
@@ -54,24 +58,31 @@ def write_files(prefix: str, writers: dict[str, Callable[[TextIO], None]]) -> No
 
 
 def copy_report(
-    snapshot: Snapshot, prefix: str, thresholds: Mapping[str, Thresholds], with_bins: bool
+    snapshot: Snapshot,
+    prefix: str,
+    style: TableStyle,
+    with_bins: bool,
+    recording: Recording | None = None,
 ) -> None:
     """The final report as files, each complete or absent.
 
     Args:
         snapshot: what is reported.
         prefix: what paths begin with.
-        thresholds: by column key, instead of the columns' own.
+        style: thresholds that the user set, and columns; none: all.
         with_bins: JSON holds the sketches' bins.
+        recording: what a page shows besides; None: there is no page.
 
     Raises:
         TrtopError: one of them cannot be written.
     """
-    style = TableStyle(thresholds=thresholds)
 
     def write_as(report_format: Format) -> Callable[[TextIO], None]:
-        return lambda stream: make_reporter(report_format, stream, lambda: style, with_bins).report(
-            snapshot
-        )
+        return lambda stream: make_reporter(
+            report_format, stream, lambda: style, with_bins, recording
+        ).report(snapshot)
 
-    write_files(prefix, {TABLE_SUFFIX: write_as(Format.TABLE), JSON_SUFFIX: write_as(Format.JSON)})
+    writers = {TABLE_SUFFIX: write_as(Format.TABLE), JSON_SUFFIX: write_as(Format.JSON)}
+    if recording is not None:
+        writers[HTML_SUFFIX] = write_as(Format.HTML)
+    write_files(prefix, writers)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, BinaryIO, Protocol, TextIO
 from trtop_core.errors import TrtopError
 
 if TYPE_CHECKING:
+    from trtop.reporters.html_page.recorded import Recording
     from trtop.table.style import TableStyle
     from trtop_core.snapshot import Snapshot
 
@@ -24,6 +25,7 @@ class Format(Enum):
     JSON = "json"
     NDJSON = "ndjson"
     CSV = "csv"
+    HTML = "html"
     PARQUET = "parquet"
     ARROW = "arrow"
 
@@ -67,6 +69,7 @@ def make_reporter(
     stream: TextIO,
     style: Callable[[], TableStyle],
     with_bins: bool = False,
+    recording: Recording | None = None,
 ) -> Reporter:
     """The reporter of a format.
 
@@ -75,6 +78,7 @@ def make_reporter(
         stream: where it writes.
         style: says how a table is drawn, at each report; other formats have no look.
         with_bins: whether JSON holds the sketches' bins.
+        recording: what a page shows of what came when; None where nobody kept it.
     """
     # Only the one that is asked for: together they take a while to import.
     match report_format:
@@ -94,6 +98,10 @@ def make_reporter(
             from trtop.reporters.csv_rows import CsvReporter  # noqa: PLC0415
 
             return CsvReporter(stream, style().columns)
+        case Format.HTML:
+            from trtop.reporters.html_page.reporter import HtmlReporter  # noqa: PLC0415
+
+            return HtmlReporter(stream, style, recording)
         case Format.PARQUET | Format.ARROW:
             from trtop.reporters.destination_batches import BatchReporter  # noqa: PLC0415
 

@@ -85,6 +85,7 @@ class Environment:
         monotonic_s: a clock in seconds that never goes back.
         size_of: columns and lines of the terminal behind a stream, None where there is none.
         is_known: whether a type of terminal, as ``TERM`` names it, can be drawn on.
+        is_own_process: this process is the command's alone, which may confine it for good.
         n_cores: how many cores the command may run on.
     """
 
@@ -94,6 +95,7 @@ class Environment:
     monotonic_s: Callable[[], float] = time.monotonic
     size_of: Callable[[TextIO], os.terminal_size | None] = _size_of
     is_known: Callable[[str], bool] = _is_known
+    is_own_process: bool = False
     n_cores: Callable[[], int] = _n_cores
 
     def can_redraw(self) -> bool:

@@ -17,7 +17,7 @@ from trtop.options.report_options import Options
 from trtop.runtime.environment import Environment
 from trtop.table.text import Theme
 from trtop.tui.app import DisplayOptions
-from trtop.tui.event_loop import REFRESH_S, Setup
+from trtop.tui.setup import REFRESH_S, Setup
 from trtop.tui.state import Grouping, State
 from trtop.tui.terminal import has_keyboard
 from trtop_core.metric_types import Thresholds

@@ -35,7 +35,7 @@ NAME_SHARE = 0.25
 """A longer name may take this share of the line before the columns are chosen."""
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True)
 class Cell:
     """One number on the screen; equal ones of a column are one object.
 
@@ -110,11 +110,20 @@ class Layout:
         name_width: characters of the names, without the mark before them.
         placed: the columns from left to right.
         verdict_width: characters of the verdicts between them; 0: not shown.
+        n_left_out: main columns for which there is no room.
     """
 
     name_width: int
     placed: Sequence[Placed]
     verdict_width: int = 0
+    n_left_out: int = 0
+
+    @property
+    def width(self) -> int:
+        """Characters of a line."""
+        verdict = self.verdict_width + 1 if self.verdict_width else 0
+        numbers = sum(placed.width + 1 for placed in self.placed)
+        return MARK_WIDTH + self.name_width + verdict + numbers
 
 
 def lay_out(
@@ -154,26 +163,32 @@ def lay_out(
     places = {column.name: i for i, column in enumerate(first)}
     last = len(places)
     ranked = sorted(columns, key=lambda one: (places.get(one.name, last), one.importance))
-    fitted = _fitted(fill, name_width, width - taken, ranked)
+    n_core = max(N_CORE_COLUMNS, len(places))
+    fitted = _fitted(fill, name_width, width - taken, ranked[:n_core], ranked[n_core:])
     order = {column.name: i for i, column in enumerate(columns)}
     in_order = sorted(fitted.placed, key=lambda one: order[one.column.name])
     return replace(fitted, placed=in_order, verdict_width=verdict_width)
 
 
 def _fitted(
-    fill: Callable[[Column], Placed], longest_name: int, width: int, ranked: Sequence[Column]
+    fill: Callable[[Column], Placed],
+    longest_name: int,
+    width: int,
+    core: Sequence[Column],
+    others: Sequence[Column],
 ) -> Layout:
-    """As many columns as fit, those first that come first in a ranking."""
+    """As many columns as fit, those first that come first in their order."""
     room = max(1, width - MARK_WIDTH)
     name_width = min(longest_name, max(MIN_NAME_WIDTH, int(width * NAME_SHARE)), room)
     left = room - name_width
-    chosen = _fitting(fill, ranked[:N_CORE_COLUMNS], left)
+    chosen = _fitting(fill, core, left)
+    n_left_out = len(core) - len(chosen)
     left -= sum(placed.width + 1 for placed in chosen)
     for placed in chosen:
         left -= placed.settle(left)
     grown = min(longest_name - name_width, left)
     name_width, left = name_width + grown, left - grown
-    further = _fitting(fill, ranked[N_CORE_COLUMNS:], left)
+    further = _fitting(fill, others, left)
     left -= sum(placed.width + 1 for placed in further)
     chosen += further
     for placed in chosen:
@@ -185,7 +200,7 @@ def _fitted(
             left -= grown
     for placed in chosen:
         placed.settle(0)
-    return Layout(name_width, chosen)
+    return Layout(name_width, chosen, n_left_out=n_left_out)
 
 
 def _fitting(

@@ -73,11 +73,11 @@ def _number_texts(layout: Layout, style: TableStyle, n_rows: int) -> Iterator[st
     columns = []
     for placed in layout.placed:
         if style.color:
-            texts = {cell: style.painted(cell_line(cell, placed)) for cell in placed.different}
+            texts = {id(cell): style.painted(cell_line(cell, placed)) for cell in placed.different}
         else:
             width = 1 + placed.width
-            texts = {cell: cell_text(cell, placed).rjust(width) for cell in placed.different}
-        columns.append(map(texts.__getitem__, placed.cells))
+            texts = {id(cell): cell_text(cell, placed).rjust(width) for cell in placed.different}
+        columns.append(map(texts.__getitem__, map(id, placed.cells)))
     return map("".join, zip(*columns, strict=True))
 
 

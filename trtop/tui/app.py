@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from trtop.table.text import Theme
-from trtop.tui.event_loop import EventLoop, Setup
+from trtop.tui.event_loop import EventLoop
+from trtop.tui.setup import Setup
 from trtop.tui.source import SnapshotSource
 from trtop.tui.terminal import Terminal
 

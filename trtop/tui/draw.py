@@ -12,9 +12,10 @@ from dataclasses import dataclass, replace
 
 from trtop.escape import escape
 from trtop.table.layout import MARK_WIDTH, Layout
-from trtop.table.marks import verdict_role, verdict_text
 from trtop.table.text import HIGH_MARK, Line, Role, Span, line_of
 from trtop.tui import header
+from trtop.tui.bottom_line import bottom_line, key_places
+from trtop.tui.foot import foot_lines, height_of
 from trtop.tui.frame import (
     Frame,
     Size,
@@ -27,23 +28,18 @@ from trtop.tui.frame import (
     to_height,
 )
 from trtop.tui.grid import table_of
-from trtop.tui.keys import name_of_shown
 from trtop.tui.pages.page import Page
-from trtop.tui.pages.registry import ALL_KEYS, PAGE_OF_MODE
-from trtop.tui.prompt_line import prompt_line
+from trtop.tui.pages.registry import PAGE_OF_MODE
 from trtop.tui.scene import Scene
 from trtop.tui.state import State
+from trtop.tui.strip import has_strip, strip_lines
 from trtop.tui.view_model import ViewModel
 
 MAX_HEADER_SHARE = 0.4
 """Share of the lines that warnings and health may take; the rest is for rows."""
 
-MIN_HEIGHT_OF_FOOT = 12
-"""Lines from which on the reason of the selected row's verdict is shown."""
-
-MIN_ROOMY_HEIGHT = 20
-ROOMY_WIDTH = 132
-"""On a terminal as wide, or less high, that reason takes one line, else two."""
+MIN_LEFT = 6
+"""Lines that the strip must leave for what is above the rows, and for rows."""
 
 NOTHING_YET = "no packets yet"
 NO_ROWS = "no connections"
@@ -67,10 +63,22 @@ def draw(scene: Scene, size: Size, caps: TerminalCaps) -> Frame:
     return _page_frame(page, scene, size, caps)
 
 
+def first_row(state: State, model: ViewModel, n_rows: int) -> int:
+    """The first row shown: as before, unless the selected one would be out of sight."""
+    last_first = max(0, model.n_rows - n_rows)
+    first = max(0, min(state.offset, last_first))
+    if state.selected < first:
+        first = state.selected
+    elif state.selected >= first + n_rows:
+        first = state.selected - n_rows + 1
+    return max(0, min(first, last_first))
+
+
 @dataclass(frozen=True, slots=True)
 class _Parts:
     """The lines around the rows."""
 
+    strip: tuple[Line, ...]
     above: tuple[Line, ...]
     groups: tuple[Line, ...]
     n_rows: int
@@ -84,28 +92,27 @@ def _rows_frame(scene: Scene, size: Size, caps: TerminalCaps) -> Frame:
     if model is None:
         waiting = _sides([*parts.above, line_of(" " + NOTHING_YET)], size, caps)
         return _framed(scene, size, caps, waiting, ())
-    first = _first_row(state, model, parts.n_rows)
+    first = first_row(state, model, parts.n_rows)
     shown = range(first, min(first + parts.n_rows, len(model.names)))
-    grid, totals_line, lines = table_of(scene, shown, inner, caps)
+    table = table_of(scene, shown, inner, caps)
 
-    body: list[Line] = list(parts.above)
+    body: list[Line] = [*parts.above, *parts.strip]
     if parts.groups:
-        body.append(grid.group_line())
+        body.append(table.group)
     heading_at = 1 + len(body)
-    body.append(grid.heading_line(state.sort))
-    body.append(totals_line)
+    body += [table.heading, table.totals]
     rows: dict[int, int] = {}
     sided = _sides(body, size, caps)
-    for number, line in zip(shown, lines, strict=True):
+    for number, line in zip(shown, table.rows, strict=True):
         rows[1 + len(sided)] = number
         full = filled(line, inner, caps.ascii_only)
         is_selected = number == state.selected
         sided.append(bordered(highlighted(full) if is_selected else full, size.width, caps))
-    if not lines:
+    if not table.rows:
         sided += _sides(_nothing(model, state, inner, caps), size, caps)
-    headings = {heading_at: _heading_places(grid.layout)}
+    headings = {heading_at: _heading_places(table.layout)}
     count = _count_text(model, shown)
-    foot = _sides(_foot(model, state, parts.n_foot, inner, caps), size, caps)
+    foot = _sides(foot_lines(model, state, parts.n_foot, inner, caps), size, caps)
     frame = _framed(scene, size, caps, sided, line_of(count), foot)
     lowest = size.height - 2 - len(foot)
     return replace(
@@ -121,7 +128,12 @@ def _parts(scene: Scene, size: Size, caps: TerminalCaps) -> _Parts:
     """What goes above the rows, as far as there is room for it."""
     inner = max(1, size.width - 2)
     # Upper edge, headings, totals, one row, lower edge, bottom line.
-    left = size.height - 6
+    strip: list[Line] = []
+    if scene.timeline is not None and has_strip(scene.timeline, scene.state.period, size):
+        strip = strip_lines(scene.timeline, scene.state.period, inner, caps)
+    left = size.height - 6 - len(strip)
+    if left < MIN_LEFT:
+        left, strip = left + len(strip), []
     warnings = _warning_lines(scene, inner, caps)
     view = [line_of(" ", *line) for line in header.view_lines(scene, caps, inner - 1)]
     health: list[Line] = []
@@ -141,17 +153,12 @@ def _parts(scene: Scene, size: Size, caps: TerminalCaps) -> _Parts:
     kept_view = view[: max(0, min(2, budget))]
     above = (*kept_health, *kept_view, *kept_warnings)
     left -= len(above)
-    n_foot = _n_foot(size)
+    n_foot = height_of(size)
     left -= n_foot
     has_groups = left >= 4
-    return _Parts(above, ((),) if has_groups else (), max(1, left + 1 - has_groups), n_foot)
-
-
-def _n_foot(size: Size) -> int:
-    """Lines for the reason of the selected row's verdict; always as many on one terminal."""
-    if size.height < MIN_HEIGHT_OF_FOOT:
-        return 0
-    return 1 if size.width >= ROOMY_WIDTH or size.height < MIN_ROOMY_HEIGHT else 2
+    return _Parts(
+        tuple(strip), above, ((),) if has_groups else (), max(1, left + 1 - has_groups), n_foot
+    )
 
 
 def _nothing(model: ViewModel, state: State, width: int, caps: TerminalCaps) -> list[Line]:
@@ -163,59 +170,12 @@ def _nothing(model: ViewModel, state: State, width: int, caps: TerminalCaps) -> 
     return [line_of(" ", part) for part in textwrap.wrap(text, max(10, width - 2))]
 
 
-def _foot(
-    model: ViewModel, state: State, n_lines: int, width: int, caps: TerminalCaps
-) -> list[Line]:
-    """What is said of what is being typed, else why the selected row has its verdict."""
-    prompt = state.prompt
-    if not n_lines or prompt is None or not (prompt.error or prompt.note):
-        return _because(model, state, n_lines, width, caps)
-    text = escape(prompt.error or prompt.note, caps.ascii_only)
-    wrapped = textwrap.wrap(
-        text, max(10, width - 2), max_lines=n_lines, placeholder=" ~" if caps.ascii_only else " …",
-    )  # fmt: skip
-    role = Role.WARNING if prompt.is_refused else Role.PLAIN
-    lines = [line_of(" ", Span(part, role)) for part in wrapped]
-    return lines + [()] * (n_lines - len(lines))
-
-
-def _because(
-    model: ViewModel, state: State, n_lines: int, width: int, caps: TerminalCaps
-) -> list[Line]:
-    """What is wrong with the selected row, in so many lines."""
-    if not n_lines:
-        return []
-    lines: list[Line] = []
-    if 0 <= state.selected < len(model.names):
-        row = model.row(state.selected)
-        wrapped = textwrap.wrap(
-            verdict_text(row, caps.ascii_only), max(10, width - 2), max_lines=n_lines,
-            placeholder=" ~" if caps.ascii_only else " …",
-        )  # fmt: skip
-        word = row.judged()[0]
-        for i, text in enumerate(wrapped):
-            head = word if i == 0 and text.startswith(word) else ""
-            lines.append(line_of(" ", Span(head, verdict_role(row)), text[len(head) :]))
-    return lines + [()] * (n_lines - len(lines))
-
-
 def _warning_lines(scene: Scene, width: int, caps: TerminalCaps) -> list[Line]:
     lines: list[Line] = []
     for sentence in header.warning_sentences(scene, caps):
         text = textwrap.wrap(f"{HIGH_MARK} {sentence}", max(10, width - 1), subsequent_indent="  ")
         lines += [line_of(" ", Span(part, Role.WARNING)) for part in text]
     return lines
-
-
-def _first_row(state: State, model: ViewModel, n_rows: int) -> int:
-    """The first row shown: as before, unless the selected one would be out of sight."""
-    last_first = max(0, model.n_rows - n_rows)
-    first = max(0, min(state.offset, last_first))
-    if state.selected < first:
-        first = state.selected
-    elif state.selected >= first + n_rows:
-        first = state.selected - n_rows + 1
-    return max(0, min(first, last_first))
 
 
 def _heading_places(layout: Layout) -> tuple[tuple[int, int, str], ...]:
@@ -280,7 +240,7 @@ def _framed(
     """The frame around a body that is cut or filled up to the terminal's height, and its foot."""
     left, right = header.title(scene, caps, size.width)
     top = edge(size.width, caps, left, right, is_top=True)
-    bottom, cursor = _bottom_line(scene, size, caps)
+    bottom, cursor = bottom_line(scene, size, caps)
     room = size.height - 3 - len(foot)
     if room < 1:
         return Frame(to_height([top, *body, bottom], size.height))
@@ -288,60 +248,4 @@ def _framed(
     filled_up = [*body[:room], *[empty] * (room - len(body)), *foot]
     low = edge(size.width, caps, (), count, is_top=False)
     lines = to_height([top, *filled_up, low, bottom], size.height)
-    return Frame(lines, cursor, keys=_key_places(scene.state, bottom))
-
-
-def _bottom_line(
-    scene: Scene, size: Size, caps: TerminalCaps
-) -> tuple[Line, tuple[int, int] | None]:
-    """What is typed, a message, or the main keys."""
-    state = scene.state
-    if state.prompt is not None:
-        return prompt_line(state.prompt, _matches(scene), size, caps)
-    if state.message:
-        text = escape(state.message, caps.ascii_only)
-        return cut(line_of(Span(text, Role.BOLD)), size.width, caps.ascii_only), None
-    page = PAGE_OF_MODE.get(state.mode)
-    if page is not None:
-        return _keys_line(page.labels, size.width), None
-    pairs = [(key.shown, key.label) for key in ALL_KEYS if key.label]
-    return _keys_line(pairs, size.width), None
-
-
-def _keys_line(pairs: Sequence[tuple[str, str]], width: int) -> Line:
-    """Keys and what they do, the main ones first, as many as fit."""
-    parts: list[str | Span] = []
-    used = 0
-    for shown, label in pairs:
-        needed = len(shown) + len(label) + 1 + (1 if parts else 0)
-        if used + needed > width:
-            break
-        parts += [" " if parts else "", Span(shown, Role.KEY), f" {label}"]
-        used += needed
-    return line_of(*parts)
-
-
-def _matches(scene: Scene) -> str:
-    """How many rows what is being typed shows: ``7 of 216``."""
-    prompt, model = scene.state.prompt, scene.model
-    if prompt is None or model is None or not prompt.is_tried or prompt.error:
-        return ""
-    if model.filter != prompt.tried:
-        return ""
-    return f"{model.n_rows:,} of {model.n_destinations:,}"
-
-
-def _key_places(state: State, bottom: Line) -> tuple[tuple[int, int, str], ...]:
-    """Where the keys of the bottom line stand, with their labels."""
-    places: list[tuple[int, int, str]] = []
-    if state.prompt is not None or state.message:
-        return ()
-    at = 0
-    for span in bottom:
-        end = at + len(span.text)
-        if span.role is Role.KEY and (name := name_of_shown(span.text)):
-            places.append((at, end, name))
-        elif places and span.text.strip() and places[-1][1] == at:
-            places[-1] = (places[-1][0], end, places[-1][2])
-        at = end
-    return tuple(places)
+    return Frame(lines, cursor, keys=key_places(scene.state, bottom))

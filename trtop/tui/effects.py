@@ -8,6 +8,7 @@ from enum import Enum, auto
 from trtop.tui.state import Grouping, State
 from trtop.tui.view_model import ViewModel
 from trtop_core.records import Window
+from trtop_core.timeline import Timeline
 
 WINDOWS = (Window.LAST_10_S, Window.LAST_60_S, Window.LAST_300_S, Window.ALL)
 """Windows in the order in which a key goes through them."""
@@ -35,6 +36,7 @@ class Context:
         has_names: there is somebody who knows names.
         prefix: of the files to save, None to ask for one.
         is_over: nothing more comes, so that counting from now on makes no sense.
+        timeline: of the history; None where there is none (yet).
     """
 
     model: ViewModel | None = None
@@ -44,6 +46,7 @@ class Context:
     has_names: bool = False
     prefix: str | None = None
     is_over: bool = False
+    timeline: Timeline | None = None
 
     @property
     def n_rows(self) -> int:

@@ -8,17 +8,36 @@ told on it meanwhile.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 from trtop.metrics import format as units
 from trtop.names.namer import Namer
+from trtop.recording.recording import make_recording
+from trtop.reporters.html_page.recorded import Recording
 from trtop.tui.source import Status, named_status
 from trtop_core.batch import PacketBatch
 from trtop_core.engine import Engine
 from trtop_core.errors import EXIT_UNUSABLE, TrtopError
+from trtop_core.pace import TimedFeed
 from trtop_core.snapshot import Snapshot
 from trtop_core.sources import IDLE, Source, read_into
+from trtop_core.timing import WHOLE, Timing
 from trtop_core.view import View
 from trtop_core.wire.questions import Question, QuestionReply, answered
+
+
+class Reading(NamedTuple):
+    """What is read.
+
+    Attributes:
+        name: as short as a title needs.
+        is_live: packets arrive as time goes by.
+        timing: which part of it counts.
+    """
+
+    name: str
+    is_live: bool = False
+    timing: Timing = WHOLE
 
 
 class EngineSource:
@@ -27,8 +46,7 @@ class EngineSource:
     Args:
         engine: counts.
         capture: gives batches; one that has nothing gives ``IDLE`` at once.
-        name: what is read.
-        is_live: packets arrive as time goes by.
+        reading: what is read.
         monotonic_s: a clock in seconds.
         namer: who knows names; None: nobody.
 
@@ -41,8 +59,7 @@ class EngineSource:
         self,
         engine: Engine,
         capture: Source,
-        name: str,
-        is_live: bool,
+        reading: Reading,
         monotonic_s: Callable[[], float],
         namer: Namer | None = None,
     ) -> None:
@@ -50,11 +67,12 @@ class EngineSource:
         self.namer = namer or Namer()
         self._engine = engine
         self._capture = capture
-        self._name = name
-        self._is_live = is_live
+        self._name = reading.name
+        self._is_live = reading.is_live
         self._monotonic_s = monotonic_s
         self._is_over = False
         self._n_shown = 0
+        self._timed = None if reading.timing.is_whole else TimedFeed(engine, reading.timing)
 
     @property
     def is_unusable(self) -> bool:
@@ -71,16 +89,24 @@ class EngineSource:
         def between(batch: PacketBatch) -> bool:
             nonlocal is_idle
             is_idle = batch is IDLE
+            if self._timed is not None and self._timed.is_over:
+                return False
             return not is_idle and self._monotonic_s() < end_s
 
-        result = read_into(self._engine, self._capture, between)
-        if result.is_over:
-            self.error = result.failure
-            self.finish()
-        return not (result.is_over or is_idle)
+        feed = self._timed or self._engine
+        try:
+            result = read_into(feed, self._capture, between)
+            if result.is_over or (self._timed is not None and self._timed.is_over):
+                self.error = result.failure
+                self._is_over = True
+                feed.finish()
+        except TrtopError as error:  # nothing lies between start and end
+            self._is_over = True
+            self.error = error
+        return not (self._is_over or is_idle)
 
     def finish(self) -> None:
-        """The capture ends here, be it read or not."""
+        """The capture ends here, read to its end or not."""
         if not self._is_over:
             self._is_over = True
             self._engine.finish()
@@ -93,6 +119,10 @@ class EngineSource:
     def answer(self, question: Question) -> QuestionReply | None:
         """What is known by now of what a page asks."""
         return answered([self._engine], question)
+
+    def recording(self) -> Recording | None:
+        """What came when; only of files."""
+        return make_recording(self._engine, None)
 
     def status(self) -> Status:
         """How far reading is; not over while names are under way."""

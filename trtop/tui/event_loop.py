@@ -8,36 +8,36 @@ passed in.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Protocol
+from collections.abc import Callable
+from dataclasses import replace
 
-from trtop.tui.draw import draw
-from trtop.tui.effects import WINDOWS, Context, Effect, Updated
-from trtop.tui.frame import Frame, Size, TerminalCaps
+from trtop.tui.clicks import Clicks
+from trtop.tui.draw import draw, first_row
+from trtop.tui.effects import Context, Effect, Updated
+from trtop.tui.frame import Frame
+from trtop.tui.history_question import HistoryQuestion
 from trtop.tui.page_question import PageQuestion, question_of
 from trtop.tui.pages.registry import PAGE_OF_MODE
 from trtop.tui.prompt import tried
-from trtop.tui.save import is_there, save
+from trtop.tui.save import is_there, prefix_of, save
 from trtop.tui.scene import Scene
+from trtop.tui.setup import Screen, Setup
 from trtop.tui.source import SnapshotSource
-from trtop.tui.state import Grouping, Mode, Prompt, Purpose, State
-from trtop.tui.terminal import ClickEvent, Event, HangUpEvent, KeyEvent, WheelEvent
-from trtop.tui.update import click, selecting, update, wheel
+from trtop.tui.state import Grouping, Prompt, Purpose, State
+from trtop.tui.strip import n_bars
+from trtop.tui.terminal import Event, HangUpEvent, KeyEvent, WheelEvent
+from trtop.tui.trend_question import TrendQuestion
+from trtop.tui.update import selecting, update, wheel
 from trtop.tui.view_model import (
-    Names,
     ViewModel,
+    asked_by,
     everything,
     make_view_model,
     question,
-    recorded,
 )
-from trtop_core.metric_types import Thresholds
 from trtop_core.records import Window
 from trtop_core.snapshot import Snapshot
 from trtop_core.view import View
-
-REFRESH_S = 1.0
 
 FIRST_REFRESHES_S = 0.2
 """While a file is read, until there is something to see."""
@@ -58,51 +58,6 @@ MAX_KEPT_EVENTS = 100
 
 STILL_S = 0.15
 """Without a key for as long, the rows are shown by what is being typed."""
-
-DOUBLE_CLICK_S = 0.5
-"""Two clicks on one line within this are one double click."""
-
-NO_CLICK = (-1.0, -1)
-"""When the last click was, and on which line."""
-
-
-class Screen(Protocol):
-    """What the event loop needs of a terminal."""
-
-    caps: TerminalCaps
-
-    @property
-    def size(self) -> Size:
-        """Columns and lines, as they are now."""
-
-    def show(self, frame: Frame) -> None:
-        """Draw a frame."""
-
-    def event(self, timeout_s: float) -> Event | None:
-        """The next key or click; None if none comes within the time."""
-
-
-@dataclass(frozen=True, slots=True)
-class Setup:
-    """What an event loop is told once, before it starts.
-
-    Attributes:
-        state: what is looked at first.
-        thresholds: by column key, instead of the columns' own.
-        prefix: of the files that ``s`` saves, None to ask for one.
-        names: what destinations are called, None for addresses alone.
-        windows: the windows that the source keeps.
-        groupings: what the source's rows can be grouped by.
-        refresh_s: seconds between snapshots.
-    """
-
-    state: State = field(default_factory=State)
-    thresholds: Mapping[str, Thresholds] = field(default_factory=dict)
-    prefix: str | None = None
-    names: Names | None = None
-    windows: tuple[Window, ...] = WINDOWS
-    groupings: tuple[Grouping, ...] = tuple(Grouping)
-    refresh_s: float = REFRESH_S
 
 
 class EventLoop:
@@ -130,6 +85,8 @@ class EventLoop:
         self._held: Snapshot | None = None
         self._baselines: dict[Grouping, Snapshot] = {}
         self._page_question = PageQuestion(source)
+        self._trends = TrendQuestion(source, setup.windows)
+        self._history = HistoryQuestion(source)
         self._model: ViewModel | None = None
         self._frame = Frame(())
         self._kept: deque[Event] = deque()
@@ -138,7 +95,7 @@ class EventLoop:
         self._all_rows: Snapshot | None = None
         self._is_asking = True
         self._was_over = False
-        self._last_click = NO_CLICK
+        self._clicks = Clicks(monotonic_s)
 
     def run(self, is_due: Callable[[], bool]) -> None:
         """Go on until the user quits.
@@ -150,7 +107,9 @@ class EventLoop:
         while not is_due():
             is_busy = self._source.step(STEP_S)
             is_tried = self._try()
-            if self._refresh() or self._page_question.poll(self.state) or is_tried:
+            is_new = self._refresh() or self._page_question.poll(self.state)
+            is_told = self._history.poll(self.state)
+            if self._trends.poll() or is_told or is_new or is_tried:
                 self._draw()
             event = self._event(0 if is_busy else self._patience_s())
             while event is not None:
@@ -180,7 +139,8 @@ class EventLoop:
         elif isinstance(event, WheelEvent):
             updated = Updated(wheel(self.state, event.is_down, self._context()))
         else:
-            updated = self._clicked(event)
+            height = self._screen.size.height
+            updated = self._clicks.taken(event, self.state, self._frame, height, self._context())
         self.state = updated.state
         if updated.effect is Effect.QUIT:
             return False
@@ -212,29 +172,8 @@ class EventLoop:
             has_names=self._setup.names is not None,
             prefix=self._setup.prefix,
             is_over=self._was_over,
+            timeline=self._history.timeline,
         )
-
-    def _clicked(self, event: ClickEvent) -> Updated:
-        """What is under a click: a key of the bottom line, a heading, a row; twice is Enter."""
-        before, self._last_click = self._last_click, (self._monotonic_s(), event.y)
-        if event.y == self._screen.size.height - 1:
-            for first, end, key in self._frame.keys:
-                if first <= event.x < end:
-                    return update(self.state, key, self._context())
-            return Updated(self.state)
-        for first, end, column in self._frame.headings.get(event.y, ()):
-            if first <= event.x < end:
-                return Updated(click(self.state, None, column))
-        row = self._frame.rows.get(event.y)
-        if event.is_double:
-            self.state = click(self.state, row, None)
-            before = self._last_click
-        if before[1] == event.y and self._last_click[0] - before[0] <= DOUBLE_CLICK_S:
-            self._last_click = NO_CLICK
-            is_row = row is not None and self.state.mode is Mode.LIST and row == self.state.selected
-            if is_row and self.state.prompt is None:
-                return update(self.state, "enter", self._context())
-        return Updated(click(self.state, row, None))
 
     def _carry_out(self, updated: Updated) -> None:
         if updated.effect is Effect.RESET:
@@ -257,7 +196,7 @@ class EventLoop:
         ):
             self._page_question.forget()
             self._is_asking = True
-        if after.is_paused != before.is_paused or _view_of(after) != _view_of(before):
+        if after.is_paused != before.is_paused or asked_by(after) != asked_by(before):
             self._is_asking = True
         if not after.is_paused and self._lacks_rows():
             self._is_asking = True
@@ -309,8 +248,9 @@ class EventLoop:
         if self._lacks_rows():
             self._is_asking = True
         if self._model is not None:
-            is_since_reset = bool(self._baselines) and self.state.window is Window.ALL
+            is_since_reset = bool(self._baselines) and self.state.covers_all
             self._page_question.ask(self.state, self._model, is_since_reset)
+        self._history.ask(self.state, n_bars(self._screen.size.width - 2))
         return True
 
     def _arrange(self, answer: Snapshot, n_rows: int | None = None) -> None:
@@ -332,6 +272,10 @@ class EventLoop:
         return last + page + min(page, MAX_EXTRA_ROWS)
 
     def _draw(self) -> None:
+        if self._model is not None and self._held is None:
+            n_rows = self._frame.page or self._screen.size.height
+            first = first_row(self.state, self._model, n_rows)
+            self._trends.ask(self.state, self._model, range(first, first + n_rows))
         scene = self._scene()
         self._frame = draw(scene, self._screen.size, self._screen.caps)
         page = PAGE_OF_MODE.get(self.state.mode)
@@ -343,13 +287,23 @@ class EventLoop:
 
     def _scene(self) -> Scene:
         answer = self._page_question.answer(self.state)
-        return Scene(self.state, self._model, self._source.status(), answer, self._setup.thresholds)
+        return Scene(
+            self.state,
+            self._model,
+            self._source.status(),
+            answer,
+            self._setup.thresholds,
+            self._trends.answer,
+            self._history.timeline,
+        )
 
     def _reset(self) -> None:
         """Count from now on, whatever rows are grouped by."""
         self._baselines.clear()
         for grouping in self._setup.groupings:
-            state = replace(self.state, grouping=grouping, window=Window.ALL, filter=None)
+            state = replace(
+                self.state, grouping=grouping, window=Window.ALL, period=None, filter=None
+            )
             answer = self._ask(everything(state))
             if answer is None:
                 self._baselines.clear()
@@ -372,6 +326,7 @@ class EventLoop:
 
     def _save(self, prefix: str, may_overwrite: bool) -> None:
         """Write what is looked at, with all its rows; a file that is there only if told so."""
+        prefix = prefix_of(prefix)
         if not may_overwrite and is_there(prefix):
             asked = Prompt(Purpose.OVERWRITE, prefix, len(prefix), confirmed=prefix)
             self.state = replace(self.state, prompt=asked)
@@ -381,25 +336,6 @@ class EventLoop:
             self.state = self.state.saying("the source does not answer: nothing is saved")
             return
         baseline = self._baselines.get(self.state.shown_grouping)
-        n_all = max(1, answer.n_destinations)
-        names = self._setup.names
-        shown = make_view_model(answer, self.state, n_all, baseline, names)
-        listed = shown
-        if self.state.shown_grouping is Grouping.NAME:
-            # A record is of one address, whatever it is called.
-            by_address = replace(self.state, grouping=Grouping.ADDR)
-            listed = make_view_model(answer, by_address, n_all, baseline, names)
-        self.state = self.state.saying(save(prefix, self._scene(), shown, recorded(listed, names)))
-
-
-def _view_of(state: State) -> object:
-    """What a question depends on."""
-    return (
-        state.window,
-        state.shown_grouping,
-        state.sort,
-        state.is_descending,
-        state.percentile,
-        state.shown_filter,
-        state.with_names,
-    )
+        names, recording = self._setup.names, self._source.recording()
+        done = save(prefix, self._scene(), answer, baseline, names, recording)
+        self.state = self.state.saying(done)

@@ -13,6 +13,7 @@ from trtop.table.text import Line, Role, Span, line_of
 from trtop.tui.frame import TerminalCaps, wrapped
 from trtop.tui.scene import Scene
 from trtop.tui.state import State
+from trtop.tui.strip import period_text
 from trtop.tui.view_model import ViewModel
 from trtop_core.health import SUSPECT_COMPLETENESS, SUSPECT_LOSS, Health
 from trtop_core.metrics import METRIC_OF, derived
@@ -44,6 +45,8 @@ def title(scene: Scene, caps: TerminalCaps, width: int) -> tuple[Line, Line]:
     source = escape(scene.status.source, caps.ascii_only)
     left = line_of(Span(TITLE, Role.BOLD), "  " if source else "", source)
     marks: list[Line] = []
+    if scene.state.period is not None:
+        marks.append(line_of(Span("past", Role.WARNING)))
     if scene.state.is_paused:
         marks.append(line_of(Span("paused", Role.WARNING)))
     snapshot = scene.model.snapshot if scene.model else None
@@ -137,6 +140,8 @@ def _dropped(n: int | None, n_in_window: int | None, window: Health) -> Line:
 def _view_items(scene: Scene, caps: TerminalCaps, width: int) -> Iterator[Line]:
     state, model = scene.state, scene.model
     window = WINDOW_NAMES[state.window]
+    if state.period is not None:
+        window = period_text(state.period)
     if model is not None and model.is_since_reset:
         window = "since reset"
     if model is not None:

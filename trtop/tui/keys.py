@@ -26,11 +26,17 @@ class Action(Enum):
     FILTER = auto()
     GROUP = auto()
     WINDOW = auto()
+    EARLIER = auto()
+    LATER = auto()
+    SHORTER = auto()
+    LONGER = auto()
+    LIVE = auto()
     PERCENTILE = auto()
     COLUMNS = auto()
     DETAIL = auto()
     EXPLAIN = auto()
     NAMES = auto()
+    TRENDS = auto()
     PAUSE = auto()
     RESET = auto()
     FORGET_RESET = auto()
@@ -71,20 +77,32 @@ KEYS: tuple[Key, ...] = (
     Key(Action.SORT_RIGHT, (">", "."), ">", "Sort", "sort by the column to the right"),
     Key(Action.REVERSE, ("v",), "v", "Reverse", "reverse the order"),
     Key(Action.WINDOW, ("w",), "w", "Window", "last 10 s, 60 s, 5 min, all"),
+    Key(Action.EARLIER, ("[",), "[ ]", "Time", "go back in time; ] forward, at the end: now"),
+    Key(Action.LATER, ("]",), "", "", ""),
+    Key(Action.SHORTER, ("{",), "{ }", "", "look at a shorter, a longer span of time"),
+    Key(Action.LONGER, ("}",), "", "", ""),
+    Key(Action.LIVE, ("=",), "L", "", "back from the past to now (else it sorts by Lat)"),
     Key(Action.GROUP, ("g",), "g", "Group", "rows by address, address:port, name"),
     Key(Action.PERCENTILE, ("p",), "p", "Pctile", "latencies at p50, p90, p95, p99, p99.9"),
     Key(Action.COLUMNS, ("c",), "c", "Columns", "choose columns, see their letters"),
     Key(Action.PAUSE, (" ",), "Space", "Pause", "hold the picture; once more: go on"),
     Key(Action.NAMES, ("n",), "n", "Names", "names or addresses"),
+    Key(Action.TRENDS, ("t",), "t", "", "trends of Rtt and errors beside the rows, or none"),
     Key(Action.RESET, ("r",), "r", "Reset", "count from now on"),
     Key(Action.FORGET_RESET, ("u",), "u", "", "undo that: count from the beginning"),
     Key(Action.COMMAND, (":",), ":", "", "any action by its name; Tab completes it"),
-    Key(Action.SAVE, ("s",), "s", "Save", "save the rows as text and as JSON"),
+    Key(Action.SAVE, ("s",), "s", "Save", "save the rows as text, JSON and HTML"),
     Key(Action.UP, ("up", "k"), "Up Down", "", "select a row (k, j too)"),
     Key(Action.DOWN, ("down", "j"), "", "", ""),
     Key(Action.PAGE_UP, ("pgup",), "PgUp PgDn", "", "a page at a time"),
     Key(Action.PAGE_DOWN, ("pgdn",), "", "", ""),
-    Key(Action.FIRST, ("home",), "Home End", "", "the first row, the last one"),
+    Key(
+        Action.FIRST,
+        ("home",),
+        "Home End",
+        "",
+        "the first row (in the past, again: the start), the last",
+    ),
     Key(Action.LAST, ("end",), "", "", ""),
     Key(Action.BACK, ("esc", "backspace", "left"), "Esc", "", "back to the rows"),
 )

@@ -10,7 +10,8 @@ from trtop.tui.pages.registry import PAGE_OF_MODE
 from trtop.tui.source import SnapshotSource
 from trtop.tui.state import State
 from trtop.tui.view_model import ViewModel
-from trtop_core.wire.questions import Question, QuestionReply
+from trtop_core.detail import Detail
+from trtop_core.wire.questions import Question
 
 
 class PageQuestion:
@@ -22,10 +23,10 @@ class PageQuestion:
 
     def __init__(self, source: SnapshotSource) -> None:
         self._source = source
-        self._answer: QuestionReply | None = None
+        self._answer: Detail | None = None
         self._is_waiting = False
 
-    def answer(self, state: State) -> QuestionReply | None:
+    def answer(self, state: State) -> Detail | None:
         """What is known for the page that is shown; None if nothing is."""
         answer = self._answer
         return answer if answer is not None and answer.view == question_of(state) else None
@@ -57,7 +58,7 @@ class PageQuestion:
         if not self._is_waiting or question is None:
             return False
         answer = self._source.answer(question)
-        if answer is None:
+        if not isinstance(answer, Detail):
             return False
         self._answer, self._is_waiting = answer, False
         return True

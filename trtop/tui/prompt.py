@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from trtop.filters.completion import complete
+from trtop.filters.completion import complete, unfinished
 from trtop.filters.errors import FilterError
 from trtop.filters.filter import Filter, parse_filter
 from trtop.filters.parser import MAX_CHARS
@@ -18,6 +18,9 @@ from trtop.tui.state import Grouping, Prompt, Purpose, State
 
 MAX_HISTORY = 50
 """Filters that the arrows go back to."""
+
+MAX_NAMED = 4
+"""Words that are shown of those that a beginning may become."""
 
 NO_PORTS = "rows are kept by address only: they have no ports"
 HELD_WITHOUT_PORTS = "the picture is held by address: it has no ports (Space lets it go on)"
@@ -54,6 +57,9 @@ def tried(state: State, context: Context) -> State:
         _check_ports(state, chosen, context)
     except FilterError as error:
         return replace(state, prompt=_wrong(plain, error))
+    note = _unfinished(prompt, context)
+    if note:
+        return replace(state, prompt=replace(plain, note=note))
     number = _ENDS_IN_NUMBER.search(prompt.text)
     if (
         number is not None
@@ -63,6 +69,17 @@ def tried(state: State, context: Context) -> State:
         note = f"{number[1]} is a port (Enter), or the beginning of an address: go on"
         return replace(state, prompt=replace(plain, note=note))
     return replace(state, prompt=replace(plain, is_tried=True, tried=chosen))
+
+
+def _unfinished(prompt: Prompt, context: Context) -> str:
+    """What the word at the end may become, where no name at hand has it; the rows wait for that."""
+    word, choices = unfinished(prompt.text)
+    names = context.model.names if context.model else ()
+    if not word or any(word.lower() in name.lower() for name in names):
+        return ""
+    more = ", …" if len(choices) > MAX_NAMED else ""
+    begun = f"{word!r} is not finished ({', '.join(choices[:MAX_NAMED])}{more})"
+    return f"{begun}: go on, or Enter for names that have it"
 
 
 def _edited(prompt: Prompt, key: str) -> Prompt | None:

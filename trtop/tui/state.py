@@ -13,7 +13,7 @@ from trtop.filters.filter import Filter
 from trtop.metrics.columns import COLUMNS, Column
 from trtop_core.detail import DetailView
 from trtop_core.records import GroupBy, Window
-from trtop_core.view import DEFAULT_PERCENTILE, View
+from trtop_core.view import DEFAULT_PERCENTILE, Period, View
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class Purpose(Enum):
 
     FILTER = "filter: "
     COMMAND = ": "
-    SAVE = "save as PREFIX.trtop and PREFIX.json; PREFIX: "
+    SAVE = "save as PREFIX.trtop, .json and .html; PREFIX: "
     OVERWRITE = "is there: Enter overwrites; or another: "
 
 
@@ -118,7 +118,9 @@ class State:
         pinned: names of those that stay the longest where there is little room, in that order.
         with_names: names instead of addresses, where they are known.
         names_by_port: a name depends on the port.
+        with_trends: small charts beside the rows, where there is room.
         is_paused: the snapshot stands still.
+        period: the span of the past that numbers cover, instead of the window; None: now.
         selected: place of the selected row among all rows, from 0.
         selected_key: which destination that is; None: whichever comes first.
         offset: rows above the first one shown.
@@ -141,7 +143,9 @@ class State:
     pinned: tuple[str, ...] = ()
     with_names: bool = True
     names_by_port: bool = False
+    with_trends: bool = True
     is_paused: bool = False
+    period: Period | None = None
     selected: int = 0
     selected_key: RowKey | None = None
     offset: int = 0
@@ -202,6 +206,7 @@ class State:
             descending=self.is_descending,
             limit=limit,
             percentile=self.percentile,
+            period=self.period,
         )
 
     def detail_view(self) -> DetailView | None:
@@ -215,7 +220,13 @@ class State:
             key.kind,
             group_by=self.shown_grouping.group_by,
             window=self.window,
+            period=self.period,
         )
+
+    @property
+    def covers_all(self) -> bool:
+        """Numbers cover all the time there was."""
+        return self.window is Window.ALL and self.period is None
 
     def saying(self, message: str) -> State:
         """This state with a message for the user."""

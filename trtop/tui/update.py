@@ -11,9 +11,9 @@ from dataclasses import replace
 
 from trtop.metrics import lookup
 from trtop.metrics.lookup import LOW_FIRST
-from trtop.tui import commands
+from trtop.tui import commands, past
 from trtop.tui.effects import WINDOWS, Context, Effect, Updated
-from trtop.tui.keys import ACTION_OF, COLUMN_OF, Action
+from trtop.tui.keys import ACTION_OF, COLUMN_OF, KEY_OF, Action
 from trtop.tui.pages.page import Page
 from trtop.tui.pages.registry import ALL_KEYS, PAGE_OF_KEY, PAGE_OF_MODE
 from trtop.tui.prompt import type_key
@@ -27,6 +27,9 @@ MAX_SCROLL = 10_000
 
 WHEEL_ROWS = 3
 
+LIVE_KEYS = (*KEY_OF[Action.LIVE].keys, KEY_OF[Action.LIVE].shown)
+"""In the past these go back to now, whatever else they do."""
+
 PAUSED = "the picture is held: Space lets it go on"
 
 
@@ -35,6 +38,8 @@ def update(state: State, key: str, context: Context) -> Updated:
     if state.prompt is not None:
         return _typed(state, state.prompt, key, context)
     state = replace(state, message="")
+    if key in LIVE_KEYS and state.period is not None and state.mode is Mode.LIST:
+        return Updated(past.to_now(state))
     if key in COLUMN_OF and state.mode is Mode.LIST:
         return Updated(sorted_by(state, COLUMN_OF[key]))
     action = ACTION_OF.get(key)
@@ -137,6 +142,8 @@ def _page_down(state: State, context: Context) -> Updated:
 
 
 def _first(state: State, context: Context) -> Updated:
+    if state.period is not None and state.selected == 0 and state.offset == 0:
+        return Updated(past.to_start(state, context))
     return Updated(replace(state, selected=0, selected_key=None, offset=0))
 
 
@@ -193,10 +200,16 @@ def _window(state: State, context: Context) -> Updated:
     if state.is_paused:
         return Updated(state.saying(PAUSED))
     stops = [window for window in WINDOWS if window in context.windows]
+    if state.period is not None:
+        return Updated(past.to_now(state).saying("the rows are of now again"))
     if len(stops) < 2:
         return Updated(state.saying("no other window is kept"))
     at = stops.index(state.window) if state.window in stops else -1
     return Updated(replace(state, window=stops[(at + 1) % len(stops)]))
+
+
+def _live(state: State, context: Context) -> Updated:
+    return Updated(past.to_now(state))
 
 
 def _percentile(state: State, context: Context) -> Updated:
@@ -211,6 +224,10 @@ def _names(state: State, context: Context) -> Updated:
     return Updated(replace(state, with_names=shown).saying("names" if shown else "addresses"))
 
 
+def _trends(state: State, context: Context) -> Updated:
+    return Updated(replace(state, with_trends=not state.with_trends))
+
+
 def _pause(state: State, context: Context) -> Updated:
     return Updated(replace(state, is_paused=not state.is_paused))
 
@@ -218,7 +235,7 @@ def _pause(state: State, context: Context) -> Updated:
 def _reset(state: State, context: Context) -> Updated:
     if context.is_over:
         return Updated(state.saying("the capture is over: nothing more would be counted"))
-    moved = replace(state, window=Window.ALL, selected=0, selected_key=None, offset=0)
+    moved = replace(state, window=Window.ALL, period=None, selected=0, selected_key=None, offset=0)
     return Updated(moved.saying("counting from now on (u: from the beginning)"), Effect.RESET)
 
 
@@ -237,6 +254,8 @@ def _save(state: State, context: Context) -> Updated:
 def _back(state: State, context: Context) -> Updated:
     if state.filter is not None:
         return Updated(replace(state, filter=None).saying("all rows"))
+    if state.period is not None:
+        return Updated(past.to_now(state))
     return Updated(state)
 
 
@@ -253,8 +272,14 @@ _LIST_ACTIONS: dict[Action, Callable[[State, Context], Updated]] = {
     Action.FILTER: _filter,
     Action.GROUP: _group,
     Action.WINDOW: _window,
+    Action.EARLIER: lambda state, context: Updated(past.earlier(state, context)),
+    Action.LATER: lambda state, context: Updated(past.later(state, context)),
+    Action.SHORTER: lambda state, context: Updated(past.shorter(state, context)),
+    Action.LONGER: lambda state, context: Updated(past.longer(state, context)),
+    Action.LIVE: _live,
     Action.PERCENTILE: _percentile,
     Action.NAMES: _names,
+    Action.TRENDS: _trends,
     Action.PAUSE: _pause,
     Action.RESET: _reset,
     Action.FORGET_RESET: _forget_reset,

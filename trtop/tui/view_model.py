@@ -21,7 +21,7 @@ from trtop.filters.rows import Members, Rows
 from trtop.table.rows import Figures, QuickRow, quick_totals
 from trtop.tui.state import Grouping, RowKey, State
 from trtop_core.merging.delta import since
-from trtop_core.records import DestinationKind, Window
+from trtop_core.records import DestinationKind
 from trtop_core.snapshot import Snapshot
 from trtop_core.sorting import arrange
 from trtop_core.table import RowName, Table, destination_names
@@ -107,9 +107,23 @@ def everything(state: State) -> View:
     return replace(state.view(None), sort="destination", descending=False)
 
 
+def asked_by(state: State) -> object:
+    """What of a state a question, and the model of its answer, depend on."""
+    return (
+        state.window,
+        state.period,
+        state.shown_grouping,
+        state.sort,
+        state.is_descending,
+        state.percentile,
+        state.shown_filter,
+        state.with_names,
+    )
+
+
 def needs_all_rows(state: State, is_since_reset: bool) -> bool:
     """Whether rows are picked here rather than by the source."""
-    is_from_reset = is_since_reset and state.window is Window.ALL
+    is_from_reset = is_since_reset and state.covers_all
     is_by_name = state.shown_grouping is Grouping.NAME
     return state.shown_filter is not None or is_by_name or is_from_reset
 
@@ -137,7 +151,7 @@ def make_view_model(
             answer.n_destinations,
             answer.n_destinations,
         )
-    is_since_reset = baseline is not None and state.window is Window.ALL
+    is_since_reset = baseline is not None and state.covers_all
     if baseline is not None and is_since_reset:
         answer = since(answer, baseline)
     table, labels, members, parts = answer.table, None, None, None

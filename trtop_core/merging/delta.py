@@ -1,4 +1,4 @@
-"""``since``: what came after an earlier snapshot, as a snapshot of its own.
+"""``since``: what came after an earlier snapshot, as a snapshot of its own; ``subtract`` its rows.
 
 Takes two snapshots of one engine that left out no rows, gives their difference: counters and bins
 subtract exactly. What a difference cannot tell, the least and the greatest sample, is exact where
@@ -7,13 +7,12 @@ it is a new record and else the nearest bin's middle, within 0.55 %.
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from trtop_core.health import Health
 from trtop_core.metrics import COUNTERS, GAUGES
 from trtop_core.records import SKETCH_STATS
 from trtop_core.sketch import MIDDLE, N_BINS, SketchColumn
@@ -33,10 +32,10 @@ def since(now: Snapshot, before: Snapshot) -> Snapshot:
     """
     if any(len(part.table) != part.n_destinations for part in (now, before)):
         raise ValueError("snapshots that left out rows cannot be subtracted")
-    table = _subtract(now.table, before.table)
+    table = subtract(now.table, before.table)
     fields_of_rows = table.counters.view(np.uint64).reshape(len(table), len(COUNTERS + GAUGES))
     table = table.take(np.flatnonzero(fields_of_rows.any(axis=1)))
-    health = _health_since(now.health, before.health)
+    health = now.health.since(before.health)
     first_ns = before.clock_ns if before.clock_ns is not None else now.first_ns
     span_ns = 0 if now.clock_ns is None or first_ns is None else now.clock_ns - first_ns
     return replace(
@@ -44,14 +43,20 @@ def since(now: Snapshot, before: Snapshot) -> Snapshot:
         first_ns=first_ns,
         span_ns=span_ns,
         table=table,
-        total=_subtract(now.total, before.total),
+        total=subtract(now.total, before.total),
         n_destinations=len(table),
         health=health,
         window_health=health,
     )
 
 
-def _subtract(now: Table, before: Table) -> Table:
+def subtract(now: Table, before: Table) -> Table:
+    """Counters and bins of rows, less what the rows of the same keys had before.
+
+    Args:
+        now: the later table; gauges are its own.
+        before: the earlier one; its rows may be fewer, and other ones are not looked at.
+    """
     size = now.keys.dtype.itemsize
     raw_now, raw_before = now.keys.tobytes(), before.keys.tobytes()
     place = {raw_now[i * size : (i + 1) * size]: i for i in range(len(now))}
@@ -126,15 +131,3 @@ def _set_extremes(
         middle = MIDDLE[bins[end]]
         known = now.stats[name][at]
         stats[name][at] = np.where(is_new, known, np.clip(middle, least, greatest))
-
-
-def _health_since(now: Health, before: Health) -> Health:
-    differences: dict[str, Any] = {}
-    for item in fields(Health):
-        new, old = getattr(now, item.name), getattr(before, item.name)
-        if item.name == "undecoded":
-            left = {reason: n - old.get(reason, 0) for reason, n in new.items()}
-            differences[item.name] = {reason: n for reason, n in left.items() if n}
-        else:
-            differences[item.name] = None if new is None else new - (old or 0)
-    return Health(**differences)

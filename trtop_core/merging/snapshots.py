@@ -31,7 +31,8 @@ def merge(snapshots: Sequence[Snapshot], view: View) -> Snapshot:
     """
     if not snapshots:
         raise ValueError("there is nothing to merge")
-    if any(part.view.window is not view.window for part in snapshots):
+    windows = {(part.view.window, part.view.period) for part in snapshots}
+    if windows != {(view.window, view.period)}:
         raise ValueError("only snapshots of the same window merge")
     if any(len(part.table) != part.n_destinations for part in snapshots):
         raise ValueError("snapshots that left out rows cannot be merged")
@@ -55,6 +56,7 @@ def merge(snapshots: Sequence[Snapshot], view: View) -> Snapshot:
         n_destinations=len(table),
         health=Health.merged([part.health for part in snapshots]),
         window_health=Health.merged([part.window_health for part in snapshots]),
+        is_period=any(part.is_period for part in snapshots),
     )
 
 

@@ -99,9 +99,10 @@ def _reset(row: RowEvidence) -> str:
     cases = of_whole(row["rst_in"] - row["refused"], row.connections, "connection")
     age = row.at("reset_age", 50)
     after = f", half of them within {duration(age)}" if age >= 0 else ""
-    each = row["requests"] / row.connections
+    each = f"{row['requests'] / row.connections:.2g}"
+    requests = "request" if each == "1" else "requests"
     return (
-        f"{cases} reset by the other end{after}; connections carried {each:.2g} requests on average"
+        f"{cases} reset by the other end{after}; connections carried {each} {requests} on average"
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from enum import IntEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -107,6 +107,23 @@ class Limits(NamedTuple):
 DEFAULT_LIMITS = Limits()
 
 
+class Samples(Protocol):
+    """One distribution of each of n rows: a ``SketchColumn``, or one that is made when asked."""
+
+    @property
+    def stats(self) -> npt.NDArray[Any]:
+        """Exact count, sum, min, max; shape (n,), dtype ``records.SKETCH_STATS``."""
+
+    def sums(self) -> list[int]:
+        """Exact sum of each row's samples."""
+
+    def quantiles_at(self, percentiles: Sequence[float]) -> npt.NDArray[np.int64]:
+        """Several percentiles of each row; shape (n_percentiles, n)."""
+
+    def take(self, rows: npt.NDArray[np.intp], /) -> SketchColumn:
+        """The distributions of some rows."""
+
+
 class Evidence:
     """The numbers of some rows that causes rest on, each worked out when it is first asked for.
 
@@ -120,7 +137,7 @@ class Evidence:
     def __init__(
         self,
         counters: Counters,
-        sketches: Mapping[str, SketchColumn],
+        sketches: Mapping[str, Samples],
         loss: float | None,
         limits: Limits = DEFAULT_LIMITS,
     ) -> None:
@@ -159,6 +176,22 @@ class Evidence:
             self._made.update(((name, p), made[i]) for i, p in enumerate(missing))
         return [self._made[name, p] for p in percentiles]
 
+    def percentile_where(self, name: str, percentile: float, rows: Mask) -> npt.NDArray[np.int64]:
+        """A percentile as ``percentile`` gives it of some rows, -1 for all others; shape (n,)."""
+        known = self._made.get((name, percentile))
+        if known is not None:
+            return np.where(rows, known, -1)
+        values = np.full(len(rows), -1, np.int64)
+        places = np.flatnonzero(rows)
+        if len(places):
+            values[places] = self._sketches[name].take(places).quantiles_at((percentile,))[0]
+        return values
+
+    def reaches(self, name: str, least: int) -> Mask:
+        """Whether any sample of a distribution is so great; no percentile is greater than that."""
+        stats = self._sketches[name].stats
+        return np.asarray((stats["count"] > 0) & (stats["max"] >= least))
+
     def total(self, *names: str) -> npt.NDArray[np.float64]:
         """The sum of all samples of some distributions; shape (n,)."""
         if names not in self._totals:
@@ -173,13 +206,11 @@ class Evidence:
 
     def beyond_path(self, name: str, least_ns: int) -> Mask:
         """Whether p95 of a latency reaches a limit and is far beyond the path's round trip."""
-        latency, path = self.percentile(name, 95), self.percentile("path_rtt", 50)
-        return (
-            (self.samples(name) >= ENOUGH_SAMPLES)
-            & (path >= 0)
-            & (latency >= least_ns)
-            & (latency >= self.limits.beyond_path * path)
-        )
+        rows = (self.samples(name) >= ENOUGH_SAMPLES) & self.reaches(name, least_ns)
+        latency = self.percentile_where(name, 95, rows)
+        rows &= (latency >= least_ns) & (self.samples("path_rtt") > 0)
+        path = self.percentile_where("path_rtt", 50, rows)
+        return rows & (path >= 0) & (latency >= self.limits.beyond_path * path)
 
 
 def is_share(cases: npt.NDArray[np.int64], whole: npt.NDArray[np.int64], least: float) -> Mask:
@@ -262,13 +293,16 @@ def _stalls(e: Evidence) -> Mask:
 
 
 def _far(e: Evidence) -> Mask:
-    path, response = e.percentile("path_rtt", 50), e.percentile("response_time", 50)
-    enough = e.samples("response_time") >= ENOUGH_SAMPLES
-    return enough & (path >= e.limits.far_ns) & (path >= e.limits.far_share * response)
+    rows = (e.samples("response_time") >= ENOUGH_SAMPLES) & e.reaches("path_rtt", e.limits.far_ns)
+    path = e.percentile_where("path_rtt", 50, rows)
+    rows &= path >= e.limits.far_ns
+    response = e.percentile_where("response_time", 50, rows)
+    return rows & (path >= e.limits.far_share * response)
 
 
 def _no_reuse(e: Evidence) -> Mask:
-    once = (e.samples("reuse") >= e.limits.reuse_closed) & (e.percentile("reuse", 50) == 1)
+    closed = e.samples("reuse") >= e.limits.reuse_closed
+    once = closed & (e.percentile_where("reuse", 50, closed) == 1)
     connecting = e.total("connect_latency", "tls_latency")
     spent = connecting + e.total("response_duration")
     costly = (spent > 0) & (connecting >= e.limits.connecting * spent)
@@ -346,7 +380,7 @@ _MAX_AFFECTED = (1 << 40) - 1
 
 
 def severity(
-    counters: Counters, sketches: Mapping[str, SketchColumn], limits: Limits = DEFAULT_LIMITS
+    counters: Counters, sketches: Mapping[str, Samples], limits: Limits = DEFAULT_LIMITS
 ) -> npt.NDArray[np.float64]:
     """What rows are sorted by, the worst highest: by verdict, then by how many are affected.
 
@@ -378,7 +412,7 @@ def holding(evidence: Evidence) -> dict[Cause, Mask]:
 
 def verdicts(
     counters: Counters,
-    sketches: Mapping[str, SketchColumn],
+    sketches: Mapping[str, Samples],
     loss: float | None = None,
     limits: Limits = DEFAULT_LIMITS,
 ) -> npt.NDArray[np.int8]:

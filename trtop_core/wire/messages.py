@@ -1,8 +1,9 @@
 """What clients ask and daemons answer, as values and as bytes.
 
 A client sends ``Ask``; it gets ``Answer`` followed by a snapshot in a frame of its own, or
-``Refusal``. To ``AskDetail`` it gets ``DetailAnswer`` and, behind it, a detail. A refusal keeps its
-form in every version of the protocol, so that a client of any age can read which version to use.
+``Refusal``. To ``AskDetail`` it gets ``DetailAnswer`` and, behind it, a detail; to ``AskTrends``,
+``TrendsAnswer`` and trends. A refusal keeps its form in every version of the protocol, so that a
+client of any age can read which version to use.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from msgspec import Meta
 
 from trtop_core.detail import DetailView
 from trtop_core.records import DestinationKind
+from trtop_core.timeline import TimelineView
+from trtop_core.trends import TrendView
 from trtop_core.view import View
 from trtop_core.wire.envelope import (
     MAX_REPLY_BYTES,
@@ -98,6 +101,36 @@ class AskDetail(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="as
         check_detail_view(self.view)
 
 
+class AskTrends(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="ask trends"):
+    """One question about how some rows went.
+
+    Attributes:
+        id: the answer bears it too.
+        view: which rows.
+
+    Raises:
+        ValueError: a row is of no known kind.
+    """
+
+    id: _Id
+    view: TrendView
+
+    def __post_init__(self) -> None:
+        check_trend_view(self.view)
+
+
+class AskTimeline(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="ask timeline"):
+    """One question about all of a history.
+
+    Attributes:
+        id: the answer bears it too.
+        view: how it is to be summed up.
+    """
+
+    id: _Id
+    view: TimelineView
+
+
 class Answer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="answer"):
     """The head of an answer; the snapshot is the next frame of the message.
 
@@ -129,6 +162,26 @@ class DetailAnswer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag=
     id: _Id
 
 
+class TrendsAnswer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="trends"):
+    """The head of an answer about some rows; their trends are the next frame of the message.
+
+    Attributes:
+        id: that of the question.
+    """
+
+    id: _Id
+
+
+class TimelineAnswer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="timeline"):
+    """The head of an answer about a history; the timeline is the next frame of the message.
+
+    Attributes:
+        id: that of the question.
+    """
+
+    id: _Id
+
+
 class Refusal(msgspec.Struct, frozen=True, tag="refusal"):
     """Why there is no answer.
 
@@ -145,8 +198,8 @@ class Refusal(msgspec.Struct, frozen=True, tag="refusal"):
     version: int
 
 
-Request = Ask | AskDetail
-Reply = Answer | DetailAnswer | Refusal
+Request = Ask | AskDetail | AskTrends | AskTimeline
+Reply = Answer | DetailAnswer | TrendsAnswer | TimelineAnswer | Refusal
 
 _KINDS = tuple(int(kind) for kind in DestinationKind)
 
@@ -202,6 +255,17 @@ def check_detail_view(view: DetailView) -> None:
         raise ValueError("a destination is of no known kind")
     if view.n_connections > MAX_CONNECTIONS:
         raise ValueError(f"at most {MAX_CONNECTIONS:,} connections can be asked for")
+
+
+def check_trend_view(view: TrendView) -> None:
+    """What a question about some rows must keep to besides what every one does.
+
+    Raises:
+        ValueError: it does not.
+    """
+    rows = view.rows
+    if rows["_pad"].any() or not all(kind in _KINDS for kind in rows["kind"].tolist()):
+        raise ValueError("a destination is of no known kind")
 
 
 def cut(text: str) -> str:

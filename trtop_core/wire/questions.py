@@ -12,21 +12,34 @@ from typing import TYPE_CHECKING, Any
 
 from trtop_core.detail import Detail, DetailView
 from trtop_core.merging.details import merge_details
+from trtop_core.merging.timelines import merge_timelines
+from trtop_core.merging.trends import merge_trends
+from trtop_core.timeline import Timeline, TimelineView
+from trtop_core.trends import Trends, TrendView
 from trtop_core.wire.detail import decode_detail, encode_detail
 from trtop_core.wire.errors import WireError
-from trtop_core.wire.messages import AskDetail, DetailAnswer
+from trtop_core.wire.messages import (
+    AskDetail,
+    AskTimeline,
+    AskTrends,
+    DetailAnswer,
+    TimelineAnswer,
+    TrendsAnswer,
+)
+from trtop_core.wire.timeline import decode_timeline, encode_timeline
+from trtop_core.wire.trends import decode_trends, encode_trends
 
 if TYPE_CHECKING:
     from trtop_core.engine import Engine
 
-Question = DetailView
+Question = DetailView | TrendView | TimelineView
 """What may be asked; hashable."""
 
-QuestionReply = Detail
+QuestionReply = Detail | Trends | Timeline
 """What comes back; its ``view`` is the question."""
 
-AskQuestion = AskDetail
-AnswerHead = DetailAnswer
+AskQuestion = AskDetail | AskTrends | AskTimeline
+AnswerHead = DetailAnswer | TrendsAnswer | TimelineAnswer
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +75,24 @@ KINDS = (
         encode_detail,
         decode_detail,
     ),
+    QuestionKind(
+        TrendView,
+        AskTrends,
+        TrendsAnswer,
+        lambda engine, question: engine.trends(question),
+        merge_trends,
+        encode_trends,
+        decode_trends,
+    ),
+    QuestionKind(
+        TimelineView,
+        AskTimeline,
+        TimelineAnswer,
+        lambda engine, question: engine.timeline(question),
+        merge_timelines,
+        encode_timeline,
+        decode_timeline,
+    ),
 )
 
 ASKS: tuple[type[AskQuestion], ...] = tuple(kind.ask for kind in KINDS)
@@ -87,7 +118,8 @@ def merged(parts: Sequence[QuestionReply], question: Question) -> QuestionReply:
 
 def ask_of(number: int, question: Question) -> AskQuestion:
     """The message that asks a question."""
-    return _BY_QUESTION[type(question)].ask(number, question)
+    ask: Callable[[int, Any], AskQuestion] = _BY_QUESTION[type(question)].ask
+    return ask(number, question)
 
 
 def head_of(ask: AskQuestion) -> AnswerHead:

@@ -44,6 +44,7 @@ class _Snapshot(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     n_destinations: _Amount
     health: _Health
     window_health: _Health
+    is_period: bool = False
 
 
 _ENCODER = msgspec.msgpack.Encoder()
@@ -62,6 +63,7 @@ def encode_snapshot(snapshot: Snapshot) -> bytes:
         n_destinations=snapshot.n_destinations,
         health=_health_out(snapshot.health),
         window_health=_health_out(snapshot.window_health),
+        is_period=snapshot.is_period,
     )
     return pack_message(_ENCODER.encode(sent))
 
@@ -89,6 +91,7 @@ def decode_snapshot(data: bytes | memoryview) -> Snapshot:
         n_destinations=sent.n_destinations,
         health=_health_in(sent.health),
         window_health=_health_in(sent.window_health),
+        is_period=sent.is_period,
     )
 
 

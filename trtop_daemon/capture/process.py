@@ -18,7 +18,8 @@ from trtop_daemon.capture.backend import OpenConfig, Opened
 from trtop_daemon.capture.backends import backend_of, from_json
 from trtop_daemon.capture.batch_sender import BatchSender, Origin
 from trtop_daemon.capture.control import Control
-from trtop_daemon.system import privileges
+from trtop_daemon.system import privileges, sandbox
+from trtop_daemon.system.syscalls import Kind
 
 EXIT_ORPHANED = 4
 """The main process is gone; nobody sees this."""
@@ -53,7 +54,12 @@ def _capture(orders: Mapping[str, Any], control: Control) -> int:
     opened = backend.open(OpenConfig(orders["target"], orders["fanout_group"], config))
     try:
         _give_up_privileges(orders["identity"])
+        grants = sandbox.Grants()
+        if config.is_confined:  # before ZeroMQ starts threads, which have what starts them has
+            sandbox.confine_files(Kind.CAPTURE, grants)
         sender = BatchSender(Origin(**orders["origin"]))
+        if config.is_confined:
+            sandbox.confine_calls(Kind.CAPTURE, grants)
         _run(opened, sender, control, backend.restarts)
     finally:
         opened.close()

@@ -27,6 +27,7 @@ examples:
   sudo trtopd                                     all interfaces; then: trtop attach
   sudo trtopd -i eth0 -i eth1 --fanout 2          a busy gateway
   trtopd -r incident.pcap --speed max             replay a capture
+  sudo trtopd --metrics 9464                      metrics for Prometheus
   trtopd --config /etc/trtop/trtopd.toml --check  try a configuration
 
 The keys of the file are the long options, with _ for -. SIGHUP reads the file again.
@@ -35,7 +36,19 @@ exit status: 0 stopped by SIGINT or SIGTERM; 1 could not start, or the capture i
 """
 
 CAPTURING = ("interface", "bpf_filter", "snaplen", "buffer_size", "fanout", "read", "speed")
-MEASURING = ("local", "direction", "group_by", "max_connections", "idle_timeout", "no_decap")
+EXPORTING = (
+    *("metrics", "export_destinations", "export_bounds", "export_names"),
+    *("otlp", "otlp_header", "otlp_ca", "otlp_interval", "otlp_temporality"),
+)
+MEASURING = (
+    "local",
+    "direction",
+    "group_by",
+    "max_connections",
+    "history",
+    "idle_timeout",
+    "no_decap",
+)
 
 
 FILTER_NOTE = "--filter is --bpf-filter now: it says what is captured; rows are filtered by clients"
@@ -88,9 +101,10 @@ def make_parser() -> argparse.ArgumentParser:
     parser.argument_default = argparse.SUPPRESS
     add_settings(parser.add_argument_group("what to capture"), CAPTURING)
     add_settings(parser.add_argument_group("what to measure"), MEASURING)
-    shown = (*CAPTURING, *MEASURING)
+    shown = (*CAPTURING, *MEASURING, *EXPORTING)
     rest = [setting.key for setting in SETTINGS if setting.key not in shown]
     add_settings(parser.add_argument_group("how to serve it"), rest)
+    add_settings(parser.add_argument_group("metrics for other systems"), EXPORTING)
     _add_actions(parser.add_argument_group("others"))
     return parser
 

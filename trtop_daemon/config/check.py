@@ -16,9 +16,11 @@ from trtop_core.sources import open_capture
 from trtop_core.wire.endpoint import Endpoint, default_listen
 from trtop_daemon.capture.bpf_filter import check_filter
 from trtop_daemon.config.arguments import Command
+from trtop_daemon.config.exporting import missing_packages
 from trtop_daemon.config.settings import Settings, make_settings
 from trtop_daemon.keys import read_authorized, read_key_pair
 from trtop_daemon.server.listener import refuse_unguarded
+from trtop_daemon.system import sandbox
 from trtop_daemon.system.interfaces import list_interfaces
 from trtop_daemon.system.log import printable
 from trtop_daemon.system.privileges import (
@@ -64,8 +66,18 @@ def check(command: Command, stdout: TextIO, stderr: TextIO) -> int:
     )
     where = ", ".join(map(str, _endpoints(settings)))
     who = "" if identity is None else f", as {name_of(identity)}"
-    stdout.write(printable(f"trtopd would {what}{who}, and listen on {where}") + "\n")
+    more = "".join(f", metrics at {endpoint}" for endpoint in settings.metrics)
+    more += "" if settings.otlp is None else f", pushing metrics to {settings.otlp}"
+    stdout.write(printable(f"trtopd would {what}{who}, and listen on {where}{more}") + "\n")
+    stdout.write(f"confined would be: {_confined(settings)}\n")
     return EXIT_OK
+
+
+def _confined(settings: Settings) -> str:
+    if settings.no_sandbox:
+        return "nothing (--no-sandbox)"
+    held = sandbox.available()
+    return "; ".join(part for part in (str(held), held.lack) if part)
 
 
 def _problems(settings: Settings) -> Iterator[str]:
@@ -79,6 +91,7 @@ def _problems(settings: Settings) -> Iterator[str]:
     for endpoint in settings.listen:
         yield from _raised(partial(refuse_unguarded, endpoint, has_keys))
     yield from _path_problems(settings)
+    yield from missing_packages(bool(settings.metrics), settings.otlp)
     if settings.server_key is not None and settings.authorized_keys is not None:
         server_key, folder = settings.server_key, settings.authorized_keys
         yield from _raised(lambda: read_key_pair(server_key))
@@ -103,7 +116,7 @@ def _path_problems(settings: Settings) -> Iterator[str]:
     except TrtopError:
         return
     owner = identity or Identity(os.getuid(), os.getgid())
-    for endpoint in settings.listen:
+    for endpoint in (*settings.listen, *settings.metrics):
         if endpoint.path is not None:
             yield from _raised(partial(check_path, endpoint.path, owner.uid, owner.gid))
     if settings.pidfile is not None and not Path(settings.pidfile).parent.is_dir():

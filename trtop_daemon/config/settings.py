@@ -12,11 +12,12 @@ import os
 import stat
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from trtop_core import parse
 from trtop_core.config import (
+    DEFAULT_HISTORY_BYTES,
     DEFAULT_IDLE_TIMEOUT_NS,
     DEFAULT_MAX_CONNECTIONS,
     EngineConfig,
@@ -27,6 +28,12 @@ from trtop_core.parse import Network
 from trtop_core.records import NS_PER_S, Direction, GroupBy, Window
 from trtop_core.wire.endpoint import Endpoint, parse_endpoint
 from trtop_daemon.capture.replay import ReplayConfig
+from trtop_daemon.config import exporting
+from trtop_daemon.ipc.export_orders import (
+    DEFAULT_BOUNDS_S,
+    DEFAULT_LIMIT,
+    DEFAULT_OTLP_INTERVAL_S,
+)
 from trtop_daemon.ipc.feed import (
     ANY_INTERFACE,
     DEFAULT_BUFFER_BYTES,
@@ -51,21 +58,32 @@ class Settings:
         snaplen: bytes captured of each packet.
         buffer_size: bytes of the kernel's ring, per capture.
         fanout: captures that share each interface.
-        user: who to become; None: the caller of sudo, or nobody.
+        user: who to become; None: the user trtop, the caller of sudo, or nobody.
         listen: where clients connect; empty: the default place.
         interval: seconds that an answer may be old.
         local: networks whose addresses are local; empty: those of the interfaces.
         direction: which connections are shown.
         group_by: the finest grouping that clients can ask for.
         max_connections: bound on connections kept.
+        history: bytes that are kept of the past, per engine.
         idle_timeout: seconds of silence after which a connection is no longer active.
         no_decap: leave out TCP inside tunnels.
         pidfile: where the process number is written.
         stay: go on answering when nothing can be captured any more.
+        no_sandbox: processes keep system calls and files that they do not need.
         read: captures to replay instead of a device.
         speed: a multiple of the capture's own pace, or infinite.
         server_key: the secret key file of this daemon.
         authorized_keys: a folder of the public keys that may connect over TCP.
+        metrics: where Prometheus may scrape.
+        otlp: the URL to which metrics are pushed; None: none are.
+        otlp_header: pairs of name and value that go with each push.
+        otlp_ca: certificates that pushes trust; None: those of the system.
+        otlp_interval: seconds between two pushes.
+        otlp_temporality: pushes are deltas, not sums since the start.
+        export_destinations: destinations that have series of their own.
+        export_bounds: of histograms of latencies, in seconds.
+        export_names: who names destinations in metrics.
     """
 
     interface: tuple[str, ...] = (ANY_INTERFACE,)
@@ -80,14 +98,30 @@ class Settings:
     direction: Direction = Direction.OUT
     group_by: GroupBy = GroupBy.ADDR_PORT
     max_connections: int = DEFAULT_MAX_CONNECTIONS
+    history: int = DEFAULT_HISTORY_BYTES
     idle_timeout: float = DEFAULT_IDLE_TIMEOUT_NS / NS_PER_S
     no_decap: bool = False
     pidfile: str | None = None
     stay: bool = False
+    no_sandbox: bool = False
     read: tuple[str, ...] = ()
     speed: float = 1.0
     server_key: str | None = None
     authorized_keys: str | None = None
+    metrics: tuple[Endpoint, ...] = ()
+    otlp: str | None = None
+    otlp_header: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    otlp_ca: str | None = None
+    otlp_interval: float = DEFAULT_OTLP_INTERVAL_S
+    otlp_temporality: bool = False
+    export_destinations: int = DEFAULT_LIMIT
+    export_bounds: tuple[float, ...] = DEFAULT_BOUNDS_S
+    export_names: tuple[str, ...] = ()
+
+    @property
+    def is_exporting(self) -> bool:
+        """Metrics are scraped or pushed."""
+        return bool(self.metrics) or self.otlp is not None
 
     def engine_config(self) -> EngineConfig:
         """What an engine is told; every window is kept, since any client may ask for any.
@@ -103,6 +137,8 @@ class Settings:
             windows=Window,
             idle_timeout_s=self.idle_timeout,
             max_connections=self.max_connections,
+            history_bytes=self.history,
+            is_paced=not math.isinf(self.speed),
         )
 
     def capture_config(self) -> CaptureConfig:
@@ -119,6 +155,7 @@ class Settings:
             buffer_bytes=self.buffer_size,
             fanout=self.fanout,
             user=self.user,
+            is_confined=not self.no_sandbox,
             source=ReplayConfig(self.read, speed) if self.read else None,
             engine=self.engine_config(),
         )
@@ -170,6 +207,8 @@ SETTINGS = (
             "the finest rows that clients can ask for (default: addr,port)"),
     Setting("max_connections", parse.positive, ("--max-connections",), "N",
             "connections kept at once (default: 1,000,000; about 550 bytes each)"),
+    Setting("history", parse.size, ("--history",), "SIZE",
+            "memory for the past that clients can look at (default: 64MiB)"),
     Setting("idle_timeout", parse.seconds, ("--idle-timeout",), "S",
             "a connection silent for S seconds is no longer active (default: 300)"),
     Setting("no_decap", parse.some_text, ("--no-decap",), "",
@@ -183,12 +222,35 @@ SETTINGS = (
     Setting("authorized_keys", parse.some_text, ("--authorized-keys",), "DIR",
             "public keys (*.key) of those who may connect over tcp://"),
     Setting("user", parse.some_text, ("-u", "--user"), "NAME",
-            "who to become once all is open (default: the caller of sudo, else nobody)"),
+            "who to become once all is open (default: trtop, the caller of sudo, nobody)"),
     Setting("stay", parse.some_text, ("--stay",), "",
             "when capturing is over for good, go on answering instead of ending with status 1"),
+    Setting("no_sandbox", parse.some_text, ("--no-sandbox",), "",
+            "keep system calls and files that are not needed (see SECURITY.md)"),
     Setting("pidfile", parse.some_text, ("--pidfile",), "FILE",
             "write the process number there, and remove it at the end"),
+    Setting("metrics", exporting.metrics_endpoint, ("--metrics",), "[ADDR:]PORT",
+            "metrics for Prometheus at /metrics, on loopback by default; or unix:PATH", True),
+    Setting("otlp", exporting.otlp_url, ("--otlp",), "URL",
+            "push metrics to an OTLP receiver: http, https, grpc or grpcs"),
+    Setting("otlp_header", exporting.header, ("--otlp-header",), "NAME=VALUE",
+            "sent with each push; may be repeated (a secret belongs into the file)", True),
+    Setting("otlp_ca", parse.some_text, ("--otlp-ca",), "FILE",
+            "certificates to trust (default: those of the system)"),
+    Setting("otlp_interval", parse.seconds, ("--otlp-interval",), "S",
+            "between two pushes (default: 60)"),
+    Setting("otlp_temporality", exporting.temporality, ("--otlp-temporality",),
+            "cumulative|delta", "sums since the start, or since the last push"),
+    Setting("export_destinations", exporting.limit, ("--export-destinations",), "N",
+            "with series of their own; others are added up (default: 100)"),
+    Setting("export_bounds", exporting.bounds, ("--export-bounds",), "S[,S...]",
+            "of histograms, in seconds (default: 14 within 0.0001 ... 10)"),
+    Setting("export_names", exporting.names, ("--export-names",), "SOURCE[,SOURCE]",
+            "names of destinations in metrics: hosts[:FILE], dns", True, True),
 )  # fmt: skip
+
+NO_SETTINGS = Settings()
+"""The defaults."""
 
 RENAMED = {"filter": "bpf_filter"}
 """Keys of a file by what they were called before; rows are filtered where they are shown."""
@@ -283,6 +345,14 @@ def _contradiction(settings: Settings) -> str:
     """What is wrong with settings that are each right; empty if nothing."""
     if settings.server_key and not settings.authorized_keys:
         return "--server-key needs --authorized-keys DIR: the public keys of those who may connect"
+    needing_otlp = [
+        setting.flags[0]
+        for setting in SETTINGS
+        if setting.key.startswith("otlp_")
+        and getattr(settings, setting.key) != getattr(NO_SETTINGS, setting.key)
+    ]
+    if needing_otlp and settings.otlp is None:
+        return f"{needing_otlp[0]} goes with --otlp URL"
     if settings.authorized_keys and not settings.server_key:
         return "--authorized-keys needs --server-key FILE: this daemon's own secret key"
     try:

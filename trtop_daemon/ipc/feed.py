@@ -55,10 +55,11 @@ class CaptureConfig:
         buffer_bytes: the kernel's ring of each subprocess.
         timeout_ms: see ``DEFAULT_TIMEOUT_MS``.
         fanout: subprocesses, each with an engine of its own, that share each interface by flow.
-        user: whom the subprocesses become: a name or number; None: the caller of sudo, else
-            nobody. Means nothing unless root starts them.
+        user: whom the subprocesses become: a name or number; None: the user trtop if there is one,
+            else the caller of sudo, else nobody. Means nothing unless root starts them.
         source: what another backend reads instead, a dataclass of that backend; the fields above
             do not matter then, except for ``user``. None: the interfaces.
+        is_confined: subprocesses give up what they do not need (``trtop_daemon.system.sandbox``).
         engine: how each engine reads packets. Where ``engine.local`` is empty, a live capture takes
             the addresses of this machine's interfaces and follows them.
 
@@ -74,6 +75,7 @@ class CaptureConfig:
     fanout: int = 1
     user: str | None = None
     source: Any = None
+    is_confined: bool = True
     engine: EngineConfig = field(default_factory=EngineConfig)
 
     def __post_init__(self) -> None:
@@ -106,7 +108,17 @@ class Feed(Protocol):
         is_capturing: at least one capture process captures, or a replay runs or has ended.
         failure: why nothing will be captured here any more, one line; empty while that is not so.
         exit_status: what the daemon should end with: 0, or that of what could not be replayed.
+        folder: removed, with what is in it, by ``stop``; empty: there is none.
+        child_pids: processes that ``stop`` may have to kill by their numbers.
     """
+
+    @property
+    def folder(self) -> str:
+        """What ``stop`` removes; empty: nothing."""
+
+    @property
+    def child_pids(self) -> tuple[int, ...]:
+        """Processes that ``stop`` may have to kill by their numbers."""
 
     @property
     def sockets(self) -> list[zmq.Socket[bytes]]:

@@ -83,22 +83,33 @@ class Children:
         identity: whom the launcher and what it forks become.
         needs_rights: opening takes CAP_NET_RAW (``Backend``).
         with_stdin: a process needs our standard input.
+        is_confined: the launcher confines itself.
 
     Attributes:
         pidfd: readable once the launcher has ended; None while there is none.
     """
 
     def __init__(
-        self, identity: Identity | None, needs_rights: bool = True, with_stdin: bool = False
+        self,
+        identity: Identity | None,
+        needs_rights: bool = True,
+        with_stdin: bool = False,
+        is_confined: bool = True,
     ) -> None:
         self._identity = identity
         self._needs_rights = needs_rights
         self._with_stdin = with_stdin
+        self._is_confined = is_confined
         self._channel: socket.socket | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._statuses: dict[int, int] = {}
         self.pidfd: int | None = None
         self._how = ""
+
+    @property
+    def launcher_pid(self) -> int | None:
+        """The launcher's process; None while there is none."""
+        return None if self._process is None else self._process.pid
 
     def start(self, orders: Orders) -> Child:
         """Have a process forked.
@@ -183,6 +194,8 @@ class Children:
             options += [f"--uid={self._identity.uid}", f"--gid={self._identity.gid}"]
         if not self._needs_rights:
             options.append("--without-rights")
+        if not self._is_confined:
+            options.append("--unconfined")
         with theirs:
             try:
                 self._process = subprocess.Popen(

@@ -120,7 +120,7 @@ class Engines:
         """What all engines know, as one."""
         if len(self.engines) == 1:
             return self._snapshot(0, view)
-        whole = View(window=view.window, group_by=view.group_by)
+        whole = View(window=view.window, group_by=view.group_by, period=view.period)
         return merge([self._snapshot(i, whole) for i in range(len(self.engines))], view)
 
     def health(self) -> Health:

@@ -23,12 +23,16 @@ import sys
 import traceback
 
 from trtop_daemon.capture import process as capture
-from trtop_daemon.system import privileges
+from trtop_daemon.system import privileges, sandbox
+from trtop_daemon.system.syscalls import Kind
 
 MESSAGE_BYTES = 256
 N_FDS = 3
 
 EXIT_FAILED = 1
+
+GRANTS = sandbox.Grants(connects=(sandbox.DNS_PORT,), uses_internet=True)
+"""Names of hosts in a filter are looked up when a device is opened."""
 
 IGNORED = (signal.SIGINT, signal.SIGHUP, signal.SIGTERM)
 """Signals that reach the whole group or unit; the main process says when it is time to end."""
@@ -41,14 +45,20 @@ class Launcher:
         channel: to the main process.
         identity: whom to become.
         needs_rights: opening takes CAP_NET_RAW; else it is opened once, as whoever started us.
+        is_confined: it gives up what neither it nor a capture process that opens a device needs.
     """
 
     def __init__(
-        self, channel: socket.socket, identity: privileges.Identity | None, needs_rights: bool
+        self,
+        channel: socket.socket,
+        identity: privileges.Identity | None,
+        needs_rights: bool,
+        is_confined: bool,
     ) -> None:
         self._channel = channel
         self._identity = identity
         self._needs_rights = needs_rights
+        self._is_confined = is_confined
         self._main_pid = os.getppid()
         self._pids: dict[int, int] = {}
         self._poll = select.poll()
@@ -106,6 +116,8 @@ class Launcher:
     def _drop(self, *kept: int) -> None:
         privileges.drop_to(self._identity, *kept)
         privileges.die_with_parent(self._main_pid)
+        if self._is_confined:
+            sandbox.confine(Kind.LAUNCHER, GRANTS)
 
 
 def _run_capture(channel: socket.socket, fds: list[int]) -> None:
@@ -134,6 +146,7 @@ def main() -> None:
     parser.add_argument("--uid", type=int)
     parser.add_argument("--gid", type=int)
     parser.add_argument("--without-rights", action="store_true")
+    parser.add_argument("--unconfined", action="store_true")
     given = parser.parse_args()
     for number in IGNORED:
         signal.signal(number, signal.SIG_IGN)
@@ -142,7 +155,7 @@ def main() -> None:
     gc.collect()
     gc.freeze()
     with socket.socket(fileno=given.channel) as channel, contextlib.suppress(ProcessLookupError):
-        Launcher(channel, identity, not given.without_rights).serve()
+        Launcher(channel, identity, not given.without_rights, not given.unconfined).serve()
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ class PacketSocket:
     Attributes:
         pull: to be polled.
         endpoint: where subprocesses send to.
+        folder: where the socket is; removed by ``close``.
 
     Raises:
         TrtopError: the socket cannot be bound.
@@ -39,9 +40,9 @@ class PacketSocket:
         self.pull.rcvhwm = HIGH_WATER_MARK
         self.pull.maxmsgsize = MAX_MESSAGE_BYTES
         self.pull.linger = 0
-        self._folder = ""
+        self.folder = ""
         try:
-            self._folder = make_runtime_dir(identity)
+            self.folder = make_runtime_dir(identity)
             self.endpoint = self._bind(identity)
         except BaseException:
             self.close()
@@ -62,11 +63,11 @@ class PacketSocket:
     def close(self) -> None:
         """Close the socket, and remove its folder."""
         self.pull.close()
-        if self._folder:
-            shutil.rmtree(self._folder, ignore_errors=True)
+        if self.folder:
+            shutil.rmtree(self.folder, ignore_errors=True)
 
     def _bind(self, identity: Identity | None) -> str:
-        path = f"{self._folder}/{SOCKET_NAME}"
+        path = f"{self.folder}/{SOCKET_NAME}"
         uid, gid = (
             (os.geteuid(), os.getegid()) if identity is None else (identity.uid, identity.gid)
         )

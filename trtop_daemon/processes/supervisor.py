@@ -102,7 +102,10 @@ class Supervisor:
         self._interface_watch: interfaces.InterfaceWatch | None = None
         self._packets = PacketSocket(context, self._identity)
         self._children = Children(
-            self._identity, self._backend.needs_rights, self._backend.reads_stdin(config)
+            self._identity,
+            self._backend.needs_rights,
+            self._backend.reads_stdin(config),
+            config.is_confined,
         )
         shared = Shared(self._children, self.engines, self._notices)
         self._slots = CaptureSlots(self._packets, shared, self._identity, self._end)
@@ -125,6 +128,17 @@ class Supervisor:
     def endpoint(self) -> str:
         """Where subprocesses send to."""
         return self._packets.endpoint
+
+    @property
+    def folder(self) -> str:
+        """Where the packets' socket is."""
+        return self._packets.folder
+
+    @property
+    def child_pids(self) -> tuple[int, ...]:
+        """The launcher; what it forks is known by a descriptor."""
+        pid = self._children.launcher_pid
+        return () if pid is None else (pid,)
 
     @property
     def sockets(self) -> list[zmq.Socket[bytes]]:
@@ -213,6 +227,7 @@ class Supervisor:
             config,
             source=self._config.source,
             user=self._config.user,
+            is_confined=self._config.is_confined,
             fanout=self._config.fanout,
             engine=replace(self._config.engine, local=config.engine.local),
         )

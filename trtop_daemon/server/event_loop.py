@@ -64,6 +64,7 @@ class Loop:
     Attributes:
         lifeline_fd: readable when the daemon is no longer wanted; None where nobody says so.
         stays: goes on answering when nothing will be captured any more.
+        housekeepers: called about every second.
     """
 
     def __init__(
@@ -76,6 +77,7 @@ class Loop:
     ) -> None:
         self.lifeline_fd: int | None = None
         self.stays = False
+        self.housekeepers: list[Callable[[], None]] = []
         self._feed = feed
         self._server = server
         self._listeners = listeners
@@ -196,6 +198,8 @@ class Loop:
     def _housekeeping(self, notifier: Notifier) -> None:
         notifier.alive()
         self._log_events()
+        for housekeeper in self.housekeepers:
+            housekeeper()
         for listener in self._listeners.listeners:
             self._restore(listener)
             listener.expire()

@@ -18,6 +18,9 @@ from trtop_core.errors import TrtopError
 
 ROOT_UID = 0
 
+OWN_USER = "trtop"
+"""Made by packages for the daemon alone: nothing else of this machine runs as that user."""
+
 NOBODY = "nobody"
 NOBODY_ID = 65_534
 """Number of the user nobody where there is no user of that name."""
@@ -81,7 +84,8 @@ def choose_identity(user: str | None, environ: Mapping[str, str]) -> Identity | 
     """Whom root should become.
 
     Args:
-        user: a name or number; None: the caller of sudo, else nobody.
+        user: a name, a number, or UID:GID; None: the user trtop if there is one, else the caller of
+            sudo, else nobody.
         environ: of the process: sudo says there who called it.
 
     Returns:
@@ -129,6 +133,18 @@ def _may_set_groups() -> bool:
         return True
 
 
+def caller_of_sudo(environ: Mapping[str, str]) -> Identity | None:
+    """Who called sudo; None: nobody but root did."""
+    uid, gid = environ.get("SUDO_UID", ""), environ.get("SUDO_GID", "")
+    if _is_number(uid) and _is_number(gid) and int(uid):
+        return Identity(int(uid), int(gid))
+    return None
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit()
+
+
 def _wanted(user: str | None, environ: Mapping[str, str]) -> Identity:
     """Whom root should become, whether it can or not.
 
@@ -136,12 +152,16 @@ def _wanted(user: str | None, environ: Mapping[str, str]) -> Identity:
         TrtopError: there is no such user.
     """
     if user is None:
-        caller = environ.get("SUDO_UID", ""), environ.get("SUDO_GID", "")
-        if all(part.isascii() and part.isdigit() for part in caller) and int(caller[0]):
-            return Identity(int(caller[0]), int(caller[1]))
-        user = NOBODY
+        try:
+            own = pwd.getpwnam(OWN_USER)
+            return Identity(own.pw_uid, own.pw_gid)
+        except KeyError:
+            return caller_of_sudo(environ) or _wanted(NOBODY, environ)
+    uid, _, gid = user.partition(":")
+    if _is_number(uid) and _is_number(gid):
+        return Identity(int(uid), int(gid))
     try:
-        entry = pwd.getpwuid(int(user)) if user.isascii() and user.isdigit() else pwd.getpwnam(user)
+        entry = pwd.getpwuid(int(user)) if _is_number(user) else pwd.getpwnam(user)
     except KeyError:
         if user == NOBODY:
             return Identity(NOBODY_ID, NOBODY_ID)

@@ -23,6 +23,8 @@ from trtop_core.detail import CONNECTION, HISTORY, ConnectionState, Detail, Deta
 from trtop_core.metric_types import Thresholds
 from trtop_core.records import NS_PER_S
 from trtop_core.snapshot import Snapshot
+from trtop_core.timeline import TIMELINE, Timeline, TimelineView
+from trtop_core.trends import Trends, TrendView
 
 SIZES = ((60, 15), (80, 24), (132, 30), (220, 50))
 
@@ -51,6 +53,8 @@ class DrivenScreen:
     names: Names | None = None
     thresholds: Mapping[str, Thresholds] = field(default_factory=dict)
     prefix: str | None = None
+    trends: Trends | None = None
+    timeline: Timeline | None = None
     effects: list[Effect] = field(default_factory=list)
 
     @property
@@ -66,6 +70,7 @@ class DrivenScreen:
                 page=self.frame().page,
                 has_names=self.names is not None,
                 prefix=self.prefix,
+                timeline=self.timeline,
             )
             updated = update(self.state, key, context)
             self.state = updated.state
@@ -80,8 +85,19 @@ class DrivenScreen:
         return self
 
     def frame(self) -> Frame:
-        scene = Scene(self.state, self.model, self.status, self.detail, self.thresholds)
-        return draw(scene, self.size, self.caps)
+        return draw(self.scene, self.size, self.caps)
+
+    @property
+    def scene(self) -> Scene:
+        return Scene(
+            self.state,
+            self.model,
+            self.status,
+            self.detail,
+            self.thresholds,
+            self.trends,
+            self.timeline,
+        )
 
     def shown(self) -> pyte.Screen:
         """The frame on a terminal of its size."""
@@ -105,6 +121,36 @@ def history(n_slots: int, slot_s: int) -> np.ndarray:
     made["rst"] = [0] * (n_slots - 2) + [3, 1]
     made["response_time_ns"] = [MS * (10 + 3 * i) if i % 4 else -1 for i in range(n_slots)]
     return made
+
+
+def trends_of(picture_: ViewModel, n_rows: int, n_slots: int = 12) -> Trends:
+    """How the first rows went: some rise, some pause, each third has errors of late."""
+    rows = picture_.snapshot.table.keys[:n_rows]
+    times = np.array(
+        [
+            [MS * (5 + i * j) if (i + j) % 5 else -1 for j in range(n_slots)]
+            for i in range(len(rows))
+        ]
+    )
+    errors = np.zeros((len(rows), n_slots), np.int64)
+    errors[::3, -2:] = (1, 7)
+    starts_ns = FIRST_NS + np.arange(n_slots) * 5 * NS_PER_S
+    spans_ns = np.full(n_slots, 5 * NS_PER_S)
+    return Trends(TrendView(rows.tobytes()), starts_ns, spans_ns, errors, times)
+
+
+def timeline(n_columns: int = 90, length_s: int = 10) -> Timeline:
+    """Busy, a silence, and errors near its end."""
+    made = np.zeros(n_columns, TIMELINE)
+    made["start_ns"] = FIRST_NS // NS_PER_S * NS_PER_S + np.arange(n_columns) * length_s * NS_PER_S
+    made["end_ns"] = made["start_ns"] + length_s * NS_PER_S
+    made["requests"] = [40 + 13 * ((i * 7) % 11) for i in range(n_columns)]
+    made["errors"] = [(i % 5) * (i > n_columns - 20) for i in range(n_columns)]
+    made["response_time_ns"] = [MS * (10 + (i * 3) % 17) for i in range(n_columns)]
+    is_kept = (np.arange(n_columns) < 40) | (np.arange(n_columns) > 50)
+    return Timeline(
+        TimelineView(n_columns), length_s * NS_PER_S, made[is_kept], NS_PER_S, 1_234_567, 64 << 20
+    )
 
 
 def connections(n: int) -> np.ndarray:

@@ -52,8 +52,8 @@ def _drawn(scene: Scene, width: int, caps: TerminalCaps) -> set[str]:
     if model is None:
         return {column.name for column in state.shown_columns}
     first = max(0, min(state.offset, len(model.names) - 1))
-    grid, _, _ = table_of(scene, range(first, min(first + N_ROWS, len(model.names))), width, caps)
-    return {placed.column.name for placed in grid.layout.placed}
+    table = table_of(scene, range(first, min(first + N_ROWS, len(model.names))), width, caps)
+    return {placed.column.name for placed in table.layout.placed}
 
 
 def toggled(state: State) -> State:

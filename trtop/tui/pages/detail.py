@@ -26,6 +26,8 @@ from trtop.tui.pages.detail_latencies import latency_lines
 from trtop.tui.pages.page import Page
 from trtop.tui.scene import Scene
 from trtop.tui.state import Mode, State
+from trtop.tui.strip import period_text
+from trtop_core.detail import Detail
 from trtop_core.metric_types import Group, Kind, Metric, Unit
 from trtop_core.metrics import METRIC_OF, METRICS
 from trtop_core.verdicts.rules import Cause
@@ -62,12 +64,13 @@ def detail_lines(scene: Scene, width: int, caps: TerminalCaps) -> list[Line]:
         caps: what the terminal can show.
     """
     fmt = DetailFormat(width, caps)
+    detail = _detail(scene)
     name, row = _row(scene)
     lines = [
         line_of(" ", Span(escape(name, caps.ascii_only), Role.BOLD), *_window(scene, row, fmt))
     ]
     if row is None:
-        text = NOTHING if scene.answer is not None else WAITING
+        text = NOTHING if detail is not None else WAITING
         return [*lines, (), line_of(" ", text)]
     text = verdict_text(row, caps.ascii_only)
     wrapped = textwrap.wrap(text, max(10, width - 2), subsequent_indent="  ")
@@ -76,14 +79,19 @@ def detail_lines(scene: Scene, width: int, caps: TerminalCaps) -> list[Line]:
         warning = "? the capture missed part of it: counters are lower bounds"
         lines.append(line_of(" ", Span(warning, Role.WARNING)))
     lines += latency_lines(row, scene, fmt)
-    if scene.answer is not None:
-        lines += history_lines(scene.answer, fmt)
-        lines += connection_lines(scene.answer, fmt)
+    if detail is not None:
+        lines += history_lines(detail, fmt)
+        lines += connection_lines(detail, fmt)
     for group in Group:
         lines += [(), title_line(group.value[0]), *_fields(row, FIELDS[group], scene, fmt)]
-    if scene.answer is None:
+    if detail is None:
         lines += [(), line_of(" ", NO_HISTORY)]
     return lines
+
+
+def _detail(scene: Scene) -> Detail | None:
+    """What the source knows of the destination; None while it has not said so."""
+    return scene.answer if isinstance(scene.answer, Detail) else None
 
 
 def _row(scene: Scene) -> tuple[str, QuickRow | None]:
@@ -94,11 +102,12 @@ def _row(scene: Scene) -> tuple[str, QuickRow | None]:
         place = model.place(state.selected_key)
     name = model.names[place] if model is not None and place is not None else ""
     loss = model.snapshot.window_health.loss if model is not None else None
-    if scene.answer is not None:
-        table = scene.answer.table
+    detail = _detail(scene)
+    if detail is not None:
+        table = detail.table
         if not len(table):
             return name, None
-        span_ns = scene.answer.span_ns
+        span_ns = detail.span_ns
         called = name or address_of(table.keys["addr"][0], int(table.keys["port"][0]))
         return called, QuickRow(table, 0, span_ns, loss, name, Figures(table, span_ns, loss))
     if model is None or place is None:
@@ -109,7 +118,8 @@ def _row(scene: Scene) -> tuple[str, QuickRow | None]:
 
 
 def _window(scene: Scene, row: QuickRow | None, fmt: DetailFormat) -> Iterator[str]:
-    yield f"  {WINDOW_NAMES[scene.state.window]}"
+    period = scene.state.period
+    yield f"  {WINDOW_NAMES[scene.state.window] if period is None else period_text(period)}"
     if row is not None and row.span_ns > 0:
         yield f" ({units.duration(row.span_ns, fmt.micro)})"
     model = scene.model

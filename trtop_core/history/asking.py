@@ -1,0 +1,155 @@
+"""What a history is asked: the rows of a period, and all of it in columns.
+
+Takes slots, gives arrays in the form of an engine's own, and timelines. Periods are rounded to
+whole slots.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from trtop_core._state import HEALTH, State
+from trtop_core._window import EPOCH_NS
+from trtop_core.history.slots import BINS_OF_SKETCH, Slot
+from trtop_core.history.sums import summed
+from trtop_core.metrics import SKETCHES
+from trtop_core.query import Exported
+from trtop_core.sketch import MIDDLE, nearest_rank
+from trtop_core.timeline import TIMELINE, Timeline, TimelineView, length_for
+from trtop_core.view import Period
+
+PERCENTILE = 95
+
+ERRORS = ("refused", "timeouts", "rst_in", "unanswered", "tls_failed")
+"""What went wrong in a column; ``refused`` is in ``rst_in`` and counts once."""
+
+_RESPONSES = SKETCHES.index("response_time") * BINS_OF_SKETCH
+
+
+class Bounds(NamedTuple):
+    """The windows' time of an engine.
+
+    Attributes:
+        first_ns: at the first packet.
+        now_ns: now.
+    """
+
+    first_ns: int
+    now_ns: int
+
+
+class PeriodRows(NamedTuple):
+    """The rows of a period.
+
+    Attributes:
+        exported: as an engine exports its own.
+        start_ns: capture time at which the first slot begins.
+        end_ns: capture time at which the last one ends.
+        health_before: raw counters of the capture at the start; None: all are 0.
+        health_after: at the end.
+    """
+
+    exported: Exported
+    start_ns: int
+    end_ns: int
+    health_before: npt.NDArray[Any] | None
+    health_after: npt.NDArray[Any]
+
+
+def start_of(slot: Slot, bounds: Bounds) -> int:
+    """Capture time at which a slot begins."""
+    return max(slot.start_epoch * EPOCH_NS, bounds.first_ns) + slot.shift_ns
+
+
+def end_of(slot: Slot, bounds: Bounds) -> int:
+    """Capture time at which a slot ends."""
+    return min(slot.end_epoch * EPOCH_NS, bounds.now_ns) + slot.shift_ns
+
+
+def rows_of(slots: Sequence[Slot], period: Period, state: State, bounds: Bounds) -> PeriodRows:
+    """The rows of all slots that reach into a period; there may be none.
+
+    Args:
+        slots: of a history, the open one included, by time.
+        period: capture time.
+        state: the engine's tables, settled.
+        bounds: of the engine.
+    """
+    chosen = [
+        i
+        for i, slot in enumerate(slots)
+        if start_of(slot, bounds) < period.end_ns and end_of(slot, bounds) > period.start_ns
+    ]
+    keys, _ = state.destinations.export()
+    _, page_keys, _ = state.sketches.export(0)
+    keys, counters, sketches = summed((slots[i] for i in chosen), keys, page_keys)
+    if not chosen:
+        nothing = np.zeros((), HEALTH)
+        exported = Exported(keys, counters, sketches, 0, None)
+        return PeriodRows(exported, period.start_ns, period.end_ns, None, nothing)
+    first, last = slots[chosen[0]], slots[chosen[-1]]
+    start_ns, end_ns = start_of(first, bounds), end_of(last, bounds)
+    return PeriodRows(
+        Exported(keys, counters, sketches, max(0, end_ns - start_ns), None),
+        start_ns,
+        end_ns,
+        slots[chosen[0] - 1].health if chosen[0] else None,
+        last.health,
+    )
+
+
+def timeline_of(
+    slots: Sequence[Slot], view: TimelineView, bounds: Bounds, memory: tuple[int, int]
+) -> Timeline:
+    """All of a history in columns.
+
+    Args:
+        slots: the open one included, by time.
+        view: how many columns.
+        bounds: of the engine.
+        memory: bytes that the history takes, and may take.
+    """
+    if not slots:
+        return Timeline(view, EPOCH_NS, np.zeros(0, TIMELINE), 0, *memory)
+    starts = np.array([start_of(slot, bounds) for slot in slots])
+    ends = np.array([end_of(slot, bounds) for slot in slots])
+    length_ns = length_for(int(ends.max() - starts.min()), view.n_columns)
+    length_ns = max(length_ns, EPOCH_NS)
+    numbers, places = np.unique(starts // length_ns, return_inverse=True)
+    places = places.reshape(-1)
+    columns = np.zeros(len(numbers), TIMELINE)
+    columns["start_ns"] = np.iinfo(np.int64).max
+    columns["end_ns"] = np.iinfo(np.int64).min
+    np.minimum.at(columns["start_ns"], places, starts)
+    np.maximum.at(columns["end_ns"], places, ends)
+    for name, fields in (("requests", ("requests",)), ("errors", ERRORS)):
+        amounts = [sum(slot.total(field) for field in fields) for slot in slots]
+        np.add.at(columns[name], places, np.array(amounts, np.uint64))
+    refused = np.array([slot.total("refused") for slot in slots], np.uint64)
+    np.subtract.at(columns["errors"], places, refused)
+    columns["response_time_ns"] = _percentiles(slots, places, len(numbers))
+    longest = max((slot.end_epoch - slot.start_epoch for slot in slots[:-1]), default=1)
+    return Timeline(view, length_ns, columns, longest * EPOCH_NS, *memory)
+
+
+def _percentiles(
+    slots: Sequence[Slot], places: npt.NDArray[np.intp], n_columns: int
+) -> npt.NDArray[np.int64]:
+    """A percentile of each column's response times; -1 without any."""
+    at, amounts = [], []
+    for slot, place in zip(slots, places.tolist(), strict=True):
+        bins = slot.totals[4]
+        first, last = np.searchsorted(bins.at, [_RESPONSES, _RESPONSES + BINS_OF_SKETCH])
+        at.append(bins.at[first:last].astype(np.int64) - _RESPONSES + place * BINS_OF_SKETCH)
+        amounts.append(bins.amounts[first:last].astype(np.float64))
+    counted = np.bincount(np.concatenate(at), np.concatenate(amounts), n_columns * BINS_OF_SKETCH)
+    before = np.cumsum(counted.reshape(n_columns, BINS_OF_SKETCH), axis=1)
+    found = np.full(n_columns, -1, np.int64)
+    for column in np.flatnonzero(before[:, -1]):
+        rank = nearest_rank(int(before[column, -1]), PERCENTILE)
+        found[column] = MIDDLE[np.searchsorted(before[column], rank, side="left")]
+    return found
