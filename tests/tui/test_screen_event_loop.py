@@ -19,7 +19,7 @@ from trtop.tui.state import Grouping, Mode, State
 from trtop.tui.terminal import ClickEvent, Event, HangUpEvent, KeyEvent, WheelEvent
 from trtop_core.batch import PacketBatch
 from trtop_core.config import EngineConfig
-from trtop_core.detail import Detail, DetailView
+from trtop_core.detail import DetailView
 from trtop_core.engine import Engine
 from trtop_core.errors import DamagedCaptureError, NotACaptureError, TrtopError
 from trtop_core.health import Health
@@ -27,6 +27,7 @@ from trtop_core.records import GroupBy, Window
 from trtop_core.snapshot import Snapshot
 from trtop_core.sources import IDLE
 from trtop_core.view import View
+from trtop_core.wire.questions import Question, QuestionReply, answered
 
 WINDOWS = (Window.LAST_10_S, Window.LAST_60_S, Window.LAST_300_S)
 
@@ -103,7 +104,9 @@ class Recorded:
             return None
         return self.engine.snapshot(view)
 
-    def answer(self, view: DetailView) -> Detail | None:
+    def answer(self, view: Question) -> QuestionReply | None:
+        if not isinstance(view, DetailView):
+            return answered([self.engine], view)
         self.details.append(view)
         return self.engine.detail(view) if self.has_detail else None
 
