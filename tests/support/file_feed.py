@@ -13,10 +13,10 @@ from collections.abc import Sequence
 import zmq
 
 from trtop_core import Engine, Snapshot, TrtopError, View
-from trtop_core.detail import Detail, DetailView
 from trtop_core.health import Health
 from trtop_core.sources import Source, open_capture
 from trtop_core.wire import Notice, Severity
+from trtop_core.wire.questions import Question, QuestionReply, answered
 from trtop_daemon.ipc.feed import CaptureConfig
 
 BATCHES_PER_TURN = 4
@@ -67,8 +67,8 @@ class FileFeed:
     def health(self) -> Health:
         return self._engine.health()
 
-    def answer(self, view: DetailView) -> Detail:
-        return self._engine.detail(view)
+    def answer(self, view: Question) -> QuestionReply:
+        return answered([self._engine], view)
 
     def reload(self, config: CaptureConfig) -> None:
         self.reloaded.append(config)

@@ -127,6 +127,7 @@ def test_a_timeline_that_is_too_wide_is_drawn_to_its_end() -> None:
     period = Period(LAST_NS - 60 * NS_PER_S, LAST_NS)
     for width in (40, 60, 80):
         lines = strip_lines(TIMES, period, width, TerminalCaps())
+        assert all(len(plain(line)) <= width for line in lines[1:])
         marked = [span for span in lines[1] if span.role is Role.SELECTED]
         assert len(marked) == 1
         assert lines[1][lines[1].index(marked[0]) + 1].text.strip().isdigit()
