@@ -161,6 +161,8 @@ cdef inline void fall_behind(State state, int64_t ts_ns) noexcept nogil:
     """A packet far behind the clock; with so many in a row it is the clock that is wrong."""
     state.n_behind += 1
     if state.n_behind < MAX_BEHIND:
+        # Of a connection only if it turns out to hold a segment; not of one of an earlier row.
+        state.behind_numbers[state.n_behind - 1] = NONE
         return
     step(state, ts_ns, 0)
     state.clock_ns = ts_ns

@@ -102,6 +102,20 @@ def test_any_timestamps(story: list[Any], every: int) -> None:
     _check(_packets(story), every)
 
 
+def test_a_row_that_turns_the_clock_back_holds_nothing_of_an_earlier_row() -> None:
+    story = [
+        (0, "ask", 10 * S, False, 1),
+        (0, "syn", -30 * 10**6, False, 1),  # far behind, alone
+        (0, "ask", 11 * S, False, 1),
+        (0, "other", 0, False, 31),
+        (0, "synack", 0, False, 1),  # the clock steps back to it: the SYN lies before the step
+    ]
+    packets = _packets(story)
+    _check(packets, 1)
+    (row,) = run([batch_of(packets)]).rows()
+    assert row.samples("syn_rtt") == 0
+
+
 def test_what_spans_a_step_is_no_sample_however_many_steps_follow() -> None:
     story = [
         (1, "ask", 0, False, 1),
