@@ -82,7 +82,7 @@ def replayed(daemon: Daemon) -> str:
     def is_over() -> bool:
         nonlocal text
         text = scrape(daemon)
-        return health(text, "trtop_packets_total") == 1318
+        return health(text, "trtop_packets_total") == 1559
 
     wait_for(is_over)
     return text
@@ -371,7 +371,7 @@ def test_otlp_is_pushed_bin_for_bin(tmp_path: Path, truth: Snapshot) -> None:
         url = f"http://127.0.0.1:{there.port}"
         options = ["--otlp", url, "--otlp-interval", "0.3", "--otlp-header", "X-Token=s3cret"]
         with replaying(tmp_path, *options) as daemon:
-            wait_for(lambda: n_packets(there) == 1318)
+            wait_for(lambda: n_packets(there) == 1559)
             command = Path(f"/proc/{exporter_of(daemon).pid}/cmdline").read_text()
             assert "s3cret" not in command
         assert there.heads[0]["x-token"] == "s3cret"

@@ -75,7 +75,7 @@ class Prometheus:
         with suppress(OSError):
             return self.ask("trtop_packets_total") != [] and self.number(
                 "trtop_packets_total"
-            ) == float(1318)
+            ) == float(1559)
         return False
 
 
