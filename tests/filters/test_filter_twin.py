@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from filters.row_by_row import OneRow, holds
 from filters.test_filter_parser import TREES
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.builders.snapshot import Destination, snapshot
 
@@ -38,6 +38,7 @@ def destinations(draw: st.DrawFn) -> tuple[Destination, str | None]:
     return Destination(str(ipaddress.ip_address(address)), port, numbers, samples), draw(NAMES)
 
 
+@settings(deadline=None)
 @given(TREES, st.lists(destinations(), max_size=4), st.sampled_from([50.0, 95.0, 99.9]))
 def test_it_holds_for_the_rows_of_the_twin(
     tree: Node, rows: list[tuple[Destination, str | None]], percentile: float
@@ -52,6 +53,7 @@ WRITTEN = (
 )  # fmt: skip
 
 
+@settings(deadline=None)
 @given(st.sampled_from(WRITTEN), st.lists(destinations(), min_size=1, max_size=5))
 def test_forms_that_users_write_hold_for_the_rows_of_the_twin(
     text: str, rows: list[tuple[Destination, str | None]]
