@@ -259,9 +259,7 @@ class Engine:
         if view.period is None:
             exported = self._export(view.window, view.group_by)
         else:
-            exported = self._of_period(view.period, view.group_by).exported.without_rest(
-                len(self._state.destinations.export()[0])
-            )
+            exported = self._of_period(view.period, view.group_by).exported
         levels = {spec[0]: i for i, spec in enumerate(LEVELS) if Window(spec[0]) in self._windows}
         return answer_detail(self._state, self._flows, exported, view, levels)
 

@@ -18,10 +18,13 @@ from trtop_core._sketch import BINS_IN_PAGE, PAGES_PER_SKETCH
 from trtop_core.memory import take_records
 from trtop_core.metrics import SKETCHES
 from trtop_core.records import DestinationKind
-from trtop_core.sketch import HALF, LOW_32, SketchColumn, merge_stats
+from trtop_core.sketch import SketchColumn, merge_stats
 
 LEFT_OUT = -2
 """The rank of a row of which nothing is wanted."""
+
+TOTALS_ONLY = -1
+"""The rank of a row that is wanted in totals alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,9 +196,7 @@ class _Pages:
         chosen = np.flatnonzero(self._sketches == sketch)
         owners = np.minimum(self._owners[chosen], self._n_keys)
         chosen = chosen[ranks[owners] >= 0]
-        page_keys = self.state.page_keys[chosen]
-        order = ordered(page_keys)
-        page_keys, pages = page_keys[order], self.state.pages[chosen[order]]
+        page_keys, pages = self.state.page_keys[chosen], self.state.pages[chosen]
         n_bins = np.zeros((len(SKETCHES), len(rows)), np.int64)
         totals = np.zeros((len(SKETCHES), PAGES_PER_SKETCH * BINS_IN_PAGE), np.int64)
         count_bins(page_keys, pages, ranks, n_bins, totals)
@@ -203,7 +204,7 @@ class _Pages:
         at = np.zeros_like(n_bins)
         at[sketch] = indptr[:-1]
         bins, counts = np.zeros(indptr[-1], np.uint16), np.zeros(indptr[-1], np.int64)
-        gather_bins(page_keys, pages, np.arange(len(page_keys)), ranks, at, bins, counts)
+        gather_bins(page_keys, pages, by_place(page_keys), ranks, at, bins, counts)
         stats = take_records(self.state.stats, rows * len(SKETCHES) + sketch)
         return SketchColumn(stats, indptr, bins, counts)
 
@@ -235,8 +236,9 @@ class MergedSketches(Mapping[str, LateColumn]):
         return len(SKETCHES)
 
 
-def ordered(page_keys: npt.NDArray[np.uint32]) -> npt.NDArray[np.intp]:
-    """What argsort gives of different keys; sorting keys and places as one takes half the time."""
-    tagged = page_keys.astype(np.uint64) << HALF | np.arange(len(page_keys), dtype=np.uint64)
-    tagged.sort()
-    return (tagged & LOW_32).astype(np.intp)
+def by_place(page_keys: npt.NDArray[np.uint32]) -> npt.NDArray[np.intp]:
+    """Pages in the order of their bins, whatever sketch each is of: a sort of numbers so small that
+    numpy takes one pass for each of their bytes."""
+    # Not %, which numpy computes number by number.
+    places = page_keys - page_keys // np.uint32(PAGES_PER_SKETCH) * np.uint32(PAGES_PER_SKETCH)
+    return np.argsort(places.astype(np.uint16), kind="stable")

@@ -72,7 +72,7 @@ def gather_bins(
     Args:
         page_keys: IN as for ``count_bins``.
         pages: IN as for ``count_bins``.
-        order: IN shape (n_pages,): pages by ascending key.
+        order: IN shape (n_pages,): pages, those of one sketch and row by ascending key.
         ranks: IN as for ``count_bins``.
         at: IN and OUT shape (N_SKETCHES, n_rows): where each sketch and row begins; moved to its
             end.

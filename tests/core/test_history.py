@@ -16,7 +16,7 @@ from support.traffic.generated import Faults, generate
 
 import trtop_core.history.log as history_log
 from trtop_core import Engine, EngineConfig, Snapshot, View, wire
-from trtop_core._history import add_cells
+from trtop_core._history import add_cells, mark_cells, outer_bins
 from trtop_core.decode import decode
 from trtop_core.detail import DetailView
 from trtop_core.history.slots import Cells
@@ -230,13 +230,30 @@ def test_cells_add_up_as_numpy_does(at: list[int], amounts: list[int]) -> None:
     found = np.zeros(100, np.uint64)
     parts = [Cells.of(places[i : i + 1], values[i : i + 1]) for i in range(len(at))]
     for part in [Cells.joined(parts)] if parts else []:
-        add_cells(part.at, part.amounts, found)
+        add_cells(part.at, part.amounts, np.zeros(1, np.uint32), 100, found)
     assert np.array_equal(found, expected)
 
 
 def test_a_cell_outside_is_refused() -> None:
+    at, one = np.array([3], np.uint32), np.array([1], np.uint8)
+    for rows, width, n_cells in (([0], 3, 3), ([0, 1], 2, 3), ([7] * 4, 1, 4)):
+        with pytest.raises(ValueError, match="outside"):
+            add_cells(at, one, np.array(rows, np.uint32), width, np.zeros(n_cells, np.uint64))
     with pytest.raises(ValueError, match="outside"):
-        add_cells(np.array([3], np.uint32), np.array([1], np.uint8), np.zeros(3, np.uint64))
+        mark_cells(at, 1, np.zeros(3, np.uint8))
+    marks = np.zeros(2, np.uint8)
+    mark_cells(at, 2, marks)
+    assert marks.tolist() == [0, 1]
+
+
+def test_outer_bins_are_those_in_use_at_both_ends() -> None:
+    pages = np.zeros((3, 8), np.uint64)
+    pages[0, [2, 5]], pages[1, 7] = 1, 3
+    first, last = np.full(3, 99), np.full(3, -1)
+    outer_bins(np.array([10, 13, 21], np.uint32), pages, 10, first, last)
+    assert (first.tolist(), last.tolist()) == ([99, 2, 99], [-1, 31, -1])
+    with pytest.raises(ValueError, match="outside"):
+        outer_bins(np.array([10, 13, 31], np.uint32), np.ones((3, 8), np.uint64), 10, first, last)
 
 
 @pytest.mark.parametrize(
