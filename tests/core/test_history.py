@@ -20,7 +20,7 @@ from trtop_core._history import add_cells, mark_cells, outer_bins
 from trtop_core.decode import decode
 from trtop_core.detail import DetailView
 from trtop_core.history.slots import Cells
-from trtop_core.metrics import COUNTERS, SKETCHES
+from trtop_core.metrics import COUNTERS, ERRORS, SKETCHES
 from trtop_core.records import NS_PER_S, DestinationKind, GroupBy, Window
 from trtop_core.table import Table
 from trtop_core.timeline import MAX_COLUMNS, TimelineView, length_for
@@ -114,6 +114,7 @@ def test_slots_add_up_at_any_split_coarsening_and_bound(
         assert sum(part.health.packets for part in parts) == whole.health.packets
         columns = engine.timeline(TimelineView(MAX_COLUMNS)).columns
         assert columns["requests"].sum() == whole.totals.count("requests")
+        assert columns["errors"].sum() == sum(whole.totals.count(name) for name in ERRORS)
 
 
 def slot_edge(engine: Engine, ns: int) -> int:
@@ -192,6 +193,18 @@ def test_a_period_without_packets_has_no_rows() -> None:
     assert (len(past.table), past.n_destinations, past.span_ns) == (0, 0, 0)
     assert past.totals.count("syn") == 0
     assert past.health.packets == 0
+
+
+def test_a_silence_is_a_part_of_the_period_as_far_as_there_is_time() -> None:
+    engine = fed(PACKETS)
+    engine.advance(LAST_NS + 20 * NS_PER_S)
+    last_s = LAST_NS // NS_PER_S * NS_PER_S
+    past = between(engine, last_s, last_s + 10 * NS_PER_S)
+    assert (past.first_ns, past.clock_ns) == (last_s, last_s + 10 * NS_PER_S)
+    assert past.span_ns == 10 * NS_PER_S
+    past = between(engine, last_s, last_s + 3600 * NS_PER_S)
+    assert past.clock_ns == engine.clock_ns == LAST_NS + 20 * NS_PER_S
+    assert between(engine, 0, last_s).first_ns == FIRST_NS
 
 
 def test_without_a_history_there_is_no_period() -> None:

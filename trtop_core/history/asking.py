@@ -16,16 +16,13 @@ from trtop_core._state import HEALTH, State
 from trtop_core._window import EPOCH_NS
 from trtop_core.history.slots import BINS_OF_SKETCH, Slot
 from trtop_core.history.sums import summed
-from trtop_core.metrics import SKETCHES
+from trtop_core.metrics import ERRORS, SKETCHES
 from trtop_core.query import Exported
 from trtop_core.sketch import MIDDLE, nearest_rank
 from trtop_core.timeline import TIMELINE, Timeline, TimelineView, length_for
 from trtop_core.view import Period
 
 PERCENTILE = 95
-
-ERRORS = ("refused", "timeouts", "rst_in", "unanswered", "tls_failed")
-"""What went wrong in a column; ``refused`` is in ``rst_in`` and counts once."""
 
 _RESPONSES = SKETCHES.index("response_time") * BINS_OF_SKETCH
 
@@ -47,8 +44,8 @@ class PeriodRows(NamedTuple):
 
     Attributes:
         exported: as an engine exports its own.
-        start_ns: capture time at which the first slot begins.
-        end_ns: capture time at which the last one ends.
+        start_ns: capture time from which on they count: that of the period, or of its first slot.
+        end_ns: capture time up to which they count, likewise.
         health_before: raw counters of the capture at the start; None: all are 0.
         health_after: at the end.
     """
@@ -92,7 +89,10 @@ def rows_of(slots: Sequence[Slot], period: Period, state: State, bounds: Bounds)
         exported = Exported(keys, counters, sketches, 0, None)
         return PeriodRows(exported, period.start_ns, period.end_ns, None, nothing)
     first, last = slots[chosen[0]], slots[chosen[-1]]
-    start_ns, end_ns = start_of(first, bounds), end_of(last, bounds)
+    # Silence has no slots, and is a part of the period.
+    begin_ns, now_ns = start_of(slots[0], bounds), bounds.now_ns + slots[-1].shift_ns
+    start_ns = min(start_of(first, bounds), max(period.start_ns, begin_ns))
+    end_ns = max(end_of(last, bounds), min(period.end_ns, now_ns))
     return PeriodRows(
         Exported(keys, counters, sketches, max(0, end_ns - start_ns), None),
         start_ns,
@@ -129,8 +129,6 @@ def timeline_of(
     for name, fields in (("requests", ("requests",)), ("errors", ERRORS)):
         amounts = [sum(slot.total(field) for field in fields) for slot in slots]
         np.add.at(columns[name], places, np.array(amounts, np.uint64))
-    refused = np.array([slot.total("refused") for slot in slots], np.uint64)
-    np.subtract.at(columns["errors"], places, refused)
     columns["response_time_ns"] = _percentiles(slots, places, len(numbers))
     longest = max((slot.end_epoch - slot.start_epoch for slot in slots[:-1]), default=1)
     return Timeline(view, length_ns, columns, longest * EPOCH_NS, *memory)

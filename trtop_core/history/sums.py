@@ -184,7 +184,8 @@ class _Chosen(NamedTuple):
         """Keys of pages of these rows, with the rows' places for their numbers."""
         per_row = np.uint32(N_SKETCHES * PAGES_PER_SKETCH)
         owners = page_keys // per_row
-        return (self.places[owners] - owners) * per_row + page_keys
+        shift: npt.NDArray[np.uint32] = (self.places[owners] - owners) * per_row
+        return page_keys + shift
 
 
 def _shown(slots: Iterable[Slot], n_rows: int, n_pages: int) -> tuple[_Chosen, _Chosen]:
