@@ -238,6 +238,6 @@ class MergedSketches(Mapping[str, LateColumn]):
 
 def by_place(page_keys: npt.NDArray[np.uint32]) -> npt.NDArray[np.intp]:
     """Pages in the order of their bins, whatever sketch each is of."""
-    # Of numbers so small numpy sorts in one pass for each byte. Not %, which numpy computes number by number.
+    # numpy sorts numbers so small in one pass for each of their bytes, and computes % one by one.
     places = page_keys - page_keys // np.uint32(PAGES_PER_SKETCH) * np.uint32(PAGES_PER_SKETCH)
     return np.argsort(places.astype(np.uint16), kind="stable")

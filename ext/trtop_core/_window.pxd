@@ -33,7 +33,7 @@ cdef class WindowLog:
     cdef void subtract(
         self, int level, first_slot, const uint32_t[::1] places, uint64_t[:, ::1] now
     )
-    cdef tuple records(self, int level, first_slot, uint8_t[::1] left_out, bint once)
+    cdef tuple records(self, int level, first_slot, uint8_t[::1] is_wanted, bint once)
     cdef bint is_due(self, uint32_t item) noexcept nogil
     cdef bint is_due_at(self, int level, uint32_t item) noexcept nogil
     cdef void touch(self, uint32_t item, const void* row) noexcept nogil

@@ -78,7 +78,7 @@ cdef class WindowLog:
             plus one (0: there was none), shape (n,), uint32; rows, shape (n, row_bytes), uint8.
         """
         items, epochs, _, rows = self.records(
-            level, first_slot, np.zeros(len(self.epochs), np.uint8), True
+            level, first_slot, np.ones(len(self.epochs), np.uint8), True
         )
         return items, epochs, rows
 
@@ -94,9 +94,9 @@ cdef class WindowLog:
             Item numbers and the slots they were saved in, shape (n,), uint32; rows as they were
             before their first change in that slot, shape (n, row_bytes), uint8.
         """
-        left_out = np.ones(len(self.epochs), np.uint8)
-        left_out[wanted] = 0
-        items, _, slots, rows = self.records(level, first_slot, left_out, False)
+        is_wanted = np.zeros(len(self.epochs), np.uint8)
+        is_wanted[wanted] = 1
+        items, _, slots, rows = self.records(level, first_slot, is_wanted, False)
         return items, slots, rows
 
     cdef void subtract(
@@ -136,13 +136,13 @@ cdef class WindowLog:
                 for i in range(n_words):
                     row[i] -= before[i]
 
-    cdef tuple records(self, int level, first_slot, uint8_t[::1] left_out, bint once):
+    cdef tuple records(self, int level, first_slot, uint8_t[::1] is_wanted, bint once):
         """Copies since the start of a slot: items, epochs before, slots, rows.
 
         Args:
             level: which window.
             first_slot: slots before this one do not count.
-            left_out: IN shape (n_items,): 1 for items that are not wanted. OUT changed.
+            is_wanted: IN shape (n_items,): 1 for items that are. OUT changed.
             once: only the first copy of each item.
         """
         cdef ring_t* ring = &self.rings[level]
@@ -163,10 +163,10 @@ cdef class WindowLog:
         with nogil:
             for at in range(ring.tail, ring.head):
                 header = header_of(ring, at, self.record_bytes)
-                if left_out[header[0]] or <int64_t>header[2] < first:
+                if not is_wanted[header[0]] or <int64_t>header[2] < first:
                     continue
                 if once:
-                    left_out[header[0]] = 1
+                    is_wanted[header[0]] = 0
                 item_out[n] = header[0]
                 epoch_out[n] = header[1]
                 slot_out[n] = header[2]

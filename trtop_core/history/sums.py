@@ -6,7 +6,7 @@ an engine. What no row of a slot accounts for is the row ``(other)``.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -38,6 +38,9 @@ N_TOTAL_BINS = N_SKETCHES * BINS_OF_SKETCH
 
 NO_ROWS = np.zeros(0, np.uint32)
 
+AT_ONCE = 64
+"""Slots that are added up by one call: most have a few cells, and a call costs as much as these."""
+
 FIRST = np.zeros(1, np.uint32)
 """Where the one row of an array of totals is."""
 
@@ -55,9 +58,12 @@ class Sums:
             for n in (ROW_CELLS, N_SKETCHES, N_SKETCHES, N_SKETCHES, N_TOTAL_BINS)
         )
 
-    def add(self, slot: Slot) -> None:
-        """Add a slot's totals."""
-        for part, cells in zip(self.parts, slot.totals, strict=True):
+    def add(self, *slots: Slot) -> None:
+        """Add the totals of slots."""
+        for part, several in zip(
+            self.parts, zip(*(slot.totals for slot in slots), strict=True), strict=True
+        ):
+            cells = Cells.listed(several)
             add_cells(cells.at, cells.amounts, FIRST, len(part), part)
 
     def rest(self, state: State, span: Span, health: npt.NDArray[np.void]) -> Slot:
@@ -144,12 +150,16 @@ def summed(
     places = (*(shown.places,) * 4, shown_pages.places)
     parts = tuple(np.zeros(n * w, np.uint64) for n, w in zip(sizes, widths, strict=True))
     totals = Sums()
-    for slot in slots:
-        totals.add(slot)
-        for part, cells, place, width in zip(parts, slot.cells, places, widths, strict=True):
+    for some in _blocks(slots):
+        totals.add(*some)
+        several = zip(*(slot.cells for slot in some), strict=True)
+        for part, group, place, width in zip(parts, several, places, widths, strict=True):
+            cells = Cells.listed(group)
             add_cells(cells.at, cells.amounts, place, width, part)
-        at, values = slot.gauges
-        parts[0][shown.places[at // ROW_CELLS] * ROW_CELLS + at % ROW_CELLS] = values
+        gauges = Cells.listed(Cells(*slot.gauges) for slot in some)
+        # Of a gauge that several slots have, the last one holds.
+        where = shown.places[gauges.at // ROW_CELLS] * ROW_CELLS + gauges.at % ROW_CELLS
+        parts[0][where] = gauges.amounts
     words = parts[0].reshape(n_rows, ROW_CELLS)
     words[-1, COUNTER_FIELDS] = (totals.parts[0] - words[:-1].sum(axis=0))[COUNTER_FIELDS]
     for part, total in zip(parts[1:4], totals.parts[1:4], strict=True):
@@ -188,13 +198,19 @@ class _Chosen(NamedTuple):
         return page_keys + shift
 
 
-def _shown(slots: Iterable[Slot], n_rows: int, n_pages: int) -> tuple[_Chosen, _Chosen]:
+def _blocks(slots: Sequence[Slot]) -> Iterator[Sequence[Slot]]:
+    """Slots, some at a time."""
+    for at in range(0, len(slots), AT_ONCE):
+        yield slots[at : at + AT_ONCE]
+
+
+def _shown(slots: Sequence[Slot], n_rows: int, n_pages: int) -> tuple[_Chosen, _Chosen]:
     """The rows that slots have, and their pages of bins."""
     rows, pages = np.zeros(n_rows, np.uint8), np.zeros(n_pages, np.uint8)
-    for slot in slots:
-        mark_cells(slot.rows, 1, rows)
-        mark_cells(slot.cells[1].at, N_SKETCHES, rows)
-        mark_cells(slot.cells[4].at, BINS_IN_PAGE, pages)
+    for some in _blocks(slots):
+        mark_cells(np.concatenate([slot.rows for slot in some]), 1, rows)
+        mark_cells(np.concatenate([slot.cells[1].at for slot in some]), N_SKETCHES, rows)
+        mark_cells(np.concatenate([slot.cells[4].at for slot in some]), BINS_IN_PAGE, pages)
     return _Chosen.marked(rows), _Chosen.marked(pages)
 
 
