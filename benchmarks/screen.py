@@ -157,7 +157,9 @@ def refresh(engine: Engine, state: State, terminal: Terminal) -> dict[str, float
     detail = engine.detail(view) if view is not None else None
     trends = TrendQuestion(Answering(engine), WINDOWS)
     trends.ask(state, shown, range(LINES))
-    timeline = engine.timeline(TimelineView(n_bars(COLUMNS - 2)))
+    # Pages have no strip, and ask for none.
+    is_list = state.mode is Mode.LIST
+    timeline = engine.timeline(TimelineView(n_bars(COLUMNS - 2))) if is_list else None
     times.append(time.perf_counter())
     status = Status("benchmark", is_live=True)
     scene = Scene(state, shown, status, detail, {}, trends.answer, timeline)
@@ -189,6 +191,7 @@ def measure(n_destinations: int, n_rounds: int, say: Callable[[str], None]) -> d
             more = traffic(n_destinations, turn + 1, FIRST_NS + (SPAN_S + turn) * 10**9, 1)
             engine.feed(more)
             for name, state in CASES.items():
+                engine.advance(engine.clock_ns or 0)  # nothing is left of the case before
                 found[name].append(refresh(engine, state, terminal))
     return found
 

@@ -71,8 +71,8 @@ def pick_rows(
     if view.sort == "destination":
         column = None
     elif view.sort in SKETCHES:
-        merged = MergedSketches(state, visible, groups)[view.sort].all()
-        column = merged.quantiles(view.percentile).astype(np.float64)
+        merged = MergedSketches(state, visible, groups)[view.sort]
+        column = merged.quantiles_at((view.percentile,))[0].astype(np.float64)
     elif view.sort == "verdict":
         column = severity(
             MergedCounters(counters, visible, groups),
@@ -167,7 +167,9 @@ def write_out(
             totals[sketch][used],
         )
     fields = counters.view(np.uint64).reshape(len(counters), N_FIELDS)
-    total = fields[visible].sum(axis=0, dtype=np.uint64).view(COUNTER_ROW)
+    if len(visible) < len(keys):
+        fields = fields[visible]
+    total = fields.sum(axis=0, dtype=np.uint64).view(COUNTER_ROW)
     return (
         Table(take_records(keys, rows), take_records(counters, rows), columns),
         Table(np.zeros(1, DESTINATION_KEY), total, total_columns),

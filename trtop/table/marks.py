@@ -7,6 +7,7 @@ which nothing is wrong has none, except for thresholds that the user set.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -25,7 +26,7 @@ MARKS = (Role.PLAIN, Role.NOTABLE, Role.HIGH, Role.VERDICT)
 
 VERDICT_MARK = MARKS.index(Role.VERDICT)
 
-_FINE = (Cause.OK, Cause.NOTHING)
+_IS_FINE = np.array([cause in (Cause.OK, Cause.NOTHING) for cause in Cause])
 
 
 def verdict_role(row: QuickRow) -> Role:
@@ -78,11 +79,17 @@ def marks_of(
         other = METRIC_OF[metric.graded_with]
         grades = np.maximum(grades, _own_grades(other, figures, percentile))
     causes = np.array(figures.causes()[1], np.int8)
-    rests = np.isin(causes, [cause for cause, names in RESTS_ON.items() if metric.name in names])
+    rests = _resting_on(metric.name)[causes]
     if rests.any():
         grades[rests & _shows(metric, figures, percentile, grades)] = VERDICT_MARK
-    grades[np.isin(causes, _FINE)] = Grade.ORDINARY
+    grades[_IS_FINE[causes]] = Grade.ORDINARY
     return grades
+
+
+@cache
+def _resting_on(name: str) -> npt.NDArray[np.bool_]:
+    """By a cause's number, whether it shows in a metric."""
+    return np.array([name in RESTS_ON.get(cause, ()) for cause in Cause])
 
 
 def _own_grades(metric: Metric, figures: Figures, percentile: float) -> npt.NDArray[np.int8]:
