@@ -44,8 +44,22 @@ def verdict_text(row: QuickRow, ascii_only: bool = False) -> str:
         ascii_only: nothing but ASCII.
     """
     word, sentence = row.judged()
+    if row.cause is Cause.NOTHING:
+        sentence = quiet_text(row)
     text = f"{word}: {sentence}" if sentence else word
     return text.replace("µ", "u") if ascii_only else text
+
+
+def quiet_text(row: QuickRow) -> str:
+    """What there is to say of a row in which nothing began: what ended, or goes on, is of before."""
+    text = "nothing began here in this time"
+    for name, became in (
+        ("timeouts", "ended without an answer"),
+        ("pending_retrans", "still waiting for an answer"),
+    ):
+        if n := row.count(name):
+            text += f"; {n:,} earlier attempt{'' if n == 1 else 's'} {became}"
+    return text
 
 
 def mark_of(
