@@ -33,8 +33,8 @@ LOW_MASK = np.uint64(0xFFFF_FFFF)
 FIELDS = COUNTER_ROW.names or ()
 GAUGE_FIELDS = np.array([FIELDS.index(name) for name in GAUGES])
 COUNTER_FIELDS = np.array([FIELDS.index(name) for name in COUNTERS])
-REQUEST_FIELDS = np.array([FIELDS.index("requests")])
-ERROR_FIELDS = np.array([FIELDS.index(name) for name in ERRORS])
+IS_REQUEST = np.isin(np.arange(ROW_CELLS), FIELDS.index("requests"))
+IS_ERROR = np.isin(np.arange(ROW_CELLS), [FIELDS.index(name) for name in ERRORS])
 
 RESPONSES = SKETCHES.index("response_time") * BINS_OF_SKETCH
 """Where the bins of response times begin among all."""
@@ -143,15 +143,12 @@ class Slot:
 
     def __post_init__(self) -> None:
         # What a timeline asks all slots for, at every refresh of a screen.
-        for name, fields in (("requests", REQUEST_FIELDS), ("errors", ERROR_FIELDS)):
-            object.__setattr__(self, name, self._total(fields))
+        counters = self.totals[0]
+        for name, fields in (("requests", IS_REQUEST), ("errors", IS_ERROR)):
+            amount = counters.amounts[fields[counters.at]].sum(dtype=np.uint64)
+            object.__setattr__(self, name, int(amount))
         ends = np.searchsorted(self.totals[4].at, [RESPONSES, RESPONSES + BINS_OF_SKETCH])
         object.__setattr__(self, "_responses", (int(ends[0]), int(ends[1])))
-
-    def _total(self, fields: npt.NDArray[np.intp]) -> int:
-        """What some counters of all rows together grew by."""
-        counters = self.totals[0]
-        return int(counters.amounts[np.isin(counters.at, fields)].sum(dtype=np.uint64))
 
     @property
     def is_empty(self) -> bool:
@@ -181,23 +178,31 @@ class Slot:
         """
         if len(self.rows) <= n_rows:
             return self
-        chosen = np.sort(best(self.scores, n_rows))
+        chosen = best(self.scores, n_rows)
+        chosen = chosen[np.argsort(self.rows[chosen])]
         kept = self.rows[chosen]
         counters, *stats, bins = self.cells
-        of_stats = (np.isin(cells.at // N_SKETCHES, kept) for cells in stats)
+        of_stats = (is_among(cells.at // N_SKETCHES, kept) for cells in stats)
         at, values = self.gauges
-        is_gauge_kept = np.isin(at // ROW_CELLS, kept)
+        is_gauge_kept = is_among(at // ROW_CELLS, kept)
         return replace(
             self,
             rows=kept,
             scores=self.scores[chosen],
             cells=(
-                counters.where(np.isin(counters.at // ROW_CELLS, kept)),
+                counters.where(is_among(counters.at // ROW_CELLS, kept)),
                 *(cells.where(mask) for cells, mask in zip(stats, of_stats, strict=True)),
-                bins.where(np.isin(row_of_page[bins.at // BINS_IN_PAGE], kept)),
+                bins.where(is_among(row_of_page[bins.at // BINS_IN_PAGE], kept)),
             ),
             gauges=(at[is_gauge_kept], shortened(values[is_gauge_kept])),
         )
+
+
+def is_among(rows: npt.NDArray[Any], kept: npt.NDArray[np.uint32]) -> npt.NDArray[np.bool_]:
+    """Which rows are among some that ascend; there is one at least."""
+    places = np.minimum(np.searchsorted(kept, rows), len(kept) - 1)
+    found: npt.NDArray[np.bool_] = kept[places] == rows
+    return found
 
 
 def best(scores: npt.NDArray[np.float32], n_rows: int) -> npt.NDArray[np.intp]:
