@@ -32,12 +32,12 @@ from trtop.filters.filter import parse_filter
 from trtop.tui.draw import draw
 from trtop.tui.effects import WINDOWS
 from trtop.tui.scene import Scene
+from trtop.tui.selection import selecting
 from trtop.tui.source import Status
 from trtop.tui.state import Grouping, Mode, State
 from trtop.tui.strip import n_bars
 from trtop.tui.terminal import Terminal
 from trtop.tui.trend_question import TrendQuestion
-from trtop.tui.update import selecting
 from trtop.tui.view_model import make_view_model, question
 from trtop_core import Engine, EngineConfig, PacketBatch
 from trtop_core.records import GroupBy, Window

@@ -51,7 +51,7 @@ def verdict_text(row: QuickRow, ascii_only: bool = False) -> str:
 
 
 def quiet_text(row: QuickRow) -> str:
-    """What there is to say of a row in which nothing began: what ended, or goes on, is of before."""
+    """What there is to say of a row in which nothing began: what ended, or waits, is of before."""
     text = "nothing began here in this time"
     for name, became in (
         ("timeouts", "ended without an answer"),
