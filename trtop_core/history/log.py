@@ -196,7 +196,7 @@ class History:
         while self.n_bytes > target_bytes:
             n_rows = max((len(slot.rows) for slot in self.slots()), default=0)
             if n_rows > MIN_ROWS:
-                self._thin(max(MIN_ROWS, n_rows * 3 // 4), target_bytes, row_of_page)
+                self._thin(max(MIN_ROWS, n_rows // 2), target_bytes, row_of_page)
             elif not self._join_oldest():
                 return
 
