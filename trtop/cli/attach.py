@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import zmq
 
@@ -48,9 +49,16 @@ from trtop_core.moments import time_text
 from trtop_core.snapshot import Snapshot
 from trtop_core.view import Period, View
 from trtop_core.wire.endpoint import default_connect
+from trtop_core.wire.questions import Question, QuestionReply
 from trtop_daemon.keys import read_key_pair, read_public_key
 
+if TYPE_CHECKING:
+    from trtop.reporters.html_page.recorded import Recording
+
 NUMBERS = re.compile(r"\b[0-9]+\b")
+
+QUESTION_S = 3.0
+"""A page does without what has not been answered by then."""
 
 SLICE_S = 0.1
 """A signal is noticed within this."""
@@ -277,7 +285,23 @@ class _Attachment:
             env.stdout,
             lambda: env.table_style(options),
             options.with_bins,
+            self._recording() if options.report_format is Format.HTML else None,
         )
+
+    def _recording(self) -> Recording:
+        """What a page asks besides a snapshot."""
+        from trtop.reporters.html_page.recorded import make_recording  # noqa: PLC0415 - seldom
+
+        return make_recording(self._ask, self._namer, self._source.known_keys)
+
+    def _ask(self, question: Question) -> QuestionReply | None:
+        """The answer to a question, if the daemons know one soon."""
+        end_s = self._env.monotonic_s() + QUESTION_S
+        while not self._is_over() and self._env.monotonic_s() < end_s:
+            if (answer := self._source.answer(question)) is not None:
+                return answer
+            self._source.wait(SLICE_S)
+        return None
 
     def _tell_of_filter(self, snapshot: Snapshot) -> None:
         if self._options.report_format is not Format.TABLE:  # which says so itself

@@ -9,7 +9,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
+import numpy.typing as npt
 import zmq
 
 from trtop.metrics import format as units
@@ -140,9 +142,6 @@ class DaemonSource:
             return False
         return now_s - self._question_s < HOLD_S
 
-    def recording(self) -> None:
-        """Nobody kept what came when."""
-
     def status(self) -> Status:
         """Which machines are watched, and what is wrong; not over while names are under way."""
         now_s = self._monotonic_s()
@@ -155,6 +154,10 @@ class DaemonSource:
                 notices += self._loss_notices(client, client.newest.snapshot)
         status = Status(source=self._title(), notices=tuple(notices), is_live=True)
         return named_status(status, self._namer, self._n_shown)
+
+    def known_keys(self) -> npt.NDArray[Any] | None:
+        """Keys of all rows of the latest answer, of which names may have made fewer."""
+        return None if self._latest is None else self._latest.table.keys
 
     def close(self) -> None:
         """Hang up on all of them."""

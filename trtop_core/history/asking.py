@@ -131,15 +131,21 @@ def timeline_of(
         np.add.at(columns[name], places, np.array(amounts, np.uint64))
     refused = np.array([slot.total("refused") for slot in slots], np.uint64)
     np.subtract.at(columns["errors"], places, refused)
-    columns["response_time_ns"] = _percentiles(slots, places, len(numbers))
+    columns["response_time_ns"] = percentiles(slots, places, len(numbers))
     longest = max((slot.end_epoch - slot.start_epoch for slot in slots[:-1]), default=1)
     return Timeline(view, length_ns, columns, longest * EPOCH_NS, *memory)
 
 
-def _percentiles(
+def percentiles(
     slots: Sequence[Slot], places: npt.NDArray[np.intp], n_columns: int
 ) -> npt.NDArray[np.int64]:
-    """A percentile of each column's response times; -1 without any."""
+    """A percentile of each column's response times, of all rows; -1 without any.
+
+    Args:
+        slots: there is one at least.
+        places: shape (n_slots,): the column of each.
+        n_columns: how many there are.
+    """
     at, amounts = [], []
     for slot, place in zip(slots, places.tolist(), strict=True):
         bins = slot.totals[4]

@@ -9,11 +9,13 @@ client of any age can read which version to use.
 from __future__ import annotations
 
 from enum import Enum
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
+import numpy.typing as npt
 from msgspec import Meta
 
+from trtop_core.activity import ActivityView
 from trtop_core.detail import DetailView
 from trtop_core.records import DestinationKind
 from trtop_core.timeline import TimelineView
@@ -131,6 +133,24 @@ class AskTimeline(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="
     view: TimelineView
 
 
+class AskActivity(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="ask activity"):
+    """One question about what was when.
+
+    Attributes:
+        id: the answer bears it too.
+        view: how it is to be summed up, and of which rows.
+
+    Raises:
+        ValueError: a row is of no known kind.
+    """
+
+    id: _Id
+    view: ActivityView
+
+    def __post_init__(self) -> None:
+        check_activity_view(self.view)
+
+
 class Answer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="answer"):
     """The head of an answer; the snapshot is the next frame of the message.
 
@@ -182,6 +202,16 @@ class TimelineAnswer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, ta
     id: _Id
 
 
+class ActivityAnswer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="activity"):
+    """The head of an answer about what was when; that is the next frame of the message.
+
+    Attributes:
+        id: that of the question.
+    """
+
+    id: _Id
+
+
 class Refusal(msgspec.Struct, frozen=True, tag="refusal"):
     """Why there is no answer.
 
@@ -198,8 +228,8 @@ class Refusal(msgspec.Struct, frozen=True, tag="refusal"):
     version: int
 
 
-Request = Ask | AskDetail | AskTrends | AskTimeline
-Reply = Answer | DetailAnswer | TrendsAnswer | TimelineAnswer | Refusal
+Request = Ask | AskDetail | AskTrends | AskTimeline | AskActivity
+Reply = Answer | DetailAnswer | TrendsAnswer | TimelineAnswer | ActivityAnswer | Refusal
 
 _KINDS = tuple(int(kind) for kind in DestinationKind)
 
@@ -263,7 +293,19 @@ def check_trend_view(view: TrendView) -> None:
     Raises:
         ValueError: it does not.
     """
-    rows = view.rows
+    _check_rows(view.rows)
+
+
+def check_activity_view(view: ActivityView) -> None:
+    """What a question about what was when must keep to besides what every one does.
+
+    Raises:
+        ValueError: it does not.
+    """
+    _check_rows(view.rows)
+
+
+def _check_rows(rows: npt.NDArray[Any]) -> None:
     if rows["_pad"].any() or not all(kind in _KINDS for kind in rows["kind"].tolist()):
         raise ValueError("a destination is of no known kind")
 
