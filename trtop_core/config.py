@@ -84,6 +84,7 @@ def engine_config(  # noqa: PLR0913 - as many as a command line may name
     max_connections: int | None = None,
     history_bytes: int = 0,
     is_paced: bool = False,
+    keeps_connections: bool = False,
 ) -> EngineConfig:
     """A configuration from what users say.
 
@@ -97,6 +98,7 @@ def engine_config(  # noqa: PLR0913 - as many as a command line may name
         max_connections: None for the default.
         history_bytes: as ``EngineConfig.history_bytes``.
         is_paced: as ``EngineConfig.is_paced``.
+        keeps_connections: as ``EngineConfig.keeps_connections``.
 
     Raises:
         ValueError: a number is out of range.
@@ -116,4 +118,5 @@ def engine_config(  # noqa: PLR0913 - as many as a command line may name
         windows=tuple(window for window in windows if window is not Window.ALL),
         history_bytes=history_bytes,
         is_paced=is_paced,
+        keeps_connections=keeps_connections,
     )

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import zmq
 
+from trtop.cli import attached_connections
 from trtop.escape import escape
 from trtop.names.engine import settled
 from trtop.names.namer import Namer
@@ -25,10 +26,11 @@ from trtop.options.attach_options import (
     parse,
 )
 from trtop.plugins import Plugins, make_namer
-from trtop.remote.client import Client, Context, Keys
+from trtop.remote.client import Client, Context
 from trtop.remote.diagnosis import diagnose
+from trtop.remote.keys import keys_of
 from trtop.remote.source import DaemonSource
-from trtop.reporters.formats import Format, Reporter, make_reporter
+from trtop.reporters.formats import Format, Per, Reporter, make_reporter
 from trtop.runtime.config_file import read_config
 from trtop.runtime.confinement import confine_showing
 from trtop.runtime.diagnostics import complain_of_filter
@@ -50,7 +52,6 @@ from trtop_core.snapshot import Snapshot
 from trtop_core.view import Period, View
 from trtop_core.wire.endpoint import default_connect
 from trtop_core.wire.questions import Question, QuestionReply
-from trtop_daemon.keys import read_key_pair, read_public_key
 
 if TYPE_CHECKING:
     from trtop.reporters.html_page.recorded import Recording
@@ -101,16 +102,23 @@ def attach(
         stack.callback(context.destroy, 0)
         plugins = stack.enter_context(Plugins())
         namer = stack.enter_context(closing(make_namer(options, plugins) or Namer()))
-        keys = _keys(options)
+        keys = keys_of(options)
+        writer = None
+        if options.per is Per.CONNECTION:
+            writer = attached_connections.make_writer(options, env)
         confine_showing(options, env, options.endpoints, daemon_pids)
         pairs = zip(options.endpoints, keys, strict=True)
         clients = [Client(context, endpoint, key) for endpoint, key in pairs]
         source = DaemonSource(clients, options.by_host, env.monotonic_s, namer)
         stack.enter_context(closing(source))
         interrupt = stack.enter_context(Interrupt(env.monotonic_s, 0))
-        attachment = _Attachment(
-            options, env, source, namer, lambda: interrupt.signal is not None or has_ended()
-        )
+
+        def is_over() -> bool:
+            return interrupt.signal is not None or has_ended()
+
+        if writer is not None:
+            return attached_connections.follow(writer, options, env, source, is_over)
+        attachment = _Attachment(options, env, source, namer, is_over)
         status = attachment.once() if options.once else attachment.repeat()
         for failure in namer.failures:
             env.stderr.write(f"trtop: {escape(failure)}\n")
@@ -316,19 +324,3 @@ class _Attachment:
             if kind not in self._told:
                 self._env.stderr.write(f"trtop: {escape(text)}\n")
         self._told = told
-
-
-def _keys(options: AttachOptions) -> list[Keys | None]:
-    """What each endpoint is talked to with, read from its files."""
-    server_keys = [read_public_key(path) for path in options.server_keys]
-    own = read_key_pair(options.key) if options.key else None
-    found: list[Keys | None] = []
-    n_tcp = 0
-    for endpoint in options.endpoints:
-        keys = None
-        if endpoint.path is None:
-            if own is not None:
-                keys = Keys(own, server_keys[n_tcp if len(server_keys) > 1 else 0])
-            n_tcp += 1
-        found.append(keys)
-    return found

@@ -41,6 +41,7 @@ class DaemonSource:
         namer: who knows names, and what is shown; None: addresses, and everything.
 
     Attributes:
+        clients: one per daemon, as given.
         n_missing: daemons without a part in the last snapshot.
         n_dead: daemons with a part in it that capture nothing now.
     """
@@ -57,7 +58,7 @@ class DaemonSource:
         self._namer = namer or Namer()
         self._n_shown = 0
         self._latest: Snapshot | None = None
-        self._clients = clients
+        self.clients = clients
         self._by_host = by_host
         self._monotonic_s = monotonic_s
         self._round: tuple[View, list[int]] | None = None
@@ -76,7 +77,7 @@ class DaemonSource:
     def step(self, budget_s: float) -> bool:
         """Take what has arrived; there is never more to do right now."""
         now_s = self._monotonic_s()
-        for client in self._clients:
+        for client in self.clients:
             client.take(now_s)
         return False
 
@@ -112,15 +113,15 @@ class DaemonSource:
             return None
         self.step(0)
         now_s = self._monotonic_s()
-        is_known = any(client.takes(question) for client in self._clients)
+        is_known = any(client.takes(question) for client in self.clients)
         if not is_known or self._is_held_for_another(question, now_s):
             return None
         if self._question_round is None or self._question_round[0] != question:
-            self._question_round = question, [client.n_question_answers for client in self._clients]
+            self._question_round = question, [client.n_question_answers for client in self.clients]
         self._question_s = now_s
         parts: list[QuestionReply] = []
         is_waiting = False
-        for client, n_before in zip(self._clients, self._question_round[1], strict=True):
+        for client, n_before in zip(self.clients, self._question_round[1], strict=True):
             answer = client.answer
             if (
                 answer is not None
@@ -146,7 +147,7 @@ class DaemonSource:
         """Which machines are watched, and what is wrong; not over while names are under way."""
         now_s = self._monotonic_s()
         notices = []
-        for client in self._clients:
+        for client in self.clients:
             if trouble := client.trouble(now_s):
                 notices.append(f"{client.endpoint}: {trouble}")
             elif client.newest is not None:
@@ -161,7 +162,7 @@ class DaemonSource:
 
     def close(self) -> None:
         """Hang up on all of them."""
-        for client in self._clients:
+        for client in self.clients:
             client.close()
 
     def _poll(self, view: View) -> Snapshot | None:
@@ -169,11 +170,11 @@ class DaemonSource:
         self.step(0)
         asked = view if self._is_single else replace(view, limit=None)
         if self._round is None or self._round[0] != asked:
-            self._round = asked, [client.n_answers for client in self._clients]
+            self._round = asked, [client.n_answers for client in self.clients]
         now_s = self._monotonic_s()
         answers: list[tuple[Client, Snapshot]] = []
         is_waiting = False
-        for client, n_before in zip(self._clients, self._round[1], strict=True):
+        for client, n_before in zip(self.clients, self._round[1], strict=True):
             snapshot = _answer_to(client, asked)
             if snapshot is not None and client.n_answers > n_before:
                 answers.append((client, snapshot))
@@ -183,13 +184,13 @@ class DaemonSource:
         if not answers or is_waiting:
             return None
         self._round = None
-        self.n_missing = len(self._clients) - len(answers)
+        self.n_missing = len(self.clients) - len(answers)
         self.n_dead = sum(not _is_capturing(client) for client, _ in answers)
         return self._joined(answers, view)
 
     @property
     def _is_single(self) -> bool:
-        return len(self._clients) == 1 and not self._by_host
+        return len(self.clients) == 1 and not self._by_host
 
     def _joined(self, answers: Sequence[tuple[Client, Snapshot]], view: View) -> Snapshot:
         if self._is_single:
@@ -201,20 +202,20 @@ class DaemonSource:
     def _name(self, client: Client) -> str:
         """The name of a machine, or the endpoint where that is not known or not unique."""
         host = _host(client)
-        n_alike = sum(_host(other) == host for other in self._clients)
+        n_alike = sum(_host(other) == host for other in self.clients)
         return host if host and n_alike == 1 else f"{host} {client.endpoint}".lstrip()
 
     def _title(self) -> str:
-        names = [self._name(client) for client in self._clients]
+        names = [self._name(client) for client in self.clients]
         return ", ".join(names) if len(names) <= MAX_NAMED else f"{len(names)} hosts"
 
     def _told(self, client: Client, text: str) -> str:
-        return text if len(self._clients) == 1 else f"{self._name(client)}: {text}"
+        return text if len(self.clients) == 1 else f"{self._name(client)}: {text}"
 
     def _loss_notices(self, client: Client, snapshot: Snapshot) -> list[str]:
         """Which of several machines lost packets: the merged snapshot cannot tell."""
         loss = snapshot.window_health.loss
-        if len(self._clients) == 1 or loss is None or loss <= SUSPECT_LOSS:
+        if len(self.clients) == 1 or loss is None or loss <= SUSPECT_LOSS:
             return []
         return [self._told(client, f"lost {units.fine_percent(loss)} of its packets")]
 

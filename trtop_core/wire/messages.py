@@ -16,6 +16,7 @@ import numpy.typing as npt
 from msgspec import Meta
 
 from trtop_core.activity import ActivityView
+from trtop_core.closed_connections import ClosedView
 from trtop_core.detail import DetailView
 from trtop_core.records import DestinationKind
 from trtop_core.timeline import TimelineView
@@ -151,6 +152,18 @@ class AskActivity(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="
         check_activity_view(self.view)
 
 
+class AskClosed(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="ask closed"):
+    """One question for records of connections that were forgotten.
+
+    Attributes:
+        id: the answer bears it too.
+        view: from which one on.
+    """
+
+    id: _Id
+    view: ClosedView
+
+
 class Answer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="answer"):
     """The head of an answer; the snapshot is the next frame of the message.
 
@@ -212,6 +225,16 @@ class ActivityAnswer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, ta
     id: _Id
 
 
+class ClosedAnswer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="closed"):
+    """The head of an answer with records of connections; these are the next frame of the message.
+
+    Attributes:
+        id: that of the question.
+    """
+
+    id: _Id
+
+
 class Refusal(msgspec.Struct, frozen=True, tag="refusal"):
     """Why there is no answer.
 
@@ -228,8 +251,10 @@ class Refusal(msgspec.Struct, frozen=True, tag="refusal"):
     version: int
 
 
-Request = Ask | AskDetail | AskTrends | AskTimeline | AskActivity
-Reply = Answer | DetailAnswer | TrendsAnswer | TimelineAnswer | ActivityAnswer | Refusal
+Request = Ask | AskDetail | AskTrends | AskTimeline | AskActivity | AskClosed
+Reply = (
+    Answer | DetailAnswer | TrendsAnswer | TimelineAnswer | ActivityAnswer | ClosedAnswer | Refusal
+)
 
 _KINDS = tuple(int(kind) for kind in DestinationKind)
 
