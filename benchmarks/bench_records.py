@@ -3,8 +3,8 @@
     python benchmarks/bench_records.py [CAPTURE]
 
 Reads a capture once (generate.py makes one: --profile churn), then writes its records, some of
-them several times, to /dev/null. CPU seconds of this process alone: reading is not in them, nor what
-is imported when the first record of a format is written.
+them several times, to /dev/null. CPU seconds of this process alone: reading is not in them, nor
+what is imported when the first record of a format is written.
 """
 
 from __future__ import annotations

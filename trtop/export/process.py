@@ -2,7 +2,8 @@
 
 ``python -m trtop.export.process --orders=FD``, started by ``trtopd``. Imports everything and reads
 what it must while it may, gives up every right, confines itself, says that it is ready, then forks
-a worker, which keeps still less, and another one when that dies. Ends with the daemon. To the daemon it is a client like any other.
+a worker, which keeps still less, and another one when that dies. Ends with the daemon. To the
+daemon it is a client like any other.
 """
 
 from __future__ import annotations
