@@ -83,6 +83,7 @@ class Engine:
                 config.max_destinations + 2,
                 MAX_SKETCH_PAGES,
                 config.is_paced,
+                config.history_credit_ns,
             )
         n_words = N_HASH_TABLES * N_HASH_WORDS
         words = np.frombuffer(hashlib.shake_256(seed).digest(8 * n_words), np.uint64)

@@ -125,6 +125,22 @@ def test_many_numbers_of_rows_make_their_columns_wider(monkeypatch: pytest.Monke
     assert_adds_up(engine, told)
 
 
+def test_time_that_is_granted_keeps_slots_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log, "ROW_NS", 10**6)
+    lengths_ns = []
+    for credit_ns in (0, 10**12):
+        config = EngineConfig(
+            windows=tuple(Window), history_bytes=1 << 26, history_credit_ns=credit_ns
+        )
+        engine = Engine(config, SEED)
+        engine.feed(PacketBatch.from_packets(busy(1, 200)))
+        engine.finish()
+        told = asked(engine)
+        assert_adds_up(engine, told)
+        lengths_ns.append(told.length_ns)
+    assert lengths_ns[1] == NS_PER_S < lengths_ns[0]
+
+
 def test_what_a_slot_keeps_no_row_of_is_in_the_totals(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(log, "MAX_ROWS", 1)
     engine = engine_of([PacketBatch.from_packets(busy(1, 30))])

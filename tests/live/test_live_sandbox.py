@@ -244,6 +244,13 @@ def test_a_reader_of_files_is_confined_unless_code_of_the_users_own_runs(
     assert out.count(b"\n") > 1
 
 
+@pytest.mark.parametrize("kind", ["ndjson", "parquet"])
+def test_a_writer_of_connections_is_confined(kind: str) -> None:
+    with started("--per", "connection", "--format", kind, "-") as pid:
+        assert opened(pid, "/etc/passwd") == "EACCES"
+        assert tried(pid, "socket", AF_INET, SOCK_STREAM, 0) == "EPERM"
+
+
 def test_reports_are_written_where_they_were_asked_for(tmp_path: Path) -> None:
     done = trtop("--format", "csv", "-o", tmp_path / "copy", EXAMPLE)
     assert (done.returncode, done.stderr) == (0, "")

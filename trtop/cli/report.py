@@ -51,6 +51,9 @@ if TYPE_CHECKING:
 MIN_BYTES_AHEAD = 16 << 20
 """A capture of fewer bytes is read sooner than threads are worth."""
 
+HISTORY_CREDIT_NS = 1_000_000_000
+"""What short slots may cost a page: less than writing one of many destinations takes."""
+
 DRAIN_S = 0.5
 """Time after Ctrl-C in which tcpdump (``tcpdump -w - | trtop -``) hands over what it holds."""
 
@@ -163,7 +166,12 @@ def _run(engine: Engine, options: Options, env: Environment) -> int:
 
 def _with_history(options: Options) -> EngineConfig:
     """A page has a timeline, which is made of a history."""
-    return replace(options.engine, windows=tuple(Window), history_bytes=options.history_bytes)
+    return replace(
+        options.engine,
+        windows=tuple(Window),
+        history_bytes=options.history_bytes,
+        history_credit_ns=HISTORY_CREDIT_NS,
+    )
 
 
 def _recording(engine: Engine) -> Recording:

@@ -8,6 +8,7 @@ is. Never waits, never looks at the clock.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TextIO
 
 import numpy as np
@@ -44,6 +45,7 @@ class ConnectionWriter:
     """
 
     def __init__(self, stream: TextIO, report_format: Format, schema: Schema) -> None:
+        self._write: Callable[[Block], None]
         self._end_group: Callable[[], None] = lambda: None
         self._close: Callable[[], None] = stream.flush
         if report_format in COLUMNAR:
@@ -172,7 +174,7 @@ class _Columns:
 
         self._writer = BatchWriter(bytes_of(stream), report_format is Format.PARQUET)
         separator = None if schema in (Schema.ECS, Schema.OCSF) else schema.separator
-        self._new_fields = lambda n_rows: ArrowFields(n_rows, separator)
+        self._new_fields: Callable[[int], ArrowFields] = partial(ArrowFields, separator=separator)
         self._schema = schema
         self._held: list[Any] = []
         self._max_held = MAX_ROWS if report_format is Format.PARQUET else 1

@@ -42,7 +42,7 @@ class Timeline {
 
   timeAxis() {
     const svg = canvas(this.width, 18, "Time");
-    const n = Math.max(2, Math.floor((this.width - LEFT) / 130));
+    const n = Math.min(this.data.slots, Math.max(2, Math.floor((this.width - LEFT) / 130)));
     for (let i = 0; i <= n; i++) {
       const slot = Math.round(i / n * this.data.slots);
       const place = i === 0 ? "tick" : i === n ? "tick end" : "tick middle";
