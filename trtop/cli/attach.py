@@ -300,16 +300,10 @@ class _Attachment:
         """What a page asks besides a snapshot."""
         from trtop.reporters.html_page.recorded import make_recording  # noqa: PLC0415 - seldom
 
-        return make_recording(self._ask, self._namer, self._source.known_keys)
+        def ask(question: Question) -> QuestionReply | None:
+            return self._source.awaited_answer(question, QUESTION_S, self._is_over)
 
-    def _ask(self, question: Question) -> QuestionReply | None:
-        """The answer to a question, if the daemons know one soon."""
-        end_s = self._env.monotonic_s() + QUESTION_S
-        while not self._is_over() and self._env.monotonic_s() < end_s:
-            if (answer := self._source.answer(question)) is not None:
-                return answer
-            self._source.wait(SLICE_S)
-        return None
+        return make_recording(ask, self._namer, self._source.known_keys)
 
     def _tell_of_filter(self, snapshot: Snapshot) -> None:
         if self._options.report_format is not Format.TABLE:  # which says so itself

@@ -27,6 +27,9 @@ from trtop_core.wire.questions import Question, QuestionReply, merged
 HOLD_S = 0.5
 """So long after somebody asked last, a question of another kind waits for its answer."""
 
+SLICE_S = 0.1
+"""Who waits looks so often whether it is over."""
+
 MAX_NAMED = 3
 """Hosts named in a title; of more their number is shown."""
 
@@ -136,6 +139,23 @@ class DaemonSource:
             return None
         self._question_round = None
         return merged(parts, question)
+
+    def awaited_answer(
+        self, question: Question, patience_s: float, is_over: Callable[[], bool]
+    ) -> QuestionReply | None:
+        """The answer to a question, if it comes soon.
+
+        Args:
+            question: as for ``answer``.
+            patience_s: so long it is waited for.
+            is_over: whether somebody has had enough.
+        """
+        end_s = self._monotonic_s() + patience_s
+        while not is_over() and self._monotonic_s() < end_s:
+            if (answer := self.answer(question)) is not None:
+                return answer
+            self.wait(SLICE_S)
+        return None
 
     def _is_held_for_another(self, question: Question, now_s: float) -> bool:
         """Whether somebody still waits for an answer of another kind: daemons take one question."""

@@ -26,10 +26,10 @@ from trtop_core.activity import (
 )
 from trtop_core.detail import CONNECTION
 from trtop_core.records import TS_LIMIT_NS
+from trtop_core.wire.checks import check_activity_view
 from trtop_core.wire.detail import connections_in
 from trtop_core.wire.envelope import pack_message, unpack_message
 from trtop_core.wire.errors import WireError
-from trtop_core.wire.messages import check_activity_view
 
 MAX_SERIES = 64
 """Above what there is; bounds what a message can make the decoder allocate."""

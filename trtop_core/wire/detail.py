@@ -15,9 +15,9 @@ from msgspec import Meta
 
 from trtop_core.detail import CONNECTION, HISTORY, ConnectionState, Detail, DetailView
 from trtop_core.records import TS_LIMIT_NS
+from trtop_core.wire.checks import check_detail_view
 from trtop_core.wire.envelope import MAX_DETAIL_BYTES, pack_message, unpack_message
 from trtop_core.wire.errors import WireError
-from trtop_core.wire.messages import check_detail_view
 from trtop_core.wire.tables import SentTable, table_in, table_out
 
 MAX_SLOTS = 64

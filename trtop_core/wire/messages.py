@@ -9,19 +9,18 @@ client of any age can read which version to use.
 from __future__ import annotations
 
 from enum import Enum
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
-import numpy.typing as npt
 from msgspec import Meta
 
 from trtop_core.activity import ActivityView
 from trtop_core.closed_connections import ClosedView
 from trtop_core.detail import DetailView
-from trtop_core.records import DestinationKind
 from trtop_core.timeline import TimelineView
 from trtop_core.trends import TrendView
 from trtop_core.view import View
+from trtop_core.wire.checks import check_activity_view, check_detail_view, check_trend_view
 from trtop_core.wire.envelope import (
     MAX_REPLY_BYTES,
     MAX_REQUEST_BYTES,
@@ -36,9 +35,6 @@ from trtop_core.wire.errors import WireError, WireVersionError
 MAX_NOTICES = 16
 MAX_TEXT = 300
 """Characters of a notice, a refusal or a host's name; longer ones are cut."""
-
-MAX_CONNECTIONS = 1000
-"""Connections of each kind in a detail: far more than anybody reads."""
 
 _Id = Annotated[int, Meta(ge=0, le=(1 << 62))]
 _Text = Annotated[str, Meta(max_length=MAX_TEXT)]
@@ -256,8 +252,6 @@ Reply = (
     Answer | DetailAnswer | TrendsAnswer | TimelineAnswer | ActivityAnswer | ClosedAnswer | Refusal
 )
 
-_KINDS = tuple(int(kind) for kind in DestinationKind)
-
 _ENCODER = msgspec.msgpack.Encoder()
 _REQUESTS: msgspec.msgpack.Decoder[Request] = msgspec.msgpack.Decoder(Request)
 _REPLIES: msgspec.msgpack.Decoder[Reply] = msgspec.msgpack.Decoder(Reply)
@@ -298,41 +292,6 @@ def decode_reply(data: bytes | memoryview) -> Reply:
             return unpack_payload(data, _REFUSALS)
         except WireError:
             raise WireVersionError(version_of(data), VERSION) from None
-
-
-def check_detail_view(view: DetailView) -> None:
-    """What a question about a destination must keep to besides what every one does.
-
-    Raises:
-        ValueError: it does not.
-    """
-    if view.kind not in _KINDS:
-        raise ValueError("a destination is of no known kind")
-    if view.n_connections > MAX_CONNECTIONS:
-        raise ValueError(f"at most {MAX_CONNECTIONS:,} connections can be asked for")
-
-
-def check_trend_view(view: TrendView) -> None:
-    """What a question about some rows must keep to besides what every one does.
-
-    Raises:
-        ValueError: it does not.
-    """
-    _check_rows(view.rows)
-
-
-def check_activity_view(view: ActivityView) -> None:
-    """What a question about what was when must keep to besides what every one does.
-
-    Raises:
-        ValueError: it does not.
-    """
-    _check_rows(view.rows)
-
-
-def _check_rows(rows: npt.NDArray[Any]) -> None:
-    if rows["_pad"].any() or not all(kind in _KINDS for kind in rows["kind"].tolist()):
-        raise ValueError("a destination is of no known kind")
 
 
 def cut(text: str) -> str:
