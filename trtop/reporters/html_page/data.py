@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from trtop.escape import escape
 from trtop.metrics import format as units
@@ -148,14 +149,18 @@ def _detail(row: QuickRow) -> dict[str, Any]:
 
 def _distributions(rows: Sequence[QuickRow]) -> tuple[int, list[list[Any]]]:
     """Bins of a bar, and the distributions of each row that have samples."""
+    known = [
+        [
+            (i, _statistics(metric, row), _bins(metric, row))
+            for i, metric in enumerate(DISTRIBUTIONS)
+            if row.samples(metric.name)
+        ]
+        for row in rows
+    ]
     for bins_per_bar in BINS_PER_BAR:
         found: list[list[Any]] = [
-            [
-                [i, *_distribution(metric, row, bins_per_bar)]
-                for i, metric in enumerate(DISTRIBUTIONS)
-                if row.samples(metric.name)
-            ]
-            for row in rows
+            [[i, statistics, *_bars(bins, bins_per_bar)] for i, statistics, bins in listed]
+            for listed in known
         ]
         if sum(len(bars) for listed in found for _, _, _, bars in listed) <= MAX_NUMBERS:
             break
@@ -175,24 +180,28 @@ def _field_text(metric: Metric, row: QuickRow) -> str:
     return f"{text} ({units.percent(n, whole)})" if whole else text
 
 
-def _distribution(
-    metric: Metric, row: QuickRow, bins_per_bar: int
-) -> tuple[list[float], int, list[int]]:
-    """Count, min, percentiles and max; number of the first bar; samples of each bar, packed.
-
-    Times are in µs. What comes at the end more than once is there once.
-    """
+def _statistics(metric: Metric, row: QuickRow) -> list[float]:
+    """Count, min, percentiles and max; times in µs. What comes at the end twice is there once."""
     n_samples, _, low, high = (column[row.idx] for column in row.figures.stats(metric.name))
     at = [row.quantile(metric.name, percentile) or 0 for percentile in SHOWN_PERCENTILES]
     values = [_four_digits(value, metric.unit) for value in (low, *at, high)]
     while len(values) > 1 and values[-1] == values[-2]:
         values.pop()
-    bins = np.array(row.figures.bins(metric.name, row.idx), np.int64).reshape(-1, 2)
+    return [n_samples, *values]
+
+
+def _bins(metric: Metric, row: QuickRow) -> npt.NDArray[np.int64]:
+    """Numbers of bins, and samples in each, shape (n, 2)."""
+    return np.array(row.figures.bins(metric.name, row.idx), np.int64).reshape(-1, 2)
+
+
+def _bars(bins: npt.NDArray[np.int64], bins_per_bar: int) -> tuple[int, list[int]]:
+    """Number of the first bar, and samples of each, packed."""
     # Bin i ends at 2^((i + 1) / 64), so that bars end at whole parts of an octave.
     bars = bins[:, 0] // bins_per_bar
     first = int(bars.min()) if len(bars) else 0
     counts = np.bincount(bars - first, bins[:, 1]).astype(np.int64)
-    return [n_samples, *values], first, packed(counts.tolist())
+    return first, packed(counts.tolist())
 
 
 def _four_digits(value: int, unit: Unit) -> float:
