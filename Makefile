@@ -43,7 +43,7 @@ quietly = mkdir -p build && { $(1) > build/log 2>&1 || { tail -n 30 build/log; e
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run build test test-long check format bench bench-replay bench-live bench-screen bench-batch lab fuzz sdist clean distclean
+.PHONY: help run build test test-long check format bench bench-instructions bench-replay bench-live bench-screen bench-batch lab fuzz sdist clean distclean
 .PHONY: lint test-normal test-checked
 
 help: ## this list
@@ -59,7 +59,7 @@ test: test-normal ## run the tests
 test-long: $(VENV)/.dev ## the command on every cut and on many damaged captures: half an hour
 	TRTOP_LONG=1 $(BIN)/pytest --timeout 3600 tests/cli/test_robust_command.py
 
-check: lint test-normal test-checked ## all that CI runs: formatting, linters, types, tests on both builds
+check: lint bench-instructions test-normal test-checked ## all that CI runs: formatting, linters, types, tests on both builds
 
 format: $(VENV)/.dev ## format the code
 	$(BIN)/ruff format $(CODE)
@@ -67,6 +67,9 @@ format: $(VENV)/.dev ## format the code
 
 bench: $(VENV)/.built ## measure speed and memory; QUICK=1 for small captures, ARGS='…' for options
 	$(BIN)/python benchmarks/bench.py $(if $(QUICK),--quick) $(ARGS)
+
+bench-instructions: $(VENV)/.built ## count the instructions of a packet (valgrind), at most 3 % above those that are kept
+	$(BIN)/python benchmarks/bench_instructions.py $(ARGS)
 
 bench-replay: $(VENV)/.built ## measure subprocess, socket and engine; QUICK=1 and ARGS as above
 	$(BIN)/python benchmarks/bench_replay.py $(if $(QUICK),--quick) $(ARGS)
