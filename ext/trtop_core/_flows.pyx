@@ -27,10 +27,24 @@ from trtop_core._connection cimport (
 )
 from trtop_core._decode cimport decode_block
 from trtop_core._destinations cimport hash_key_t
-from trtop_core._duplicates cimport DUPLICATE_NS, fingerprint_of, head_of, is_duplicate, may_be_held, remember
+from trtop_core._duplicates cimport (
+    DUPLICATE_NS,
+    fingerprint_of,
+    head_of,
+    is_duplicate,
+    may_be_held,
+    remember,
+)
 from trtop_core._ends cimport decide_one_sided, judge_acked, log_connection
 from trtop_core._eviction cimport RANK_STATE
-from trtop_core._lookup cimport guess, hash_ends, is_same, lookup_t, order_ends, prefetch_lines
+from trtop_core._lookup cimport (
+    guess,
+    hash_ends,
+    is_same,
+    lookup_t,
+    order_ends,
+    prefetch_lines,
+)
 from trtop_core._opening cimport open_connection, opens_anew, turn_roles
 from trtop_core._records cimport (
     LINK_TYPE,
