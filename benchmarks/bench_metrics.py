@@ -191,15 +191,15 @@ def measure_push(n_destinations: int) -> None:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     from trtop.export.otlp_points import PointMaker  # noqa: PLC0415 - an extra
-    from trtop.export.receiver import make_transport  # noqa: PLC0415
-    from trtop_daemon.ipc.export_orders import OtlpOrders  # noqa: PLC0415
+    from trtop.export.receiver import make_transport  # noqa: PLC0415 - likewise
+    from trtop_daemon.ipc.export_orders import OtlpOrders  # noqa: PLC0415 - likewise
 
     sys.path.append(str(Path(__file__).parent.parent / "tests"))
-    from support.export import START_NS, collected_of  # noqa: PLC0415
+    from support.export import START_NS, collected_of  # noqa: PLC0415 - found by the line before
 
-    from trtop.export.ledger import Ledger  # noqa: PLC0415
-    from trtop_core import Engine, EngineConfig, View  # noqa: PLC0415
-    from trtop_core.records import GroupBy  # noqa: PLC0415
+    from trtop.export.ledger import Ledger  # noqa: PLC0415 - only here
+    from trtop_core import Engine, EngineConfig, View  # noqa: PLC0415 - only here
+    from trtop_core.records import GroupBy  # noqa: PLC0415 - only here
 
     engine = Engine(EngineConfig(group_by=GroupBy.ADDR_PORT), bytes(16))
     engine.feed(screen.traffic(n_destinations, screen.SEED, screen.FIRST_NS, screen.SPAN_S))

@@ -11,6 +11,7 @@ complete -c trtopd -l direction -x -a 'out in both' -d 'outgoing connections by 
 complete -c trtopd -l group-by -x -a 'addr addr,port' -d 'the finest rows that clients can ask for'
 complete -c trtopd -l max-connections -x -d 'connections kept at once'
 complete -c trtopd -l history -x -d 'memory for the past that clients can look at'
+complete -c trtopd -l connections -x -d 'records of closed connections kept for attach --per connection'
 complete -c trtopd -l idle-timeout -x -d 'a connection silent for S seconds is no longer active'
 complete -c trtopd -l no-decap -d 'leave out TCP inside tunnels (GRE, VXLAN, ...)'
 complete -c trtopd -s l -l listen -x -d 'ipc:///path or tcp://host:port; may be repeated'

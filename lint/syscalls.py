@@ -24,8 +24,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from trtop_daemon.system import sandbox  # noqa: E402
-from trtop_daemon.system.syscalls import OBSERVED, Kind  # noqa: E402
+from trtop_daemon.system import sandbox  # noqa: E402 - by its path, as the script runs alone
+from trtop_daemon.system.syscalls import OBSERVED, Kind  # noqa: E402 - likewise
 
 TARGET = ROOT / "trtop_daemon" / "system" / "syscalls.py"
 
@@ -39,6 +39,7 @@ NOT_NEEDED: dict[Kind, frozenset[str]] = {
     Kind.MAIN: frozenset(),
     Kind.SCREEN: frozenset(),
     Kind.FILE: frozenset(),
+    Kind.EXPORTER: frozenset(),
 }
 
 CALL = re.compile(r"^(\d+) +(?:[\d:.]+ )?(?:<\.\.\. )?([a-z_0-9]+)(\(| resumed)(.*)$")
@@ -63,6 +64,7 @@ class Kind(Enum):
     MAIN = "main"
     SCREEN = "screen"
     FILE = "file"
+    EXPORTER = "exporter"
 
 
 LAST_NUMBER = {last}
@@ -86,7 +88,9 @@ def main() -> None:
     parser.add_argument("--fresh", action="store_true")
     parser.add_argument("command", nargs="*")
     given = parser.parse_args()
-    observed = {kind: frozenset[str]() if given.fresh else OBSERVED[kind] for kind in Kind}
+    observed = {
+        kind: frozenset[str]() if given.fresh else OBSERVED.get(kind, frozenset()) for kind in Kind
+    }
     if given.command:
         found = observe(given.command)
         for kind in Kind:
@@ -151,6 +155,8 @@ def read(lines: list[str]) -> dict[Kind, set[str]]:
 
 def kind_by_command(rest: str) -> Kind:
     """What a process is by its command line."""
+    if "trtop.export.process" in rest:
+        return Kind.EXPORTER
     if re.search(r'trtop_daemon"|/trtopd"|file_feed\.py"', rest):
         return Kind.MAIN
     return Kind.SCREEN if re.search(r'"(attach|live)"', rest) else Kind.FILE
@@ -160,7 +166,14 @@ def text_of(observed: dict[Kind, frozenset[str]]) -> str:
     """The module."""
     x86 = header(X86_HEADER.read_text())
     generic = header(GENERIC_HEADER.read_text())
-    sets = (sandbox.ALWAYS, sandbox.DEADLY, sandbox.INTERNET, sandbox.SHOWING, sandbox.SERVING)
+    sets = (
+        sandbox.ALWAYS,
+        sandbox.DEADLY,
+        sandbox.INTERNET,
+        sandbox.SHOWING,
+        sandbox.SERVING,
+        sandbox.FORKING,
+    )
     wanted = set().union(*sets).union(*sandbox.EQUIVALENT, *observed.values())
     wanted |= {"clone", "clone3", "ioctl", "prctl", "socket", "socketpair", "kill", "tgkill"}
     numbers = ""

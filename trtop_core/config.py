@@ -43,6 +43,8 @@ class EngineConfig:
         windows: the windows to keep besides ``Window.ALL``; each costs memory and time.
         history_bytes: bound on what is kept of the past; 0: nothing. Needs all windows.
         is_paced: packets come as time goes by, rather than as fast as they can be read.
+        history_credit_ns: time that a history may take beyond what packets have earned it, so that
+            its slots are short.
         keeps_connections: whether each connection is recorded when it is forgotten; costs 700
             bytes more for each that is kept, and time.
 
@@ -60,6 +62,7 @@ class EngineConfig:
     windows: tuple[Window, ...] = ()
     history_bytes: int = 0
     is_paced: bool = False
+    history_credit_ns: int = 0
     keeps_connections: bool = False
 
     def __post_init__(self) -> None:
@@ -84,6 +87,7 @@ def engine_config(  # noqa: PLR0913 - as many as a command line may name
     max_connections: int | None = None,
     history_bytes: int = 0,
     is_paced: bool = False,
+    keeps_connections: bool = False,
 ) -> EngineConfig:
     """A configuration from what users say.
 
@@ -97,6 +101,7 @@ def engine_config(  # noqa: PLR0913 - as many as a command line may name
         max_connections: None for the default.
         history_bytes: as ``EngineConfig.history_bytes``.
         is_paced: as ``EngineConfig.is_paced``.
+        keeps_connections: as ``EngineConfig.keeps_connections``.
 
     Raises:
         ValueError: a number is out of range.
@@ -116,4 +121,5 @@ def engine_config(  # noqa: PLR0913 - as many as a command line may name
         windows=tuple(window for window in windows if window is not Window.ALL),
         history_bytes=history_bytes,
         is_paced=is_paced,
+        keeps_connections=keeps_connections,
     )

@@ -18,6 +18,7 @@ from trtop_core._flows import Flows, Prepared
 from trtop_core._sketch import MAX_DESTINATIONS_LIMIT
 from trtop_core._state import NETWORK, State
 from trtop_core._window import EPOCH_NS, LEVELS
+from trtop_core.activity import Activity
 from trtop_core.baseline import Baseline
 from trtop_core.batch import CaptureCounters, PacketBatch
 from trtop_core.config import EngineConfig
@@ -30,12 +31,11 @@ from trtop_core.snapshot import Snapshot
 from trtop_core.view import Period, View
 
 if TYPE_CHECKING:
+    from trtop_core.activity import ActivityView
     from trtop_core.detail import Detail, DetailView
     from trtop_core.history.asking import PeriodRows
     from trtop_core.history.log import History
     from trtop_core.history.slots import Slot
-    from trtop_core.slot_record import Progress
-    from trtop_core.slow_connections import SlowConnections
     from trtop_core.timeline import Timeline, TimelineView
     from trtop_core.trends import Trends, TrendView
 
@@ -83,6 +83,7 @@ class Engine:
                 config.max_destinations + 2,
                 MAX_SKETCH_PAGES,
                 config.is_paced,
+                config.history_credit_ns,
             )
         n_words = N_HASH_TABLES * N_HASH_WORDS
         words = np.frombuffer(hashlib.shake_256(seed).digest(8 * n_words), np.uint64)
@@ -280,21 +281,10 @@ class Engine:
         self._flows.settle()
         return answer_trends(self._state, self._flows, view, _level_of(view.window))
 
-    def progress(self) -> Progress:
-        """What has been counted of each destination until now, for a timeline."""
-        from trtop_core.slot_record import progress_of  # noqa: PLC0415 - most reports need none
-
-        return progress_of(self._export(Window.ALL, self._config.group_by))
-
-    def slow_connections(self, n_wanted: int) -> SlowConnections:
-        """The connections of each destination whose latest request took longest.
-
-        Args:
-            n_wanted: at most so many of a destination.
-        """
-        from trtop_core.slow_connections import slow_connections  # noqa: PLC0415 - as above
-
-        return slow_connections(self._state, self._flows.clock, n_wanted)
+    @property
+    def keys(self) -> npt.NDArray[Any]:
+        """Of all rows that are counted, shape (n,), dtype ``records.DESTINATION_KEY``."""
+        return self._state.destinations.export()[0]
 
     def timeline(self, view: TimelineView) -> Timeline:
         """All of the history in columns; none where no history is kept."""
@@ -306,6 +296,17 @@ class Engine:
         )
         now_ns, first_ns, _ = self._flows.window_clock
         return timeline_of(slots, view, Bounds(first_ns, now_ns), memory)
+
+    def activity(self, view: ActivityView) -> Activity:
+        """What all rows and some of them did, and when, as far as a history is kept."""
+        from trtop_core.history.active import told_of  # noqa: PLC0415 - likewise
+        from trtop_core.history.asking import Bounds  # noqa: PLC0415
+        from trtop_core.slow_connections import slow_of_rows  # noqa: PLC0415
+
+        slots = self._slots()
+        now_ns, first_ns, _ = self._flows.window_clock
+        told = told_of(slots, view, self._state, Bounds(first_ns, now_ns))
+        return Activity(view, *told, *slow_of_rows(self._state, self.clock_ns or 0, view))
 
     def _slots(self) -> list[Slot]:
         """The slots of the history by time, the open one included."""

@@ -72,3 +72,12 @@ def length_for(span_ns: int, n_columns: int) -> int:
             return length_s * 10**9
     day_ns = LENGTHS_S[-1] * 10**9
     return max(1, -(-span_ns // (day_ns * max(1, n_columns - 1)))) * day_ns
+
+
+def next_length(least_ns: int) -> int:
+    """The shortest length of a column that is not below another one; in ns."""
+    for length_s in LENGTHS_S:
+        if length_s * 10**9 >= least_ns:
+            return length_s * 10**9
+    day_ns = LENGTHS_S[-1] * 10**9
+    return -(-least_ns // day_ns) * day_ns

@@ -268,5 +268,6 @@ def _orders(
         by_port=settings.group_by is GroupBy.ADDR_PORT,
         observation_point=" ".join(settings.read or settings.interface),
         start_ns=time.time_ns(),
+        is_confined=not settings.no_sandbox,
         ready_fd=ready_fd,
     )

@@ -27,6 +27,7 @@ from support.daemons import (
     trtop,
     wait_for,
 )
+from support.html_page import data_of
 from support.paths import EXAMPLE
 from support.terminals import OnTerminal
 
@@ -83,6 +84,32 @@ def test_a_report_is_byte_for_byte_that_of_the_file(daemon: Daemon, args: list[s
     from_file = trtop(EXAMPLE, *args)
     assert (from_daemon.returncode, from_daemon.stderr) == (0, "")
     assert from_daemon.stdout == from_file.stdout
+
+
+def test_a_page_has_the_timeline_of_the_daemons_history(daemon: Daemon) -> None:
+    from_daemon = trtop("attach", "--once", daemon.path, "--format", "html")
+    from_file = trtop("--format", "html", EXAMPLE)
+    assert (from_daemon.returncode, from_daemon.stderr) == (0, "")
+    assert from_daemon.stdout == from_file.stdout
+    assert sum(n for n in data_of(from_file.stdout)["timeline"]["all"][0][1] if n > 0) == 82
+
+
+def test_a_page_of_two_machines_that_saw_the_same_has_twice_the_timeline(
+    daemon: Daemon, second: Daemon
+) -> None:
+    page = trtop("attach", "--once", daemon.path, second.path, "--format", "html").stdout
+    (both, alone) = (data_of(text) for text in (page, trtop("--format", "html", EXAMPLE).stdout))
+    assert both["timeline"]["slots"] == alone["timeline"]["slots"]
+    listed = zip(both["details"], alone["details"], strict=True)
+    pairs = [(both["timeline"]["all"], alone["timeline"]["all"])]
+    pairs += [(row["series"], other["series"]) for row, other in listed]
+    for ours, of_one in pairs:
+        for (i, numbers), (j, single) in zip(ours, of_one, strict=True):
+            assert i == j
+            if i < len(both["series"]):
+                assert numbers == [2 * n if n > 0 else n for n in single]
+            else:
+                assert numbers == single
 
 
 @pytest.mark.parametrize("hosts", [1, 2])

@@ -18,7 +18,7 @@ from support.builders.snapshot import incident, snapshot
 from support.traffic.busy import FIRST_NS, MS, SEED, Packet, asked, busy, opened
 
 import trtop as trtop_api
-from trtop.reporters import arrow_batches
+from trtop.reporters import arrow_batches, connection_writer
 from trtop.reporters.connection_writer import MAX_LINES, ConnectionWriter
 from trtop.reporters.destination_batches import BatchReporter
 from trtop.reporters.formats import Format, Schema
@@ -201,8 +201,35 @@ def test_records_are_held_back_for_no_more_than_a_block() -> None:
     assert stream.written == b""
     writer.flush()
     assert stream.written.count(b"\n") == len(records)
-    writer.add(np.concatenate([records] * (MAX_LINES // len(records) + 1)))
-    assert stream.written.count(b"\n") > len(records) + MAX_LINES
+    many = np.concatenate([records] * (MAX_LINES // len(records) + 1))
+    writer.add(many)
+    assert stream.written.count(b"\n") == len(records) + MAX_LINES
+    writer.flush()
+    assert stream.written.count(b"\n") == len(records) + len(many)
+
+
+@pytest.mark.parametrize("kind", [Format.NDJSON, Format.CSV, Format.PARQUET, Format.ARROW])
+def test_rows_are_the_same_however_records_come(
+    kind: Format, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection_writer, "MAX_LINES", 7)
+    monkeypatch.setattr(connection_writer, "MAX_BATCH", 16)
+    monkeypatch.setattr(connection_writer, "MAX_ROWS", 40)
+    records, found = records_of(busy(1, 60)), []
+    for n_block in (1, 5, 16, 21, len(records)):
+        stream = Bytes()
+        writer = ConnectionWriter(stream, kind, Schema.TRTOP)
+        for at in range(0, len(records), n_block):
+            writer.add(records[at : at + n_block])
+        writer.close()
+        if kind is Format.PARQUET:
+            found.append(pq.read_table(io.BytesIO(stream.written)).to_pylist())
+            assert pq.ParquetFile(io.BytesIO(stream.written)).num_row_groups > 1
+        elif kind is Format.ARROW:
+            found.append(pa.ipc.open_stream(stream.written).read_all().to_pylist())
+        else:
+            found.append(stream.written)
+    assert found == found[:1] * len(found)
 
 
 @pytest.mark.parametrize("kind", [Format.NDJSON, Format.CSV, Format.PARQUET, Format.ARROW])

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from support.paths import EXAMPLE
 from support.terminals import environment
@@ -182,3 +184,39 @@ def test_python_counts_between_the_same_moments() -> None:
     assert last.record() == api.analyze(EXAMPLE, start="+3s", end="+9s").snapshot.record()
     with pytest.raises(ValueError, match="no time"):
         api.analyze(EXAMPLE, start="soon")
+
+
+@pytest.mark.parametrize("report_format", ["parquet", "arrow"])
+def test_every_interval_is_rows_of_one_columnar_file(report_format: str, tmp_path: Path) -> None:
+    path = tmp_path / "rows"
+    with path.open("wb") as stream:
+        command = [sys.executable, "-m", "trtop", "--format", report_format, "--bins"]
+        done = subprocess.run(
+            [*command, "--every", "5s", str(EXAMPLE)],
+            stdout=stream,
+            stderr=subprocess.PIPE,
+            env=environment(),
+            timeout=TIMEOUT_S,
+            check=False,
+        )
+    assert (done.returncode, done.stderr) == (0, b"")
+    read = pq.read_table if report_format == "parquet" else _streamed
+    rows = read(path).to_pylist()
+    reports = list(dict.fromkeys((row["clock_ns"], row["span_ns"]) for row in rows))
+    assert len(reports) == 5
+    assert sum(span_ns for _, span_ns in reports) == reports[-1][0] - FIRST_NS
+    documents = json.loads(trtop("--format", "json", "--bins", EXAMPLE).stdout)
+    for whole in documents["destinations"]:
+        mine = [row for row in rows if row["destination"] == whole["destination"]]
+        for name in ("syn", "est", "requests", "responses", "refused", "bytes_in"):
+            assert sum(row[name] for row in mine) == whole[name]
+        bins: dict[int, int] = {}
+        for row in mine:
+            for number, samples in row["response_time_bins"]:
+                bins[number] = bins.get(number, 0) + samples
+        found = whole["response_time"]["bins"] if whole["response_time"] else []
+        assert sorted(bins.items()) == [(number, samples) for number, samples in found]
+
+
+def _streamed(path: Path) -> pa.Table:
+    return pa.ipc.open_stream(path.read_bytes()).read_all()

@@ -17,17 +17,18 @@ from support.paths import EXAMPLE
 from support.traffic.busy import SEED, busy
 
 from trtop.metrics import format as units
-from trtop.recording.recorder import TimelineRecorder
-from trtop.recording.recording import make_recording
 from trtop.reporters.formats import Format, make_reporter
+from trtop.reporters.html_page.recorded import make_recording
 from trtop.table.style import TableStyle
+from trtop_core.activity import SERIES
 from trtop_core.batch import PacketBatch
 from trtop_core.config import EngineConfig
 from trtop_core.engine import Engine
-from trtop_core.slot_record import SERIES
+from trtop_core.records import Window
 from trtop_core.snapshot import Snapshot
 from trtop_core.table import RowName
 from trtop_core.view import View
+from trtop_core.wire.questions import answered
 
 Opening = Callable[..., Page]
 
@@ -160,13 +161,12 @@ def test_verdicts_can_be_chosen(example: Path, opened: Opening) -> None:
 @pytest.fixture(scope="module")
 def busy_page(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[tuple[int, bytes]]]:
     packets = busy(7, 60)
-    engine = Engine(EngineConfig(), SEED)
-    recorder = TimelineRecorder(engine)
-    recorder.feed(PacketBatch.from_packets(packets))
-    recorder.finish()
+    engine = Engine(EngineConfig(windows=tuple(Window), history_bytes=1 << 24), SEED)
+    engine.feed(PacketBatch.from_packets(packets))
+    engine.finish()
     path = tmp_path_factory.mktemp("page") / "busy.html"
     with path.open("w") as stream:
-        recording = make_recording(engine, recorder)
+        recording = make_recording(lambda question: answered([engine], question))
         reporter = make_reporter(Format.HTML, stream, TableStyle, recording=recording)
         reporter.report(engine.snapshot(View()))
     return path, packets
@@ -202,7 +202,7 @@ def test_brushing_counts_the_part_that_is_chosen(
     page.mouse.move(x_of(end - 0.5), box["y"] + 60, steps=5)
     page.mouse.up()
     slot_ns = round(timeline["slot_s"] * 1e9)
-    first_ns = packets[0][0]
+    first_ns = round(timeline["first_ms"] * 1e6)
     before = counted(packets, first_ns + first * slot_ns)
     after = counted(packets, first_ns + end * slot_ns)
     names = shown_names(page)

@@ -42,7 +42,10 @@ CHILDREN = {"launcher": 1, "capture": 2}
 NEW = "/var/tmp/trtop-made-by-a-test"
 """Where nobody saves reports."""
 
-KINDS = ("main", "launcher", "capture", "screen", "file")
+KINDS = ("main", "launcher", "capture", "screen", "file", "exporter", "export worker")
+
+FORKING = ("launcher", "exporter")
+"""Kinds that start processes of the same program."""
 
 
 def children_of(pid: int) -> list[int]:
@@ -51,6 +54,17 @@ def children_of(pid: int) -> list[int]:
         for task in Path(f"/proc/{pid}/task").iterdir()
         for child in (task / "children").read_text().split()
     ]
+
+
+def child_called(pid: int, name: str) -> int:
+    """A child by the name that it gives itself."""
+    found = [
+        child
+        for child in children_of(pid)
+        if Path(f"/proc/{child}/comm").read_text().strip() == name
+    ]
+    (only,) = found
+    return only
 
 
 def tasks_of(pid: int) -> list[int]:
@@ -88,10 +102,14 @@ def processes(folder: Path, kinds: tuple[str, ...] = KINDS) -> Iterator[dict[str
         if "file" in kinds:
             found["file"] = stack.enter_context(started("--format", "ndjson", "-"))
         if kinds != ("file",):
-            daemon = stack.enter_context(Daemon(folder, "-i", "lo", "--user=root", command=TRTOPD))
-            (launcher,) = children_of(daemon.pid)
+            arguments = ("-i", "lo", "--user=root", "--metrics=0")
+            daemon = stack.enter_context(Daemon(folder, *arguments, command=TRTOPD))
+            launcher = child_called(daemon.pid, "trtop-launcher")
+            exporter = child_called(daemon.pid, "trtop-export")
             (capture,) = children_of(launcher)
             found |= {"main": daemon.pid, "launcher": launcher, "capture": capture}
+            wait_for(lambda: children_of(exporter) and len(tasks_of(*children_of(exporter))) > 1)
+            found |= {"exporter": exporter, "export worker": children_of(exporter)[0]}
         if "screen" in kinds:
             attach = ("attach", "--format", "ndjson", "--interval", "600", daemon.path)
             found["screen"] = stack.enter_context(started(*attach))
@@ -169,7 +187,7 @@ def test_no_process_signals_forks_or_becomes_another(pids: dict[str, int], kind:
     assert tried(pid, "setuid", 0) == "EPERM"
     assert tried(pid, "ioctl", 0, 0x5412, b"x") == "EPERM"  # TIOCSTI
     clone_without_thread = signal.SIGCHLD
-    if kind != "launcher":
+    if kind not in FORKING:
         assert tried(pid, "clone", clone_without_thread, 0, 0, 0, 0) == "EPERM"
 
 
@@ -224,6 +242,13 @@ def test_a_reader_of_files_is_confined_unless_code_of_the_users_own_runs(
         process.kill()
     assert process.returncode == 0, err
     assert out.count(b"\n") > 1
+
+
+@pytest.mark.parametrize("kind", ["ndjson", "parquet"])
+def test_a_writer_of_connections_is_confined(kind: str) -> None:
+    with started("--per", "connection", "--format", kind, "-") as pid:
+        assert opened(pid, "/etc/passwd") == "EACCES"
+        assert tried(pid, "socket", AF_INET, SOCK_STREAM, 0) == "EPERM"
 
 
 def test_reports_are_written_where_they_were_asked_for(tmp_path: Path) -> None:

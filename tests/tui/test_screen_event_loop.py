@@ -5,9 +5,11 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.builders.snapshot import snapshot
+from support.html_page import data_of
 from support.traffic.busy import SEED, busy
 
 from trtop.table.text import plain
@@ -18,6 +20,7 @@ from trtop.tui.setup import Setup
 from trtop.tui.source import Status
 from trtop.tui.state import Grouping, Mode, State
 from trtop.tui.terminal import ClickEvent, Event, HangUpEvent, KeyEvent, WheelEvent
+from trtop_core.activity import ActivityView
 from trtop_core.batch import PacketBatch
 from trtop_core.config import EngineConfig
 from trtop_core.detail import DetailView
@@ -114,18 +117,21 @@ class Recorded:
             return self.engine.trends(question)
         if isinstance(question, TimelineView):
             return self.engine.timeline(question)
+        if isinstance(question, ActivityView):
+            return self.engine.activity(question)
         self.details.append(question)
         return self.engine.detail(question) if self.has_detail else None
-
-    def recording(self) -> None:
-        return None
 
     def status(self) -> Status:
         return Status("test", is_over=self.is_over)
 
 
+HISTORY_BYTES = 1 << 24
+
+
 def an_engine(n_packets: int | None = None) -> Engine:
-    made = Engine(EngineConfig(windows=WINDOWS, group_by=GroupBy.ADDR_PORT), SEED)
+    config = EngineConfig(windows=WINDOWS, group_by=GroupBy.ADDR_PORT, history_bytes=HISTORY_BYTES)
+    made = Engine(config, SEED)
     made.feed(PacketBatch.from_packets(busy(9, 40)[:n_packets]))
     return made
 
@@ -386,6 +392,24 @@ def test_s_saves_the_rows_as_text_and_json(tmp_path: Path) -> None:
     for row in rows:
         assert row.name in text
     assert "Syn/Ack(%)" in text
+
+
+def test_a_page_that_s_saves_has_the_timeline_of_its_rows(tmp_path: Path) -> None:
+    setup = Setup(prefix=str(tmp_path / "out"))
+    run = Run(["wait", "s"], setup=setup).go()
+    data = data_of((tmp_path / "out.html").read_text())
+    snapshot = run.source.engine.snapshot(View())
+
+    def syn(series: list[Any]) -> int:
+        return sum(n for i, numbers in series for n in numbers if i == 0 and n > 0)
+
+    assert syn(data["timeline"]["all"]) == snapshot.total.counters["syn"].sum() > 0
+    counted = {row.name: row.count("syn") for row in snapshot.rows()}
+    told = {
+        name: syn(detail["series"])
+        for name, detail in zip(data["names"], data["details"], strict=True)
+    }
+    assert told == counted
 
 
 def test_s_asks_for_a_prefix_where_there_is_none(tmp_path: Path) -> None:

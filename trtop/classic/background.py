@@ -95,9 +95,6 @@ class AnalyzerSource:
         with self._analyzer.lock:
             return answered([self._analyzer.engine], question)
 
-    def recording(self) -> None:
-        """Nobody kept what came when."""
-
     def status(self) -> Status:
         """Whether the collector has returned, and what it could not read."""
         collector = self._collecting.collector

@@ -10,18 +10,21 @@ import os
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import zmq
 
+from trtop.cli import attached_connections
 from trtop.cli.asker import Asker
 from trtop.escape import escape
 from trtop.names.engine import settled
 from trtop.names.namer import Namer
 from trtop.options.attach_options import LIVE_WINDOW, AttachOptions, parse
 from trtop.plugins import Plugins, make_namer
-from trtop.remote.client import Client, Context, Keys
+from trtop.remote.client import Client, Context
+from trtop.remote.keys import keys_of
 from trtop.remote.source import DaemonSource
-from trtop.reporters.formats import Format, Reporter, make_reporter
+from trtop.reporters.formats import Format, Per, Reporter, make_reporter
 from trtop.runtime.config_file import read_config
 from trtop.runtime.confinement import confine_showing
 from trtop.runtime.diagnostics import complain_of_filter
@@ -40,7 +43,13 @@ from trtop_core.errors import (
 from trtop_core.snapshot import Snapshot
 from trtop_core.view import Period, View
 from trtop_core.wire.endpoint import default_connect
-from trtop_daemon.keys import read_key_pair, read_public_key
+from trtop_core.wire.questions import Question, QuestionReply
+
+if TYPE_CHECKING:
+    from trtop.reporters.html_page.recorded import Recording
+
+QUESTION_S = 3.0
+"""A page does without what has not been answered by then."""
 
 
 def main(argv: Sequence[str], env: Environment) -> int:
@@ -80,16 +89,23 @@ def attach(
         stack.callback(context.destroy, 0)
         plugins = stack.enter_context(Plugins())
         namer = stack.enter_context(closing(make_namer(options, plugins) or Namer()))
-        keys = _keys(options)
+        keys = keys_of(options)
+        writer = None
+        if options.per is Per.CONNECTION:
+            writer = attached_connections.make_writer(options, env)
         confine_showing(options, env, options.endpoints, daemon_pids)
         pairs = zip(options.endpoints, keys, strict=True)
         clients = [Client(context, endpoint, key) for endpoint, key in pairs]
         source = DaemonSource(clients, options.by_host, env.monotonic_s, namer)
         stack.enter_context(closing(source))
         interrupt = stack.enter_context(Interrupt(env.monotonic_s, 0))
-        attachment = _Attachment(
-            options, env, source, namer, lambda: interrupt.signal is not None or has_ended()
-        )
+
+        def is_over() -> bool:
+            return interrupt.signal is not None or has_ended()
+
+        if writer is not None:
+            return attached_connections.follow(writer, options, env, source, is_over)
+        attachment = _Attachment(options, env, source, namer, is_over)
         if options.every_ns is not None:
             status = attachment.each_span(options.every_ns)
         else:
@@ -211,24 +227,18 @@ class _Attachment:
             env.stdout,
             lambda: env.table_style(options),
             options.with_bins,
+            self._recording() if options.report_format is Format.HTML else None,
         )
+
+    def _recording(self) -> Recording:
+        """What a page asks besides a snapshot."""
+        from trtop.reporters.html_page.recorded import make_recording  # noqa: PLC0415 - seldom
+
+        def ask(question: Question) -> QuestionReply | None:
+            return self._source.awaited_answer(question, QUESTION_S, self._is_over)
+
+        return make_recording(ask, self._namer, self._source.known_keys)
 
     def _tell_of_filter(self, snapshot: Snapshot) -> None:
         if self._options.report_format is not Format.TABLE:  # which says so itself
             complain_of_filter(snapshot, self._env)
-
-
-def _keys(options: AttachOptions) -> list[Keys | None]:
-    """What each endpoint is talked to with, read from its files."""
-    server_keys = [read_public_key(path) for path in options.server_keys]
-    own = read_key_pair(options.key) if options.key else None
-    found: list[Keys | None] = []
-    n_tcp = 0
-    for endpoint in options.endpoints:
-        keys = None
-        if endpoint.path is None:
-            if own is not None:
-                keys = Keys(own, server_keys[n_tcp if len(server_keys) > 1 else 0])
-            n_tcp += 1
-        found.append(keys)
-    return found

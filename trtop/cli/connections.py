@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from trtop.options.report_options import Options
 from trtop.reporters.connection_writer import ConnectionWriter
+from trtop.runtime.confinement import confine_reading
 from trtop.runtime.diagnostics import (
     EXIT_SIGNALLED,
     complain,
@@ -50,6 +51,7 @@ def run_connections(options: Options, env: Environment) -> int:
     engine = Engine(config, os.urandom(SEED_BYTES))
     with Interrupt(env.monotonic_s, DRAIN_S if live else 0) as interrupt:
         tell_of_waiting(options, env)
+        confine_reading(options, env)
         with open_capture(options.inputs, follow=options.follow) as source:
             read = _write_all(engine, source, writer, interrupt, _Pace(options, env, live))
         errors = worth_telling(source.errors, live and interrupt.signal is not None)

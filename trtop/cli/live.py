@@ -25,6 +25,8 @@ from trtop.options.attach_options import AttachOptions, add_display, make_option
 from trtop.options.configured import parse_args
 from trtop.options.old_spellings import respell_capture_filter
 from trtop.options.parser import add_every
+from trtop.reporters.arrow_batches import need_pyarrow
+from trtop.reporters.formats import COLUMNAR, Per
 from trtop.runtime.config_file import read_config
 from trtop.runtime.environment import Environment
 from trtop.runtime.signals import Interrupt
@@ -55,6 +57,7 @@ examples:
   sudo trtop live                     all interfaces
   sudo trtop live -i eth0 --sort rtt  the slowest services first
   trtop live -r incident.pcap         watch a capture at its own pace
+  sudo trtop live --per connection --format ndjson
 
 For more than one viewer, or for days, run trtopd and use trtop attach.
 """
@@ -83,9 +86,15 @@ LATER = (
 )
 """Modules that the screen, or a report, imports only when it needs them."""
 
+LATER_OF_ARROW = ("pyarrow.compute", "pyarrow.parquet")
+"""Modules that pyarrow imports only when it needs them."""
+
 PREFIX = "trtop-live-"
 
 SLICE_S = 0.1
+
+N_RECORDS = 1 << 16
+"""Records of connections that the daemon keeps for this process: 50 MB."""
 
 SETTINGS_HERE = (
     *CAPTURING,
@@ -109,6 +118,8 @@ def main(argv: Sequence[str], env: Environment) -> int:
     given = parse_args(make_parser(), argv, configured)
     options = make_options(given, ())
     arguments = arguments_for(vars(given), SETTINGS_HERE)
+    if options.per is Per.CONNECTION and getattr(given, "connections", None) is None:
+        arguments.append(f"--connections={N_RECORDS}")
     with ExitStack() as stack:
         interrupt = stack.enter_context(Interrupt(env.monotonic_s, 0))
         identity = _identity(getattr(given, "user", None), env.environ)
@@ -124,14 +135,15 @@ def main(argv: Sequence[str], env: Environment) -> int:
             _import_all(options)
             drop_to(identity)  # what only shows needs no rights
         shown = replace(options, endpoints=(endpoint,), timeout_s=START_TIMEOUT_S)
+        status = EXIT_OK
         try:
-            attach(shown, env, daemon.has_ended, (daemon.pid,))
+            status = attach(shown, env, daemon.has_ended, (daemon.pid,))
         except TrtopError:
             if not daemon.has_ended():
                 raise
         if daemon.has_ended():
             raise TrtopError(daemon.stderr_tail())
-    return EXIT_OK
+    return status if options.per is Per.CONNECTION else EXIT_OK
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -192,6 +204,10 @@ def _import_all(options: AttachOptions) -> None:
     """Import what is else imported when it is used: nobody may not read a Python in root's home."""
     for name in LATER:
         import_module(name)
+    if options.report_format in COLUMNAR:
+        need_pyarrow()
+        for name in LATER_OF_ARROW:
+            import_module(name)
     if options.names:
         import_module("trtop.names.dns")
         import_module("dns.rdata").load_all_types()

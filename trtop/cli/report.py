@@ -10,7 +10,7 @@ import os
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from trtop.names.engine_factory import final_snapshot, make_engine
+from trtop.names.engine_factory import final_snapshot, make_engine, namer_of
 from trtop.options.report_options import Options
 from trtop.plugins import Plugins, make_namer
 from trtop.reporters.files import check_prefix, copy_report
@@ -32,6 +32,7 @@ from trtop.runtime.signals import Interrupt
 from trtop.table.style import TableStyle
 from trtop_core.argument_parser import UsageError
 from trtop_core.batch import PacketBatch
+from trtop_core.config import EngineConfig
 from trtop_core.engine import SEED_BYTES, Engine
 from trtop_core.errors import (
     EXIT_INCOMPLETE,
@@ -39,16 +40,19 @@ from trtop_core.errors import (
     EXIT_UNUSABLE,
     TrtopError,
 )
+from trtop_core.records import Window
 from trtop_core.snapshot import Snapshot
 from trtop_core.sources import IDLE, ReadResult, Source, open_capture, read_into
 
 if TYPE_CHECKING:
-    from trtop.recording.recorder import TimelineRecorder
     from trtop.reporters.html_page.recorded import Recording
     from trtop_core.pace import TimedFeed
 
 MIN_BYTES_AHEAD = 16 << 20
 """A capture of fewer bytes is read sooner than threads are worth."""
+
+HISTORY_CREDIT_NS = 1_000_000_000
+"""What short slots may cost a page: less than writing one of many destinations takes."""
 
 DRAIN_S = 0.5
 """Time after Ctrl-C in which tcpdump (``tcpdump -w - | trtop -``) hands over what it holds."""
@@ -59,13 +63,11 @@ class Feeding(NamedTuple):
 
     Attributes:
         engine: counts.
-        recorder: feeds it and keeps what came when; None: nobody asked for that.
         n_jobs: threads that read and decode ahead, this one included.
         timed: who cuts the capture at moments; None where all of it is one report.
     """
 
     engine: Engine
-    recorder: TimelineRecorder | None
     n_jobs: int
     timed: TimedFeed | None = None
 
@@ -95,13 +97,14 @@ def run(options: Options, env: Environment) -> int:
 
         return run_connections(options, env)
     with Plugins() as plugins:
-        engine = make_engine(options.engine, os.urandom(SEED_BYTES), make_namer(options, plugins))
+        config = _with_history(options) if options.report_format is Format.HTML else options.engine
+        engine = make_engine(config, os.urandom(SEED_BYTES), make_namer(options, plugins))
         return _run(engine, options, env)
 
 
 def _run(engine: Engine, options: Options, env: Environment) -> int:
     live = is_live(options)
-    recorder, recording = _recording(engine, options)
+    recording = _recording(engine) if options.report_format is Format.HTML else None
     reporter = make_reporter(
         options.report_format,
         env.stdout,
@@ -118,14 +121,14 @@ def _run(engine: Engine, options: Options, env: Environment) -> int:
             try:
                 with make_live_output(options, env, reporter, live) as output:
                     n_jobs = 1 if live else options.n_jobs or env.n_cores()
-                    feeding = Feeding(engine, recorder, n_jobs, timed)
+                    feeding = Feeding(engine, n_jobs, timed)
                     read = _measure(feeding, source, output, interrupt)
                     is_read = not read.is_unusable
             except BrokenPipeError:
                 is_listening = False
         errors = worth_telling(source.errors, live and interrupt.signal is not None)
         try:
-            is_listening = _finish(recorder or engine, timed) and is_listening
+            is_listening = _finish(engine, timed) and is_listening
         except TrtopError:  # the capture ended before it would count
             complain(errors, engine.unsupported_link_types, options, env)
             raise
@@ -161,19 +164,24 @@ def _run(engine: Engine, options: Options, env: Environment) -> int:
     return found or (EXIT_INCOMPLETE if is_incomplete else EXIT_OK)
 
 
-def _recording(
-    engine: Engine, options: Options
-) -> tuple[TimelineRecorder | None, Recording | None]:
-    """What keeps a timeline while the capture is read; only a page shows one."""
-    if options.report_format is not Format.HTML:
-        return None, None
-    from trtop.recording.recorder import TimelineRecorder  # noqa: PLC0415 - seldom used
-    from trtop.recording.recording import make_recording  # noqa: PLC0415
+def _with_history(options: Options) -> EngineConfig:
+    """A page has a timeline, which is made of a history."""
+    return replace(
+        options.engine,
+        windows=tuple(Window),
+        history_bytes=options.history_bytes,
+        history_credit_ns=HISTORY_CREDIT_NS,
+    )
 
-    if not options.timing.is_whole:  # nobody but the timing cuts the capture
-        return None, lambda snapshot: None
-    recorder = TimelineRecorder(engine)
-    return recorder, make_recording(engine, recorder)
+
+def _recording(engine: Engine) -> Recording:
+    """What a page asks besides a snapshot."""
+    from trtop.reporters.html_page.recorded import make_recording  # noqa: PLC0415 - seldom used
+    from trtop_core.wire.questions import answered  # noqa: PLC0415
+
+    return make_recording(
+        lambda question: answered([engine], question), namer_of(engine), lambda: engine.keys
+    )
 
 
 def _is_in_files_only(options: Options, env: Environment) -> bool:
@@ -195,19 +203,15 @@ def _measure(
     feeding: Feeding, source: Source, output: LiveOutput, interrupt: Interrupt
 ) -> ReadResult:
     """Read until the capture ends or the user has had enough."""
-    engine, recorder, timed = feeding.engine, feeding.recorder, feeding.timed
+    engine, timed = feeding.engine, feeding.timed
 
     def between(batch: PacketBatch) -> bool:
         if interrupt.is_due(is_idle=batch is IDLE) or (timed and timed.is_over):
             return False
-        if recorder is not None and batch is IDLE:
-            recorder.idle()
         output.tick(engine, source)
         return True
 
     n_jobs = feeding.n_jobs
-    if recorder is not None:  # it looks at the engine between two parts of a batch
-        return read_into(recorder, source, between)
     if timed is not None:
         return read_into(timed, source, between)
     if n_jobs > 1 and (source.bytes_total or 0) >= MIN_BYTES_AHEAD:
@@ -217,7 +221,7 @@ def _measure(
     return read_into(engine, source, between)
 
 
-def _finish(engine: Engine | TimelineRecorder, timed: TimedFeed | None) -> bool:
+def _finish(engine: Engine, timed: TimedFeed | None) -> bool:
     """The capture ends; whether the reader of the reports is still there."""
     try:
         (engine if timed is None else timed).finish()

@@ -111,8 +111,8 @@ class _Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
     block_on_close = False
 
     def __init__(self, listening: socket.socket, owner: MetricsServer) -> None:
-        super().__init__(("", 0), _Handler, bind_and_activate=False)
-        self.socket.close()
+        # Not TCPServer's own: it makes a socket, which the process may not do any more.
+        socketserver.BaseServer.__init__(self, ("", 0), _Handler)
         self.socket = listening
         self.owner = owner
 

@@ -1,8 +1,9 @@
 """The exporter: a process that asks the daemon and tells Prometheus and OTLP receivers.
 
 ``python -m trtop.export.process --orders=FD``, started by ``trtopd``. Imports everything and reads
-what it must while it may, gives up every right, says that it is ready, then forks a worker, and
-another one when that dies. Ends with the daemon. To the daemon it is a client like any other.
+what it must while it may, gives up every right, confines itself, says that it is ready, then forks
+a worker, which keeps still less, and another one when that dies. Ends with the daemon. To the
+daemon it is a client like any other.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ import zmq
 
 from trtop.escape import escape
 from trtop.export.collected import Collected
+from trtop.export.confinement import grants_of
 from trtop.export.http_server import MetricsServer
 from trtop.export.reader import Reader
 from trtop.names.namer import Namer
@@ -33,8 +35,9 @@ from trtop_core.errors import TrtopError
 from trtop_core.wire.endpoint import parse_endpoint
 from trtop_daemon.ipc.export_orders import Orders
 from trtop_daemon.keys import KeyPair
-from trtop_daemon.system import privileges
+from trtop_daemon.system import privileges, sandbox
 from trtop_daemon.system.log import printable, start_log
+from trtop_daemon.system.syscalls import Kind
 
 LOG = logging.getLogger("trtop_daemon.exporter")
 
@@ -82,8 +85,17 @@ def main() -> int:
         return 1
     with suppress(OSError):
         os.nice(NICE)
+    grants = grants_of(orders)
+    if orders.is_confined:
+        sandbox.confine(Kind.EXPORTER, grants._replace(forks=True))
     _tell(orders.ready_fd, "")
-    _supervise(lambda is_first: _work(orders, starts, namer, from_now=not is_first))
+
+    def work(is_first: bool) -> None:
+        if orders.is_confined:
+            sandbox.confine_calls(Kind.EXPORTER, grants)
+        _work(orders, starts, namer, from_now=not is_first)
+
+    _supervise(work)
     return 0
 
 

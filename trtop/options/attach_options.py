@@ -24,7 +24,8 @@ from trtop.options.parser import (
     view_of,
 )
 from trtop.options.plugin_arguments import add_fail_on, add_filter, add_names
-from trtop.reporters.formats import TEXTS, Format
+from trtop.options.record_arguments import add_records, check_connections
+from trtop.reporters.formats import COLUMNAR, Format, Per, Schema
 from trtop.table.text import Theme
 from trtop_core.argument_parser import UsageError, argument, new_parser
 from trtop_core.metric_types import Thresholds
@@ -48,6 +49,7 @@ examples:
   trtop attach                                    the daemon of this machine
   trtop attach --once --format json | jq .        its numbers, for a script
   trtop attach --once --from 14:03 --every 10s    how it went, from its history
+  trtop attach --per connection --format ndjson   each connection as it is forgotten
   trtop attach --by-host ipc:///run/a.sock ipc:///run/b.sock
   trtop attach --key alice.key_secret --server-key web1.key tcp://web1:7117
 
@@ -59,6 +61,9 @@ DEFAULT_TIMEOUT_S = 5.0
 DEFAULT_INTERVAL_S = 1.0
 
 WINDOW_HELP = "10s if redrawn, else all"
+
+ASKED_OF_DAEMONS = ("interval", "interface")
+"""Options that mean something else for a capture that is read here."""
 
 LIVE_WINDOW = Window.LAST_10_S
 """What a table that is redrawn shows; a report for a script covers all."""
@@ -96,6 +101,8 @@ class AttachOptions:
         start: numbers of the daemons' history from here on; None: of all of it, if there is an end.
         end: and up to here; None: up to now.
         every_ns: a report of each span of the history that is so long, in capture time.
+        per: what a row stands for.
+        schema: what the fields of a connection are called.
     """
 
     endpoints: tuple[Endpoint, ...]
@@ -125,6 +132,8 @@ class AttachOptions:
     start: Moment | None = None
     end: Moment | None = None
     every_ns: int | None = None
+    per: Per = Per.DESTINATION
+    schema: Schema = Schema.TRTOP
 
     resolver = whitelist = None
     """Parts of one's own are for captures that are read here."""
@@ -181,6 +190,14 @@ def make_options(given: argparse.Namespace, endpoints: tuple[Endpoint, ...]) -> 
         UsageError: they contradict each other.
     """
     check_output(given, given.format)
+    check_connections(given, ASKED_OF_DAEMONS)
+    if given.per is Per.CONNECTION:
+        if getattr(given, "by_host", False):
+            raise UsageError("--by-host goes with rows of destinations, not with --per connection")
+        if given.every is not None:
+            raise UsageError("--every goes with rows of destinations, not with --per connection")
+    if given.per is Per.DESTINATION and given.format in COLUMNAR:
+        raise UsageError("--format parquet and arrow go with --per connection here")
     is_one = getattr(given, "once", False) and given.every is None
     if given.format is Format.HTML and not is_one:
         raise UsageError("--format html is one page: it goes with trtop attach --once")
@@ -230,6 +247,8 @@ def make_options(given: argparse.Namespace, endpoints: tuple[Endpoint, ...]) -> 
         start=getattr(given, "start", None),
         end=getattr(given, "end", None),
         every_ns=given.every,
+        per=given.per,
+        schema=given.schema or Schema.TRTOP,
     )
 
 
@@ -283,8 +302,8 @@ def _add_output(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
     add(
         "--format",
-        type=one_of({item.value: item for item in TEXTS}),
-        metavar="|".join(item.value for item in TEXTS),
+        type=one_of({item.value: item for item in Format}),
+        metavar="|".join(item.value for item in Format),
         help="print reports (default: the interactive screen on a terminal, else table)",
     )
     add("--bins", action="store_true", help="raw sketch bins in json, for merging elsewhere")
@@ -295,3 +314,4 @@ def _add_output(group: argparse._ArgumentGroup) -> None:
         help="a report every S seconds of real time (default: 1)",
     )
     add_look(group)
+    add_records(group)

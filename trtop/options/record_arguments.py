@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Container
 
 from trtop.options.parser import one_of
 from trtop.reporters.formats import Format, Per, Schema
@@ -55,8 +56,12 @@ def add_records(group: argparse._ArgumentGroup) -> None:
     )
 
 
-def check_connections(given: argparse.Namespace) -> None:
+def check_connections(given: argparse.Namespace, allowed: Container[str] = ()) -> None:
     """Refuse what rows of connections do not have.
+
+    Args:
+        given: what a parser with ``add_records`` found.
+        allowed: what they have here all the same, by the name of its value.
 
     Raises:
         UsageError: options contradict each other.
@@ -69,5 +74,5 @@ def check_connections(given: argparse.Namespace) -> None:
         formats = ", ".join(item.value for item in OF_CONNECTIONS)
         raise UsageError(f"--per connection goes with --format {formats}")
     for name, option in OF_DESTINATIONS.items():
-        if getattr(given, name, None) not in (None, False, [], ()):
+        if name not in allowed and getattr(given, name, None) not in (None, False, [], ()):
             raise UsageError(f"{option} goes with rows of destinations, not with --per connection")

@@ -107,6 +107,7 @@ class Client:
         n_answers: how many there were.
         answer: the last answer to another question, None so far.
         n_question_answers: how many there were.
+        question_refusal: why it does not answer the other question; empty while it may.
         is_connected: the daemon has taken our connection.
     """
 
@@ -116,6 +117,7 @@ class Client:
         self.n_answers = 0
         self.answer: QuestionReply | None = None
         self.n_question_answers = 0
+        self.question_refusal = ""
         self.is_connected = False
         self._unknown: set[type[Question]] = set()
         self._refusal = ""
@@ -247,6 +249,7 @@ class Client:
             return  # an answer to what was asked before
         self.answer = decode_answer(head, rest)
         self.n_question_answers += 1
+        self.question_refusal = ""
         self._question = None
 
     def _take_refusal(self, refusal: wire.Refusal) -> None:
@@ -255,8 +258,10 @@ class Client:
                 # Of our two questions an older daemon knows the other one.
                 self._unknown.add(type(asked.view))
                 self._question = None
+                self.question_refusal = "the daemon is older and does not know this question"
                 return
             if refusal.id == asked.id:
+                self.question_refusal = refusal.text
                 return
         if refusal.reason is wire.Reason.VERSION:
             self._refusal = (
@@ -273,6 +278,7 @@ class Client:
         self.is_connected = event == zmq.EVENT_HANDSHAKE_SUCCEEDED
         if self.is_connected:
             self._failure, self._has_stopped, self._refusal = "", False, ""
+            self.question_refusal = ""
         elif event in _FAILURES:
             self._failure = _FAILURES[zmq.Event(event)]
 

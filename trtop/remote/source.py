@@ -9,7 +9,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
+import numpy.typing as npt
 import zmq
 
 from trtop.metrics import format as units
@@ -25,6 +27,9 @@ from trtop_core.wire.questions import Question, QuestionReply, merged
 HOLD_S = 0.5
 """So long after somebody asked last, a question of another kind waits for its answer."""
 
+SLICE_S = 0.1
+"""Who waits looks so often whether it is over."""
+
 MAX_NAMED = 3
 """Hosts named in a title; of more their number is shown."""
 
@@ -39,6 +44,7 @@ class DaemonSource:
         namer: who knows names, and what is shown; None: addresses, and everything.
 
     Attributes:
+        clients: one per daemon, as given.
         n_missing: daemons without a part in the last snapshot.
         n_dead: daemons with a part in it that capture nothing now.
     """
@@ -55,7 +61,7 @@ class DaemonSource:
         self._namer = namer or Namer()
         self._n_shown = 0
         self._latest: Snapshot | None = None
-        self._clients = clients
+        self.clients = clients
         self._by_host = by_host
         self._monotonic_s = monotonic_s
         self._round: tuple[View, list[int]] | None = None
@@ -74,7 +80,7 @@ class DaemonSource:
     def step(self, budget_s: float) -> bool:
         """Take what has arrived; there is never more to do right now."""
         now_s = self._monotonic_s()
-        for client in self._clients:
+        for client in self.clients:
             client.take(now_s)
         return False
 
@@ -110,15 +116,15 @@ class DaemonSource:
             return None
         self.step(0)
         now_s = self._monotonic_s()
-        is_known = any(client.takes(question) for client in self._clients)
+        is_known = any(client.takes(question) for client in self.clients)
         if not is_known or self._is_held_for_another(question, now_s):
             return None
         if self._question_round is None or self._question_round[0] != question:
-            self._question_round = question, [client.n_question_answers for client in self._clients]
+            self._question_round = question, [client.n_question_answers for client in self.clients]
         self._question_s = now_s
         parts: list[QuestionReply] = []
         is_waiting = False
-        for client, n_before in zip(self._clients, self._question_round[1], strict=True):
+        for client, n_before in zip(self.clients, self._question_round[1], strict=True):
             answer = client.answer
             if (
                 answer is not None
@@ -134,20 +140,34 @@ class DaemonSource:
         self._question_round = None
         return merged(parts, question)
 
+    def awaited_answer(
+        self, question: Question, patience_s: float, is_over: Callable[[], bool]
+    ) -> QuestionReply | None:
+        """The answer to a question, if it comes soon.
+
+        Args:
+            question: as for ``answer``.
+            patience_s: so long it is waited for.
+            is_over: whether somebody has had enough.
+        """
+        end_s = self._monotonic_s() + patience_s
+        while not is_over() and self._monotonic_s() < end_s:
+            if (answer := self.answer(question)) is not None:
+                return answer
+            self.wait(SLICE_S)
+        return None
+
     def _is_held_for_another(self, question: Question, now_s: float) -> bool:
         """Whether somebody still waits for an answer of another kind: daemons take one question."""
         if self._question_round is None or type(self._question_round[0]) is type(question):
             return False
         return now_s - self._question_s < HOLD_S
 
-    def recording(self) -> None:
-        """Nobody kept what came when."""
-
     def status(self) -> Status:
         """Which machines are watched, and what is wrong; not over while names are under way."""
         now_s = self._monotonic_s()
         notices = []
-        for client in self._clients:
+        for client in self.clients:
             if trouble := client.trouble(now_s):
                 notices.append(f"{client.endpoint}: {trouble}")
             elif client.newest is not None:
@@ -156,9 +176,13 @@ class DaemonSource:
         status = Status(source=self._title(), notices=tuple(notices), is_live=True)
         return named_status(status, self._namer, self._n_shown)
 
+    def known_keys(self) -> npt.NDArray[Any] | None:
+        """Keys of all rows of the latest answer, of which names may have made fewer."""
+        return None if self._latest is None else self._latest.table.keys
+
     def close(self) -> None:
         """Hang up on all of them."""
-        for client in self._clients:
+        for client in self.clients:
             client.close()
 
     def _poll(self, view: View) -> Snapshot | None:
@@ -166,11 +190,11 @@ class DaemonSource:
         self.step(0)
         asked = view if self._is_single else replace(view, limit=None)
         if self._round is None or self._round[0] != asked:
-            self._round = asked, [client.n_answers for client in self._clients]
+            self._round = asked, [client.n_answers for client in self.clients]
         now_s = self._monotonic_s()
         answers: list[tuple[Client, Snapshot]] = []
         is_waiting = False
-        for client, n_before in zip(self._clients, self._round[1], strict=True):
+        for client, n_before in zip(self.clients, self._round[1], strict=True):
             snapshot = _answer_to(client, asked)
             if snapshot is not None and client.n_answers > n_before:
                 answers.append((client, snapshot))
@@ -180,13 +204,13 @@ class DaemonSource:
         if not answers or is_waiting:
             return None
         self._round = None
-        self.n_missing = len(self._clients) - len(answers)
+        self.n_missing = len(self.clients) - len(answers)
         self.n_dead = sum(not _is_capturing(client) for client, _ in answers)
         return self._joined(answers, view)
 
     @property
     def _is_single(self) -> bool:
-        return len(self._clients) == 1 and not self._by_host
+        return len(self.clients) == 1 and not self._by_host
 
     def _joined(self, answers: Sequence[tuple[Client, Snapshot]], view: View) -> Snapshot:
         if self._is_single:
@@ -198,20 +222,20 @@ class DaemonSource:
     def _name(self, client: Client) -> str:
         """The name of a machine, or the endpoint where that is not known or not unique."""
         host = _host(client)
-        n_alike = sum(_host(other) == host for other in self._clients)
+        n_alike = sum(_host(other) == host for other in self.clients)
         return host if host and n_alike == 1 else f"{host} {client.endpoint}".lstrip()
 
     def _title(self) -> str:
-        names = [self._name(client) for client in self._clients]
+        names = [self._name(client) for client in self.clients]
         return ", ".join(names) if len(names) <= MAX_NAMED else f"{len(names)} hosts"
 
     def _told(self, client: Client, text: str) -> str:
-        return text if len(self._clients) == 1 else f"{self._name(client)}: {text}"
+        return text if len(self.clients) == 1 else f"{self._name(client)}: {text}"
 
     def _loss_notices(self, client: Client, snapshot: Snapshot) -> list[str]:
         """Which of several machines lost packets: the merged snapshot cannot tell."""
         loss = snapshot.window_health.loss
-        if len(self._clients) == 1 or loss is None or loss <= SUSPECT_LOSS:
+        if len(self.clients) == 1 or loss is None or loss <= SUSPECT_LOSS:
             return []
         return [self._told(client, f"lost {units.fine_percent(loss)} of its packets")]
 

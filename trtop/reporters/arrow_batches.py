@@ -8,7 +8,7 @@ escaped as on a terminal, where it will be printed one day. Batches are written 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, BinaryIO, Protocol
 
 import numpy as np
@@ -138,7 +138,7 @@ def _fits(value: Literal) -> bool:
 
 
 class _Sink(Protocol):
-    def write_batch(self, batch: Any) -> None: ...
+    def write_table(self, table: Any) -> None: ...
 
     def close(self) -> None: ...
 
@@ -159,9 +159,13 @@ class BatchWriter:
 
     def write(self, batch: Any) -> None:
         """Write a batch; the first one says what the columns are."""
+        self.write_all([batch])
+
+    def write_all(self, batches: Sequence[Any]) -> None:
+        """Write batches, as one row group where there are such."""
         if self._sink is None:
-            self._sink = self._open(batch.schema)
-        self._sink.write_batch(batch)
+            self._sink = self._open(batches[0].schema)
+        self._sink.write_table(self._pa.Table.from_batches(batches))
         self._stream.flush()
 
     def close(self) -> None:
@@ -177,5 +181,24 @@ class BatchWriter:
             return sink
         from pyarrow import parquet  # noqa: PLC0415 - an extra
 
-        made: _Sink = parquet.ParquetWriter(self._stream, schema, compression="zstd")
+        # A dictionary of numbers is looked up for each of them, and most of them are 0.
+        leaves = list(_leaves(self._pa, schema))
+        numbers = [path for path, kind in leaves if self._pa.types.is_int64(kind)]
+        made: _Sink = parquet.ParquetWriter(
+            self._stream,
+            schema,
+            compression="zstd",
+            use_dictionary=[path for path, kind in leaves if self._pa.types.is_string(kind)],
+            column_encoding=dict.fromkeys(numbers, "DELTA_BINARY_PACKED"),
+        )
         return made
+
+
+def _leaves(pa: Any, fields: Any, before: str = "") -> Iterator[tuple[str, Any]]:
+    """Path and type of each column of a Parquet file; those of maps are left out."""
+    for field in fields:
+        path = f"{before}{field.name}"
+        if pa.types.is_struct(field.type):
+            yield from _leaves(pa, list(field.type), f"{path}.")
+        elif not pa.types.is_map(field.type):
+            yield path, field.type

@@ -1,143 +1,29 @@
 """Records of connections under the names of trtop, Zeek's conn.log, ECS, or OCSF's class 4001.
 
-Takes records of the kernel (``trtop_core.connection_records``), gives their fields to a writer of
-columns (``record_columns.Fields``). What a schema asks for and a capture of packets does not tell
-(a user, a process, a uid) is left out.
+Takes columns of records (``connection_columns``), gives their fields to a writer of columns
+(``record_columns.Fields``). What a schema asks for and a capture of packets does not tell (a user,
+a process, a uid) is left out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from trtop.reporters.connection_columns import Connections, Numbers, Tokens
 from trtop.reporters.formats import Schema
 from trtop.reporters.record_columns import Fields
-from trtop_core._community_id import community_ids
-from trtop_core._table import PROTOCOL_BITS, STATE_BITS
 from trtop_core._text import UNKNOWN
-from trtop_core.connection_records import OVER, Ended, ended
+from trtop_core.connection_records import OVER, Ended
 from trtop_core.metrics import COUNTERS, METRIC_OF, SKETCHES
-from trtop_core.records import NS_PER_MS, NS_PER_S, NS_PER_US, SKETCH_STATS, TS_LIMIT_NS
-from trtop_core.sketch import SketchColumn
-from trtop_core.table import address_name
-from trtop_core.verdicts.rules import WORDS, Evidence, causes_of
-
-Numbers = npt.NDArray[np.int64]
-Tokens = list[bytes]
-
-MAX_ADDRESSES = 1 << 16
-"""Texts of addresses that are kept, about 150 bytes each."""
+from trtop_core.records import NS_PER_MS, NS_PER_S, NS_PER_US
 
 OCSF_VERSION = "1.5.0"
 OCSF_CLASS = 4001
 """Network Activity."""
-
-
-class _Addresses(dict[bytes, bytes]):
-    """What addresses are called, each worked out once in a while."""
-
-    def __missing__(self, addr: bytes) -> bytes:
-        if len(self) >= MAX_ADDRESSES:
-            self.clear()
-        name = self[addr] = address_name(addr).encode()
-        return name
-
-
-ADDRESSES = _Addresses()
-
-
-class Connections:
-    """Columns of some records, each worked out when a schema first asks for it.
-
-    Args:
-        records: shape (n,), dtype ``CONNECTION_RECORD``.
-    """
-
-    def __init__(self, records: npt.NDArray[Any]) -> None:
-        self.records = records
-        self.counters = records["tally"]["counters"]
-        self.samples = records["tally"]["samples"]
-
-    def __getitem__(self, counter: str) -> Numbers:
-        """A counter, shape (n,)."""
-        numbers: Numbers = self.counters[counter].astype(np.int64)
-        return numbers
-
-    def packets(self, way: str) -> Numbers:
-        """Segments of the client (``out``) or the server (``in``)."""
-        numbers: Numbers = self.records["tally"][f"packets_{way}"].astype(np.int64)
-        return numbers
-
-    def port(self, end: str) -> Numbers:
-        """The port of ``client`` or ``server``."""
-        numbers: Numbers = self.records[f"{end}_port"].astype(np.int64)
-        return numbers
-
-    def address(self, end: str) -> Tokens:
-        """The address of ``client`` or ``server``."""
-        raw = np.ascontiguousarray(self.records[f"{end}_addr"]).view("V16").reshape(-1)
-        return list(map(ADDRESSES.__getitem__, raw.tolist()))
-
-    @cached_property
-    def first_ns(self) -> Numbers:
-        """Capture time of the first segment, ``UNKNOWN`` where that measures nothing."""
-        began = self.records["began_ns"]
-        return np.where(began < -TS_LIMIT_NS, UNKNOWN, began)
-
-    @cached_property
-    def last_ns(self) -> Numbers:
-        """Capture time at the last segment."""
-        numbers: Numbers = self.records["last_ns"].astype(np.int64)
-        return numbers
-
-    @cached_property
-    def duration_ns(self) -> Numbers:
-        """From the first to the last segment."""
-        spans = np.maximum(self.last_ns - self.records["began_ns"], 0)
-        return np.where(self.first_ns == UNKNOWN, UNKNOWN, spans)
-
-    @cached_property
-    def ended(self) -> npt.NDArray[np.int8]:
-        """Numbers of ``Ended``."""
-        return ended(self.records, STATE_BITS)
-
-    @cached_property
-    def states(self) -> Tokens:
-        """Where each stood, as a word."""
-        words = [end.name.lower().encode() for end in Ended]
-        return [words[end] for end in self.ended.tolist()]
-
-    @cached_property
-    def verdicts(self) -> Tokens:
-        """The verdict that each one's counters alone would give a row; latencies are not judged."""
-        empty = SketchColumn(
-            np.zeros(len(self.records), SKETCH_STATS),
-            np.zeros(len(self.records) + 1, np.int64),
-            np.zeros(0, np.uint16),
-            np.zeros(0, np.int64),
-        )
-        evidence = Evidence(self.counters, dict.fromkeys(SKETCHES, empty), None)
-        words = [word.encode() for word in WORDS]
-        return [words[cause] for cause in causes_of(evidence).tolist()]
-
-    @cached_property
-    def community_ids(self) -> Tokens:
-        """Community ID v1, seed 0."""
-        client, server = (
-            np.ascontiguousarray(self.records[f"{end}_addr"]) for end in ("client", "server")
-        )
-        ports = self.records["client_port"], self.records["server_port"]
-        made: Tokens = community_ids(client, server, *ports).tolist()
-        return made
-
-    def carries(self, protocol: str) -> npt.NDArray[np.bool_]:
-        """Whether each was seen to carry a protocol of ``PROTOCOL_BITS``."""
-        marked: npt.NDArray[np.bool_] = (self.records["protocol"] & PROTOCOL_BITS[protocol]) != 0
-        return marked
 
 
 def add_connections(fields: Fields, records: npt.NDArray[Any], schema: Schema) -> None:
@@ -315,13 +201,23 @@ def _milliseconds(times_ns: Numbers) -> Numbers:
     return np.where(times_ns == UNKNOWN, UNKNOWN, times_ns // NS_PER_MS)
 
 
+ISO_CHARS = len("2016-01-02T03:04:05.678901Z")
+
+
 def _iso(times_ns: Numbers) -> Tokens:
     """Times in UTC, as RFC 3339 writes them."""
-    seconds, rests_ns = np.divmod(times_ns, NS_PER_S)
+    seconds, rests = np.divmod(times_ns, NS_PER_S)
+    rests //= NS_PER_US
     distinct, at = np.unique(seconds, return_inverse=True)
-    texts = np.datetime_as_string(distinct.astype("datetime64[s]")).astype("S").tolist()
-    pairs = zip(at.reshape(-1).tolist(), (rests_ns // NS_PER_US).tolist(), strict=True)
-    return [b"%b.%06dZ" % (texts[second], rest_us) for second, rest_us in pairs]
+    texts = np.datetime_as_string(distinct.astype("datetime64[s]")).astype("S19")
+    chars = np.empty((len(times_ns), ISO_CHARS), np.uint8)
+    chars[:, :19] = texts.view(np.uint8).reshape(-1, 19)[at.reshape(-1)]
+    chars[:, 19], chars[:, -1] = ord("."), ord("Z")
+    for digit in range(ISO_CHARS - 2, 19, -1):
+        rests, chars[:, digit] = np.divmod(rests, 10)
+    chars[:, 20:-1] += ord("0")
+    written: Tokens = chars.view(f"S{ISO_CHARS}").reshape(-1).tolist()
+    return written
 
 
 def _ip_versions(c: Connections) -> Tokens:

@@ -8,6 +8,7 @@ is. Never waits, never looks at the clock.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TextIO
 
 import numpy as np
@@ -22,8 +23,11 @@ from trtop_core.connection_records import CONNECTION_RECORD
 MAX_LINES = 1 << 11
 """Records that are written at once as lines: what they are made of stays in a cache."""
 
+MAX_BATCH = 1 << 14
+"""Records that become columns at once."""
+
 MAX_ROWS = 1 << 16
-"""Records of a row group of a columnar file."""
+"""Records of a row group of a Parquet file."""
 
 Block = npt.NDArray[Any]
 
@@ -41,44 +45,61 @@ class ConnectionWriter:
     """
 
     def __init__(self, stream: TextIO, report_format: Format, schema: Schema) -> None:
-        self._waiting: list[Block] = []
-        self._n_waiting = 0
+        self._write: Callable[[Block], None]
+        self._end_group: Callable[[], None] = lambda: None
         self._close: Callable[[], None] = stream.flush
         if report_format in COLUMNAR:
-            self._max_rows = MAX_ROWS
-            self._write, self._close = _columnar(stream, report_format, schema)
+            n_rows = MAX_BATCH
+            columns = _Columns(stream, report_format, schema)
+            self._write, self._end_group = columns.write, columns.end_group
+            self._close = columns.close
         else:
-            self._max_rows = MAX_LINES
+            n_rows = MAX_LINES
             lines = _json_lines if report_format is Format.NDJSON else _csv_lines
             self._write = lines(stream, schema)
+        # One that is used again and again: memory that is new each time takes as long as the rest.
+        self._waiting = np.empty(n_rows, CONNECTION_RECORD)
+        self._words = self._waiting.view(np.uint64).reshape(n_rows, -1)
+        self._n_waiting = 0
         self._is_empty = True
 
     def add(self, records: Block) -> None:
         """Take records, shape (n,), dtype ``CONNECTION_RECORD``; write what makes a block."""
-        if len(records):
-            self._waiting.append(records)
-            self._n_waiting += len(records)
-        if self._n_waiting >= self._max_rows:
-            self.flush()
+        at, n_rows = 0, len(self._waiting)
+        while at < len(records):
+            taken = records[at : at + n_rows - self._n_waiting]
+            at += len(taken)
+            if len(taken) == n_rows:
+                self._write_block(taken)
+                continue
+            # As words: numpy copies records field by field.
+            end = self._n_waiting + len(taken)
+            self._words[self._n_waiting : end] = taken.view(np.uint64).reshape(len(taken), -1)
+            self._n_waiting = end
+            if self._n_waiting == n_rows:
+                self._write_waiting()
 
     def flush(self) -> None:
         """Write what was held back."""
-        waiting, self._waiting, self._n_waiting = self._waiting, [], 0
-        for records in waiting if len(waiting) == 1 else [_joined(waiting)]:
-            for at in range(0, len(records), self._max_rows):
-                self._is_empty = False
-                self._write(records[at : at + self._max_rows])
+        if self._n_waiting:
+            self._write_waiting()
+        self._end_group()
 
     def close(self) -> None:
         """Write what was held back, and the end of the file."""
         self.flush()
         if self._is_empty:  # the columns are there all the same
             self._write(np.zeros(0, CONNECTION_RECORD))
+            self._end_group()
         self._close()
 
+    def _write_waiting(self) -> None:
+        n_rows, self._n_waiting = self._n_waiting, 0
+        self._write_block(self._waiting[:n_rows])
 
-def _joined(blocks: list[Block]) -> Block:
-    return np.concatenate(blocks) if blocks else np.zeros(0, CONNECTION_RECORD)
+    def _write_block(self, records: Block) -> None:
+        self._is_empty = False
+        self._write(records)
 
 
 def _json_lines(stream: TextIO, schema: Schema) -> Callable[[Block], None]:
@@ -142,21 +163,36 @@ def _put(stream: TextIO, lines: bytes) -> None:
         below.flush()
 
 
-def _columnar(
-    stream: TextIO, report_format: Format, schema: Schema
-) -> tuple[Callable[[Block], None], Callable[[], None]]:
-    """What writes a block, and what writes the end."""
-    from trtop.reporters.arrow_batches import (  # noqa: PLC0415 - needs an extra
-        ArrowFields,
-        BatchWriter,
-    )
+class _Columns:
+    """Records as batches; those of a Parquet file become one row group together."""
 
-    writer = BatchWriter(bytes_of(stream), report_format is Format.PARQUET)
-    nests = schema in (Schema.ECS, Schema.OCSF)
+    def __init__(self, stream: TextIO, report_format: Format, schema: Schema) -> None:
+        from trtop.reporters.arrow_batches import (  # noqa: PLC0415 - needs an extra
+            ArrowFields,
+            BatchWriter,
+        )
 
-    def write(records: Block) -> None:
-        fields = ArrowFields(len(records), None if nests else schema.separator)
-        add_connections(fields, records, schema)
-        writer.write(fields.batch({}))
+        self._writer = BatchWriter(bytes_of(stream), report_format is Format.PARQUET)
+        separator = None if schema in (Schema.ECS, Schema.OCSF) else schema.separator
+        self._new_fields: Callable[[int], ArrowFields] = partial(ArrowFields, separator=separator)
+        self._schema = schema
+        self._held: list[Any] = []
+        self._max_held = MAX_ROWS if report_format is Format.PARQUET else 1
 
-    return write, writer.close
+    def write(self, records: Block) -> None:
+        """Take records; none make a batch that has columns alone."""
+        fields = self._new_fields(len(records))
+        add_connections(fields, records, self._schema)
+        self._held.append(fields.batch({}))
+        if sum(len(batch) for batch in self._held) >= self._max_held:
+            self.end_group()
+
+    def end_group(self) -> None:
+        """Write what was taken."""
+        held, self._held = self._held, []
+        if held:
+            self._writer.write_all(held)
+
+    def close(self) -> None:
+        """Write the end of the file."""
+        self._writer.close()

@@ -12,8 +12,6 @@ from typing import NamedTuple
 
 from trtop.metrics import format as units
 from trtop.names.namer import Namer
-from trtop.recording.recording import make_recording
-from trtop.reporters.html_page.recorded import Recording
 from trtop.tui.source import Status, named_status
 from trtop_core.batch import PacketBatch
 from trtop_core.engine import Engine
@@ -119,10 +117,6 @@ class EngineSource:
     def answer(self, question: Question) -> QuestionReply | None:
         """What is known by now of what a page asks."""
         return answered([self._engine], question)
-
-    def recording(self) -> Recording | None:
-        """What came when; only of files."""
-        return make_recording(self._engine, None)
 
     def status(self) -> Status:
         """How far reading is; not over while names are under way."""

@@ -10,7 +10,9 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
+from typing import TypeVar
 
+from trtop.reporters.html_page.recorded import make_recording
 from trtop.tui.clicks import Clicks
 from trtop.tui.draw import draw, first_row
 from trtop.tui.effects import Context, Effect, Updated
@@ -39,6 +41,9 @@ from trtop.tui.view_model import (
 from trtop_core.records import Window
 from trtop_core.snapshot import Snapshot
 from trtop_core.view import View
+from trtop_core.wire.questions import Question, QuestionReply
+
+Reply = TypeVar("Reply")
 
 FIRST_REFRESHES_S = 0.2
 """While a file is read, until there is something to see."""
@@ -315,9 +320,16 @@ class EventLoop:
 
     def _ask(self, view: View) -> Snapshot | None:
         """Ask for what a key needs, and wait a little for it; keys are kept for later."""
+        return self._waited_for(lambda: self._source.poll(view))
+
+    def _ask_question(self, question: Question) -> QuestionReply | None:
+        """Ask something else, as ``_ask`` does."""
+        return self._waited_for(lambda: self._source.answer(question))
+
+    def _waited_for(self, ask: Callable[[], Reply]) -> Reply:
         end_s = self._monotonic_s() + PATIENCE_S
         while True:
-            answer = self._source.poll(view)
+            answer = ask()
             if answer is not None or self._monotonic_s() >= end_s:
                 return answer
             if not self._source.step(STEP_S):
@@ -337,6 +349,6 @@ class EventLoop:
             self.state = self.state.saying("the source does not answer: nothing is saved")
             return
         baseline = self._baselines.get(self.state.shown_grouping)
-        names, recording = self._setup.names, self._source.recording()
+        names, recording = self._setup.names, make_recording(self._ask_question)
         done = save(prefix, self._scene(), answer, baseline, names, recording)
         self.state = self.state.saying(done)

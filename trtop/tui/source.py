@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from trtop.names.namer import Namer
-from trtop.reporters.html_page.recorded import Recording
 from trtop_core.snapshot import Snapshot
 from trtop_core.view import View
 from trtop_core.wire.questions import Question, QuestionReply
@@ -60,9 +59,6 @@ class SnapshotSource(Protocol):
 
         None also where the source cannot tell: the screen then shows what the snapshot has.
         """
-
-    def recording(self) -> Recording | None:
-        """What came when, for a page that is saved; None where nobody kept it."""
 
     def status(self) -> Status:
         """What the source says of itself now; cheap."""

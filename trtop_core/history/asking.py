@@ -121,7 +121,7 @@ def timeline_of(
     np.maximum.at(columns["end_ns"], places, ends)
     np.add.at(columns["requests"], places, np.array([slot.requests for slot in slots], np.uint64))
     np.add.at(columns["errors"], places, np.array([slot.errors for slot in slots], np.uint64))
-    columns["response_time_ns"] = _percentiles(slots, places, len(numbers))
+    columns["response_time_ns"] = percentiles(slots, places, len(numbers))
     longest = max((slot.end_epoch - slot.start_epoch for slot in slots[:-1]), default=1)
     return Timeline(view, length_ns, columns, longest * EPOCH_NS, *memory)
 
@@ -136,10 +136,16 @@ def _times(
     return starts, np.minimum(epochs[:, 1], bounds.now_ns) + shifts
 
 
-def _percentiles(
+def percentiles(
     slots: Sequence[Slot], places: npt.NDArray[np.intp], n_columns: int
 ) -> npt.NDArray[np.int64]:
-    """A percentile of each column's response times; -1 without any."""
+    """A percentile of each column's response times, of all rows; -1 without any.
+
+    Args:
+        slots: there is one at least.
+        places: shape (n_slots,): the column of each.
+        n_columns: how many there are.
+    """
     parts = [slot.response_bins for slot in slots]
     bins = Cells.listed(parts)
     at = np.repeat(places * BINS_OF_SKETCH, [len(part.at) for part in parts]) + bins.at

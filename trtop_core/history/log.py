@@ -68,13 +68,21 @@ class History:
         n_rows: rows of the engine, at most.
         n_pages: pages of its sketches, at most.
         is_paced: time goes by as packets come, so that a slot every second is cheap.
+        credit_ns: what changes may cost besides what packets earn.
 
     Attributes:
         n_bytes: what the slots that have ended take.
         n_lost: slots in which more changed than the logs hold: they have no rows.
     """
 
-    def __init__(self, max_bytes: int, n_rows: int, n_pages: int, is_paced: bool = False) -> None:
+    def __init__(
+        self,
+        max_bytes: int,
+        n_rows: int,
+        n_pages: int,
+        is_paced: bool = False,
+        credit_ns: int = 0,
+    ) -> None:
         self.max_bytes = max_bytes
         self.n_bytes = 0
         self.n_lost = 0
@@ -83,7 +91,7 @@ class History:
         self._is_paced = is_paced
         # What may be spent on slots as such, and on what changed in them.
         self._slots_ns = FIRST_SLOTS * SLOT_NS
-        self._changes_ns = 0
+        self._changes_ns = credit_ns
         self._fine: deque[Slot] = deque()
         self._tens: deque[Slot] = deque()
         self._minutes: deque[Slot] = deque()

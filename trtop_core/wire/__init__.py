@@ -4,6 +4,7 @@ Everything that travels between a daemon and its clients is defined here, once. 
 a value or raise ``WireError``; nothing that arrives is ever executed.
 """
 
+from trtop_core.wire.checks import MAX_CONNECTIONS
 from trtop_core.wire.detail import decode_detail, encode_detail
 from trtop_core.wire.envelope import (
     MAX_DETAIL_BYTES,
@@ -13,10 +14,11 @@ from trtop_core.wire.envelope import (
 )
 from trtop_core.wire.errors import WireError, WireVersionError
 from trtop_core.wire.messages import (
-    MAX_CONNECTIONS,
     MAX_NOTICES,
     Answer,
     Ask,
+    AskActivity,
+    AskClosed,
     AskDetail,
     AskTrends,
     DetailAnswer,
@@ -44,6 +46,8 @@ __all__ = [
     "VERSION",
     "Answer",
     "Ask",
+    "AskActivity",
+    "AskClosed",
     "AskDetail",
     "AskTrends",
     "DetailAnswer",

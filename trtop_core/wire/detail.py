@@ -15,9 +15,9 @@ from msgspec import Meta
 
 from trtop_core.detail import CONNECTION, HISTORY, ConnectionState, Detail, DetailView
 from trtop_core.records import TS_LIMIT_NS
+from trtop_core.wire.checks import check_detail_view
 from trtop_core.wire.envelope import MAX_DETAIL_BYTES, pack_message, unpack_message
 from trtop_core.wire.errors import WireError
-from trtop_core.wire.messages import check_detail_view
 from trtop_core.wire.tables import SentTable, table_in, table_out
 
 MAX_SLOTS = 64
@@ -77,8 +77,8 @@ def decode_detail(data: bytes | memoryview) -> Detail:
     table = table_in(sent.table)
     if len(table) > 1:
         raise WireError("a detail has one row at most")
-    longest_open = _connections_in(sent.longest_open, sent.view.n_connections)
-    slowest = _connections_in(sent.slowest, sent.view.n_connections)
+    longest_open = connections_in(sent.longest_open, sent.view.n_connections)
+    slowest = connections_in(sent.slowest, sent.view.n_connections)
     if sent.n_connections < max(len(longest_open), len(slowest)):
         raise WireError("a detail shows more connections than there are")
     return Detail(
@@ -113,7 +113,12 @@ def _history_in(sent: memoryview) -> npt.NDArray[Any]:
     return history
 
 
-def _connections_in(sent: memoryview, max_connections: int) -> npt.NDArray[Any]:
+def connections_in(sent: memoryview, max_connections: int) -> npt.NDArray[Any]:
+    """Connections that the bytes hold, shape (n,), dtype ``CONNECTION``.
+
+    Raises:
+        WireError: they hold none, or too many.
+    """
     connections = _records_in(sent, CONNECTION, max_connections)
     if connections["_pad"].any() or (connections["is_midstream"] > 1).any():
         raise WireError("a connection contradicts itself")

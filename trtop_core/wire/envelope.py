@@ -16,8 +16,8 @@ not know it refuses it as malformed. Nor is a new metric: who does not know it l
 
 HEADER_BYTES = len(MAGIC) + 1
 
-MAX_REQUEST_BYTES = 4096
-"""A request is a few names and numbers."""
+MAX_REQUEST_BYTES = 1 << 14
+"""A request is a few names and numbers, or the keys of ``MAX_ACTIVITY_ROWS`` rows."""
 
 MAX_REPLY_BYTES = 1 << 16
 """A reply without its snapshot: a host name and some notices."""

@@ -14,11 +14,13 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from trtop_core.activity import ActivityView
+from trtop_core.closed_connections import ClosedView
 from trtop_core.detail import DetailView
-from trtop_core.records import DestinationKind
 from trtop_core.timeline import TimelineView
 from trtop_core.trends import TrendView
 from trtop_core.view import View
+from trtop_core.wire.checks import check_activity_view, check_detail_view, check_trend_view
 from trtop_core.wire.envelope import (
     MAX_REPLY_BYTES,
     MAX_REQUEST_BYTES,
@@ -33,9 +35,6 @@ from trtop_core.wire.errors import WireError, WireVersionError
 MAX_NOTICES = 16
 MAX_TEXT = 300
 """Characters of a notice, a refusal or a host's name; longer ones are cut."""
-
-MAX_CONNECTIONS = 1000
-"""Connections of each kind in a detail: far more than anybody reads."""
 
 _Id = Annotated[int, Meta(ge=0, le=(1 << 62))]
 _Text = Annotated[str, Meta(max_length=MAX_TEXT)]
@@ -131,6 +130,36 @@ class AskTimeline(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="
     view: TimelineView
 
 
+class AskActivity(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="ask activity"):
+    """One question about what was when.
+
+    Attributes:
+        id: the answer bears it too.
+        view: how it is to be summed up, and of which rows.
+
+    Raises:
+        ValueError: a row is of no known kind.
+    """
+
+    id: _Id
+    view: ActivityView
+
+    def __post_init__(self) -> None:
+        check_activity_view(self.view)
+
+
+class AskClosed(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="ask closed"):
+    """One question for records of connections that were forgotten.
+
+    Attributes:
+        id: the answer bears it too.
+        view: from which one on.
+    """
+
+    id: _Id
+    view: ClosedView
+
+
 class Answer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="answer"):
     """The head of an answer; the snapshot is the next frame of the message.
 
@@ -182,6 +211,26 @@ class TimelineAnswer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, ta
     id: _Id
 
 
+class ActivityAnswer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="activity"):
+    """The head of an answer about what was when; that is the next frame of the message.
+
+    Attributes:
+        id: that of the question.
+    """
+
+    id: _Id
+
+
+class ClosedAnswer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="closed"):
+    """The head of an answer with records of connections; these are the next frame of the message.
+
+    Attributes:
+        id: that of the question.
+    """
+
+    id: _Id
+
+
 class Refusal(msgspec.Struct, frozen=True, tag="refusal"):
     """Why there is no answer.
 
@@ -198,10 +247,10 @@ class Refusal(msgspec.Struct, frozen=True, tag="refusal"):
     version: int
 
 
-Request = Ask | AskDetail | AskTrends | AskTimeline
-Reply = Answer | DetailAnswer | TrendsAnswer | TimelineAnswer | Refusal
-
-_KINDS = tuple(int(kind) for kind in DestinationKind)
+Request = Ask | AskDetail | AskTrends | AskTimeline | AskActivity | AskClosed
+Reply = (
+    Answer | DetailAnswer | TrendsAnswer | TimelineAnswer | ActivityAnswer | ClosedAnswer | Refusal
+)
 
 _ENCODER = msgspec.msgpack.Encoder()
 _REQUESTS: msgspec.msgpack.Decoder[Request] = msgspec.msgpack.Decoder(Request)
@@ -243,29 +292,6 @@ def decode_reply(data: bytes | memoryview) -> Reply:
             return unpack_payload(data, _REFUSALS)
         except WireError:
             raise WireVersionError(version_of(data), VERSION) from None
-
-
-def check_detail_view(view: DetailView) -> None:
-    """What a question about a destination must keep to besides what every one does.
-
-    Raises:
-        ValueError: it does not.
-    """
-    if view.kind not in _KINDS:
-        raise ValueError("a destination is of no known kind")
-    if view.n_connections > MAX_CONNECTIONS:
-        raise ValueError(f"at most {MAX_CONNECTIONS:,} connections can be asked for")
-
-
-def check_trend_view(view: TrendView) -> None:
-    """What a question about some rows must keep to besides what every one does.
-
-    Raises:
-        ValueError: it does not.
-    """
-    rows = view.rows
-    if rows["_pad"].any() or not all(kind in _KINDS for kind in rows["kind"].tolist()):
-        raise ValueError("a destination is of no known kind")
 
 
 def cut(text: str) -> str:

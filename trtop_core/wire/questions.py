@@ -10,18 +10,27 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from trtop_core.activity import Activity, ActivityView
+from trtop_core.closed_connections import Closed, ClosedView
 from trtop_core.detail import Detail, DetailView
+from trtop_core.merging.activities import merge_activities
 from trtop_core.merging.details import merge_details
 from trtop_core.merging.timelines import merge_timelines
 from trtop_core.merging.trends import merge_trends
 from trtop_core.timeline import Timeline, TimelineView
 from trtop_core.trends import Trends, TrendView
+from trtop_core.wire.activity import decode_activity, encode_activity
+from trtop_core.wire.closed import decode_closed, encode_closed
 from trtop_core.wire.detail import decode_detail, encode_detail
 from trtop_core.wire.errors import WireError
 from trtop_core.wire.messages import (
+    ActivityAnswer,
+    AskActivity,
+    AskClosed,
     AskDetail,
     AskTimeline,
     AskTrends,
+    ClosedAnswer,
     DetailAnswer,
     TimelineAnswer,
     TrendsAnswer,
@@ -32,14 +41,14 @@ from trtop_core.wire.trends import decode_trends, encode_trends
 if TYPE_CHECKING:
     from trtop_core.engine import Engine
 
-Question = DetailView | TrendView | TimelineView
+Question = DetailView | TrendView | TimelineView | ActivityView | ClosedView
 """What may be asked; hashable."""
 
-QuestionReply = Detail | Trends | Timeline
+QuestionReply = Detail | Trends | Timeline | Activity | Closed
 """What comes back; its ``view`` is the question."""
 
-AskQuestion = AskDetail | AskTrends | AskTimeline
-AnswerHead = DetailAnswer | TrendsAnswer | TimelineAnswer
+AskQuestion = AskDetail | AskTrends | AskTimeline | AskActivity | AskClosed
+AnswerHead = DetailAnswer | TrendsAnswer | TimelineAnswer | ActivityAnswer | ClosedAnswer
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +102,31 @@ KINDS = (
         encode_timeline,
         decode_timeline,
     ),
+    QuestionKind(
+        ActivityView,
+        AskActivity,
+        ActivityAnswer,
+        lambda engine, question: engine.activity(question),
+        merge_activities,
+        encode_activity,
+        decode_activity,
+    ),
+    QuestionKind(
+        ClosedView,
+        AskClosed,
+        ClosedAnswer,
+        lambda engine, question: _in_no_engine(),
+        lambda parts, question: _in_no_engine(),
+        encode_closed,
+        decode_closed,
+    ),
 )
+
+
+def _in_no_engine() -> Closed:
+    """Records are in a log beside all engines, which who keeps it answers from."""
+    raise ValueError("no records of connections are kept")
+
 
 ASKS: tuple[type[AskQuestion], ...] = tuple(kind.ask for kind in KINDS)
 

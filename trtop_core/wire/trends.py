@@ -15,10 +15,10 @@ from msgspec import Meta
 
 from trtop_core.records import TS_LIMIT_NS
 from trtop_core.trends import MAX_TREND_ROWS, Trends, TrendView
+from trtop_core.wire.checks import check_trend_view
 from trtop_core.wire.detail import MAX_SLOTS
 from trtop_core.wire.envelope import pack_message, unpack_message
 from trtop_core.wire.errors import WireError
-from trtop_core.wire.messages import check_trend_view
 
 NUMBER_BYTES = 8
 

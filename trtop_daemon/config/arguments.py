@@ -46,6 +46,7 @@ MEASURING = (
     "group_by",
     "max_connections",
     "history",
+    "connections",
     "idle_timeout",
     "no_decap",
 )

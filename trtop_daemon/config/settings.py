@@ -66,6 +66,7 @@ class Settings:
         group_by: the finest grouping that clients can ask for.
         max_connections: bound on connections kept.
         history: bytes that are kept of the past, per engine.
+        connections: records of closed connections that are kept for clients; 0: none are made.
         idle_timeout: seconds of silence after which a connection is no longer active.
         no_decap: leave out TCP inside tunnels.
         pidfile: where the process number is written.
@@ -99,6 +100,7 @@ class Settings:
     group_by: GroupBy = GroupBy.ADDR_PORT
     max_connections: int = DEFAULT_MAX_CONNECTIONS
     history: int = DEFAULT_HISTORY_BYTES
+    connections: int = 0
     idle_timeout: float = DEFAULT_IDLE_TIMEOUT_NS / NS_PER_S
     no_decap: bool = False
     pidfile: str | None = None
@@ -139,6 +141,7 @@ class Settings:
             max_connections=self.max_connections,
             history_bytes=self.history,
             is_paced=not math.isinf(self.speed),
+            keeps_connections=self.connections > 0,
         )
 
     def capture_config(self) -> CaptureConfig:
@@ -158,6 +161,7 @@ class Settings:
             is_confined=not self.no_sandbox,
             source=ReplayConfig(self.read, speed) if self.read else None,
             engine=self.engine_config(),
+            n_records=self.connections,
         )
 
 
@@ -209,6 +213,8 @@ SETTINGS = (
             "connections kept at once (default: 1,000,000; about 550 bytes each)"),
     Setting("history", parse.size, ("--history",), "SIZE",
             "memory for the past that clients can look at (default: 64MiB)"),
+    Setting("connections", parse.positive, ("--connections",), "N",
+            "records of closed connections kept for attach --per connection (default: none)"),
     Setting("idle_timeout", parse.seconds, ("--idle-timeout",), "S",
             "a connection silent for S seconds is no longer active (default: 300)"),
     Setting("no_decap", parse.some_text, ("--no-decap",), "",

@@ -55,6 +55,7 @@ class Orders:
         by_port: rows are kept by port.
         observation_point: what is captured: interfaces, or files.
         start_ns: since when the daemon counts, ns since the epoch.
+        is_confined: it gives up what it does not need (``trtop_daemon.system.sandbox``).
         ready_fd: where to say that all is well, or why not.
     """
 
@@ -69,6 +70,7 @@ class Orders:
     by_port: bool = True
     observation_point: str = ""
     start_ns: int = 0
+    is_confined: bool = True
     ready_fd: int = -1
 
     def to_json(self) -> bytes:

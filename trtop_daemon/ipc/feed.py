@@ -62,6 +62,7 @@ class CaptureConfig:
         is_confined: subprocesses give up what they do not need (``trtop_daemon.system.sandbox``).
         engine: how each engine reads packets. Where ``engine.local`` is empty, a live capture takes
             the addresses of this machine's interfaces and follows them.
+        n_records: records of connections that are kept for clients, where engines make them.
 
     Raises:
         ValueError: a field is out of range.
@@ -77,6 +78,7 @@ class CaptureConfig:
     source: Any = None
     is_confined: bool = True
     engine: EngineConfig = field(default_factory=EngineConfig)
+    n_records: int = 0
 
     def __post_init__(self) -> None:
         if not self.interfaces:

@@ -11,6 +11,7 @@ from dataclasses import replace
 from ipaddress import IPv4Network, IPv6Network
 
 from trtop_core.batch import CaptureCounters, PacketBatch
+from trtop_core.closed_connections import ClosedLog, ClosedView
 from trtop_core.config import EngineConfig
 from trtop_core.engine import SEED_BYTES, Engine
 from trtop_core.health import Health
@@ -24,6 +25,8 @@ from trtop_daemon.processes.assignments import Assignment
 from trtop_daemon.processes.reorder import ReorderBuffer
 
 NO_GAP = CaptureCounters()
+
+LOG_ID_BYTES = 7
 
 EngineMaker = Callable[[EngineConfig], Engine]
 
@@ -40,13 +43,23 @@ class Engines:
         config: of each engine.
         n_engines: how many.
         make_engine: makes one.
+        n_records: records of connections that are kept for clients; 0: none.
 
     Attributes:
         engines: in the order of their numbers.
         local: the networks that count as local now.
     """
 
-    def __init__(self, config: EngineConfig, n_engines: int, make_engine: EngineMaker) -> None:
+    def __init__(
+        self,
+        config: EngineConfig,
+        n_engines: int,
+        make_engine: EngineMaker = new_engine,
+        n_records: int = 0,
+    ) -> None:
+        self._closed: ClosedLog | None = None
+        if n_records:
+            self._closed = ClosedLog(n_records, 1 + int.from_bytes(os.urandom(LOG_ID_BYTES)))
         self.engines = [make_engine(config) for _ in range(n_engines)]
         self.local = config.local
         self._buffers = [ReorderBuffer() for _ in range(n_engines)]
@@ -71,6 +84,7 @@ class Engines:
             engine.advance(buffer.until_ns)
         if not buffer.is_holding:
             self._settle_gap(assignment.engine)
+        self._collect(engine)
 
     def count(self, assignment: Assignment, counters: CaptureCounters, n_untimed: int) -> None:
         """Add what the capturing side counted."""
@@ -112,8 +126,11 @@ class Engines:
                 engine.feed(batch)
             self._settle_gap(number)
             engine.finish()
+            self._collect(engine, is_over=True)
             for link_type, n_packets in engine.unsupported_link_types.items():
                 unsupported[link_type] = unsupported.get(link_type, 0) + n_packets
+        if self._closed is not None:
+            self._closed.is_over = True
         return unsupported
 
     def snapshot(self, view: View) -> Snapshot:
@@ -134,7 +151,21 @@ class Engines:
 
     def answer(self, question: Question) -> QuestionReply:
         """What all engines know of something else, as one answer."""
+        if isinstance(question, ClosedView):
+            if self._closed is None:
+                raise ValueError("no records of connections are kept: start trtopd --connections N")
+            self._closed.n_unkept = sum(engine.n_lost_connections for engine in self.engines)
+            return self._closed.answer(question)
         return answered(self.engines, question)
+
+    def _collect(self, engine: Engine, is_over: bool = False) -> None:
+        """Keep the records of the connections that an engine has forgotten; at the end, of all."""
+        if self._closed is None:
+            return
+        self._closed.add(engine.take_connections())
+        if is_over:
+            for records in engine.remaining_connections():
+                self._closed.add(records)
 
     def _snapshot(self, number: int, view: View) -> Snapshot:
         """What one engine knows, with a gap that it has not been told of."""

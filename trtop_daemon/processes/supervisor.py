@@ -98,7 +98,7 @@ class Supervisor:
         self._is_stopped = False
         self.failure = ""
         n_engines = 1 if self._backend.ends else config.fanout
-        self.engines = Engines(config.engine, n_engines, make_engine)
+        self.engines = Engines(config.engine, n_engines, make_engine, config.n_records)
         self._interface_watch: interfaces.InterfaceWatch | None = None
         self._packets = PacketSocket(context, self._identity)
         self._children = Children(

@@ -82,6 +82,9 @@ SERVING = frozenset({
 })  # fmt: skip
 """What the main process calls seldom."""
 
+FORKING = frozenset({"clock_nanosleep", "clone", "prctl", "seccomp", "wait4"})
+"""What takes starting a worker, in it as far as it is not confined yet, and missing it."""
+
 DEADLY = frozenset({
     # Another program, another process's memory, the kernel itself: no library ever needs them here.
     "execve", "execveat", "ptrace", "process_vm_readv", "process_vm_writev", "bpf", "userfaultfd",
@@ -134,6 +137,7 @@ class Grants(NamedTuple):
         connects: TCP ports that it may connect to; None: any.
         uses_internet: it may make sockets of IPv4 and IPv6.
         signals: numbers of processes that it may signal, besides its own.
+        forks: it may fork itself; what it forks may confine itself further.
     """
 
     files: Files = ()
@@ -141,6 +145,7 @@ class Grants(NamedTuple):
     connects: tuple[int, ...] | None = ()
     uses_internet: bool = False
     signals: tuple[int, ...] = ()
+    forks: bool = False
 
 
 class Confinement(NamedTuple):
@@ -251,17 +256,19 @@ def filter_of(kind: Kind, grants: Grants) -> Filter:
         allowed |= SHOWING
     if grants.uses_internet:
         allowed |= INTERNET
+    if grants.forks:
+        allowed |= FORKING
     for names in EQUIVALENT:
         if not allowed.isdisjoint(names):
             allowed |= frozenset(names)
     conditions = {
         "clone": Argument(0, with_bits=_CLONE_THREAD),
         "ioctl": Argument(1, (_TIOCSTI, _TIOCLINUX), unless=True),
-        "prctl": Argument(0, _prctl_of(kind)),
+        "prctl": Argument(0, _prctl_of(kind, grants)),
         "socket": Argument(0, _families_of(kind, grants)),
         "socketpair": Argument(0, (_AF_UNIX,)),
     }
-    if kind is Kind.LAUNCHER:
+    if kind is Kind.LAUNCHER or grants.forks:
         conditions["clone"] = Argument(0, unless=True, with_bits=_CLONE_NEW)
     own = (os.getpid(), *grants.signals)
     conditions |= {name: Argument(0, own) for name in ("kill", "tgkill")}
@@ -276,14 +283,17 @@ def _families_of(kind: Kind, grants: Grants) -> tuple[int, ...]:
         Kind.MAIN: (_AF_UNIX, _AF_NETLINK),
         Kind.SCREEN: (_AF_UNIX, _AF_NETLINK),
         Kind.FILE: (),
+        Kind.EXPORTER: (_AF_UNIX,),
     }[kind]
     if grants.uses_internet:
         families = (*dict.fromkeys((*families, _AF_UNIX, _AF_NETLINK, *internet)),)
     return families
 
 
-def _prctl_of(kind: Kind) -> tuple[int, ...]:
+def _prctl_of(kind: Kind, grants: Grants) -> tuple[int, ...]:
     names = (_PR_SET_NAME, _PR_GET_NAME, _PR_SET_VMA)
+    if grants.forks:
+        return (*names, _PR_SET_NO_NEW_PRIVS, _PR_SET_PDEATHSIG)
     if kind is not Kind.LAUNCHER:
         return names
     # A forked capture process gives up the rest, and confines itself further.

@@ -16,6 +16,7 @@ class Kind(Enum):
     MAIN = "main"
     SCREEN = "screen"
     FILE = "file"
+    EXPORTER = "exporter"
 
 
 LAST_NUMBER = 450
@@ -106,12 +107,14 @@ NUMBERS: dict[str, tuple[int | None, int | None]] = {
     "mincore": (27, 232),
     "mkdir": (83, None),
     "mkdirat": (258, 34),
+    "mlock": (149, 228),
     "mmap": (9, 222),
     "mount": (165, 40),
     "mount_setattr": (442, 442),
     "move_mount": (429, 429),
     "mprotect": (10, 226),
     "mremap": (25, 216),
+    "munlock": (150, 229),
     "munmap": (11, 215),
     "nanosleep": (35, 101),
     "newfstatat": (262, 79),
@@ -119,6 +122,7 @@ NUMBERS: dict[str, tuple[int | None, int | None]] = {
     "open_by_handle_at": (304, 265),
     "open_tree": (428, 428),
     "openat": (257, 56),
+    "pause": (34, None),
     "perf_event_open": (298, 241),
     "pidfd_open": (434, 434),
     "pidfd_send_signal": (424, 424),
@@ -242,6 +246,16 @@ OBSERVED: dict[Kind, frozenset[str]] = {
         "getdents64", "getegid", "geteuid", "getgid", "getpid", "getrandom", "getuid", "ioctl",
         "kill", "lseek", "madvise", "mmap", "mprotect", "munmap", "newfstatat", "openat", "poll",
         "read", "readv", "rename", "rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "write",
+    }),
+    Kind.EXPORTER: frozenset({
+        "accept4", "bind", "brk", "clock_nanosleep", "clone", "clone3", "close", "connect",
+        "epoll_create1", "epoll_ctl", "epoll_wait", "eventfd2", "exit", "fcntl", "futex",
+        "getdents64", "getpeername", "getpid", "getppid", "getrandom", "getsockname", "getsockopt",
+        "gettid", "ioctl", "lseek", "madvise", "mlock", "mmap", "mprotect", "munlock", "munmap",
+        "newfstatat", "openat", "pause", "poll", "prctl", "read", "recvfrom", "recvmsg", "rseq",
+        "rt_sigaction", "rt_sigprocmask", "sched_getparam", "sched_getscheduler",
+        "sched_setscheduler", "seccomp", "sendmsg", "sendto", "set_robust_list", "setsockopt",
+        "shutdown", "socket", "uname", "wait4", "write",
     }),
 }
 """What was called once a process had confined itself."""

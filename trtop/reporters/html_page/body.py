@@ -30,9 +30,7 @@ FINE = (Cause.OK, Cause.NOTHING)
 CLASS_OF = {Role.VERDICT: "v", Role.HIGH: "h", Role.NOTABLE: "n"}
 """How a number that stands out is called in the style."""
 
-NO_TIMELINE = (
-    "No timeline: it is recorded while a capture is read, by <code>trtop --format html FILE</code>."
-)
+NO_TIMELINE = "No timeline: no history was kept, or whoever keeps it did not answer."
 
 
 def body(page: PageRows, thresholds: Mapping[str, Thresholds], n_detailed: int) -> Iterator[str]:
@@ -102,7 +100,9 @@ def _verdicts(page: PageRows) -> Iterator[str]:
 
 def _timeline(page: PageRows) -> Iterator[str]:
     yield '<section aria-labelledby="timeline-title"><h2 id="timeline-title">Timeline</h2>'
-    if page.recorded is None:
+    if not page.snapshot.health.packets:
+        yield "<p>There was no packet.</p>"
+    elif page.recorded is None or not len(page.recorded.totals):
         yield f"<p>{NO_TIMELINE}</p>"
     else:
         yield '<div id="timeline"></div>'
@@ -185,7 +185,8 @@ def _slowest(page: PageRows) -> Iterator[str]:
         return
     yield (
         '<p class="muted">By the time to the first byte of their latest answer (+: still waiting), '
-        "of the connections remembered at the end of the capture.</p>"
+        "of the connections remembered at the end of the capture, of destinations that have "
+        "plots.</p>"
         '<div class="wide" tabindex="0" role="group" aria-labelledby="slow-title"><table>'
         '<thead><tr><th scope="col">Destination</th>'
     )

@@ -6,12 +6,10 @@ import ipaddress
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from trtop.metrics import format as units
-from trtop.reporters.html_page.recorded import SLOW_PER_DESTINATION, Recorded
+from trtop_core.activity import Activity
 from trtop_core.detail import ConnectionState
-from trtop_core.slow_connections import slowest_of_each
 
 HEADINGS = ("Client", "Server port", "State", "Age", "Silent for", "Responses", "Latest answer")
 """Of the cells of a connection."""
@@ -20,27 +18,18 @@ N_SLOWEST = 30
 """Connections of all destinations that a page lists."""
 
 
-def slow_by_place(recorded: Recorded) -> dict[int, list[Any]]:
+def slow_by_place(recorded: Activity) -> dict[int, list[Any]]:
     """The slowest connections of each row of the snapshot that has any, the slowest first."""
-    rows, connections = _placed(recorded)
     found: dict[int, list[Any]] = {}
-    for place, item in zip(rows.tolist(), connections, strict=True):
+    for place, item in zip(recorded.slow_rows.tolist(), recorded.slow, strict=True):
         found.setdefault(place, []).append(item)
     return found
 
 
-def slowest(recorded: Recorded) -> list[tuple[int, Any]]:
+def slowest(recorded: Activity) -> list[tuple[int, Any]]:
     """The slowest of all connections with the rows of the snapshot that they belong to."""
-    rows, connections = _placed(recorded)
-    order = np.argsort(-connections["response_ns"], kind="stable")[:N_SLOWEST]
-    return [(int(rows[at]), connections[at]) for at in order]
-
-
-def _placed(recorded: Recorded) -> tuple[npt.NDArray[np.intp], npt.NDArray[Any]]:
-    """Connections by row of the snapshot: several destinations may have become one row."""
-    rows = recorded.places[recorded.slow.rows]
-    shown = np.flatnonzero(rows >= 0)
-    return slowest_of_each(rows[shown], recorded.slow.connections[shown], SLOW_PER_DESTINATION)
+    order = np.argsort(-recorded.slow["response_ns"], kind="stable")[:N_SLOWEST]
+    return [(int(recorded.slow_rows[at]), recorded.slow[at]) for at in order]
 
 
 def connection_cells(item: Any, clock_ns: int) -> list[str]:

@@ -18,33 +18,23 @@ from trtop.metrics import format as units
 from trtop.metrics.columns import Column
 from trtop.reporters.html_page.connections import HEADINGS, connection_cells, slow_by_place
 from trtop.reporters.html_page.encoding import packed, script_json
-from trtop.reporters.html_page.recorded import Recorded
+from trtop.reporters.html_page.recorded import N_DETAILED
 from trtop.table.rows import QuickRow
+from trtop_core.activity import SERIES, Activity
+from trtop_core.history.asking import PERCENTILE
 from trtop_core.metric_types import Kind, Metric, Unit
 from trtop_core.metrics import METRICS
 from trtop_core.records import NS_PER_US
 from trtop_core.sketch import BINS_PER_OCTAVE
-from trtop_core.slot_record import (
-    PERCENTILE,
-    SERIES,
-    SlotRecord,
-    coarser,
-    counters_of,
-    percentiles_of,
-)
 from trtop_core.snapshot import Snapshot
 from trtop_core.verdicts.explain import NEXT_STEPS, explain
-
-N_DETAILED = 500
-"""Rows, from the first on, that may have plots and all fields."""
 
 BINS_PER_BAR = (8, 16, 32)
 """Bins of a sketch that a histogram may show as one bar: 8, 4 or 2 bars an octave, the first of
 which there are not too many."""
 
 MAX_NUMBERS = 40_000
-"""Numbers of all histograms of a page, and of all timelines of single destinations: 3 bytes each.
-Where there would be more, bars and slots are wider."""
+"""Numbers of all histograms of a page, 3 bytes each. Where there would be more, bars are wider."""
 
 MAX_DETAIL_BYTES = 620_000
 """Rows beyond that have no details. With the table and the script of 500 rows it is below 1 MB;
@@ -70,7 +60,7 @@ class PageRows:
     snapshot: Snapshot
     rows: Sequence[QuickRow]
     columns: Sequence[Column]
-    recorded: Recorded | None
+    recorded: Activity | None
 
 
 def page_data(page: PageRows) -> dict[str, Any]:
@@ -86,6 +76,8 @@ def page_data(page: PageRows) -> dict[str, Any]:
         connections = [connection_cells(item, clock_ns) for item in slow.get(i, ())]
         drawn = {"distributions": distributions[i], "series": series[i], "slow": connections}
         detail = {**_detail(row), **drawn}
+        if _is_partial(i, row, page.recorded):
+            detail["partial"] = 1
         n_left -= len(script_json(detail))
         if n_left < 0:
             break
@@ -157,14 +149,18 @@ def _detail(row: QuickRow) -> dict[str, Any]:
 
 def _distributions(rows: Sequence[QuickRow]) -> tuple[int, list[list[Any]]]:
     """Bins of a bar, and the distributions of each row that have samples."""
+    known = [
+        [
+            (i, _statistics(metric, row), _bins(metric, row))
+            for i, metric in enumerate(DISTRIBUTIONS)
+            if row.samples(metric.name)
+        ]
+        for row in rows
+    ]
     for bins_per_bar in BINS_PER_BAR:
         found: list[list[Any]] = [
-            [
-                [i, *_distribution(metric, row, bins_per_bar)]
-                for i, metric in enumerate(DISTRIBUTIONS)
-                if row.samples(metric.name)
-            ]
-            for row in rows
+            [[i, statistics, *_bars(bins, bins_per_bar)] for i, statistics, bins in listed]
+            for listed in known
         ]
         if sum(len(bars) for listed in found for _, _, _, bars in listed) <= MAX_NUMBERS:
             break
@@ -184,24 +180,28 @@ def _field_text(metric: Metric, row: QuickRow) -> str:
     return f"{text} ({units.percent(n, whole)})" if whole else text
 
 
-def _distribution(
-    metric: Metric, row: QuickRow, bins_per_bar: int
-) -> tuple[list[float], int, list[int]]:
-    """Count, min, percentiles and max; number of the first bar; samples of each bar, packed.
-
-    Times are in µs. What comes at the end more than once is there once.
-    """
+def _statistics(metric: Metric, row: QuickRow) -> list[float]:
+    """Count, min, percentiles and max; times in µs. What comes at the end twice is there once."""
     n_samples, _, low, high = (column[row.idx] for column in row.figures.stats(metric.name))
     at = [row.quantile(metric.name, percentile) or 0 for percentile in SHOWN_PERCENTILES]
     values = [_four_digits(value, metric.unit) for value in (low, *at, high)]
     while len(values) > 1 and values[-1] == values[-2]:
         values.pop()
-    bins = np.array(row.figures.bins(metric.name, row.idx), np.int64).reshape(-1, 2)
+    return [n_samples, *values]
+
+
+def _bins(metric: Metric, row: QuickRow) -> npt.NDArray[np.int64]:
+    """Numbers of bins, and samples in each, shape (n, 2)."""
+    return np.array(row.figures.bins(metric.name, row.idx), np.int64).reshape(-1, 2)
+
+
+def _bars(bins: npt.NDArray[np.int64], bins_per_bar: int) -> tuple[int, list[int]]:
+    """Number of the first bar, and samples of each, packed."""
     # Bin i ends at 2^((i + 1) / 64), so that bars end at whole parts of an octave.
     bars = bins[:, 0] // bins_per_bar
     first = int(bars.min()) if len(bars) else 0
     counts = np.bincount(bars - first, bins[:, 1]).astype(np.int64)
-    return [n_samples, *values], first, packed(counts.tolist())
+    return first, packed(counts.tolist())
 
 
 def _four_digits(value: int, unit: Unit) -> float:
@@ -213,37 +213,37 @@ def _four_digits(value: int, unit: Unit) -> float:
 def _timelines(page: PageRows) -> tuple[dict[str, Any] | None, list[list[Any]]]:
     """The timeline of all destinations, and those of the detailed rows, by slot."""
     n_detailed = min(len(page.rows), N_DETAILED)
-    if page.recorded is None or not page.recorded.timeline.slots:
+    told = page.recorded
+    if told is None or not len(told.totals):
         return None, [[] for _ in range(n_detailed)]
-    timeline, places = page.recorded.timeline, page.recorded.places
-    everything = np.where(places >= 0, 0, -1)
-    totals = counters_of(timeline.slots, everything, 1)[0]
-    percentiles = percentiles_of(timeline.slots, everything, 1)[0]
-    factor, series = _own_series(timeline, np.where(places < n_detailed, places, -1), n_detailed)
     data = {
-        "first_ms": None if timeline.first_ns is None else timeline.first_ns / 1e6,
-        "steps": page.snapshot.health.clock_steps,
-        "slot_s": timeline.slot_ns / 1e9,
-        "slots": len(timeline.slots),
-        "factor": factor,
-        "all": _series(totals, percentiles),
+        "first_ms": told.first_ns / 1e6,
+        "slot_s": told.length_ns / 1e9,
+        "slots": len(told.totals),
+        "factor": told.factor,
+        "all": _series(told.totals, told.response_time_ns),
     }
-    return data, series
+    bounds = np.searchsorted(told.cells["row"], np.arange(n_detailed + 1))
+    n_columns = -(-len(told.totals) // told.factor)
+    found = []
+    for first, end in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
+        cells = told.cells[first:end]
+        counters = np.zeros((n_columns, len(SERIES)), np.int64)
+        times = np.full(n_columns, -1, np.int64)
+        for i, name in enumerate(SERIES):
+            counters[cells["column"], i] = cells["counters"][name]
+        times[cells["column"]] = cells["response_time_ns"]
+        found.append(_series(counters, times))
+    return data, found
 
 
-def _own_series(
-    timeline: SlotRecord, places: npt.NDArray[np.intp], n_rows: int
-) -> tuple[int, list[list[Any]]]:
-    """How many slots are one in the timelines of single destinations, and these."""
-    factor = 1
-    while True:
-        slots = coarser(timeline.slots, factor)
-        counters, own = counters_of(slots, places, n_rows), percentiles_of(slots, places, n_rows)
-        found = [_series(counters[i], own[i]) for i in range(n_rows)]
-        n_numbers = sum(len(values) for row in found for _, values in row)
-        if n_numbers <= MAX_NUMBERS or len(slots) == 1:
-            return factor, found
-        factor *= 2
+def _is_partial(place: int, row: QuickRow, told: Activity | None) -> bool:
+    """Whether the history holds less of a row than the table counts."""
+    if told is None:
+        return False
+    first, end = np.searchsorted(told.cells["row"], [place, place + 1])
+    counters = told.cells["counters"][first:end]
+    return any(int(counters[name].sum()) < row.count(name) for name in SERIES)
 
 
 def _series(counters: Any, percentiles: Any) -> list[Any]:

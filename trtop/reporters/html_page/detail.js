@@ -64,8 +64,9 @@ class Detail {
   timeline(detail) {
     const timeline = this.data.timeline;
     if (!timeline || !detail.series.length) return;
+    const part = detail.partial ? " (a part: it was not always among the busiest)" : "";
     const length = Math.ceil(timeline.slots / timeline.factor);
-    this.heading(`Timeline, slots of ${duration(timeline.slot_s * timeline.factor * 1e9)}`);
+    this.heading(`Timeline, slots of ${duration(timeline.slot_s * timeline.factor * 1e9)}${part}`);
     this.body.append(...lanesOf(detail.series, this.data.series, length, this.width));
   }
 

@@ -13,7 +13,6 @@ const KEYS = "/ filter \u00b7 t timeline (arrows move, Shift widens, Esc all) \u
   const host = document.getElementById("timeline");
   const timeline = host && data.timeline
     ? new Timeline(host, data, (choice) => rows.choose(choice)) : null;
-  if (host && !timeline) host.textContent = "There was no packet.";
   addTheme(document.getElementById("theme"));
 
   keyList.textContent = KEYS;

@@ -37,7 +37,7 @@ class HtmlReporter:
     Args:
         stream: where to.
         style: says which columns and thresholds the user chose.
-        recording: what came when; None where nobody kept it.
+        recording: what came when; None where nobody knows.
     """
 
     def __init__(

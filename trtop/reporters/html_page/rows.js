@@ -165,8 +165,10 @@ class Rows {
     for (let column = 2; column < cells.length; column++) {
       const isWhole = !choice;
       cells[column].className = isWhole ? this.classes[i][column] : "";
+      const value = this.values[i][column - 2];
+      const least = value !== null && this.data.details[i]?.partial ? "\u2265" : "";
       cells[column].textContent = isWhole ? this.texts[i][column]
-        : this.text(this.values[i][column - 2], column - 2);
+        : least + this.text(value, column - 2);
     }
   }
 

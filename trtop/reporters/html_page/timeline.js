@@ -11,6 +11,7 @@ class Timeline {
     this.host = host;
     this.data = data.timeline;
     this.series = data.series;
+    this.isPartial = data.details.some((detail) => detail.partial);
     this.onChoice = onChoice;
     this.choice = null;
     this.cursor = 0;
@@ -41,7 +42,7 @@ class Timeline {
 
   timeAxis() {
     const svg = canvas(this.width, 18, "Time");
-    const n = Math.max(2, Math.floor((this.width - LEFT) / 130));
+    const n = Math.min(this.data.slots, Math.max(2, Math.floor((this.width - LEFT) / 130)));
     for (let i = 0; i <= n; i++) {
       const slot = Math.round(i / n * this.data.slots);
       const place = i === 0 ? "tick" : i === n ? "tick end" : "tick middle";
@@ -60,16 +61,15 @@ class Timeline {
     return Math.min(this.data.slots, Math.max(0, share * this.data.slots));
   }
 
-  /** When a slot begins: UTC, or since the beginning where the clock was set on the way. */
+  /** When a slot begins: UTC, or since the beginning where that is no date. */
   time(slot) {
     const after_s = slot * this.data.slot_s;
-    if (this.data.first_ms === null || this.data.steps) return "+" + duration(after_s * 1e9);
     const date = new Date(this.data.first_ms + after_s * 1e3);
     if (Number.isNaN(date.getTime())) return "+" + duration(after_s * 1e9);
     const text = date.toISOString();
     const total_s = this.data.slots * this.data.slot_s;
     if (total_s > 2 * 86400) return text.slice(5, 16).replace("T", " ");
-    return total_s < 60 ? text.slice(11, 21) : text.slice(11, 19);
+    return text.slice(11, 19);
   }
 
   drag(event) {
@@ -142,7 +142,8 @@ class Timeline {
     }
     const [first, end] = this.choice;
     const span = duration((end - first) * this.data.slot_s * 1e9);
-    this.note.textContent = `Chosen: ${this.time(first)} \u2013 ${this.time(end)} (${span}).`;
+    this.note.textContent = `Chosen: ${this.time(first)} \u2013 ${this.time(end)} (${span}).` +
+      (this.isPartial ? " \u2265: at least, as the history holds only a part of that row." : "");
   }
 }
 
