@@ -43,7 +43,7 @@ quietly = mkdir -p build && { $(1) > build/log 2>&1 || { tail -n 30 build/log; e
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run build test test-long check format bench bench-replay bench-live bench-screen bench-batch lab fuzz sdist clean distclean
+.PHONY: help run build test test-long check format bench bench-replay bench-live bench-screen bench-batch lab fuzz sdist wheel clean distclean
 .PHONY: lint test-normal test-checked
 
 help: ## this list
@@ -91,6 +91,13 @@ fuzz: $(SANITIZED_TREE)/.built ## fuzz reader, decoder and engine on a sanitizer
 sdist: $(VENV)/.dev ## write dist/trtop-*.tar.gz
 	$(BIN)/python -m build --sdist --no-isolation --outdir dist .
 
+# From the source distribution, which so is known to be whole; for this Python and this machine.
+wheel: $(VENV)/.dev ## write dist/trtop-*.whl, checked where there is no compiler
+	@rm -rf build/wheel dist/trtop-*.whl
+	@$(call quietly,$(BIN)/python -m build --no-isolation --outdir build/wheel .)
+	$(BIN)/auditwheel repair --wheel-dir dist build/wheel/trtop-*.whl
+	$(BIN)/python packaging/check_wheel.py dist/trtop-*.whl
+
 clean: ## remove what was built
 	rm -rf build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	rm -f $(VENV)/.installed $(VENV)/.built
@@ -131,7 +138,7 @@ $(BIN)/python:
 $(VENV)/.requirements: $(BIN)/python pyproject.toml
 	@$(call requirements,project["build-system"]["requires"] + project["project"]["dependencies"]) > $@.txt
 	@echo 'trtop: installing what the build needs into $(VENV)'
-	@$(PIP) install --requirement $@.txt
+	@$(PIP) install 'pip>=25.1' --requirement $@.txt
 	@touch $@
 
 # Editable, and without kernels: pip would build every one, every time. "compat" is a line in a .pth
@@ -148,13 +155,11 @@ $(VENV)/.built: $(VENV)/.installed $(BUILD_SOURCES)
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.built
-	@$(call requirements,project["project"]["optional-dependencies"]["dev"]) > $@.txt
-	@$(PIP) install --requirement $@.txt
+	@$(PIP) install --group dev
 	@touch $@
 
 $(VENV)/.lab: $(VENV)/.dev
-	@$(call requirements,project["project"]["optional-dependencies"]["lab"]) > $@.txt
-	@$(PIP) install --requirement $@.txt
+	@$(PIP) install --group lab
 	@touch $@
 
 $(CHECKED_TREE)/.built: $(VENV)/.requirements $(BUILD_SOURCES) $(PACKAGE_SOURCES)
