@@ -43,11 +43,11 @@ quietly = mkdir -p build && { $(1) > build/log 2>&1 || { tail -n 30 build/log; e
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run build test test-long check format bench bench-replay bench-live bench-screen bench-batch lab fuzz sdist wheel clean distclean
+.PHONY: help run build test test-long check format bench bench-replay bench-live bench-screen bench-batch lab fuzz site sdist wheel packages check-packages clean distclean
 .PHONY: lint test-normal test-checked
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: $(VENV)/.built ## show trtop on the example capture, or on CAPTURE=/path
 	@$(BIN)/trtop $(CAPTURE)
@@ -88,6 +88,9 @@ fuzz: $(SANITIZED_TREE)/.built ## fuzz reader, decoder and engine on a sanitizer
 	  PYTHONSAFEPATH=1 PYTHONPATH=$(CURDIR)/$(SANITIZED_TREE)/lib:$(CURDIR)/fuzz \
 	  $(BIN)/python fuzz/fuzz_capture.py $(CORPUS) --seconds $(SECONDS) $(ARGS)
 
+site: $(VENV)/.dev ## write the documents as a site to build/site
+	$(BIN)/python -m sphinx -q -W --keep-going -j auto -c docs/site -d build/doctrees . build/site
+
 sdist: $(VENV)/.dev ## write dist/trtop-*.tar.gz
 	$(BIN)/python -m build --sdist --no-isolation --outdir dist .
 
@@ -97,6 +100,13 @@ wheel: $(VENV)/.dev ## write dist/trtop-*.whl, checked where there is no compile
 	@$(call quietly,$(BIN)/python -m build --no-isolation --outdir build/wheel .)
 	$(BIN)/auditwheel repair --wheel-dir dist build/wheel/trtop-*.whl
 	$(BIN)/python packaging/check_wheel.py dist/trtop-*.whl
+
+packages: wheel ## write dist/trtop_*.deb and dist/trtop-*.rpm
+	@rm -f dist/trtop*.deb dist/trtop*.rpm
+	$(BIN)/python packaging/build_packages.py dist/trtop-*.whl
+
+check-packages: packages ## install the deb on a bare Debian 12 and use it (as root, with mmdebstrap)
+	packaging/check_deb.sh dist/trtop*.deb
 
 clean: ## remove what was built
 	rm -rf build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
