@@ -43,8 +43,8 @@ quietly = mkdir -p build && { $(1) > build/log 2>&1 || { tail -n 30 build/log; e
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run build test test-long check format bench bench-replay bench-live bench-screen bench-batch lab fuzz site sdist wheel packages check-packages clean distclean
-.PHONY: lint test-normal test-checked
+.PHONY: help run build test test-long check check-long format bench bench-replay bench-live bench-screen bench-batch lab fuzz site sdist wheel packages check-packages clean distclean
+.PHONY: lint tests-in-turn test-normal test-checked
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -59,7 +59,15 @@ test: test-normal ## run the tests
 test-long: $(VENV)/.dev ## the command on every cut and on many damaged captures: half an hour
 	TRTOP_LONG=1 $(BIN)/pytest --timeout 3600 tests/cli/test_robust_command.py
 
-check: lint test-normal test-checked ## all that CI runs: formatting, linters, types, tests on both builds
+check: $(VENV)/.dev ## all that CI runs: formatting, linters, types, tests on both builds
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync=line lint tests-in-turn
+
+check-long: test-long check-packages ## what takes long besides: damaged captures, a deb on a bare Debian (as root)
+
+# Linters run beside the tests; both builds' tests do not: they make the same interfaces.
+tests-in-turn: $(CHECKED_TREE)/.built
+	@$(MAKE) --no-print-directory test-normal
+	@$(MAKE) --no-print-directory test-checked
 
 format: $(VENV)/.dev ## format the code
 	$(BIN)/ruff format $(CODE)
@@ -138,9 +146,11 @@ PYTEST := $(BIN)/pytest --numprocesses 2 --dist loadgroup
 test-normal: $(VENV)/.dev
 	$(PYTEST)
 
-# The same tests on kernels with bounds checks: a tree of its own, found before the normal build.
+# The same tests on kernels with bounds checks: a tree of its own, found before the normal build. What
+# is packed and how pages look does not change with it.
 test-checked: $(VENV)/.dev $(CHECKED_TREE)/.built
-	PYTHONSAFEPATH=1 PYTHONPATH=$(CURDIR)/$(CHECKED_TREE)/lib $(PYTEST)
+	PYTHONSAFEPATH=1 PYTHONPATH=$(CURDIR)/$(CHECKED_TREE)/lib $(PYTEST) \
+	  --ignore tests/packaging --ignore tests/docs/test_site.py
 
 $(BIN)/python:
 	$(stop_if_lacking)@$(PYTHON) -m venv $(VENV)
