@@ -1,5 +1,7 @@
-"""Settings of the documents as a site: ``make site``. Sources are the documents as they lie in the
-repository, so that their links lead somewhere on the forge, in an archive and here.
+"""Settings of the documents as a site, for ``make site``.
+
+Sources are the documents as they lie in the repository, so that their links lead somewhere on the
+forge, in an archive and here.
 """
 
 from __future__ import annotations

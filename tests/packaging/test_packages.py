@@ -1,4 +1,4 @@
-"""What is in packaging/ and .github/ is sound, as far as it can be told without a registry or a forge."""
+"""What is in packaging/ and .github/ is sound, as far as can be told without a forge."""
 
 from __future__ import annotations
 
