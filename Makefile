@@ -43,11 +43,11 @@ quietly = mkdir -p build && { $(1) > build/log 2>&1 || { tail -n 30 build/log; e
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run build test test-long check check-long format bench bench-replay bench-live bench-screen bench-batch lab fuzz site sdist wheel packages check-packages clean distclean
+.PHONY: help run build test test-long check check-long format bench bench-instructions bench-replay bench-live bench-screen bench-batch lab fuzz site sdist wheel packages check-packages clean distclean
 .PHONY: lint tests-in-turn test-normal test-checked
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: $(VENV)/.built ## show trtop on the example capture, or on CAPTURE=/path
 	@$(BIN)/trtop $(CAPTURE)
@@ -59,12 +59,13 @@ test: test-normal ## run the tests
 test-long: $(VENV)/.dev ## the command on every cut and on many damaged captures: half an hour
 	TRTOP_LONG=1 $(BIN)/pytest --timeout 3600 tests/cli/test_robust_command.py
 
-check: $(VENV)/.dev ## all that CI runs: formatting, linters, types, tests on both builds
-	@$(MAKE) --no-print-directory --jobs 2 --output-sync=line lint tests-in-turn
+check: $(VENV)/.dev ## all that CI runs: formatting, linters, types, instructions, tests on both builds
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync=line tests-in-turn lint bench-instructions
 
 check-long: test-long check-packages ## what takes long besides: damaged captures, a deb on a bare Debian (as root)
 
-# Linters run beside the tests; both builds' tests do not: they make the same interfaces.
+# Linters and the count of instructions run beside the tests; both builds' tests do not: they make
+# the same interfaces.
 tests-in-turn: $(CHECKED_TREE)/.built
 	@$(MAKE) --no-print-directory test-normal
 	@$(MAKE) --no-print-directory test-checked
@@ -75,6 +76,9 @@ format: $(VENV)/.dev ## format the code
 
 bench: $(VENV)/.built ## measure speed and memory; QUICK=1 for small captures, ARGS='…' for options
 	$(BIN)/python benchmarks/bench.py $(if $(QUICK),--quick) $(ARGS)
+
+bench-instructions: $(VENV)/.built ## count the instructions of a packet (valgrind), at most 3 % above those that are kept
+	$(BIN)/python benchmarks/bench_instructions.py $(ARGS)
 
 bench-replay: $(VENV)/.built ## measure subprocess, socket and engine; QUICK=1 and ARGS as above
 	$(BIN)/python benchmarks/bench_replay.py $(if $(QUICK),--quick) $(ARGS)

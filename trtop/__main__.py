@@ -7,6 +7,7 @@ import path was closed.
 from __future__ import annotations
 
 import gc
+import os
 import sys
 from collections.abc import Callable
 
@@ -30,7 +31,11 @@ def main() -> int:
 
 
 def _load() -> Callable[..., int]:
-    """Import the command. Nothing that this makes is garbage: the collector need not look at it."""
+    """Import the command. Nothing that this makes is garbage: the collector need not look at it.
+
+    Nothing here multiplies matrices: numpy's library for that need not start a thread per core.
+    """
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     gc.disable()
     try:
         from trtop.cli.main import main as run  # noqa: PLC0415 - this is what takes the time

@@ -8,11 +8,12 @@ from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t
 
 from trtop_core._connection cimport direction_t
 from trtop_core._records cimport segment_t
-from trtop_core._state cimport N_SEEN, N_SEEN_HEADS, State, seen_t
+from trtop_core._state cimport N_SEEN, N_SEEN_HEADS, State, seen_head_t, seen_t
 
 cdef enum:
     DUPLICATE_NS = 1_000_000
     MAX_SEGMENTS_BEFORE = 16     # of the same direction
+    HAS_OLDER = 1                # of a mark: the ring holds an earlier segment of the hash
 
 cdef extern from *:
     """
@@ -39,15 +40,24 @@ cdef inline uint64_t fingerprint_of(
         ^ (secret[1] + 2 * <uint64_t>ends_hash + from_high),
     )
 
-cdef inline uint32_t* head_of(State state, uint64_t fingerprint) noexcept nogil:
-    """Where the number of the latest segment of a hash is kept."""
+# The latest segment of a hash.
+cdef inline seen_head_t* head_of(State state, uint64_t fingerprint) noexcept nogil:
     return &state.seen_heads[<uint32_t>(fingerprint >> 32) & (N_SEEN_HEADS - 1)]
 
-cdef inline bint is_duplicate(
-    State state, const direction_t* d, uint64_t fingerprint, int64_t ts_ns
+# Whether it is worth while to look for a segment among the latest: almost never. Told by the head
+# alone, and without branches: nobody can predict what the latest of a hash is.
+cdef inline bint may_be_held(
+    State state, const seen_head_t* head, uint64_t fingerprint
 ) noexcept nogil:
-    """Whether a segment equals one of the latest of its direction, at most 1 ms after it."""
-    cdef uint32_t n_back = state.n_seen - head_of(state, fingerprint)[0]
+    return (<uint32_t>(state.n_seen - head.number - 1) < <uint32_t>N_SEEN) & (
+        (head.mark | HAS_OLDER == <uint32_t>fingerprint | HAS_OLDER) | (head.mark & HAS_OLDER)
+    )
+
+# Whether a segment equals one of the latest of its direction, at most 1 ms after it.
+cdef inline bint is_duplicate(
+    State state, const direction_t* d, uint32_t head, uint64_t fingerprint, int64_t ts_ns
+) noexcept nogil:
+    cdef uint32_t n_back = state.n_seen - head
     cdef const seen_t* seen
     cdef int64_t age_ns
     while 1 <= n_back <= N_SEEN:
@@ -63,17 +73,19 @@ cdef inline bint is_duplicate(
         n_back += seen.back
     return False
 
+# Count a segment of a direction, with the latest of its hash before.
 cdef inline void remember(
-    State state, direction_t* d, uint64_t fingerprint, int64_t ts_ns
+    State state, direction_t* d, seen_head_t* head, uint64_t fingerprint, int64_t ts_ns
 ) noexcept nogil:
-    """Count a segment of a direction."""
-    cdef uint32_t* head = head_of(state, fingerprint)
-    cdef uint32_t n_back = state.n_seen - head[0]
-    cdef seen_t* seen = &state.seen[state.n_seen & (N_SEEN - 1)]
+    cdef uint32_t n_seen = state.n_seen
+    cdef uint32_t n_back = n_seen - head.number
+    cdef bint has_older = n_back < N_SEEN
+    cdef seen_t* seen = &state.seen[n_seen & (N_SEEN - 1)]
     seen.ts_ns = ts_ns
     seen.print_low = <uint32_t>fingerprint
     seen.number = d.n_counted
-    seen.back = <uint16_t>n_back if n_back < N_SEEN else 0
+    seen.back = <uint16_t>(n_back * has_older)
     d.n_counted += 1
-    head[0] = state.n_seen
-    state.n_seen += 1
+    head.number = n_seen
+    head.mark = <uint32_t>fingerprint & ~<uint32_t>HAS_OLDER | has_older
+    state.n_seen = n_seen + 1

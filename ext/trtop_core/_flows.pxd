@@ -2,7 +2,7 @@ cimport cython
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
-from trtop_core._opening cimport lookup_t
+from trtop_core._lookup cimport lookup_t
 from trtop_core._records cimport packet_index_t, segment_t
 from trtop_core._state cimport State
 
@@ -41,10 +41,4 @@ cdef class Flows:
         int n_packets,
         const segment_t* segments,
         lookup_t* lookups,
-    ) noexcept nogil
-    cdef uint32_t ingest(
-        self, State state, const uint8_t* data, const segment_t* segment, lookup_t* lookup
-    ) noexcept nogil
-    cdef void ingest_unusual(
-        self, State state, const uint8_t* data, const segment_t* segment, lookup_t* lookup
     ) noexcept nogil

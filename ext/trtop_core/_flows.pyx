@@ -9,7 +9,6 @@ how they were cut into batches.
 cimport cython
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
-from libc.string cimport memcpy
 
 import numpy as np
 
@@ -25,14 +24,28 @@ from trtop_core._connection cimport (
     S_WAITING,
     connection_t,
     direction_of,
-    direction_t,
 )
 from trtop_core._decode cimport decode_block
 from trtop_core._destinations cimport hash_key_t
-from trtop_core._duplicates cimport DUPLICATE_NS, fingerprint_of, head_of, is_duplicate, remember
+from trtop_core._duplicates cimport (
+    DUPLICATE_NS,
+    fingerprint_of,
+    head_of,
+    is_duplicate,
+    may_be_held,
+    remember,
+)
 from trtop_core._ends cimport decide_one_sided, judge_acked, log_connection
 from trtop_core._eviction cimport RANK_STATE
-from trtop_core._opening cimport lookup_t, open_connection, opens_anew, turn_roles
+from trtop_core._lookup cimport (
+    guess,
+    hash_ends,
+    is_same,
+    lookup_t,
+    order_ends,
+    prefetch_lines,
+)
+from trtop_core._opening cimport open_connection, opens_anew, turn_roles
 from trtop_core._records cimport (
     LINK_TYPE,
     SEGMENT,
@@ -44,8 +57,8 @@ from trtop_core._records cimport (
     segment_t,
 )
 from trtop_core._segment cimport take
-from trtop_core._state cimport State, adjust_gauges, touch
-from trtop_core._table cimport N_TICKS, NONE, endpoints_t, table_entry_t
+from trtop_core._state cimport State, adjust_gauges, seen_head_t, touch
+from trtop_core._table cimport N_TICKS, NONE, table_entry_t
 from trtop_core._slots cimport list_slot, needs_slot, run_slots
 from trtop_core._timeline cimport MAX_BEHIND_NS, advance_clock, end_clock, note_behind, take_time
 from trtop_core._timers cimport run_timers, watch
@@ -57,12 +70,13 @@ from trtop_core.records import SEGMENT as SEGMENT_DTYPE
 
 cdef enum:
     N_LINK_TYPES = 1 << 16   # LINKTYPE_ values have 16 bits
-    N_GUESSED = 4            # entries of a run, which is seldom longer
 
 cdef int64_t BEHIND_NS = MAX_BEHIND_NS
 
-cdef uint32_t GAUGE_STATE = S_CLOSED | S_UNANSWERED | S_WAITING | S_MANY_SYNS
-cdef uint32_t TIMED_STATE = GAUGE_STATE | S_RST
+cdef enum:
+    GAUGE_STATE = S_CLOSED | S_UNANSWERED | S_WAITING | S_MANY_SYNS
+    TIMED_STATE = GAUGE_STATE | S_RST
+    FOLLOWED_STATE = GAUGE_STATE | TIMED_STATE | RANK_STATE
 
 cdef extern from *:
     void __builtin_prefetch(const void*, int) noexcept nogil
@@ -339,6 +353,9 @@ cdef class Flows:
         lookup_t* lookups,
     ) noexcept nogil:
         cdef int i
+        cdef bint is_unusual
+        cdef int64_t clock_ns = 0
+        cdef uint32_t number
         cdef const segment_t* segment
         cdef lookup_t* lookup
         cdef connection_t* connections = &state.table.connections[0]
@@ -373,73 +390,109 @@ cdef class Flows:
                 take_time(state, segment.ts_ns)
             verdicts[segment.verdict] += 1
             if segment.verdict == SEGMENT:
-                if state.is_usual:
-                    self.ingest(state, data, segment, &lookups[i])
-                else:
-                    self.ingest_unusual(state, data, segment, &lookups[i])
+                # One call of the many functions within, so that the compiler puts them all here.
+                is_unusual = not state.is_usual
+                if is_unusual:
+                    clock_ns = begin_unusual(state, segment)
+                number = ingest(state, data, segment, &lookups[i])
+                if is_unusual:
+                    end_unusual(state, segment, number, clock_ns)
             elif segment.verdict == LINK_TYPE:
                 self.link_types[index[i].link_type & (N_LINK_TYPES - 1)] += 1
 
-    cdef uint32_t ingest(
-        self, State state, const uint8_t* data, const segment_t* segment, lookup_t* lookup
-    ) noexcept nogil:
-        """Count a segment; give its connection, or ``NONE`` for a duplicate."""
-        cdef uint32_t number = lookup.number
-        cdef connection_t* connections = &state.table.connections[0]
-        cdef connection_t* c
-        cdef direction_t* own
-        cdef bint from_client, is_unlisted
-        cdef uint32_t before
-        cdef uint32_t row
-        # What an earlier packet of the block did to the table makes the guess worthless.
-        if number == NONE or not is_same(&connections[number], &lookup.ends):
-            number = state.table.find(&lookup.ends, lookup.hash)
-        if number != NONE and connections[number].due_ns <= state.clock_ns:
-            run_timers(state, number, state.clock_ns)
-            if not is_same(&connections[number], &lookup.ends):
-                number = NONE
-        if number != NONE:
-            c = &connections[number]
-            from_client = lookup.from_high == ((c.state & S_CLIENT_IS_HIGH) != 0)
-            own = direction_of(c, not from_client)
-            if may_be_duplicate(state, c, segment) and is_duplicate(
-                state, own, lookup.fingerprint, segment.ts_ns
-            ):
-                state.health[0].duplicates += 1
-                return NONE
-            if segment.flags & TCP_SYN:
-                number = take_opening(state, segment, lookup, number, from_client)
-        else:
-            number = open_connection(state, segment, lookup, NONE)
-        c = &connections[number]
-        from_client = lookup.from_high == ((c.state & S_CLIENT_IS_HIGH) != 0)
-        remember(state, direction_of(c, not from_client), lookup.fingerprint, segment.ts_ns)
-        if state.has_log:
-            state.log.count_packet(number, from_client)
-        before = c.state
-        row = c.destination
-        take(state, data, segment, c, from_client)
-        if (before ^ c.state) & GAUGE_STATE:
-            adjust_gauges(&state.destinations.rows[row], before, c.state)
-        if (before ^ c.state) & RANK_STATE:
-            state.table.note_rank(number)
-        is_unlisted = needs_slot(c) and not list_slot(state, number)
-        if (before ^ c.state) & TIMED_STATE or not c.state & S_IN_WHEEL or is_unlisted:
-            watch(state, number)
-        return number
 
-    cdef void ingest_unusual(
-        self, State state, const uint8_t* data, const segment_t* segment, lookup_t* lookup
-    ) noexcept nogil:
-        """A segment whose time waits to be believed, or lies far behind the clock."""
-        cdef int64_t clock_ns = state.clock_ns
-        if not state.is_waiting:
-            note_behind(state, self.ingest(state, data, segment, lookup), segment.ts_ns)
-            return
+cdef int64_t begin_unusual(State state, const segment_t* segment) noexcept nogil:
+    """Before a segment whose time waits to be believed, or lies far behind the clock: its clock."""
+    cdef int64_t clock_ns = state.clock_ns
+    if state.is_waiting:
         # Nobody but its own connection believes in its time yet.
         state.clock_ns = segment.ts_ns
-        state.waiting_number = self.ingest(state, data, segment, lookup)
-        state.clock_ns = clock_ns
+    return clock_ns
+
+
+cdef void end_unusual(
+    State state, const segment_t* segment, uint32_t number, int64_t clock_ns
+) noexcept nogil:
+    """After it: whose it was is remembered, and the clock is everybody's again."""
+    if not state.is_waiting:
+        note_behind(state, number, segment.ts_ns)
+        return
+    state.waiting_number = number
+    state.clock_ns = clock_ns
+
+
+cdef inline uint32_t ingest(
+    State state, const uint8_t* data, const segment_t* segment, const lookup_t* lookup
+) noexcept nogil:
+    """Count a segment; give its connection, or ``NONE`` for a duplicate."""
+    cdef uint32_t number = lookup.number
+    cdef connection_t* connections = &state.table.connections[0]
+    cdef connection_t* c = &connections[number]
+    cdef seen_head_t* head = head_of(state, lookup.fingerprint)
+    cdef bint from_client
+    cdef uint32_t before
+    cdef uint32_t row
+    # What an earlier packet of the block did to the table makes the guess worthless.
+    if number == NONE or not is_same(c, &lookup.ends):
+        number = state.table.find(&lookup.ends, lookup.hash)
+        c = &connections[number]
+    if number != NONE and c.due_ns <= state.clock_ns:
+        run_timers(state, number, state.clock_ns)
+        if not is_same(c, &lookup.ends):
+            number = NONE
+    if number != NONE:
+        from_client = is_from_client(c, lookup)
+        if (
+            may_be_held(state, head, lookup.fingerprint)
+            and may_be_duplicate(state, c, segment)
+            and is_duplicate(
+                state,
+                direction_of(c, not from_client),
+                head.number,
+                lookup.fingerprint,
+                segment.ts_ns,
+            )
+        ):
+            state.health[0].duplicates += 1
+            return NONE
+        if segment.flags & TCP_SYN:
+            number = take_opening(state, segment, lookup, number, from_client)
+            c = &connections[number]
+            from_client = is_from_client(c, lookup)
+    else:
+        number = open_connection(state, segment, lookup, NONE)
+        c = &connections[number]
+        from_client = is_from_client(c, lookup)
+    remember(state, direction_of(c, not from_client), head, lookup.fingerprint, segment.ts_ns)
+    if state.has_log:
+        state.log.count_packet(number, from_client)
+    before = c.state
+    row = c.destination
+    take(state, data, segment, c, from_client)
+    if (
+        (before ^ c.state) & FOLLOWED_STATE
+        or not c.state & S_IN_WHEEL
+        or needs_slot(c)
+    ):
+        follow(state, number, row, before)
+    return number
+
+
+cdef void follow(State state, uint32_t number, uint32_t row, uint32_t before) noexcept nogil:
+    """What a connection's new state changes beside it: gauges, its rank, its slot, its timer."""
+    cdef connection_t* c = &state.table.connections[number]
+    cdef bint is_unlisted
+    if (before ^ c.state) & GAUGE_STATE:
+        adjust_gauges(&state.destinations.rows[row], before, c.state)
+    if (before ^ c.state) & RANK_STATE:
+        state.table.note_rank(number)
+    is_unlisted = needs_slot(c) and not list_slot(state, number)
+    if (before ^ c.state) & TIMED_STATE or not c.state & S_IN_WHEEL or is_unlisted:
+        watch(state, number)
+
+
+cdef inline bint is_from_client(const connection_t* c, const lookup_t* lookup) noexcept nogil:
+    return lookup.from_high == ((c.state & S_CLIENT_IS_HIGH) != 0)
 
 
 cdef inline bint may_be_duplicate(
@@ -471,99 +524,3 @@ cdef uint32_t take_opening(
     ):
         turn_roles(state, c)
     return number
-
-
-cdef inline uint32_t guess(
-    const table_entry_t* entries, uint32_t mask, uint32_t hash_
-) noexcept nogil:
-    """The connection that a hash most likely stands for; ``NONE`` where it is surely none.
-
-    Where in its run an entry lies cannot be predicted: the first places are compared without a
-    branch, which covers almost all.
-    """
-    cdef uint32_t number = NONE
-    cdef uint32_t is_it
-    cdef uint32_t at = hash_
-    cdef int i
-    for i in range(N_GUESSED):
-        at = (hash_ + (N_GUESSED - 1 - i)) & mask
-        is_it = 0 - <uint32_t>((entries[at].hash == hash_) & (entries[at].connection != 0))
-        number = ((entries[at].connection - 1) & is_it) | (number & ~is_it)
-    if number != NONE:
-        return number
-    at = (hash_ + N_GUESSED - 1) & mask
-    while entries[at].connection:
-        if entries[at].hash == hash_:
-            return entries[at].connection - 1
-        at = (at + 1) & mask
-    return NONE
-
-
-cdef inline void prefetch_lines(
-    const connection_t* c, bint has_payload
-) noexcept nogil:
-    """The lines of a connection that a segment is going to touch; a SYN's are few and wait."""
-    cdef const char* start = <const char*>c
-    __builtin_prefetch(c, 1)
-    __builtin_prefetch(&c.client, 1)
-    __builtin_prefetch(&c.server, 1)
-    # Without payload the first line once more, as a branch would cost more.
-    __builtin_prefetch(start + has_payload * (<const char*>&c.server_end - start), 1)
-    __builtin_prefetch(start + has_payload * (<const char*>&c.turn.client_start - start), 1)
-
-
-cdef inline void order_ends(const segment_t* segment, lookup_t* lookup) noexcept nogil:
-    """Put the two ends into an order that both directions share; any order does.
-
-    Nobody can predict which end is the high one: no branch depends on it.
-    """
-    cdef const uint64_t* src = <const uint64_t*>&segment.src[0]
-    cdef const uint64_t* dst = <const uint64_t*>&segment.dst[0]
-    cdef uint64_t* low = <uint64_t*>&lookup.ends.low_addr[0]
-    cdef bint from_high = (src[1] > dst[1]) | (
-        (src[1] == dst[1]) & (
-            (src[0] > dst[0])
-            | ((src[0] == dst[0]) & (segment.src_port > segment.dst_port))
-        )
-    )
-    cdef uint64_t swapped = 0 - <uint64_t>from_high
-    cdef uint64_t first = (src[0] ^ dst[0]) & swapped
-    cdef uint64_t second = (src[1] ^ dst[1]) & swapped
-    cdef uint32_t differ = (segment.src_port ^ segment.dst_port) & <uint32_t>swapped
-    cdef uint32_t ports
-    lookup.from_high = from_high
-    low[0] = src[0] ^ first
-    low[1] = src[1] ^ second
-    low[2] = dst[0] ^ first
-    low[3] = dst[1] ^ second
-    # At once, as they are read by the hash: low_port, high_port (the structs are little-endian).
-    ports = ((segment.dst_port ^ differ) << 16) | (segment.src_port ^ differ)
-    memcpy(&lookup.ends.low_port, &ports, sizeof(ports))
-
-
-cdef inline uint32_t hash_ends(const hash_key_t* key, const endpoints_t* ends) noexcept nogil:
-    # Read as it was written, 64 bits at a time: what is written in other pieces is not there yet.
-    cdef const uint64_t* words = <const uint64_t*>ends
-    cdef uint64_t total = key.words[0]
-    cdef uint32_t ports
-    cdef int i
-    memcpy(&ports, &ends.low_port, sizeof(ports))
-    for i in range(4):
-        total += key.words[2 * i + 1] * <uint32_t>words[i]
-        total += key.words[2 * i + 2] * (words[i] >> 32)
-    total += key.words[9] * ports
-    return <uint32_t>(total >> 32)
-
-
-cdef inline bint is_same(const connection_t* c, const endpoints_t* ends) noexcept nogil:
-    cdef const uint64_t* a = <const uint64_t*>c
-    cdef const uint64_t* b = <const uint64_t*>ends
-    return (
-        c.state & S_ALIVE
-        and a[0] == b[0]
-        and a[1] == b[1]
-        and a[2] == b[2]
-        and a[3] == b[3]
-        and c.low_port == ends.low_port
-        and c.high_port == ends.high_port
-    )

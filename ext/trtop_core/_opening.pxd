@@ -17,22 +17,15 @@ from trtop_core._connection cimport (
     direction_t,
 )
 from trtop_core._ends cimport close, forget, time_out
+from trtop_core._lookup cimport lookup_t
 from trtop_core._records cimport TCP_ACK, TCP_RST, TCP_SYN, counter_row_t, segment_t
 from trtop_core._state cimport State, adjust_gauges, touch
-from trtop_core._table cimport NONE, endpoints_t
+from trtop_core._table cimport NONE
 from trtop_core._timers cimport make_room
 from trtop_core._turns cimport forget_turns
 
 cdef enum:
     NUMBERS_APART = 40_503   # 2^16 times the golden ratio: far from those of the latest ones
-
-# The two ends of a segment, found or about to be found in the table.
-cdef struct lookup_t:
-    endpoints_t ends
-    uint64_t fingerprint
-    uint32_t hash
-    uint32_t number          # a guess, before its turn comes
-    bint from_high           # the sender is the high end
 
 cdef inline bint opens_anew(
     const connection_t* c, const segment_t* segment, bint from_client

@@ -103,12 +103,20 @@ cdef inline void begin_response(
 cdef inline void grow_response(
     State state, connection_t* c, turn_t* turn, int64_t ts_ns, int64_t n_bytes, counter_row_t* row
 ) noexcept nogil:
-    """New data of a response that has begun."""
+    """More data of a response that has begun."""
     leave_past(turn)
     if turn.flags & T_COUNTED:
         add_bytes(turn, n_bytes, row)
         add_time(state, c, turn, ts_ns, row)
     turn.last_ns = ts_ns
+    note_window_of(c, turn)
+
+cdef inline void grow_by_first(
+    const connection_t* c, turn_t* turn, int64_t n_bytes, counter_row_t* row
+) noexcept nogil:
+    """The data with which a response begins: no time has passed since."""
+    if turn.flags & T_COUNTED:
+        add_bytes(turn, n_bytes, row)
     note_window_of(c, turn)
 
 cdef inline void fill_response(

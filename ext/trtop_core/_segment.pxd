@@ -106,15 +106,13 @@ cdef inline bint take_steady(
     cdef segment_context_t at
     if (
         c.state & (STEADY_STATE | UNSTEADY_STATE) != STEADY_STATE
-        or own.flags & STEADY_SIDE != STEADY_SIDE
-        or peer.flags & STEADY_SIDE != STEADY_SIDE
+        or own.flags & peer.flags & STEADY_SIDE != STEADY_SIDE
         or segment.flags & (TCP_SYN | TCP_FIN | TCP_RST | TCP_ACK) != TCP_ACK
         or segment.window == 0
         or segment.is_fragment
         or segment.seq != <uint32_t>own.reached
         or position > peer.reached
-        or own.holes
-        or peer.holes
+        or own.holes | peer.holes
         or own.frontier != own.reached
     ):
         return False

@@ -41,6 +41,7 @@ from trtop_core._responses cimport (
     answer_t,
     begin_response,
     fill_response,
+    grow_by_first,
     grow_response,
     server_start_of,
 )
@@ -184,5 +185,5 @@ cdef inline void answer(State state, segment_context_t* at) noexcept nogil:
     leave_past(turn)
     answer_now(state, at, &first)
     begin_response(state, c, turn, &first, at.row)
-    grow_response(state, c, turn, at.segment.ts_ns, at.taken.n_bytes, at.row)
+    grow_by_first(c, turn, at.taken.n_bytes, at.row)
     note_sent(c, at.taken.data_end)

@@ -1,12 +1,14 @@
 # cython: freethreading_compatible=False
-"""All sketches of an engine: exact stats per sketch, and bins in pages behind one hash table.
+"""All sketches of an engine: exact stats per sketch, and bins in pages that each sketch lists.
 
-Samples are gathered and worked off some hundred at a time, so that the cache misses of their
-table entries, pages and stats overlap. The order of samples does not matter to the result.
+A sketch lists the pages between its least and its greatest value, made or not, so that none has to
+be searched for. Samples are gathered and worked off some hundred at a time, so that the cache
+misses of their lists, pages and stats overlap. The order of samples does not matter to the result.
 """
 
 cimport cython
-from libc.stdint cimport INT64_MAX, INT64_MIN, int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport INT64_MAX, INT64_MIN, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.string cimport memcpy, memset
 
 import numpy as np
 
@@ -18,7 +20,7 @@ from trtop_core.records import SKETCH_STATS
 from trtop_core.sketch import BINS_PER_OCTAVE, LEAST, MAX_VALUE, N_BINS, OCTAVE
 
 PAGE = np.dtype([("counts", "<u8", BINS_PER_PAGE)])
-PAGE_ENTRY = np.dtype([("key", "<u4"), ("page", "<u4")])
+SPAN = np.dtype([("start", "<u4"), ("first", "<u2"), ("n_places", "<u2")])
 EXTREMES = np.dtype([("min", "<i8", N_LEVELS), ("max", "<i8", N_LEVELS)])
 
 BINS_IN_PAGE = BINS_PER_PAGE
@@ -28,7 +30,12 @@ PAGES_PER_SKETCH = -(-N_BINS // BINS_PER_PAGE)
 MAX_DESTINATIONS_LIMIT = 2**32 // (N_SKETCHES * PAGES_PER_SKETCH)
 """Keys of pages have 32 bits."""
 
-FIRST_ENTRIES = 1 << 10
+PLACES_PER_PAGE = 8
+"""Bound on places, by the bound on pages: samples between which whole octaves are empty take more
+places than pages."""
+
+MIN_PLACED_PAGES = 2 * PAGES_PER_SKETCH
+"""Even the smallest bound on pages has places for a few sketches over all values."""
 
 WINDOW_LOG_BYTES = 32 << 20
 """Bound on what each window remembers of pages, and again of stats."""
@@ -76,18 +83,19 @@ cdef class SketchStore:
     Args:
         n_destinations: rows; at most ``MAX_DESTINATIONS_LIMIT``.
         max_pages: bound on pages; a sample that finds none counts in ``n_unbinned``.
-        multiplier: secret odd number, for the hash of page keys.
         windows: lengths in s of the windows to keep.
     """
 
-    def __init__(self, n_destinations, max_pages, multiplier, windows):
+    def __init__(self, n_destinations, max_pages, windows):
         n_sketches = n_destinations * N_SKETCHES
         self.stats = np.zeros(n_sketches, SKETCH_STATS)
         self.pages = aligned_zeros(max_pages, PAGE)
         self.page_keys = np.zeros(max_pages, np.uint32)
-        self.entries = np.zeros(FIRST_ENTRIES, PAGE_ENTRY)
-        self.shift = 64 - (FIRST_ENTRIES - 1).bit_length()
-        self.multiplier = multiplier | 1
+        self.spans = np.zeros(n_sketches, SPAN)
+        n_places = max(max_pages, MIN_PLACED_PAGES) * PLACES_PER_PAGE
+        self.places = aligned_zeros(n_places, np.uint32)
+        # Those of the first step are nobody's: 0 is no place.
+        self.n_places = PLACES_PER_STEP
         self.n_pages = 0
         self.n_buffered = 0
         if windows:
@@ -115,7 +123,7 @@ cdef class SketchStore:
         """
         if not (0 <= sketch < N_SKETCHES and 0 <= destination * N_SKETCHES < len(self.stats)):
             raise ValueError("no such destination or sketch")
-        self.add(destination, sketch, value)
+        add_to(self, destination, sketch, value)
 
     def export(self, n_destinations):
         """The sketches of the first rows, as views that change with the next sample.
@@ -176,68 +184,111 @@ cdef class SketchStore:
         """The earliest slot that is wholly known."""
         return max(self.stats_log.first_slot(level), self.pages_log.first_slot(level))
 
-    cdef void add(self, uint32_t destination, int sketch, int64_t value) noexcept nogil:
-        """Add a sample (ns; for ``reuse``, responses)."""
-        cdef sample_t* sample
-        cdef uint32_t bin_
-        if self.n_buffered == BUFFER_SIZE:
-            self.flush()
-        sample = &self.buffer[self.n_buffered]
-        self.n_buffered += 1
-        bin_ = bin_of(min(max(value, least[sketch]), HIGHEST))
-        sample.value = value
-        sample.sketch = destination * N_SKETCHES + sketch
-        sample.bin = bin_
-        sample.key = sample.sketch * N_PAGES_PER_SKETCH + bin_ // BINS_PER_PAGE
-        sample.slot = <uint32_t>((<uint64_t>sample.key * self.multiplier) >> self.shift)
-        __builtin_prefetch(&self.entries[sample.slot], 0)
-        __builtin_prefetch(&self.stats[sample.sketch], 1)
-
     cdef void flush(self) noexcept nogil:
-        """Work off what was gathered."""
+        """Work off what was gathered, in passes: each fetches what the next one touches."""
         cdef int i
         cdef int n = self.n_buffered
-        cdef int shift = self.shift
         cdef sample_t* sample
-        if n == 0:
-            return
+        cdef sketch_stats_t* stats = &self.stats[0]
+        cdef page_t* pages = &self.pages[0]
+        cdef const span_t* spans = &self.spans[0]
+        cdef const span_t* span
+        cdef uint32_t* places = &self.places[0]
+        cdef uint32_t* place
+        cdef uint32_t at, bin_
+        cdef bint has_windows = self.stats_log is not None
         for i in range(n):
             sample = &self.buffer[i]
-            if self.shift != shift:  # the table has grown since this sample was hashed
-                sample.slot = <uint32_t>((<uint64_t>sample.key * self.multiplier) >> self.shift)
-            sample.key = self.find_page(sample.key, sample.slot)
-            if sample.key:
-                __builtin_prefetch(&self.pages[sample.key - 1], 1)
-            self.add_exactly(sample)
+            bin_ = bin_of(min(max(sample.value, least[sample.kind]), HIGHEST))
+            sample.bin = bin_
+            span = &spans[sample.sketch]
+            at = bin_ // BINS_PER_PAGE - span.first
+            if at >= span.n_places:
+                self.widen(sample.sketch, bin_ // BINS_PER_PAGE)
+            __builtin_prefetch(&places[span.start + at], 1)
+            __builtin_prefetch(&stats[sample.sketch], 1)
         for i in range(n):
             sample = &self.buffer[i]
-            if sample.key == 0:
+            span = &spans[sample.sketch]
+            # Anew: another sample may have moved the span meanwhile.
+            at = sample.bin // BINS_PER_PAGE - span.first
+            place = &places[span.start + at] if at < span.n_places else &places[0]
+            at = place[0]
+            if at == 0:
+                at = self.make_page(sample, place)
+            sample.page = at
+            __builtin_prefetch(&pages[max(at, <uint32_t>1) - 1], 1)
+        for i in range(n):
+            sample = &self.buffer[i]
+            if has_windows:
+                self.widen_window(sample)
+            add_exactly(&stats[sample.sketch], sample.value)
+            if sample.page == 0:
                 self.n_unbinned += 1
                 continue
-            if self.pages_log is not None:
-                self.pages_log.touch(sample.key - 1, &self.pages[sample.key - 1])
-            self.pages[sample.key - 1].counts[sample.bin % BINS_PER_PAGE] += 1
+            if has_windows:
+                self.pages_log.touch(sample.page - 1, &pages[sample.page - 1])
+            pages[sample.page - 1].counts[sample.bin % BINS_PER_PAGE] += 1
         self.n_buffered = 0
 
-    cdef void add_exactly(self, const sample_t* sample) noexcept nogil:
-        cdef sketch_stats_t* stats = &self.stats[sample.sketch]
-        cdef extremes_t* extremes
-        cdef uint64_t before = stats.sum_lo
+    cdef void widen(self, uint32_t sketch, uint32_t page) noexcept nogil:
+        """Have a sketch's span reach to a page, if there is room for it."""
+        cdef span_t* span = &self.spans[sketch]
+        cdef uint32_t first = page - page % PLACES_PER_STEP
+        cdef uint32_t end = first + PLACES_PER_STEP
+        cdef uint32_t start
+        if span.n_places:
+            first = min(first, span.first)
+            end = max(end, <uint32_t>span.first + span.n_places)
+        start = self.take_places(<int>((end - first) // PLACES_PER_STEP))
+        if start == 0:
+            return
+        if span.n_places:
+            memcpy(
+                &self.places[start + span.first - first],
+                &self.places[span.start],
+                span.n_places * sizeof(uint32_t),
+            )
+            self.places[span.start] = self.free_spans[span.n_places // PLACES_PER_STEP]
+            self.free_spans[span.n_places // PLACES_PER_STEP] = span.start
+        span.start = start
+        span.first = <uint16_t>first
+        span.n_places = <uint16_t>(end - first)
+
+    cdef uint32_t take_places(self, int n_steps) noexcept nogil:
+        """The first of so many steps of zeroed places; 0 at the bound."""
+        cdef uint32_t start = self.free_spans[n_steps]
+        cdef uint32_t n_places = <uint32_t>n_steps * PLACES_PER_STEP
+        if start:
+            self.free_spans[n_steps] = self.places[start]
+            memset(&self.places[start], 0, n_places * sizeof(uint32_t))
+            return start
+        if n_places > self.places.shape[0] - self.n_places:
+            return 0
+        start = self.n_places
+        self.n_places += n_places
+        return start
+
+    cdef uint32_t make_page(self, const sample_t* sample, uint32_t* place) noexcept nogil:
+        """The number plus one of a new page, put into its place; 0 at the bound."""
+        if place == &self.places[0] or self.n_pages == self.pages.shape[0]:
+            return 0
+        self.page_keys[self.n_pages] = (
+            sample.sketch * N_PAGES_PER_SKETCH + sample.bin // BINS_PER_PAGE
+        )
+        self.n_pages += 1
+        place[0] = self.n_pages
+        return self.n_pages
+
+    cdef void widen_window(self, const sample_t* sample) noexcept nogil:
+        """Note a sample in its sketch's extremes of each window, before its stats change."""
+        cdef extremes_t* extremes = &self.extremes[sample.sketch]
         cdef int level
-        if self.stats_log is not None:
-            if self.stats_log.is_due(sample.sketch):
-                self.save_stats(sample.sketch)
-            extremes = &self.extremes[sample.sketch]
-            for level in range(N_LEVELS):
-                extremes.min[level] = min(extremes.min[level], sample.value)
-                extremes.max[level] = max(extremes.max[level], sample.value)
-        if stats.count == 0 or sample.value < stats.min:
-            stats.min = sample.value
-        if stats.count == 0 or sample.value > stats.max:
-            stats.max = sample.value
-        stats.count += 1
-        stats.sum_lo += <uint64_t>sample.value
-        stats.sum_hi += stats.sum_lo < before
+        if self.stats_log.is_due(sample.sketch):
+            self.save_stats(sample.sketch)
+        for level in range(N_LEVELS):
+            extremes.min[level] = min(extremes.min[level], sample.value)
+            extremes.max[level] = max(extremes.max[level], sample.value)
 
     cdef void save_stats(self, uint32_t sketch) noexcept nogil:
         """Log a sketch's stats before a slot's first sample, with the last slot's extremes."""
@@ -253,38 +304,16 @@ cdef class SketchStore:
                 extremes.max[level] = INT64_MIN
         self.stats_log.epochs[sketch] = self.stats_log.now
 
-    cdef uint32_t find_page(self, uint32_t key, uint32_t slot) noexcept nogil:
-        """The page of a key plus one, made where there is none; 0 at the bound."""
-        cdef uint32_t mask = <uint32_t>(self.entries.shape[0] - 1)
-        while self.entries[slot].page:
-            if self.entries[slot].key == key:
-                return self.entries[slot].page
-            slot = (slot + 1) & mask
-        if self.n_pages == self.pages.shape[0]:
-            return 0
-        self.page_keys[self.n_pages] = key
-        self.n_pages += 1
-        self.entries[slot].key = key
-        self.entries[slot].page = self.n_pages
-        # Probes stay within one or two cache lines up to here, and the table is the dearer half.
-        if <uint64_t>self.n_pages * 8 > <uint64_t>mask * 7:
-            self.grow_entries()
-        return self.n_pages
 
-    cdef void grow_entries(self) noexcept nogil:
-        """Double the table."""
-        cdef uint32_t page, slot, key, mask
-        with gil:
-            self.entries = np.zeros(2 * len(self.entries), PAGE_ENTRY)
-        self.shift -= 1
-        mask = <uint32_t>(self.entries.shape[0] - 1)
-        for page in range(self.n_pages):
-            key = self.page_keys[page]
-            slot = <uint32_t>((<uint64_t>key * self.multiplier) >> self.shift)
-            while self.entries[slot].page:
-                slot = (slot + 1) & mask
-            self.entries[slot].key = key
-            self.entries[slot].page = page + 1
+cdef inline void add_exactly(sketch_stats_t* stats, int64_t value) noexcept nogil:
+    cdef uint64_t total = stats.sum_lo + <uint64_t>value
+    # Beyond the extremes, which are 0 before the first sample: one branch, seldom taken.
+    if <uint64_t>(value - stats.min) > <uint64_t>(stats.max - stats.min):
+        stats.min = value if stats.count == 0 else min(stats.min, value)
+        stats.max = max(stats.max, value)
+    stats.count += 1
+    stats.sum_hi += total < <uint64_t>value
+    stats.sum_lo = total
 
 
 cdef inline uint32_t bin_of(int64_t value) noexcept nogil:

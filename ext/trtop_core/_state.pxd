@@ -16,7 +16,7 @@ from trtop_core._destinations cimport DestinationTable
 from trtop_core._holes cimport HolePool, gaps_t
 from trtop_core._records cimport N_VERDICTS, counter_row_t, segment_t
 from trtop_core._sides cimport SidePools
-from trtop_core._sketch cimport SketchStore
+from trtop_core._sketch cimport SketchStore, add_to
 from trtop_core._table cimport ConnectionTable
 from trtop_core._window cimport WindowLog
 
@@ -78,6 +78,11 @@ cdef packed struct seen_t:
     uint16_t number          # of its direction, counted up
     uint16_t back            # so far before it lies the one before of the same hash; 0: none
 
+# The latest of those of one hash.
+cdef packed struct seen_head_t:
+    uint32_t number          # counted up over all
+    uint32_t mark            # `print_low`, the last bit apart; see `_duplicates`
+
 @cython.final
 cdef class State:
     cdef readonly ConnectionTable table
@@ -94,6 +99,7 @@ cdef class State:
     cdef int direction
     cdef bint by_port
     cdef bint has_windows
+    cdef bint is_watched         # by a log or windows: rows tell before they change
     cdef int64_t idle_timeout_ns
     cdef uint32_t hidden_row
     cdef int64_t clock_ns
@@ -119,7 +125,7 @@ cdef class State:
     cdef int deferred_capacity
     # The latest counted segments, and the last of each hash.
     cdef seen_t[::1] seen
-    cdef uint32_t[::1] seen_heads
+    cdef seen_head_t[::1] seen_heads
     cdef uint32_t n_seen
     cdef uint16_t first_number
 
@@ -138,6 +144,14 @@ cdef inline counter_row_t* touch(State state, const connection_t* c) noexcept no
 cdef inline counter_row_t* touch_for(
     State state, const connection_t* c, uint32_t row
 ) noexcept nogil:
+    if not state.is_watched:
+        return &state.destinations.rows[row]
+    return touch_watched(state, c, row)
+
+# The same where somebody wants to know what it was before.
+cdef inline counter_row_t* touch_watched(
+    State state, const connection_t* c, uint32_t row
+) noexcept nogil:
     if state.has_log:
         state.log.attend(number_of(state, c), &state.destinations.rows[row])
     if state.has_windows:
@@ -148,7 +162,7 @@ cdef inline counter_row_t* touch_for(
 cdef inline void add_sample(
     State state, const connection_t* c, uint32_t row, int sketch, int64_t value
 ) noexcept nogil:
-    state.sketches.add(row, sketch, value)
+    add_to(state.sketches, row, sketch, value)
     if state.has_log:
         state.log.sample(number_of(state, c), sketch, value)
 

@@ -40,6 +40,7 @@ HTTP2_SHARE = 16
 
 MIN_STREAMS = 1 << 14
 
+SEEN_HEAD = np.dtype([("number", "<u4"), ("mark", "<u4")])
 SEEN = np.dtype(
     [
         ("ts_ns", "<i8"),
@@ -82,7 +83,7 @@ cdef class State:
         # Two rows on top: for destinations beyond the bound, and for connections not asked for.
         self.hidden_row = max_rows + 1
         self.destinations = DestinationTable(max_rows, hash_words[1], windows)
-        self.sketches = SketchStore(max_rows + 2, max_pages, int(hash_words[1][0]), windows)
+        self.sketches = SketchStore(max_rows + 2, max_pages, windows)
         self.holes = HolePool(max_holes)
         # Every connection may have a TLS handshake; HTTP/2 in clear is rare.
         self.sides = SidePools(
@@ -96,6 +97,7 @@ cdef class State:
         self.health = np.zeros(1, HEALTH)
         self.health_log = WindowLog(1, sizeof(health_t), HEALTH_LOG_BYTES, windows)
         self.has_windows = bool(windows)
+        self.is_watched = self.has_log or self.has_windows
         self.history = history
         self.local = local
         self.direction = config.direction
@@ -103,7 +105,7 @@ cdef class State:
         self.idle_timeout_ns = config.idle_timeout_ns
         self.has_clock = self.has_first = self.is_usual = self.is_waiting = False
         self.seen = np.zeros(N_SEEN, SEEN)
-        self.seen_heads = np.zeros(N_SEEN_HEADS, np.uint32)
+        self.seen_heads = np.zeros(N_SEEN_HEADS, SEEN_HEAD)
         self.clock_ns = self.first_ns = self.next_tick_ns = BEFORE_ALL_NS
 
     def __dealloc__(self):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from trtop_core.query import SketchState, pick_rows
 from trtop_core.records import DESTINATION_KEY
 from trtop_core.sketch import (
     FIRST_BIN,
+    LEAST,
     MAX_VALUE,
     MIDDLE,
     MIN_VALUE,
@@ -37,7 +39,7 @@ values_ns = st.one_of(
 
 
 def _store() -> Any:
-    return SketchStore(N_DESTINATIONS, 1 << 12, 0x9E3779B97F4A7C15, set())
+    return SketchStore(N_DESTINATIONS, 1 << 12, set())
 
 
 def _table(store: Any) -> tuple[Table, Table]:
@@ -104,7 +106,7 @@ def test_reuse_falls_into_the_same_bins_from_1_on(n_responses: int, number: int)
 def test_the_kernel_finds_the_bin_of_both_ends_of_every_bin() -> None:
     lower = np.concatenate([[1], UPPER[:-1] + 1])
     for ends in (lower, UPPER):
-        store = SketchStore(N_DESTINATIONS, 1 << 12, 1, set())
+        store = SketchStore(N_DESTINATIONS, 1 << 12, set())
         for value in ends.tolist():
             store.record(0, SKETCHES.index("reuse"), value)
         column = _table(store)[0].sketches["reuse"]
@@ -194,13 +196,58 @@ def test_sums_beyond_64_bits_are_exact() -> None:
 
 
 def test_samples_without_room_for_a_bin_are_counted() -> None:
-    store = SketchStore(N_DESTINATIONS, 2, 1, set())
+    store = SketchStore(N_DESTINATIONS, 2, set())
     for exponent in range(3, 12):
         store.record(0, SKETCHES.index("syn_rtt"), 10**exponent)
     table, _ = _table(store)
     assert store.n_unbinned == 7
     assert int(table.sketches["syn_rtt"].stats["count"][0]) == 9
     assert int(table.sketches["syn_rtt"].counts.sum()) == 2
+
+
+@given(
+    samples=st.lists(
+        st.tuples(
+            st.integers(0, N_DESTINATIONS * len(SKETCHES) - 1),
+            st.integers(0, 39),
+            st.integers(1, 400),
+        ),
+        max_size=16,
+    )
+)
+@settings(deadline=None, max_examples=60)
+def test_sketches_that_widen_either_way_keep_their_bins(
+    samples: list[tuple[int, int, int]],
+) -> None:
+    store = _store()
+    expected: dict[int, Counter[int]] = defaultdict(Counter)
+    for sketch, octave, n_samples in samples:
+        value = max(1, 3 << octave >> 1)
+        name = SKETCHES[sketch % len(SKETCHES)]
+        for _ in range(n_samples):
+            store.record(sketch // len(SKETCHES), sketch % len(SKETCHES), value)
+        expected[sketch][int(bin_of([value], LEAST[name])[0])] += n_samples
+    table, _ = _table(store)
+    for sketch, bins in expected.items():
+        column = table.sketches[SKETCHES[sketch % len(SKETCHES)]]
+        at = slice(*column.indptr[sketch // len(SKETCHES) :][:2])
+        counts = zip(column.bins[at].tolist(), column.counts[at].tolist(), strict=True)
+        assert dict(counts) == dict(bins)
+
+
+def test_sketches_without_room_to_widen_are_counted_and_harm_no_other() -> None:
+    n_destinations = 1_000
+    store = SketchStore(n_destinations, 1 << 12, set())
+    net_rtt = SKETCHES.index("net_rtt")
+    for value in (MIN_VALUE, MAX_VALUE):
+        for destination in range(n_destinations):
+            store.record(destination, net_rtt, value)
+    _, keys, pages = store.export(n_destinations)
+    n_binned = int(pages.sum())
+    assert 0 < store.n_unbinned < n_destinations
+    assert n_binned == 2 * n_destinations - store.n_unbinned
+    assert len(keys) == len(np.unique(keys)) == n_binned
+    assert int((pages.sum(axis=1) == 1).sum()) == n_binned
 
 
 def test_memory_per_sketch_is_what_its_bins_need() -> None:

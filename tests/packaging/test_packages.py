@@ -98,6 +98,8 @@ def test_the_image_runs_as_somebody_who_is_not_root_with_one_capability() -> Non
     text = (PACKAGING / "Dockerfile").read_text("utf-8")
     assert re.findall(r"^USER (.*)$", text, re.MULTILINE) == ["7117:7117"]
     assert re.findall(r"setcap (\S+)", text) == ["cap_net_raw+ep"]
+    # Without root it has no place of its own choice: it must be where clients look.
+    assert '"--listen", "ipc:///run/trtop/trtopd.sock"]' in text
     for source in re.findall(r"^COPY (?!--from)(\S+)", text, re.MULTILINE):
         assert (ROOT / source).exists()
 

@@ -397,7 +397,8 @@ def severity(
     evidence = Evidence(counters, sketches, None, limits)
     causes = causes_of(evidence)
     affected = np.zeros(len(causes), np.int64)
-    for cause in np.unique(causes).tolist():
+    # Not `np.unique`: it imports numpy.ma, a tenth of what starting takes.
+    for cause in np.flatnonzero(np.bincount(causes)).tolist():
         rows = causes == cause
         affected[rows] = AFFECTED.get(Cause(cause), _USES)(evidence)[rows]
     weight = float(_MAX_AFFECTED + 1)
