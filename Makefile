@@ -43,7 +43,7 @@ quietly = mkdir -p build && { $(1) > build/log 2>&1 || { tail -n 30 build/log; e
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run build test test-long check check-long format bench bench-instructions bench-replay bench-live bench-screen bench-batch lab fuzz site sdist wheel packages check-packages clean distclean
+.PHONY: help run build test test-long check check-long format bench bench-instructions bench-replay bench-live bench-screen bench-history bench-batch lab fuzz site sdist wheel packages check-packages clean distclean
 .PHONY: lint tests-in-turn test-normal test-checked
 
 help: ## this list
@@ -88,6 +88,9 @@ bench-live: $(VENV)/.built ## measure drops and CPU of a live capture beside tcp
 
 bench-screen: $(VENV)/.built ## measure a refresh of the screen at 10,000 destinations
 	$(BIN)/python benchmarks/screen.py $(ARGS)
+
+bench-history: $(VENV)/.built ## measure what the history costs an engine, of captures: ARGS='FILE …'
+	$(BIN)/python benchmarks/history.py $(ARGS)
 
 bench-batch: $(VENV)/.built ## measure captures of many hosts on 1, 2, … cores, and work out a cluster
 	$(BIN)/python benchmarks/batch.py $(if $(QUICK),--hosts 8) $(ARGS)

@@ -32,12 +32,12 @@ from trtop.filters.filter import parse_filter
 from trtop.tui.draw import draw
 from trtop.tui.effects import WINDOWS
 from trtop.tui.scene import Scene
+from trtop.tui.selection import selecting
 from trtop.tui.source import Status
 from trtop.tui.state import Grouping, Mode, State
 from trtop.tui.strip import n_bars
 from trtop.tui.terminal import Terminal
 from trtop.tui.trend_question import TrendQuestion
-from trtop.tui.update import selecting
 from trtop.tui.view_model import make_view_model, question
 from trtop_core import Engine, EngineConfig, PacketBatch
 from trtop_core.records import GroupBy, Window
@@ -157,7 +157,9 @@ def refresh(engine: Engine, state: State, terminal: Terminal) -> dict[str, float
     detail = engine.detail(view) if view is not None else None
     trends = TrendQuestion(Answering(engine), WINDOWS)
     trends.ask(state, shown, range(LINES))
-    timeline = engine.timeline(TimelineView(n_bars(COLUMNS - 2)))
+    # Pages have no strip, and ask for none.
+    is_list = state.mode is Mode.LIST
+    timeline = engine.timeline(TimelineView(n_bars(COLUMNS - 2))) if is_list else None
     times.append(time.perf_counter())
     status = Status("benchmark", is_live=True)
     scene = Scene(state, shown, status, detail, {}, trends.answer, timeline)
@@ -189,6 +191,7 @@ def measure(n_destinations: int, n_rounds: int, say: Callable[[str], None]) -> d
             more = traffic(n_destinations, turn + 1, FIRST_NS + (SPAN_S + turn) * 10**9, 1)
             engine.feed(more)
             for name, state in CASES.items():
+                engine.advance(engine.clock_ns or 0)  # nothing is left of the case before
                 found[name].append(refresh(engine, state, terminal))
     return found
 

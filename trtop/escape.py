@@ -7,7 +7,12 @@ terminal passes through here.
 
 from __future__ import annotations
 
+import re
 import unicodedata
+
+_NOT_NARROW = re.compile("[^\x00-\u02ff\u2010-\u2027\u2500-\u259f]")
+"""Characters that may take another width than one column: all but Latin letters, dashes, dots and
+what frames and bars are drawn of."""
 
 ELLIPSIS = "…"
 ELLIPSIS_ASCII = "~"
@@ -30,7 +35,7 @@ def escape(text: str, ascii_only: bool = False) -> str:
 
 def display_width(text: str) -> int:
     """Columns that escaped text takes on a terminal: wide characters 2, combining marks 0."""
-    if text.isascii():
+    if text.isascii() or _NOT_NARROW.search(text) is None:
         return len(text)
     return sum(_char_width(char) for char in text)
 

@@ -19,3 +19,13 @@ def gather_bins(
     bins: npt.NDArray[np.uint16],
     counts: npt.NDArray[np.int64],
 ) -> None: ...
+def count_samples(
+    pages: npt.NDArray[np.uint64], owners: npt.NDArray[np.int32], n_samples: npt.NDArray[np.int64]
+) -> None: ...
+def find_ranks(
+    pages: npt.NDArray[np.uint64],
+    places: npt.NDArray[np.uint16],
+    owners: npt.NDArray[np.int32],
+    ranks: npt.NDArray[np.int64],
+    found: npt.NDArray[np.int64],
+) -> None: ...

@@ -17,6 +17,7 @@ def row_scores(
     level: int,
     first_slot: int,
     now: _Words,
+    fields: _Items,
     weights: npt.NDArray[np.float32],
     marks: _Marks,
     totals: _Words,
@@ -43,4 +44,14 @@ def grown_bins(
     marks: _Marks,
     totals: _Words,
 ) -> tuple[_Items, _Words, int]: ...
-def add_cells(at: _Items, amounts: npt.NDArray[Any], out: _Words) -> None: ...
+def mark_cells(at: _Items, width: int, marks: _Marks) -> None: ...
+def add_cells(
+    at: _Items, amounts: npt.NDArray[Any], rows: _Items, width: int, out: _Words
+) -> None: ...
+def outer_bins(
+    page_keys: _Items,
+    pages: _Words,
+    pages_per_sketch: int,
+    first: npt.NDArray[np.int64],
+    last: npt.NDArray[np.int64],
+) -> None: ...

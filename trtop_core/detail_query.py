@@ -35,11 +35,12 @@ def answer_detail(
     Args:
         state: the engine's tables, settled.
         flows: who keeps the engine's clock.
-        exported: every row of the view's window.
+        exported: the rows of the view's window.
         view: which destination.
         levels: of the windows that are kept, by length in s.
     """
-    rows = _rows_of(exported.keys, view)
+    keys, _ = state.destinations.export()
+    rows = _rows_of(keys, view)
     clock = flows.clock
     connections = state.table.of_destinations(rows)
     shown = shown_connections(connections, clock[0] if clock else 0)
@@ -47,18 +48,18 @@ def answer_detail(
         view=view,
         clock_ns=clock[0] if clock else None,
         span_ns=exported.span_ns,
-        table=_table(exported, rows, view),
+        table=_table(exported, view),
         minutes=_history(state, flows, rows, levels.get(MINUTES_S)),
         minute=_history(state, flows, rows, levels.get(MINUTE_S)),
         longest_open=longest_open(shown, view.n_connections),
         slowest=slowest(shown, view.n_connections),
         n_connections=len(connections),
-        oldest_wait_ns=flows.oldest_wait_ns(_marks(rows, len(exported.keys))),
+        oldest_wait_ns=flows.oldest_wait_ns(_marks(rows, len(keys))),
     )
 
 
 def _rows_of(keys: npt.NDArray[Any], view: DetailView) -> npt.NDArray[np.intp]:
-    """The engine's rows that make up the destination."""
+    """The rows that make up the destination."""
     is_it = (keys["addr"] == np.frombuffer(view.addr, np.uint8)).all(axis=1)
     is_other = keys["kind"] == DestinationKind.OTHER
     is_it &= is_other == (view.kind == DestinationKind.OTHER)
@@ -73,7 +74,8 @@ def _marks(rows: npt.NDArray[np.intp], n_rows: int) -> npt.NDArray[np.uint8]:
     return marks
 
 
-def _table(exported: Exported, rows: npt.NDArray[np.intp], view: DetailView) -> Table:
+def _table(exported: Exported, view: DetailView) -> Table:
+    rows = _rows_of(exported.keys, view)
     rows = np.intersect1d(rows, visible_rows(exported.counters, exported.state))
     table, total = write_out(exported.keys, exported.counters, exported.state, rows, rows)
     if not len(rows):

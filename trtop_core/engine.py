@@ -100,6 +100,7 @@ class Engine:
             raise TrtopError(f"not enough memory for {n:,} connections; allow fewer") from None
         self._flows = Flows(self._state, config.decap)
         self._baseline: Baseline | None = None
+        self._exported: Exported | None = None
 
     @property
     def clock_ns(self) -> int | None:
@@ -131,6 +132,7 @@ class Engine:
             ValueError: a packet of the index lies outside the batch's data, or another engine
                 prepared it.
         """
+        self._exported = None
         if prepared is None:
             self._flows.feed(batch.data, batch.index)
         else:
@@ -156,10 +158,12 @@ class Engine:
 
     def set_local(self, local: tuple[IPv4Network | IPv6Network, ...]) -> None:
         """Take other networks as local from now on; connections that are known keep their row."""
+        self._exported = None
         self._state.set_local(_networks(local))
 
     def advance(self, now_ns: int) -> None:
         """Let capture time go on (never back) and run the timers that are due by then."""
+        self._exported = None
         self._flows.advance(now_ns)
 
     def start_period(self) -> None:
@@ -179,6 +183,7 @@ class Engine:
 
     def finish(self) -> None:
         """The capture ends: judge the holes and connections that are still open."""
+        self._exported = None
         self._flows.finish()
 
     def snapshot(self, view: View) -> Snapshot:
@@ -259,9 +264,7 @@ class Engine:
         if view.period is None:
             exported = self._export(view.window, view.group_by)
         else:
-            exported = self._of_period(view.period, view.group_by).exported.without_rest(
-                len(self._state.destinations.export()[0])
-            )
+            exported = self._of_period(view.period, view.group_by).exported
         levels = {spec[0]: i for i, spec in enumerate(LEVELS) if Window(spec[0]) in self._windows}
         return answer_detail(self._state, self._flows, exported, view, levels)
 
@@ -377,10 +380,13 @@ class Engine:
             everything = Exported(keys, counters, state, self._flows.span_ns, None)
             return everything if self._baseline is None else self._baseline.since(everything)
         level = _level_of(window)
-        keys, counters, state, first_epoch = self._window(level)
-        now_ns, first_ns, _ = self._flows.window_clock
-        span_ns = min(self._flows.span_ns, now_ns - max(first_ns, first_epoch * EPOCH_NS))
-        return Exported(keys, counters, state, span_ns, level)
+        # A screen asks for rows, then for more about one of them, and nothing comes in between.
+        if self._exported is None or self._exported.level != level:
+            keys, counters, state, first_epoch = self._window(level)
+            now_ns, first_ns, _ = self._flows.window_clock
+            span_ns = min(self._flows.span_ns, now_ns - max(first_ns, first_epoch * EPOCH_NS))
+            self._exported = Exported(keys, counters, state, span_ns, level)
+        return self._exported
 
     def _window(self, level: int) -> tuple[npt.NDArray[Any], npt.NDArray[Any], SketchState, int]:
         """Keys, counters and sketches of a window, and the epoch at which it begins."""

@@ -13,15 +13,21 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from trtop_core._columns import count_bins, gather_bins
+from trtop_core._columns import count_bins, count_samples, find_ranks, gather_bins
 from trtop_core._sketch import BINS_IN_PAGE, PAGES_PER_SKETCH
 from trtop_core.memory import take_records
 from trtop_core.metrics import SKETCHES
 from trtop_core.records import DestinationKind
-from trtop_core.sketch import HALF, LOW_32, SketchColumn, merge_stats
+from trtop_core.sketch import SketchColumn, merge_stats, nearest_ranks, values_of
 
 LEFT_OUT = -2
 """The rank of a row of which nothing is wanted."""
+
+BLOCK_BITS = 7
+"""Pages are sorted within so many blocks of rows: with their places in a sketch that is 16 bits."""
+
+TOTALS_ONLY = -1
+"""The rank of a row that is wanted in totals alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,17 +162,24 @@ class LateColumn:
 
     def quantiles_at(self, percentiles: Sequence[float]) -> npt.NDArray[np.int64]:
         """As ``SketchColumn`` gives them, of all groups."""
-        return self.all().quantiles_at(percentiles)
+        return self.quantiles_of(np.arange(len(self.stats)), percentiles)
 
     def all(self) -> SketchColumn:
         """The sketches of all groups."""
-        return self.take(np.arange(len(self.stats)))
-
-    def take(self, groups: npt.NDArray[np.intp]) -> SketchColumn:
-        """The sketches of some groups, in the order given."""
-        members, ranks = self._groups.members_of(groups)
+        members, ranks = self._groups.members_of(np.arange(len(self.stats)))
         column = self._pages.column(self._sketch, self._rows[members])
-        return column if len(members) == len(groups) else column.group(ranks, len(groups))
+        return column if len(members) == len(self.stats) else column.group(ranks, len(self.stats))
+
+    def quantiles_of(
+        self, groups: npt.NDArray[np.intp], percentiles: Sequence[float]
+    ) -> npt.NDArray[np.int64]:
+        """Several percentiles of some groups, in the order given."""
+        members, ranks = self._groups.members_of(groups)
+        rows = self._rows[members]
+        if len(members) == len(groups):
+            return self._pages.quantiles(self._sketch, rows, percentiles)
+        column = self._pages.column(self._sketch, rows).group(ranks, len(groups))
+        return column.quantiles_at(percentiles)
 
 
 class _Pages:
@@ -185,17 +198,34 @@ class _Pages:
         # Not %, which numpy computes number by number.
         self._sketches = of_pages - self._owners * len(SKETCHES)
 
+    def quantiles(
+        self, sketch: int, rows: npt.NDArray[np.intp], percentiles: Sequence[float]
+    ) -> npt.NDArray[np.int64]:
+        """Percentiles of one sketch of some rows, in the order given, as of a ``SketchColumn``."""
+        result = np.full((len(percentiles), len(rows)), -1, np.int64)
+        chosen, owners = self._of(sketch, rows)
+        page_keys = self.state.page_keys[chosen]
+        order = by_place(page_keys)
+        owners, pages = owners[order], self.state.pages[chosen[order]]
+        places = places_of(page_keys[order])
+        n_binned = np.zeros(len(rows), np.int64)
+        count_samples(pages, owners, n_binned)
+        used = np.flatnonzero(n_binned)
+        if not len(used):
+            return result
+        stats = take_records(self.state.stats, rows[used] * len(SKETCHES) + sketch)
+        for percentile, values in zip(percentiles, result, strict=True):
+            ranks = nearest_ranks(n_binned, percentile)
+            found = np.zeros(len(rows), np.int64)
+            find_ranks(pages, places, owners, ranks.copy(), found)
+            values[used] = values_of(found[used], ranks[used], n_binned[used], stats)
+        return result
+
     def column(self, sketch: int, rows: npt.NDArray[np.intp]) -> SketchColumn:
         """One sketch of some rows, in the order given."""
-        # Connections that nobody asked for have pages beyond those of the rows.
-        ranks = np.full(self._n_keys + 1, LEFT_OUT, np.int32)
-        ranks[rows] = np.arange(len(rows), dtype=np.int32)
-        chosen = np.flatnonzero(self._sketches == sketch)
-        owners = np.minimum(self._owners[chosen], self._n_keys)
-        chosen = chosen[ranks[owners] >= 0]
-        page_keys = self.state.page_keys[chosen]
-        order = ordered(page_keys)
-        page_keys, pages = page_keys[order], self.state.pages[chosen[order]]
+        chosen, _ = self._of(sketch, rows)
+        ranks = self._ranks(rows)
+        page_keys, pages = self.state.page_keys[chosen], self.state.pages[chosen]
         n_bins = np.zeros((len(SKETCHES), len(rows)), np.int64)
         totals = np.zeros((len(SKETCHES), PAGES_PER_SKETCH * BINS_IN_PAGE), np.int64)
         count_bins(page_keys, pages, ranks, n_bins, totals)
@@ -203,9 +233,25 @@ class _Pages:
         at = np.zeros_like(n_bins)
         at[sketch] = indptr[:-1]
         bins, counts = np.zeros(indptr[-1], np.uint16), np.zeros(indptr[-1], np.int64)
-        gather_bins(page_keys, pages, np.arange(len(page_keys)), ranks, at, bins, counts)
+        gather_bins(page_keys, pages, by_place(page_keys), ranks, at, bins, counts)
         stats = take_records(self.state.stats, rows * len(SKETCHES) + sketch)
         return SketchColumn(stats, indptr, bins, counts)
+
+    def _of(
+        self, sketch: int, rows: npt.NDArray[np.intp]
+    ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.int32]]:
+        """The pages of one sketch of some rows, and which of the rows each belongs to."""
+        chosen = np.flatnonzero(self._sketches == sketch)
+        owners = self._ranks(rows)[np.minimum(self._owners[chosen], self._n_keys)]
+        is_there = owners >= 0
+        return chosen[is_there], owners[is_there]
+
+    def _ranks(self, rows: npt.NDArray[np.intp]) -> npt.NDArray[np.int32]:
+        """Where each of an engine's rows is among some."""
+        # Connections that nobody asked for have pages beyond those of the rows.
+        ranks = np.full(self._n_keys + 1, LEFT_OUT, np.int32)
+        ranks[rows] = np.arange(len(rows), dtype=np.int32)
+        return ranks
 
 
 class MergedSketches(Mapping[str, LateColumn]):
@@ -235,8 +281,20 @@ class MergedSketches(Mapping[str, LateColumn]):
         return len(SKETCHES)
 
 
-def ordered(page_keys: npt.NDArray[np.uint32]) -> npt.NDArray[np.intp]:
-    """What argsort gives of different keys; sorting keys and places as one takes half the time."""
-    tagged = page_keys.astype(np.uint64) << HALF | np.arange(len(page_keys), dtype=np.uint64)
-    tagged.sort()
-    return (tagged & LOW_32).astype(np.intp)
+def places_of(page_keys: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint16]:
+    """Which page of its sketch each page is."""
+    # Not %, which numpy computes number by number.
+    places = page_keys - page_keys // np.uint32(PAGES_PER_SKETCH) * np.uint32(PAGES_PER_SKETCH)
+    return places.astype(np.uint16)
+
+
+def by_place(page_keys: npt.NDArray[np.uint32]) -> npt.NDArray[np.intp]:
+    """Pages in an order in which those of one sketch and row ascend.
+
+    Rows that are near each other stay so, in blocks: what is written of them stays in the cache.
+    """
+    owners = page_keys // np.uint32(PAGES_PER_SKETCH * len(SKETCHES))
+    shift = max(0, int(owners.max(initial=0)).bit_length() - BLOCK_BITS)
+    blocks = (owners >> np.uint32(shift)).astype(np.uint16)
+    # Numbers so small are sorted in one pass for each of their bytes.
+    return np.argsort(blocks * np.uint16(PAGES_PER_SKETCH) + places_of(page_keys), kind="stable")

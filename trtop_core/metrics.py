@@ -223,6 +223,11 @@ COUNTER_ROW = np.dtype([(name, "<u8") for name in COUNTERS + GAUGES])
 SKETCHES = _names(Kind.DISTRIBUTION)
 """The distributions kept per destination; the place of each is its number in the kernels."""
 
+ERRORS = ("rst_in", "timeouts", "tls_failed", "unanswered")
+"""What counts as errors in strips and trends: connections that the other end refused or reset,
+attempts without an answer, failed TLS handshakes, requests without an answer. A refusal is among
+``rst_in``; what fails in two of these ways counts twice."""
+
 DERIVED = _names(Kind.DERIVED)
 
 SORTABLE = ("destination", "verdict", *COUNTERS, *GAUGES, *DERIVED, *SKETCHES)

@@ -10,7 +10,15 @@ import numpy.typing as npt
 
 from trtop_core._columns import count_bins, gather_bins
 from trtop_core._sketch import BINS_IN_PAGE, PAGES_PER_SKETCH
-from trtop_core.groups import LEFT_OUT, Groups, MergedCounters, MergedSketches, SketchState, ordered
+from trtop_core.groups import (
+    LEFT_OUT,
+    TOTALS_ONLY,
+    Groups,
+    MergedCounters,
+    MergedSketches,
+    SketchState,
+    by_place,
+)
 from trtop_core.memory import take_records
 from trtop_core.metrics import COUNTER_ROW, COUNTERS, GAUGES, SKETCHES
 from trtop_core.records import DESTINATION_KEY, SKETCH_STATS
@@ -21,8 +29,6 @@ from trtop_core.verdicts.rules import severity
 from trtop_core.view import View
 
 N_FIELDS = len(COUNTERS + GAUGES)
-
-TOTALS_ONLY = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +48,6 @@ class Exported:
     state: SketchState
     span_ns: int
     level: int | None
-
-    def without_rest(self, n_rows: int) -> Exported:
-        """The first rows alone."""
-        stats = self.state.stats[: n_rows * len(SKETCHES)]
-        state = SketchState(stats, self.state.page_keys, self.state.pages)
-        return Exported(self.keys[:n_rows], self.counters[:n_rows], state, self.span_ns, self.level)
 
 
 def pick_rows(
@@ -71,8 +71,8 @@ def pick_rows(
     if view.sort == "destination":
         column = None
     elif view.sort in SKETCHES:
-        merged = MergedSketches(state, visible, groups)[view.sort].all()
-        column = merged.quantiles(view.percentile).astype(np.float64)
+        merged = MergedSketches(state, visible, groups)[view.sort]
+        column = merged.quantiles_at((view.percentile,))[0].astype(np.float64)
     elif view.sort == "verdict":
         column = severity(
             MergedCounters(counters, visible, groups),
@@ -103,13 +103,13 @@ def visible_rows(counters: npt.NDArray[Any], state: SketchState) -> npt.NDArray[
 def _pages_of(
     page_keys: npt.NDArray[np.uint32], ranks: npt.NDArray[np.int32], n_rows: int
 ) -> npt.NDArray[np.intp]:
-    """The pages of some rows by ascending key; where most are shown, those of the others too."""
+    """The pages of some rows by their bins; where most are shown, those of the others too."""
     if 2 * n_rows > len(ranks):
-        return ordered(page_keys)
+        return by_place(page_keys)
     # Connections that nobody asked for have pages beyond those of the rows.
     owners = np.minimum(page_keys // (PAGES_PER_SKETCH * len(SKETCHES)), len(ranks))
     shown = np.flatnonzero(np.append(ranks, LEFT_OUT)[owners] >= 0)
-    return shown[ordered(page_keys[shown])]
+    return shown[by_place(page_keys[shown])]
 
 
 def write_out(
@@ -167,7 +167,9 @@ def write_out(
             totals[sketch][used],
         )
     fields = counters.view(np.uint64).reshape(len(counters), N_FIELDS)
-    total = fields[visible].sum(axis=0, dtype=np.uint64).view(COUNTER_ROW)
+    if len(visible) < len(keys):
+        fields = fields[visible]
+    total = fields.sum(axis=0, dtype=np.uint64).view(COUNTER_ROW)
     return (
         Table(take_records(keys, rows), take_records(counters, rows), columns),
         Table(np.zeros(1, DESTINATION_KEY), total, total_columns),

@@ -149,14 +149,18 @@ class SketchColumn:
         if not len(rows):
             return result
         starts, n_binned = starts[rows], n_binned[rows]
-        low, high = self.stats["min"][rows], self.stats["max"][rows]
+        stats = take_records(self.stats, rows)
         for percentile, values in zip(percentiles, result, strict=True):
             ranks = nearest_ranks(n_binned, percentile)
             at = np.searchsorted(before[1:], starts + ranks, side="left")
-            middle = MIDDLE[self.bins[at]]
-            value = np.where(ranks == 1, low, np.clip(middle, low, high))
-            values[rows] = np.where(ranks == n_binned, high, value)
+            values[rows] = values_of(self.bins[at], ranks, n_binned, stats)
         return result
+
+    def quantiles_of(
+        self, rows: npt.NDArray[np.intp], percentiles: Sequence[float]
+    ) -> npt.NDArray[np.int64]:
+        """Several percentiles of some rows, in the order given."""
+        return self.take(rows).quantiles_at(percentiles)
 
     def cut(self, start: int, end: int) -> SketchColumn:
         """The sketches of consecutive rows, as views."""
@@ -208,6 +212,25 @@ def nearest_ranks(n_samples: npt.NDArray[np.int64], percentile: float) -> npt.ND
     covering = -(-counts * share.numerator // share.denominator)
     ranks: npt.NDArray[np.int64] = np.maximum(covering, 1).astype(np.int64)
     return ranks
+
+
+def values_of(
+    bins: npt.NDArray[Any],
+    ranks: npt.NDArray[np.int64],
+    n_samples: npt.NDArray[np.int64],
+    stats: npt.NDArray[Any],
+) -> npt.NDArray[np.int64]:
+    """What samples of some ranks are reported as: the first and the last one are known exactly.
+
+    Args:
+        bins: shape (n,): the one that the sample of each row lies in.
+        ranks: shape (n,): which sample, from 1 on.
+        n_samples: shape (n,): of each row, in bins.
+        stats: shape (n,), dtype ``records.SKETCH_STATS``.
+    """
+    low, high = stats["min"], stats["max"]
+    value = np.where(ranks == 1, low, np.clip(MIDDLE[bins], low, high))
+    return np.where(ranks == n_samples, high, value)
 
 
 def merge_stats(

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from trtop_core.memory import take_records
 from trtop_core.metric_types import Counters
 from trtop_core.metrics import METRIC_OF, SKETCHES
 from trtop_core.records import NS_PER_S
@@ -19,23 +20,28 @@ from trtop_core.verdicts.rules import severity
 from trtop_core.view import View
 
 
-def arrange(table: Table, view: View) -> Table:
+def arrange(table: Table, view: View, rows: npt.NDArray[np.intp] | None = None) -> Table:
     """The rows in the view's order, cut to its limit; ties go by address and port.
 
     Args:
-        table: all rows, one per destination.
+        table: one row per destination.
         view: names the column, the direction and the limit.
+        rows: of these, the ones that are wanted, ascending; None: all.
     """
+    chosen = np.arange(len(table)) if rows is None else rows
     column: npt.NDArray[np.float64] | None
     if view.sort == "destination":
-        column = None if table.names is None else _ranks(table.row_names())
+        column = None if table.names is None else _ranks(table.row_names())[chosen]
     elif view.sort == "verdict":
-        column = severity(table.counters, table.sketches)
+        some = table if len(chosen) == len(table) else table.take(chosen)
+        column = severity(some.counters, some.sketches)
     elif view.sort in SKETCHES:
-        column = table.sketches[view.sort].quantiles(view.percentile).astype(np.float64)
+        values = table.sketches[view.sort].quantiles(view.percentile)
+        column = values.astype(np.float64)[chosen]
     else:
-        column = sort_column(table.counters, view.sort)
-    return table.take(order_of(table.keys, column, view))
+        column = sort_column(table.counters, view.sort)[chosen]
+    # What is cut off is not copied first.
+    return table.take(chosen[order_of(take_records(table.keys, chosen), column, view)])
 
 
 def _ranks(names: Sequence[str]) -> npt.NDArray[np.float64]:

@@ -19,7 +19,7 @@ TIMELINE = np.dtype(
         ("start_ns", "<i8"),  # capture time
         ("end_ns", "<i8"),
         ("requests", "<u8"),
-        ("errors", "<u8"),  # resets, refusals, time-outs, requests and handshakes that failed
+        ("errors", "<u8"),  # metrics.ERRORS
         ("response_time_ns", "<i8"),  # p95; -1 without samples
     ]
 )

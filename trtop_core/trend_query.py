@@ -12,9 +12,10 @@ import numpy.typing as npt
 
 from trtop_core._flows import Flows
 from trtop_core._state import State
+from trtop_core.metrics import ERRORS
 from trtop_core.records import DestinationKind, GroupBy
 from trtop_core.slot_history import counted, response_times, slots_of
-from trtop_core.trends import ERRORS, Trends, TrendView
+from trtop_core.trends import Trends, TrendView
 
 _MIX = (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9)
 """Odd multipliers: equal keys have equal sums, and few others do."""

@@ -16,11 +16,6 @@ from trtop_core.records import DESTINATION_KEY, GroupBy, Window
 MAX_TREND_ROWS = 128
 """Rows of one question: more than any terminal shows, and a message of 3 KiB."""
 
-ERRORS = ("rst_in", "timeouts", "tls_failed", "unanswered")
-"""What counts as errors of a row: connections that the other end refused or reset, attempts without
-an answer, failed handshakes, unanswered requests. One that fails in two of these ways counts twice.
-"""
-
 TREND_PERCENTILE = 95
 """Of the response times of a slot."""
 
@@ -65,7 +60,7 @@ class Trends:
         starts_ns: shape (n_slots,), int64: capture time at which each slot began, oldest first. No
             slots before the first packet.
         spans_ns: shape (n_slots,), int64: capture time that each covers; the last one is not over.
-        errors: shape (n, n_slots), int64: ``ERRORS`` of each row in each slot.
+        errors: shape (n, n_slots), int64: ``metrics.ERRORS`` of each row in each slot.
         response_time_ns: shape (n, n_slots), int64: their p95; -1 without samples.
     """
 

@@ -72,7 +72,7 @@ def gather_bins(
     Args:
         page_keys: IN as for ``count_bins``.
         pages: IN as for ``count_bins``.
-        order: IN shape (n_pages,): pages by ascending key.
+        order: IN shape (n_pages,): pages, those of one sketch and row by ascending key.
         ranks: IN as for ``count_bins``.
         at: IN and OUT shape (N_SKETCHES, n_rows): where each sketch and row begins; moved to its
             end.
@@ -107,3 +107,51 @@ def gather_bins(
                 bins[cursor[0]] = <uint16_t>(first_bin + i)
                 counts[cursor[0]] = <int64_t>in_page[i]
                 cursor[0] += 1
+
+
+def count_samples(
+    const uint64_t[:, ::1] pages, const int32_t[::1] owners, int64_t[::1] n_samples
+):
+    """Add up the samples of pages.
+
+    Args:
+        pages: IN shape (n_pages, BINS_PER_PAGE).
+        owners: IN shape (n_pages,): whose each is, within 0 … n - 1.
+        n_samples: IN and OUT shape (n,).
+    """
+    cdef Py_ssize_t page
+    cdef int i
+    with nogil:
+        for page in range(owners.shape[0]):
+            for i in range(BINS_PER_PAGE):
+                n_samples[owners[page]] += <int64_t>pages[page, i]
+
+
+def find_ranks(
+    const uint64_t[:, ::1] pages,
+    const uint16_t[::1] places,
+    const int32_t[::1] owners,
+    int64_t[::1] ranks,
+    int64_t[::1] found,
+):
+    """The bin in which a sample lies, counted from the least.
+
+    Args:
+        pages: IN shape (n_pages, BINS_PER_PAGE); those of one owner ascend.
+        places: IN shape (n_pages,): which page of a sketch each is.
+        owners: IN as for ``count_samples``.
+        ranks: IN shape (n,): of the sample, from 1 on. OUT changed.
+        found: OUT shape (n,); not written where there are fewer samples.
+    """
+    cdef Py_ssize_t page
+    cdef int32_t owner
+    cdef int i
+    with nogil:
+        for page in range(owners.shape[0]):
+            owner = owners[page]
+            for i in range(BINS_PER_PAGE):
+                if ranks[owner] <= 0:
+                    break
+                ranks[owner] -= <int64_t>pages[page, i]
+                if ranks[owner] <= 0:
+                    found[owner] = <int64_t>places[page] * BINS_PER_PAGE + i

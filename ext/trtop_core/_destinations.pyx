@@ -54,8 +54,8 @@ cdef class DestinationTable:
 
     def export(self):
         """Keys and counters of all rows, as views that change with the next packet."""
-        n_rows = self.n_rows
-        return np.asarray(self.keys[:n_rows]), np.asarray(self.rows[:n_rows])
+        # The arrays that the views are of: numpy takes 0.1 ms to read what a view's records are.
+        return self.keys.base[: self.n_rows], self.rows.base[: self.n_rows]
 
     def export_window(self, int level, first_slot, first_epoch):
         """Keys, and counters since a slot began; gauges are as of now.
@@ -67,10 +67,10 @@ cdef class DestinationTable:
         """
         keys, rows = self.export()
         now = np.zeros(len(rows), COUNTER_ROW)
-        written = np.flatnonzero(np.asarray(self.log.epochs)[: len(rows)] > first_epoch)
-        now[written] = rows[written]
+        written = np.flatnonzero(self.log.epochs.base[: len(rows)] > first_epoch)
         # All fields are equally wide: a row is a row of words.
         words = now.view(np.uint64).reshape(len(now), len(COUNTER_ROW.names))
+        words[written] = rows.view(np.uint64).reshape(words.shape)[written]
         self.log.subtract(level, first_slot, np.arange(len(now), dtype=np.uint32), words)
         for gauge in GAUGES:
             now[gauge] = rows[gauge]

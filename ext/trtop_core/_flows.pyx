@@ -304,7 +304,7 @@ cdef class Flows:
     def export_health(self, level=None):
         """Counters of the capture, shape (), dtype ``HEALTH``; with a level, of its window."""
         cdef State state = self.state
-        now = np.asarray(state.health)[0].copy()
+        now = state.health.base[0].copy()
         if level is None or not state.has_clock:
             return now
         _, _, raw = state.health_log.earliest(level, state.health_log.first_slot(level))

@@ -9,12 +9,11 @@ from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 import numpy as np
 
-from trtop_core._window cimport HEADER_BYTES, WindowLog, ring_t
+from trtop_core._window cimport AHEAD, HEADER_BYTES, WindowLog, header_of, ring_t
 
 cdef enum:
     N_STATS = 5              # words of a sketch's stats: samples, sum (two), least, greatest
     N_BINS = 8               # of a page
-    AHEAD = 12               # records between the one at hand and the one whose row is fetched
 
 ctypedef fused amount_t:
     uint8_t
@@ -24,12 +23,18 @@ ctypedef fused amount_t:
 
 cdef extern from *:
     void __builtin_prefetch(const void*, int) noexcept nogil
+    int __builtin_ctz(unsigned int) noexcept nogil
 
-
-cdef inline const uint32_t* header_of(
-    const ring_t* ring, uint64_t at, Py_ssize_t record_bytes
-) noexcept nogil:
-    return <const uint32_t*>(ring.records + (at & (ring.capacity - 1)) * record_bytes)
+# A way through the records of a log since a slot began, on which each item comes once.
+cdef struct walk_t:
+    const ring_t* ring
+    Py_ssize_t record_bytes
+    uint64_t start           # the first record
+    uint64_t at              # the next one
+    uint64_t n_items         # items from here on are left out
+    uint8_t* marks           # of items that have come; NULL: none comes twice
+    uint32_t item            # the item at hand …
+    const uint64_t* before   # … and its words as they were
 
 
 cdef uint64_t start_of(
@@ -48,15 +53,59 @@ cdef uint64_t start_of(
     return low
 
 
-cdef bint has_more_slots(
-    const ring_t* ring, uint64_t start, Py_ssize_t record_bytes
-) noexcept nogil:
-    """Whether records from one on are of several slots: only then may an item be there twice."""
-    if start == ring.head:
-        return False
-    return (
-        header_of(ring, ring.head - 1, record_bytes)[2] != header_of(ring, start, record_bytes)[2]
-    )
+cdef walk_t begin(
+    WindowLog log, int level, int64_t first_slot, uint64_t n_items, uint8_t[::1] marks
+):
+    """A way through a log; ``marks`` are zeros, one for each item at least."""
+    cdef walk_t walk
+    cdef const ring_t* ring = &log.rings[level]
+    walk.ring = ring
+    walk.record_bytes = log.record_bytes
+    walk.start = walk.at = start_of(ring, first_slot, log.record_bytes)
+    walk.n_items = min(n_items, <uint64_t>marks.shape[0])
+    walk.marks = NULL
+    walk.item = 0
+    walk.before = NULL
+    # Of one slot an item has one record.
+    if walk.start < ring.head and (
+        header_of(ring, ring.head - 1, log.record_bytes)[2]
+        != header_of(ring, walk.start, log.record_bytes)[2]
+    ):
+        walk.marks = &marks[0]
+    return walk
+
+
+cdef inline bint go_on(walk_t* walk) noexcept nogil:
+    """Go to the next item; False at the end, with all marks taken away."""
+    cdef const uint32_t* header
+    while walk.at < walk.ring.head:
+        header = header_of(walk.ring, walk.at, walk.record_bytes)
+        walk.at += 1
+        if header[0] >= walk.n_items:
+            continue
+        if walk.marks != NULL:
+            if walk.marks[header[0]]:
+                continue
+            walk.marks[header[0]] = 1
+        walk.item = header[0]
+        walk.before = <const uint64_t*>(<const uint8_t*>header + HEADER_BYTES)
+        return True
+    if walk.marks != NULL:
+        for walk.at in range(walk.start, walk.ring.head):
+            header = header_of(walk.ring, walk.at, walk.record_bytes)
+            if header[0] < walk.n_items:
+                walk.marks[header[0]] = 0
+        walk.at = walk.ring.head
+    return False
+
+
+cdef inline uint32_t ahead_of(const walk_t* walk) noexcept nogil:
+    """An item that comes soon, to be fetched; the one at hand where there is none."""
+    cdef uint32_t item
+    if walk.at + AHEAD >= walk.ring.head:
+        return walk.item
+    item = header_of(walk.ring, walk.at + AHEAD, walk.record_bytes)[0]
+    return item if item < walk.n_items else walk.item
 
 
 def reaches(WindowLog log not None, int level, first_slot):
@@ -69,6 +118,7 @@ def row_scores(
     int level,
     first_slot,
     const uint64_t[:, ::1] now,
+    const uint32_t[::1] fields,
     const float[::1] weights,
     uint8_t[::1] marks,
     uint64_t[::1] totals,
@@ -80,7 +130,8 @@ def row_scores(
         level: which window's records.
         first_slot: the slot, in slots of that window.
         now: shape (n_rows, n_words): the rows as they are; items from n_rows on are left out.
-        weights: shape (n_words,).
+        fields: shape (n_weights,): words that count in the score.
+        weights: shape (n_weights,): how much.
         marks: shape (n_items,), zeros; the same after the call.
         totals: OUT shape (n_words,): what all rows grew by is added.
 
@@ -88,54 +139,35 @@ def row_scores(
         Row numbers, shape (n,), uint32, each once; scores, shape (n,), float32; where the log has
         the rows as they were, shape (n,), uint64.
     """
-    cdef ring_t* ring = &log.rings[level]
-    cdef Py_ssize_t record_bytes = log.record_bytes
-    cdef uint64_t start = start_of(ring, first_slot, record_bytes)
-    cdef bint may_repeat = has_more_slots(ring, start, record_bytes)
-    cdef uint64_t at
-    cdef uint32_t item
+    cdef walk_t walk = begin(log, level, first_slot, now.shape[0], marks)
     cdef Py_ssize_t i
     cdef Py_ssize_t n = 0
     cdef Py_ssize_t n_words = now.shape[1]
-    cdef const uint64_t* before
     cdef const uint64_t* row
-    cdef uint64_t grown
     cdef float score
-    items = np.empty(ring.head - start, np.uint32)
-    scores = np.empty(ring.head - start, np.float32)
-    places = np.empty(ring.head - start, np.uint64)
+    items = np.empty(walk.ring.head - walk.start, np.uint32)
+    scores = np.empty(walk.ring.head - walk.start, np.float32)
+    places = np.empty(walk.ring.head - walk.start, np.uint64)
     cdef uint32_t[::1] item_out = items
     cdef float[::1] score_out = scores
     cdef uint64_t[::1] place_out = places
-    if n_words * 8 != log.row_bytes or weights.shape[0] != n_words or totals.shape[0] != n_words:
+    if n_words * 8 != log.row_bytes or totals.shape[0] != n_words:
         raise ValueError("rows of another width than the log's")
+    if weights.shape[0] != fields.shape[0] or (len(fields) and max(fields) >= n_words):
+        raise ValueError("a weight for each field, and no other fields")
     with nogil:
-        for at in range(start, ring.head):
-            if at + AHEAD < ring.head:
-                item = header_of(ring, at + AHEAD, record_bytes)[0]
-                if item < now.shape[0]:
-                    for i in range(0, n_words, 8):
-                        __builtin_prefetch(&now[item, i], 0)
-            item = header_of(ring, at, record_bytes)[0]
-            if item >= now.shape[0]:
-                continue
-            if may_repeat:
-                if marks[item]:
-                    continue
-                marks[item] = 1
-            before = <const uint64_t*>(
-                <const uint8_t*>header_of(ring, at, record_bytes) + HEADER_BYTES
-            )
-            row = &now[item, 0]
-            score = 0
+        while go_on(&walk):
+            row = &now[ahead_of(&walk), 0]
+            for i in range(0, n_words, 8):
+                __builtin_prefetch(row + i, 0)
+            row = &now[walk.item, 0]
             for i in range(n_words):
-                grown = row[i] - before[i]
-                totals[i] += grown
-                score += weights[i] * <float>grown
-            item_out[n], score_out[n], place_out[n] = item, score, at
+                totals[i] += row[i] - walk.before[i]
+            score = 0
+            for i in range(fields.shape[0]):
+                score += weights[i] * <float><int64_t>(row[fields[i]] - walk.before[fields[i]])
+            item_out[n], score_out[n], place_out[n] = walk.item, score, walk.at - 1
             n += 1
-        for i in range(n if may_repeat else 0):
-            marks[item_out[i]] = 0
     return items[:n], scores[:n], places[:n]
 
 
@@ -195,19 +227,14 @@ def grown_stats(
         Sketches of the rows that are kept, shape (n,), uint32; samples and the two parts of their
         sum, shape (3, n), uint64; how many sketches changed.
     """
-    cdef ring_t* ring = &log.rings[level]
-    cdef Py_ssize_t record_bytes = log.record_bytes
-    cdef uint64_t start = start_of(ring, first_slot, record_bytes)
-    cdef bint may_repeat = has_more_slots(ring, start, record_bytes)
-    cdef uint64_t at, low, high
-    cdef uint32_t item
+    cdef walk_t walk = begin(log, level, first_slot, now.shape[0], marks)
+    cdef uint64_t count, low, high
     cdef uint32_t per_row = <uint32_t>totals.shape[1]
     cdef Py_ssize_t n = 0
     cdef Py_ssize_t n_changed = 0
-    cdef const uint64_t* before
     cdef const uint64_t* row
-    items = np.empty(ring.head - start, np.uint32)
-    parts = np.empty((3, ring.head - start), np.uint64)
+    items = np.empty(walk.ring.head - walk.start, np.uint32)
+    parts = np.empty((3, walk.ring.head - walk.start), np.uint64)
     cdef uint32_t[::1] item_out = items
     cdef uint64_t[:, ::1] part_out = parts
     if now.shape[1] != N_STATS or log.row_bytes != N_STATS * 8 or totals.shape[0] != 3:
@@ -215,38 +242,22 @@ def grown_stats(
     if is_kept.shape[0] * per_row < now.shape[0]:
         raise ValueError("more sketches than rows have")
     with nogil:
-        for at in range(start, ring.head):
-            if at + AHEAD < ring.head:
-                item = header_of(ring, at + AHEAD, record_bytes)[0]
-                if item < now.shape[0]:
-                    __builtin_prefetch(&now[item, 0], 0)
-            item = header_of(ring, at, record_bytes)[0]
-            if item >= now.shape[0]:
-                continue
-            if may_repeat:
-                if marks[item]:
-                    continue
-                marks[item] = 1
+        while go_on(&walk):
+            __builtin_prefetch(&now[ahead_of(&walk), 0], 0)
             n_changed += 1
-            before = <const uint64_t*>(
-                <const uint8_t*>header_of(ring, at, record_bytes) + HEADER_BYTES
-            )
-            row = &now[item, 0]
-            low = row[1] - before[1]
-            high = row[2] - before[2] - (row[1] < before[1])
+            row = &now[walk.item, 0]
+            count = row[0] - walk.before[0]
+            low = row[1] - walk.before[1]
+            high = row[2] - walk.before[2] - (row[1] < walk.before[1])
             high = (low >> 32) + (high << 32)
             low = <uint32_t>low
-            totals[0, item % per_row] += row[0] - before[0]
-            totals[1, item % per_row] += low
-            totals[2, item % per_row] += high
-            if is_kept[item // per_row]:
-                item_out[n] = item
-                part_out[0, n], part_out[1, n], part_out[2, n] = row[0] - before[0], low, high
+            totals[0, walk.item % per_row] += count
+            totals[1, walk.item % per_row] += low
+            totals[2, walk.item % per_row] += high
+            if is_kept[walk.item // per_row]:
+                item_out[n] = walk.item
+                part_out[0, n], part_out[1, n], part_out[2, n] = count, low, high
                 n += 1
-        for at in range(start, ring.head if may_repeat else start):
-            item = header_of(ring, at, record_bytes)[0]
-            if item < now.shape[0]:
-                marks[item] = 0
     return items[:n], parts[:, :n], n_changed
 
 
@@ -277,83 +288,137 @@ def grown_bins(
         Places among all bins of the rows that are kept, shape (n,), uint32; what these grew by,
         shape (n,), uint64; how many pages changed.
     """
-    cdef ring_t* ring = &log.rings[level]
-    cdef Py_ssize_t record_bytes = log.record_bytes
-    cdef uint64_t start = start_of(ring, first_slot, record_bytes)
-    cdef bint may_repeat = has_more_slots(ring, start, record_bytes)
-    cdef uint64_t at, grown
-    cdef uint32_t item, row, key
+    cdef walk_t walk = begin(log, level, first_slot, pages.shape[0], marks)
+    cdef uint32_t row, key
     cdef uint32_t per_row = <uint32_t>totals.shape[0]
-    cdef Py_ssize_t i
+    cdef unsigned int used
+    cdef int i
     cdef Py_ssize_t n = 0
     cdef Py_ssize_t n_changed = 0
-    cdef Py_ssize_t n_pages = pages.shape[0]
-    cdef const uint64_t* before
+    cdef uint64_t[N_BINS] grown
+    cdef const uint64_t* page
+    cdef uint64_t* total
     if pages.shape[1] != N_BINS or log.row_bytes != N_BINS * 8 or totals.shape[1] != N_BINS:
         raise ValueError("pages of another width than the log's")
-    if page_keys.shape[0] != n_pages:
+    if page_keys.shape[0] != pages.shape[0]:
         raise ValueError("as many keys as pages")
-    places = np.empty((ring.head - start) * N_BINS, np.uint32)
-    amounts = np.empty((ring.head - start) * N_BINS, np.uint64)
+    places = np.empty((walk.ring.head - walk.start) * N_BINS, np.uint32)
+    amounts = np.empty((walk.ring.head - walk.start) * N_BINS, np.uint64)
     cdef uint32_t[::1] place_out = places
     cdef uint64_t[::1] amount_out = amounts
     with nogil:
-        for at in range(start, ring.head):
-            if at + AHEAD < ring.head:
-                item = header_of(ring, at + AHEAD, record_bytes)[0]
-                if item < n_pages:
-                    __builtin_prefetch(&pages[item, 0], 0)
-            item = header_of(ring, at, record_bytes)[0]
-            if item >= n_pages:
-                continue
-            if may_repeat:
-                if marks[item]:
-                    continue
-                marks[item] = 1
-            row = page_keys[item] // per_row
+        while go_on(&walk):
+            __builtin_prefetch(&pages[ahead_of(&walk), 0], 0)
+            row = page_keys[walk.item] // per_row
             if row >= is_kept.shape[0]:
                 continue
             n_changed += 1
-            key = page_keys[item] - row * per_row
-            before = <const uint64_t*>(
-                <const uint8_t*>header_of(ring, at, record_bytes) + HEADER_BYTES
-            )
+            key = page_keys[walk.item] - row * per_row
+            page = &pages[walk.item, 0]
+            total = &totals[key, 0]
             for i in range(N_BINS):
-                grown = pages[item, i] - before[i]
-                totals[key, i] += grown
-                if grown and is_kept[row]:
-                    place_out[n] = item * N_BINS + <uint32_t>i
-                    amount_out[n] = grown
-                    n += 1
-        for at in range(start, ring.head if may_repeat else start):
-            item = header_of(ring, at, record_bytes)[0]
-            if item < n_pages:
-                marks[item] = 0
+                grown[i] = page[i] - walk.before[i]
+                total[i] += grown[i]
+            if not is_kept[row]:
+                continue
+            # Which bins grew is as good as random: looked up at once, not guessed one by one.
+            used = 0
+            for i in range(N_BINS):
+                used |= <unsigned int>(grown[i] != 0) << i
+            while used:
+                i = __builtin_ctz(used)
+                used &= used - 1
+                place_out[n] = walk.item * N_BINS + <uint32_t>i
+                amount_out[n] = grown[i]
+                n += 1
     return places[:n], amounts[:n], n_changed
 
 
-def add_cells(const uint32_t[::1] at, const amount_t[::1] amounts, uint64_t[::1] out):
-    """Add amounts to the cells of an array.
+def mark_cells(const uint32_t[::1] at, uint32_t width, uint8_t[::1] marks):
+    """Set the mark of each row of an array that a cell lies in.
 
     Args:
-        at: shape (n,): which cells.
+        at: shape (n,): places of cells.
+        width: cells of a row.
+        marks: OUT shape (n_rows,).
+
+    Raises:
+        ValueError: a cell lies outside.
+    """
+    cdef Py_ssize_t i
+    cdef uint32_t row
+    if width == 0:
+        raise ValueError("rows have cells")
+    for i in range(at.shape[0]):
+        row = at[i] // width
+        if row >= <uint64_t>marks.shape[0]:
+            raise ValueError("a cell lies outside")
+        marks[row] = 1
+
+
+def add_cells(
+    const uint32_t[::1] at,
+    const amount_t[::1] amounts,
+    const uint32_t[::1] rows,
+    uint32_t width,
+    uint64_t[::1] out,
+):
+    """Add amounts to the cells of an array that has some rows of another one.
+
+    Args:
+        at: shape (n,): which cells of the other array.
         amounts: shape (n,).
+        rows: shape (n_rows,): where the other array's rows are in this one.
+        width: cells of a row.
         out: OUT shape (n_cells,).
 
     Raises:
         ValueError: a cell lies outside.
     """
     cdef Py_ssize_t i
-    cdef Py_ssize_t n = at.shape[0]
-    cdef bint is_inside = True
+    cdef uint32_t row
+    cdef uint64_t place
     cdef uint64_t n_cells = out.shape[0]
-    if amounts.shape[0] != n:
-        raise ValueError("as many amounts as cells")
-    with nogil:
-        for i in range(n):
-            if at[i] >= n_cells:
-                is_inside = False
-                break
-            out[at[i]] += amounts[i]
-    if not is_inside:
-        raise ValueError("a cell lies outside")
+    if amounts.shape[0] != at.shape[0] or width == 0:
+        raise ValueError("as many amounts as cells, and rows have some")
+    for i in range(at.shape[0]):
+        row = at[i] // width
+        if row >= <uint64_t>rows.shape[0]:
+            raise ValueError("a cell lies outside")
+        place = <uint64_t>rows[row] * width + at[i] - row * width
+        if place >= n_cells:
+            raise ValueError("a cell lies outside")
+        out[place] += amounts[i]
+
+
+def outer_bins(
+    const uint32_t[::1] page_keys,
+    const uint64_t[:, ::1] pages,
+    uint32_t pages_per_sketch,
+    int64_t[::1] first,
+    int64_t[::1] last,
+):
+    """The first and the last bin in use of each sketch.
+
+    Args:
+        page_keys: shape (n_pages,): which page of which sketch each is.
+        pages: shape (n_pages, N_BINS).
+        pages_per_sketch: as many keys each sketch has.
+        first: IN and OUT shape (n_sketches,): made less where a bin is.
+        last: IN and OUT shape (n_sketches,): made greater.
+    """
+    cdef Py_ssize_t page
+    cdef uint32_t sketch
+    cdef int64_t bin_
+    cdef int i
+    if page_keys.shape[0] != pages.shape[0] or pages.shape[1] != N_BINS:
+        raise ValueError("pages of another shape")
+    for page in range(page_keys.shape[0]):
+        sketch = page_keys[page] // pages_per_sketch
+        if sketch >= <uint64_t>first.shape[0] or sketch >= <uint64_t>last.shape[0]:
+            raise ValueError("a page lies outside")
+        for i in range(N_BINS):
+            if pages[page, i]:
+                bin_ = (page_keys[page] - sketch * pages_per_sketch) * N_BINS + i
+                first[sketch] = min(first[sketch], bin_)
+                last[sketch] = max(last[sketch], bin_)

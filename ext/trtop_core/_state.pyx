@@ -131,7 +131,7 @@ cdef class State:
         if self.history is not None:
             self.sketches.flush()
             self.history.end_epoch(
-                self, self.health_log.now - 1, epoch, np.asarray(self.health)[0]
+                self, self.health_log.now - 1, epoch, self.health.base[0]
             )
         self.destinations.set_epoch(epoch)
         self.sketches.set_epoch(epoch)

@@ -5,6 +5,7 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 cdef enum:
     N_LEVELS = 3
     HEADER_BYTES = 16        # of a record: item, epoch of its last write before, slot, padding
+    AHEAD = 16               # records between the one at hand and the one whose row is fetched
 
 # A ring of equal records {item, epoch it was last written in, slot it was saved in, row before}.
 cdef struct ring_t:
@@ -14,6 +15,11 @@ cdef struct ring_t:
     uint64_t capacity        # records, a power of two or 0
     uint64_t max_capacity
     uint64_t incomplete_before  # the earliest slot that the ring still tells wholly
+
+cdef inline const uint32_t* header_of(
+    const ring_t* ring, uint64_t at, Py_ssize_t record_bytes
+) noexcept nogil:
+    return <const uint32_t*>(ring.records + (at & (ring.capacity - 1)) * record_bytes)
 
 @cython.final
 cdef class WindowLog:
@@ -27,7 +33,7 @@ cdef class WindowLog:
     cdef void subtract(
         self, int level, first_slot, const uint32_t[::1] places, uint64_t[:, ::1] now
     )
-    cdef tuple records(self, int level, first_slot, uint8_t[::1] left_out, bint once)
+    cdef tuple records(self, int level, first_slot, uint8_t[::1] is_wanted, bint once)
     cdef bint is_due(self, uint32_t item) noexcept nogil
     cdef bint is_due_at(self, int level, uint32_t item) noexcept nogil
     cdef void touch(self, uint32_t item, const void* row) noexcept nogil

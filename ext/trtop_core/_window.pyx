@@ -26,6 +26,9 @@ cdef uint32_t[N_LEVELS] N_SLOTS = [10, 12, 10]
 cdef enum:
     FIRST_CAPACITY = 64
 
+cdef extern from *:
+    void __builtin_prefetch(const void*, int) noexcept nogil
+
 
 @cython.final
 cdef class WindowLog:
@@ -75,14 +78,7 @@ cdef class WindowLog:
             plus one (0: there was none), shape (n,), uint32; rows, shape (n, row_bytes), uint8.
         """
         items, epochs, _, rows = self.records(
-            level, first_slot, np.zeros(len(self.epochs), np.uint8), True
-        )
-        return items, epochs, rows
-
-    def all_records(self, int level, first_slot):
-        """Every copy since the start of a slot, the oldest first; as ``earliest``."""
-        items, epochs, _, rows = self.records(
-            level, first_slot, np.zeros(len(self.epochs), np.uint8), False
+            level, first_slot, np.ones(len(self.epochs), np.uint8), True
         )
         return items, epochs, rows
 
@@ -98,9 +94,9 @@ cdef class WindowLog:
             Item numbers and the slots they were saved in, shape (n,), uint32; rows as they were
             before their first change in that slot, shape (n, row_bytes), uint8.
         """
-        left_out = np.ones(len(self.epochs), np.uint8)
-        left_out[wanted] = 0
-        items, _, slots, rows = self.records(level, first_slot, left_out, False)
+        is_wanted = np.zeros(len(self.epochs), np.uint8)
+        is_wanted[wanted] = 1
+        items, _, slots, rows = self.records(level, first_slot, is_wanted, False)
         return items, slots, rows
 
     cdef void subtract(
@@ -126,9 +122,11 @@ cdef class WindowLog:
         cdef uint8_t[::1] is_done = np.zeros(len(places), np.uint8)
         with nogil:
             for at in range(ring.tail, ring.head):
-                header = <const uint32_t*>(
-                    ring.records + (at & (ring.capacity - 1)) * self.record_bytes
-                )
+                if at + AHEAD < ring.head:
+                    item = header_of(ring, at + AHEAD, self.record_bytes)[0]
+                    if item < is_done.shape[0]:
+                        __builtin_prefetch(&now[places[item], 0], 1)
+                header = header_of(ring, at, self.record_bytes)
                 item = header[0]
                 if item >= is_done.shape[0] or <int64_t>header[2] < first or is_done[item]:
                     continue
@@ -138,13 +136,13 @@ cdef class WindowLog:
                 for i in range(n_words):
                     row[i] -= before[i]
 
-    cdef tuple records(self, int level, first_slot, uint8_t[::1] left_out, bint once):
+    cdef tuple records(self, int level, first_slot, uint8_t[::1] is_wanted, bint once):
         """Copies since the start of a slot: items, epochs before, slots, rows.
 
         Args:
             level: which window.
             first_slot: slots before this one do not count.
-            left_out: IN shape (n_items,): 1 for items that are not wanted. OUT changed.
+            is_wanted: IN shape (n_items,): 1 for items that are. OUT changed.
             once: only the first copy of each item.
         """
         cdef ring_t* ring = &self.rings[level]
@@ -153,7 +151,6 @@ cdef class WindowLog:
         cdef Py_ssize_t row_bytes = self.row_bytes
         cdef int64_t first = first_slot
         cdef uint64_t at
-        cdef const uint8_t* record
         cdef const uint32_t* header
         items = np.empty(n_records, np.uint32)
         epochs = np.empty(n_records, np.uint32)
@@ -165,16 +162,15 @@ cdef class WindowLog:
         cdef uint8_t[:, ::1] row_out = rows
         with nogil:
             for at in range(ring.tail, ring.head):
-                record = ring.records + (at & (ring.capacity - 1)) * self.record_bytes
-                header = <const uint32_t*>record
-                if left_out[header[0]] or <int64_t>header[2] < first:
+                header = header_of(ring, at, self.record_bytes)
+                if not is_wanted[header[0]] or <int64_t>header[2] < first:
                     continue
                 if once:
-                    left_out[header[0]] = 1
+                    is_wanted[header[0]] = 0
                 item_out[n] = header[0]
                 epoch_out[n] = header[1]
                 slot_out[n] = header[2]
-                memcpy(&row_out[n, 0], record + HEADER_BYTES, row_bytes)
+                memcpy(&row_out[n, 0], <const uint8_t*>header + HEADER_BYTES, row_bytes)
                 n += 1
         return items[:n], epochs[:n], slots[:n], rows[:n]
 
@@ -224,13 +220,9 @@ cdef class WindowLog:
         cdef ring_t* ring = &self.rings[level]
         cdef uint32_t slot = (self.now - 1) // SLOT_EPOCHS[level]
         while ring.tail < ring.head and (
-            slot_of(ring, ring.tail, self.record_bytes) + N_SLOTS[level] <= slot
+            header_of(ring, ring.tail, self.record_bytes)[2] + N_SLOTS[level] <= slot
         ):
             ring.tail += 1
-
-
-cdef uint32_t slot_of(const ring_t* ring, uint64_t at, Py_ssize_t record_bytes) noexcept nogil:
-    return (<const uint32_t*>(ring.records + (at & (ring.capacity - 1)) * record_bytes))[2]
 
 
 cdef void drop_oldest_slot(ring_t* ring, Py_ssize_t record_bytes) noexcept nogil:
@@ -238,8 +230,8 @@ cdef void drop_oldest_slot(ring_t* ring, Py_ssize_t record_bytes) noexcept nogil
     cdef uint32_t slot
     if ring.tail == ring.head:
         return
-    slot = slot_of(ring, ring.tail, record_bytes)
-    while ring.tail < ring.head and slot_of(ring, ring.tail, record_bytes) == slot:
+    slot = header_of(ring, ring.tail, record_bytes)[2]
+    while ring.tail < ring.head and header_of(ring, ring.tail, record_bytes)[2] == slot:
         ring.tail += 1
     ring.incomplete_before = slot + 1
 

@@ -12,6 +12,7 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.builders.snapshot import destination, incident, snapshot
@@ -36,7 +37,7 @@ from trtop_core import View, merge, wire
 from trtop_core.errors import TrtopError
 from trtop_core.merging.snapshots import merge_by_host
 from trtop_core.metrics import COUNTERS, SKETCHES
-from trtop_core.records import Window
+from trtop_core.records import NS_PER_S, Window
 from trtop_core.wire.endpoint import (
     Endpoint,
     default_connect,
@@ -111,6 +112,94 @@ def test_a_period_in_which_nothing_was_captured_is_one_line(daemon: Daemon) -> N
     done = trtop("attach", "--once", daemon.path, "--from", "2020-01-01", "--to", "2020-01-02")
     assert (done.returncode, done.stdout) == (1, "")
     assert "there is 2026-11-26 16:04:40.964842 UTC to 2026-11-26 16:05:02" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def heads(text: str) -> list[dict[str, Any]]:
+    """The reports of NDJSON, without their rows."""
+    return [json.loads(line) for line in text.splitlines() if '"capture"' in line]
+
+
+@pytest.mark.parametrize("hosts", [1, 2])
+def test_every_span_of_the_past_has_a_report_and_nothing_counts_twice(
+    daemon: Daemon, second: Daemon, hosts: int
+) -> None:
+    paths = [daemon.path, second.path][:hosts]
+    asked = ("attach", "--once", "--every", "5s", "--format", "ndjson", *paths)
+    done = trtop(*asked)
+    assert (done.returncode, done.stderr) == (0, "")
+    found = heads(done.stdout)
+    assert [head["clock_ns"] // NS_PER_S % 100 for head in found] == [85, 90, 95, 0, 2]
+    assert sum(head["totals"]["syn"] for head in found) == 82 * hosts
+    assert sum(head["health"]["packets"] for head in found) == 1559 * hosts
+    later = heads(trtop(*asked, "--from", "16:04:48", "--to", "16:04:57").stdout)
+    assert [head["clock_ns"] // NS_PER_S % 100 for head in later] == [90, 95, 97]
+    assert later[1]["totals"] == found[2]["totals"]
+
+
+def test_spans_go_on_as_time_does_until_a_signal(daemon: Daemon) -> None:
+    """From a start in the past on; what has not ended is waited for."""
+    command = [*TRTOP, "attach", daemon.path, "--every", "10s", "--from", "+1s", "--format"]
+    with subprocess.Popen(
+        [*command, "ndjson"], stdout=subprocess.PIPE, text=True, env=environment()
+    ) as running:
+        assert running.stdout is not None
+        at = []
+        for line in running.stdout:
+            if '"capture"' in line:
+                at.append(json.loads(line)["clock_ns"] // NS_PER_S % 100)
+            if '"totals"' in line and len(at) == 2:
+                break
+        running.send_signal(signal.SIGINT)
+        rest = running.stdout.read()
+        assert running.wait(TIMEOUT_S) == 0
+    assert at == [90, 0]
+    assert '"capture"' not in rest
+
+
+def test_live_prints_a_report_for_every_span_as_time_goes_on() -> None:
+    command = [*TRTOP, "live", "-r", str(EXAMPLE), "--speed", "10", "--every", "5s"]
+    with subprocess.Popen(
+        [*command, "--format", "ndjson"], stdout=subprocess.PIPE, text=True, env=environment()
+    ) as running:
+        assert running.stdout is not None
+        found = []
+        for line in running.stdout:
+            found += heads(line)
+            if len(found) == 4:
+                break
+        running.send_signal(signal.SIGINT)
+        running.stdout.read()
+        assert running.wait(TIMEOUT_S) == 0
+    assert [head["clock_ns"] // NS_PER_S % 100 for head in found] == [85, 90, 95, 0]
+    assert [head["window"] for head in found] == ["period"] * 4
+    assert [head["totals"]["syn"] for head in found] == [81, 0, 0, 0]
+
+
+def test_fail_on_looks_at_every_span(daemon: Daemon) -> None:
+    asked = ("attach", "--once", daemon.path, "--every", "5s", "--format", "csv")
+    assert trtop(*asked, "--fail-on", "rtt>100s").returncode == 0
+    done = trtop(*asked, "--fail-on", "refused>0")
+    assert done.returncode == 3
+    assert "192.0.2.13" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (("attach", "--every", "1500ms"), "whole seconds"),
+        (("attach", "--every", "5s", "--interval", "1"), "either --every (capture time)"),
+        (("attach", "--every", "5s", "--window", "10s"), "without --window"),
+        (("attach", "--every", "5s", "--once", "--format", "html"), "one page"),
+        (("live", "--every", "5s", "--window", "10s"), "without --window"),
+        (("live", "--from", "14:03"), "trtop live begins now"),
+        (("live", "--to", "14:03"), "trtop attach --from"),
+    ],
+)
+def test_times_that_make_no_sense_are_one_line(args: tuple[str, ...], said: str) -> None:
+    done = trtop(*args)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert said in done.stderr
     assert done.stderr.count("\n") == 1
 
 

@@ -120,7 +120,8 @@ def test_explain_is_of_the_period() -> None:
     assert "FAR" in done.stdout
     assert "RESET" not in done.stdout
     done = trtop("explain", "--every", "1s", EXAMPLE)
-    assert done.returncode == 1
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "--every goes with trtop FILE" in done.stderr
 
 
 @pytest.mark.parametrize(

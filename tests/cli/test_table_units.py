@@ -1,3 +1,5 @@
+import unicodedata
+
 import pytest
 
 from trtop.escape import display_width, escape, shorten
@@ -141,3 +143,13 @@ def test_a_shortened_name_keeps_what_tells_it_apart() -> None:
     assert shorten("2001:db8:85a3:8d3:1319:8a2e:370:7348", 20) == "2001:db8:8…:370:7348"
     assert shorten("payments.eu-west-1.example.com:5432", 20) == "payments.eu-we…:5432"
     assert shorten("[2001:db8:85a3:8d3:1319:8a2e:370:7348]:443", 16).endswith("48]:443")
+
+
+def test_a_text_is_as_wide_as_its_characters_together() -> None:
+    """Those that need no look at each: Latin letters, dashes, what frames and bars are made of."""
+    for first, last in ((0, 0x3FF), (0x1100, 0x1110), (0x2000, 0x27FF), (0x4E00, 0x4E10)):
+        for code in range(first, last):
+            char = chr(code)
+            wide = unicodedata.east_asian_width(char) in "WF"
+            width = 0 if unicodedata.category(char) in ("Mn", "Me") else 1 + wide
+            assert display_width(f"─{char}█…") == 3 + width, hex(code)

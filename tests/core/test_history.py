@@ -16,11 +16,11 @@ from support.traffic.generated import Faults, generate
 
 import trtop_core.history.log as history_log
 from trtop_core import Engine, EngineConfig, Snapshot, View, wire
-from trtop_core._history import add_cells
+from trtop_core._history import add_cells, mark_cells, outer_bins
 from trtop_core.decode import decode
 from trtop_core.detail import DetailView
 from trtop_core.history.slots import Cells
-from trtop_core.metrics import COUNTERS, SKETCHES
+from trtop_core.metrics import COUNTERS, ERRORS, SKETCHES
 from trtop_core.records import NS_PER_S, DestinationKind, GroupBy, Window
 from trtop_core.table import Table
 from trtop_core.timeline import MAX_COLUMNS, TimelineView, length_for
@@ -114,6 +114,7 @@ def test_slots_add_up_at_any_split_coarsening_and_bound(
         assert sum(part.health.packets for part in parts) == whole.health.packets
         columns = engine.timeline(TimelineView(MAX_COLUMNS)).columns
         assert columns["requests"].sum() == whole.totals.count("requests")
+        assert columns["errors"].sum() == sum(whole.totals.count(name) for name in ERRORS)
 
 
 def slot_edge(engine: Engine, ns: int) -> int:
@@ -194,6 +195,18 @@ def test_a_period_without_packets_has_no_rows() -> None:
     assert past.health.packets == 0
 
 
+def test_a_silence_is_a_part_of_the_period_as_far_as_there_is_time() -> None:
+    engine = fed(PACKETS)
+    engine.advance(LAST_NS + 20 * NS_PER_S)
+    last_s = LAST_NS // NS_PER_S * NS_PER_S
+    past = between(engine, last_s, last_s + 10 * NS_PER_S)
+    assert (past.first_ns, past.clock_ns) == (last_s, last_s + 10 * NS_PER_S)
+    assert past.span_ns == 10 * NS_PER_S
+    past = between(engine, last_s, last_s + 3600 * NS_PER_S)
+    assert past.clock_ns == engine.clock_ns == LAST_NS + 20 * NS_PER_S
+    assert between(engine, 0, last_s).first_ns == FIRST_NS
+
+
 def test_without_a_history_there_is_no_period() -> None:
     engine = Engine(EngineConfig(windows=WINDOWS), SEED)
     engine.feed(batch_of(PACKETS))
@@ -230,13 +243,30 @@ def test_cells_add_up_as_numpy_does(at: list[int], amounts: list[int]) -> None:
     found = np.zeros(100, np.uint64)
     parts = [Cells.of(places[i : i + 1], values[i : i + 1]) for i in range(len(at))]
     for part in [Cells.joined(parts)] if parts else []:
-        add_cells(part.at, part.amounts, found)
+        add_cells(part.at, part.amounts, np.zeros(1, np.uint32), 100, found)
     assert np.array_equal(found, expected)
 
 
 def test_a_cell_outside_is_refused() -> None:
+    at, one = np.array([3], np.uint32), np.array([1], np.uint8)
+    for rows, width, n_cells in (([0], 3, 3), ([0, 1], 2, 3), ([7] * 4, 1, 4)):
+        with pytest.raises(ValueError, match="outside"):
+            add_cells(at, one, np.array(rows, np.uint32), width, np.zeros(n_cells, np.uint64))
     with pytest.raises(ValueError, match="outside"):
-        add_cells(np.array([3], np.uint32), np.array([1], np.uint8), np.zeros(3, np.uint64))
+        mark_cells(at, 1, np.zeros(3, np.uint8))
+    marks = np.zeros(2, np.uint8)
+    mark_cells(at, 2, marks)
+    assert marks.tolist() == [0, 1]
+
+
+def test_outer_bins_are_those_in_use_at_both_ends() -> None:
+    pages = np.zeros((3, 8), np.uint64)
+    pages[0, [2, 5]], pages[1, 7] = 1, 3
+    first, last = np.full(3, 99), np.full(3, -1)
+    outer_bins(np.array([10, 13, 21], np.uint32), pages, 10, first, last)
+    assert (first.tolist(), last.tolist()) == ([99, 2, 99], [-1, 31, -1])
+    with pytest.raises(ValueError, match="outside"):
+        outer_bins(np.array([10, 13, 31], np.uint32), np.ones((3, 8), np.uint64), 10, first, last)
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,9 @@ from support.traffic.busy import SEED, WINDOWS, busy
 from trtop_core.batch import PacketBatch
 from trtop_core.config import EngineConfig
 from trtop_core.engine import Engine
+from trtop_core.groups import Groups, MergedSketches, SketchState
+from trtop_core.metrics import SKETCHES
+from trtop_core.query import visible_rows
 from trtop_core.records import GroupBy, Window
 from trtop_core.verdicts.rules import Cause, Evidence, causes_of, severity
 from trtop_core.view import View
@@ -33,6 +36,26 @@ def test_the_order_by_verdict_is_that_of_whole_tables(
     assert len(table) > 2
     whole = severity(table.counters, table.sketches)
     assert (np.diff(whole) <= 0).all()
+
+
+@pytest.mark.parametrize("by_addr_only", [False, True])
+def test_percentiles_of_pages_are_those_of_whole_distributions(by_addr_only: bool) -> None:
+    made = Engine(EngineConfig(group_by=GroupBy.ADDR_PORT), SEED)
+    made.feed(PacketBatch.from_packets(busy(5, 60)))
+    keys, counters = made._state.destinations.export()
+    state = SketchState(*made._state.sketches.export(len(keys)))
+    visible = visible_rows(counters, state)
+    groups = Groups(keys[visible], by_addr_only)
+    assert len(groups.keys) > 2
+    assert (len(groups.keys) < len(visible)) == by_addr_only
+    sketches = MergedSketches(state, visible, groups)
+    chosen = np.arange(len(groups.keys))[::-2]
+    asked = (0.1, 50.0, 95.0, 99.9, 100.0)
+    for name in SKETCHES:
+        late = sketches[name]
+        expected = late.all().take(chosen).quantiles_at(asked)
+        assert np.array_equal(late.quantiles_of(chosen, asked), expected), name
+    assert (sketches["response_time"].quantiles_at((50.0,)) > 0).any()
 
 
 def random_rows(seed: int) -> list[object]:

@@ -14,7 +14,7 @@ from trtop_core import View, wire
 from trtop_core.records import NS_PER_S, Window
 
 HOUR_S = 3600
-SPEED = 600
+SPEED = 400
 PER_S = 23
 N_PACKETS = 11
 
@@ -100,7 +100,5 @@ def test_an_hour_of_traffic_leaves_memory_flat(tmp_path: Path) -> None:
     # the history up to its bound.
     early = [rss for packets, rss in samples if n_packets // 4 < packets < n_packets // 2]
     late = [rss for packets, rss in samples if packets > n_packets * 3 // 4]
-    assert min(len(early), len(late)) > 4
-    # What an answer takes comes and goes; what stays shows in the least.
-    assert min(late) - min(early) < 2 * MB
-    assert max(late) - max(early) < 8 * MB
+    assert min(len(early), len(late)) > 6
+    assert max(late) - max(early) < 4 * MB

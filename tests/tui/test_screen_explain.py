@@ -49,6 +49,17 @@ def test_a_sound_row_says_that_nothing_is_wrong() -> None:
     assert "None of the causes" in stage.text()
 
 
+def test_a_row_in_which_nothing_began_says_what_is_left_of_before() -> None:
+    rows = [destination("192.0.2.19", timeouts=2, pending=1, pending_retrans=1)]
+    stage = DrivenScreen(snapshot=snapshot(rows, health=Health(packets=1)), size=Size(132, 40))
+    said = (
+        "othing began here in this time; 2 earlier attempts ended without an answer; "
+        "1 earlier attempt still waiting for an answer"
+    )
+    assert f"-: n{said}" in stage.text()
+    assert f"N{said}." in stage.press("e").text()
+
+
 def test_without_rows_there_is_nothing_to_explain() -> None:
     stage = DrivenScreen(snapshot=snapshot([], health=Health(packets=1))).press("e")
     assert stage.state.mode is Mode.LIST

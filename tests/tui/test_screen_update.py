@@ -8,8 +8,9 @@ from trtop.metrics.columns import COLUMNS
 from trtop.tui.effects import Context, Effect
 from trtop.tui.frame import Size
 from trtop.tui.keys import LETTER_OF
+from trtop.tui.selection import selecting
 from trtop.tui.state import Grouping, Mode, Prompt, Purpose, State
-from trtop.tui.update import click, selecting, update, wheel
+from trtop.tui.update import click, update, wheel
 from trtop_core.health import Health
 from trtop_core.records import GroupBy, Window
 

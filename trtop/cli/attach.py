@@ -7,25 +7,19 @@ gone, its absence is said and it is asked again. Errors of the environment are r
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import replace
 
 import zmq
 
+from trtop.cli.asker import Asker
 from trtop.escape import escape
 from trtop.names.engine import settled
 from trtop.names.namer import Namer
-from trtop.options.attach_options import (
-    DEFAULT_TIMEOUT_S,
-    LIVE_WINDOW,
-    AttachOptions,
-    parse,
-)
+from trtop.options.attach_options import LIVE_WINDOW, AttachOptions, parse
 from trtop.plugins import Plugins, make_namer
 from trtop.remote.client import Client, Context, Keys
-from trtop.remote.diagnosis import diagnose
 from trtop.remote.source import DaemonSource
 from trtop.reporters.formats import Format, Reporter, make_reporter
 from trtop.runtime.config_file import read_config
@@ -42,18 +36,11 @@ from trtop_core.errors import (
     EXIT_FOUND,
     EXIT_INCOMPLETE,
     EXIT_OK,
-    TrtopError,
 )
-from trtop_core.moments import time_text
 from trtop_core.snapshot import Snapshot
 from trtop_core.view import Period, View
 from trtop_core.wire.endpoint import default_connect
 from trtop_daemon.keys import read_key_pair, read_public_key
-
-NUMBERS = re.compile(r"\b[0-9]+\b")
-
-SLICE_S = 0.1
-"""A signal is noticed within this."""
 
 
 def main(argv: Sequence[str], env: Environment) -> int:
@@ -103,7 +90,10 @@ def attach(
         attachment = _Attachment(
             options, env, source, namer, lambda: interrupt.signal is not None or has_ended()
         )
-        status = attachment.once() if options.once else attachment.repeat()
+        if options.every_ns is not None:
+            status = attachment.each_span(options.every_ns)
+        else:
+            status = attachment.once() if options.once else attachment.repeat()
         for failure in namer.failures:
             env.stderr.write(f"trtop: {escape(failure)}\n")
         return status
@@ -125,19 +115,19 @@ class _Attachment:
         self._source = source
         self._namer = namer
         self._is_over = is_over
-        self._told: set[str] = set()
+        self._asker = Asker(options, env, source, is_over)
 
     def once(self) -> int:
         """Write one report."""
-        view, chosen = self._of_period(self._options.view), self._options.fail_on
+        view, chosen = self._asker.of_period(self._options.view), self._options.fail_on
         asked = view if chosen is None else replace(view, limit=None)
-        snapshot = self._first(asked)
+        snapshot = self._asker.first(asked)
         if snapshot is None:
             return EXIT_OK
         source, first = self._source, snapshot
         everything = settled(lambda: source.renamed(first), self._namer)
         self._reporter().report(everything.limited(view.limit))
-        self._tell()
+        self._asker.tell()
         self._tell_of_filter(everything)
         if chosen is not None and fail_on(everything, chosen, self._env):
             return EXIT_FOUND
@@ -151,8 +141,8 @@ class _Attachment:
         view = self._options.view
         if is_redrawn and not self._options.is_window_given:
             view = replace(view, window=LIVE_WINDOW)
-        view = self._of_period(view)
-        first = self._first(view)
+        view = self._asker.of_period(view)
+        first = self._asker.first(view)
         if first is None:
             return EXIT_OK
         if not is_redrawn:
@@ -164,66 +154,29 @@ class _Attachment:
             return EXIT_OK
         last = self._draw(first, view)
         self._reporter().report(last)
-        self._tell()
+        self._asker.tell()
         return EXIT_OK
 
-    def _of_period(self, view: View) -> View:
-        """The view, of the span of the daemons' history that was asked for.
-
-        Raises:
-            TrtopError: no daemon answers, or nothing lies between start and end.
-        """
-        start, end = self._options.start, self._options.end
-        if start is None and end is None:
-            return view
-        begun = self._first(replace(view, limit=0))
-        if begun is None:
-            return view
-        if begun.first_ns is None or begun.clock_ns is None:
-            raise TrtopError("nothing is captured yet: there is no past")
-        times = begun.first_ns, begun.clock_ns
-        start_ns = times[0] if start is None else start.latest(*times)
-        end_ns = times[1] + 1 if end is None else end.latest(*times)
-        if not max(start_ns, times[0]) < min(end_ns, times[1] + 1):
-            raise TrtopError(
-                f"nothing was captured from {time_text(start_ns)} to {time_text(end_ns)}; "
-                f"there is {time_text(times[0])} to {time_text(times[1])}"
-            )
-        return replace(view, period=Period(start_ns, end_ns))
-
-    def _first(self, view: View) -> Snapshot | None:
-        """The first answer; None if a signal came before it.
-
-        Raises:
-            TrtopError: there is none within the time.
-        """
-        given_s = self._options.timeout_s
-        start_s = self._env.monotonic_s()
-        end_s = start_s + (DEFAULT_TIMEOUT_S if given_s is None else given_s)
-        if given_s is None and all(diagnose(item) for item in self._options.endpoints):
-            raise TrtopError(self._why_silent())
-        while not self._is_over():
-            if (snapshot := self._source.poll(view)) is not None:
-                return snapshot
-            if self._env.monotonic_s() >= end_s:
-                raise TrtopError(self._why_silent())
-            self._source.wait(SLICE_S)
-        return None
-
-    def _why_silent(self) -> str:
-        reasons = []
-        notices = {item.partition(": ")[0]: item for item in self._source.status().notices}
-        for endpoint in self._options.endpoints:
-            why = diagnose(endpoint)
-            name = str(endpoint)
-            reasons.append(f"{name}: {why}" if why else notices.get(name, f"{name}: no answer"))
-        return "; ".join(reasons)
+    def each_span(self, every_ns: int) -> int:
+        """A report for each span of an even grid of capture time, as far as it was asked for."""
+        options = self._options
+        chosen, view = options.fail_on, options.view
+        asked = view if chosen is None else replace(view, limit=None)
+        is_found = False
+        reporter = self._reporter()
+        for snapshot in self._asker.spans(asked, every_ns):
+            reporter.report(snapshot.limited(view.limit))
+            self._asker.tell()
+            is_found |= chosen is not None and bool(fail_on(snapshot, chosen, self._env))
+        if is_found:
+            return EXIT_FOUND
+        return EXIT_INCOMPLETE if options.once and self._source.n_missing else EXIT_OK
 
     def _write(self, first: Snapshot, view: View) -> None:
         reporter = self._reporter()
         reporter.report(first)
         self._tell_of_filter(first)
-        for snapshot in self._ticks(view, self._tell):
+        for snapshot in self._asker.ticks(view, self._asker.tell):
             if snapshot is not None:
                 reporter.report(snapshot)
 
@@ -245,30 +198,11 @@ class _Attachment:
                 screen.draw(last, style, self._env.screen_size().lines, notices)
 
             draw()
-            for snapshot in self._ticks(view, draw):
+            for snapshot in self._asker.ticks(view, draw):
                 if snapshot is not None:
                     last = snapshot
                 draw()
         return last
-
-    def _ticks(self, view: View, tell: Callable[[], None]) -> Iterator[Snapshot | None]:
-        """A snapshot every interval, None while there is none; ends with a signal."""
-        now_s = self._env.monotonic_s
-        next_s = now_s() + self._options.interval_s
-        while not self._is_over():
-            wait_s = next_s - now_s()
-            if wait_s > 0:
-                self._source.wait(min(wait_s, SLICE_S))
-                continue
-            snapshot = self._source.poll(view)
-            if snapshot is None:
-                self._source.wait(SLICE_S)
-                snapshot = self._source.poll(view)
-            if snapshot is None:
-                tell()
-                continue
-            next_s = max(next_s + self._options.interval_s, now_s())
-            yield snapshot
 
     def _reporter(self) -> Reporter:
         env, options = self._env, self._options
@@ -282,16 +216,6 @@ class _Attachment:
     def _tell_of_filter(self, snapshot: Snapshot) -> None:
         if self._options.report_format is not Format.TABLE:  # which says so itself
             complain_of_filter(snapshot, self._env)
-
-    def _tell(self) -> None:
-        """Notices that are new as lines on standard error."""
-        told = set()
-        for text in self._source.status().notices:
-            kind = NUMBERS.sub("#", text)  # "no answer for 5 s" is not news after "for 4 s"
-            told.add(kind)
-            if kind not in self._told:
-                self._env.stderr.write(f"trtop: {escape(text)}\n")
-        self._told = told
 
 
 def _keys(options: AttachOptions) -> list[Keys | None]:

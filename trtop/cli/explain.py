@@ -71,8 +71,12 @@ def main(argv: Sequence[str], env: Environment) -> int:
     options = parse(argv, parser=make_parser(), configured=configured)
     for note in options.notes:
         env.stderr.write(f"trtop: {escape(note)}\n")
-    is_repeated = options.follow or options.timing.every_ns is not None
-    if options.report_format_given or options.parts.needs_session or is_repeated:
+    if options.timing.every_ns is not None:
+        raise UsageError(
+            "trtop explain tells of one time, that of --from and --to: "
+            "--every goes with trtop FILE, whose reports have verdicts"
+        )
+    if options.report_format_given or options.parts.needs_session or options.follow:
         raise UsageError("trtop explain prints text, of files, once (see trtop explain --help)")
     n_more = options.n_more_inputs
     inputs = options.inputs[: n_more or 1]

@@ -24,10 +24,11 @@ from trtop.cli.attach import attach
 from trtop.options.attach_options import AttachOptions, add_display, make_options
 from trtop.options.configured import parse_args
 from trtop.options.old_spellings import respell_capture_filter
+from trtop.options.parser import add_every
 from trtop.runtime.config_file import read_config
 from trtop.runtime.environment import Environment
 from trtop.runtime.signals import Interrupt
-from trtop_core.argument_parser import new_parser
+from trtop_core.argument_parser import argument, new_parser
 from trtop_core.errors import EXIT_OK, TrtopError, reason_of
 from trtop_core.wire.endpoint import SOCKET_NAME, Endpoint
 from trtop_daemon.config.arguments import CAPTURING, MEASURING, add_settings, arguments_for
@@ -142,7 +143,21 @@ def make_parser() -> argparse.ArgumentParser:
     measuring = parser.add_argument_group("what to measure")
     add_settings(measuring, [key for key in SETTINGS_HERE if key in MEASURING], True)
     add_display(parser)
+    add_every(parser.add_argument_group("which time"), ", as time goes on")
+    for option in ("--from", "--to"):
+        parser.add_argument(option, type=argument(_refused), help=argparse.SUPPRESS)
     return parser
+
+
+def _refused(text: str) -> None:
+    """The value of an option that makes no sense here.
+
+    Raises:
+        ValueError: always.
+    """
+    raise ValueError(
+        f"{text}: trtop live begins now; the past is in a daemon (trtop attach --from) or a file"
+    )
 
 
 def _identity(user: str | None, environ: Mapping[str, str]) -> Identity | None:

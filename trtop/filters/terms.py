@@ -187,9 +187,11 @@ def _verdict(scanner: Scanner) -> Node:
             break
         text = longer
     if not text or not any(word.startswith(text) for word in VERDICTS):
-        near = ", ".join(nearest(text, VERDICTS))
-        what = f"no verdict begins with {text!r}" if text else "'verdict:' wants a word behind it"
-        scanner.fail(f"{what}; nearest: {near}", start, scanner.at)
+        what = "'verdict:' wants a word behind it, such as slow server or refused"
+        if text:
+            near = ", ".join(nearest(text, VERDICTS))
+            what = f"no verdict begins with {text!r}; nearest: {near}"
+        scanner.fail(what, start, scanner.at)
     return VerdictIs(text)
 
 

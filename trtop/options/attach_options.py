@@ -30,7 +30,7 @@ from trtop_core.argument_parser import UsageError, argument, new_parser
 from trtop_core.metric_types import Thresholds
 from trtop_core.moments import Moment
 from trtop_core.parse import seconds
-from trtop_core.records import GroupBy, Window
+from trtop_core.records import NS_PER_S, GroupBy, Window
 from trtop_core.view import View
 from trtop_core.wire.endpoint import Endpoint, parse_endpoint
 
@@ -47,6 +47,7 @@ EPILOG = """\
 examples:
   trtop attach                                    the daemon of this machine
   trtop attach --once --format json | jq .        its numbers, for a script
+  trtop attach --once --from 14:03 --every 10s    how it went, from its history
   trtop attach --by-host ipc:///run/a.sock ipc:///run/b.sock
   trtop attach --key alice.key_secret --server-key web1.key tcp://web1:7117
 
@@ -94,6 +95,7 @@ class AttachOptions:
         no_sandbox: the process keeps system calls and files that it does not need.
         start: numbers of the daemons' history from here on; None: of all of it, if there is an end.
         end: and up to here; None: up to now.
+        every_ns: a report of each span of the history that is so long, in capture time.
     """
 
     endpoints: tuple[Endpoint, ...]
@@ -122,6 +124,7 @@ class AttachOptions:
     no_sandbox: bool = False
     start: Moment | None = None
     end: Moment | None = None
+    every_ns: int | None = None
 
     resolver = whitelist = None
     """Parts of one's own are for captures that are read here."""
@@ -178,8 +181,11 @@ def make_options(given: argparse.Namespace, endpoints: tuple[Endpoint, ...]) -> 
         UsageError: they contradict each other.
     """
     check_output(given, given.format)
-    if given.format is Format.HTML and not getattr(given, "once", False):
+    is_one = getattr(given, "once", False) and given.every is None
+    if given.format is Format.HTML and not is_one:
         raise UsageError("--format html is one page: it goes with trtop attach --once")
+    if given.every is not None:
+        _check_every(given)
     names = tuple(name for part in given.names for name in part)
     if "capture" in names:
         raise UsageError("--names capture: the packets are not here; hosts and dns know names too")
@@ -200,7 +206,7 @@ def make_options(given: argparse.Namespace, endpoints: tuple[Endpoint, ...]) -> 
         view=view,
         is_window_given=given.window is not None,
         once=getattr(given, "once", False),
-        interval_s=given.interval,
+        interval_s=DEFAULT_INTERVAL_S if given.interval is None else given.interval,
         timeout_s=getattr(given, "timeout", None),
         by_host=getattr(given, "by_host", False),
         key=getattr(given, "key", None),
@@ -218,10 +224,27 @@ def make_options(given: argparse.Namespace, endpoints: tuple[Endpoint, ...]) -> 
         filter=given.filter,
         fail_on=fail_on,
         no_sandbox=getattr(given, "no_sandbox", False),
-        wants_screen=all(asked is None for asked in (given.format, given.width, given.limit)),
+        wants_screen=all(
+            asked is None for asked in (given.format, given.width, given.limit, given.every)
+        ),
         start=getattr(given, "start", None),
         end=getattr(given, "end", None),
+        every_ns=given.every,
     )
+
+
+def _check_every(given: argparse.Namespace) -> None:
+    """Refuse what does not go with reports of spans.
+
+    Raises:
+        UsageError: something does not.
+    """
+    if given.interval is not None:
+        raise UsageError("either --every (capture time) or --interval (real time), not both")
+    if given.window is not None:
+        raise UsageError("--every is of what lies between: it goes without --window")
+    if given.every % NS_PER_S:
+        raise UsageError("--every is of whole seconds here: so long are the slots of a history")
 
 
 def _add_daemons(group: argparse._ArgumentGroup) -> None:
@@ -268,8 +291,7 @@ def _add_output(group: argparse._ArgumentGroup) -> None:
     add(
         "--interval",
         type=argument(seconds),
-        default=DEFAULT_INTERVAL_S,
         metavar="S",
-        help="a report every S seconds (default: 1)",
+        help="a report every S seconds of real time (default: 1)",
     )
     add_look(group)

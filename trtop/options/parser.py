@@ -109,14 +109,27 @@ def add_period(group: argparse._ArgumentGroup, is_read_here: bool = True) -> Non
         "ISO time",
     )
     add("--to", dest="end", type=argument(moment), metavar="TIME", help="count up to here")
-    if is_read_here:
-        add(
-            "--every",
-            type=argument(span_ns),
-            metavar="SPAN",
-            help="a report for every 10s, 2min, 1h of capture time, each of what lies between "
-            "(with --window: of the window up to then)",
-        )
+    add_every(
+        group,
+        " (with --window: of the window up to then)"
+        if is_read_here
+        else ": from the daemons' history, and as time goes on",
+    )
+
+
+def add_every(group: argparse._ArgumentGroup, more: str) -> None:
+    """``--every``.
+
+    Args:
+        group: takes it.
+        more: what else is to be said of it.
+    """
+    group.add_argument(
+        "--every",
+        type=argument(span_ns),
+        metavar="SPAN",
+        help=f"a report for every 10s, 2min, 1h of capture time, each of what lies between{more}",
+    )
 
 
 def timing_of(given: argparse.Namespace) -> Timing:

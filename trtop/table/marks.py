@@ -7,6 +7,7 @@ which nothing is wrong has none, except for thresholds that the user set.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -25,7 +26,7 @@ MARKS = (Role.PLAIN, Role.NOTABLE, Role.HIGH, Role.VERDICT)
 
 VERDICT_MARK = MARKS.index(Role.VERDICT)
 
-_FINE = (Cause.OK, Cause.NOTHING)
+_IS_FINE = np.array([cause in (Cause.OK, Cause.NOTHING) for cause in Cause])
 
 
 def verdict_role(row: QuickRow) -> Role:
@@ -43,8 +44,22 @@ def verdict_text(row: QuickRow, ascii_only: bool = False) -> str:
         ascii_only: nothing but ASCII.
     """
     word, sentence = row.judged()
+    if row.cause is Cause.NOTHING:
+        sentence = quiet_text(row)
     text = f"{word}: {sentence}" if sentence else word
     return text.replace("µ", "u") if ascii_only else text
+
+
+def quiet_text(row: QuickRow) -> str:
+    """What there is to say of a row in which nothing began: what ended, or waits, is of before."""
+    text = "nothing began here in this time"
+    for name, became in (
+        ("timeouts", "ended without an answer"),
+        ("pending_retrans", "still waiting for an answer"),
+    ):
+        if n := row.count(name):
+            text += f"; {n:,} earlier attempt{'' if n == 1 else 's'} {became}"
+    return text
 
 
 def mark_of(
@@ -78,11 +93,17 @@ def marks_of(
         other = METRIC_OF[metric.graded_with]
         grades = np.maximum(grades, _own_grades(other, figures, percentile))
     causes = np.array(figures.causes()[1], np.int8)
-    rests = np.isin(causes, [cause for cause, names in RESTS_ON.items() if metric.name in names])
+    rests = _resting_on(metric.name)[causes]
     if rests.any():
         grades[rests & _shows(metric, figures, percentile, grades)] = VERDICT_MARK
-    grades[np.isin(causes, _FINE)] = Grade.ORDINARY
+    grades[_IS_FINE[causes]] = Grade.ORDINARY
     return grades
+
+
+@cache
+def _resting_on(name: str) -> npt.NDArray[np.bool_]:
+    """By a cause's number, whether it shows in a metric."""
+    return np.array([name in RESTS_ON.get(cause, ()) for cause in Cause])
 
 
 def _own_grades(metric: Metric, figures: Figures, percentile: float) -> npt.NDArray[np.int8]:

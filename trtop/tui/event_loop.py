@@ -21,13 +21,14 @@ from trtop.tui.pages.registry import PAGE_OF_MODE
 from trtop.tui.prompt import tried
 from trtop.tui.save import is_there, prefix_of, save
 from trtop.tui.scene import Scene
+from trtop.tui.selection import selecting
 from trtop.tui.setup import Screen, Setup
 from trtop.tui.source import SnapshotSource
 from trtop.tui.state import Grouping, Prompt, Purpose, State
 from trtop.tui.strip import n_bars
 from trtop.tui.terminal import Event, HangUpEvent, KeyEvent, WheelEvent
 from trtop.tui.trend_question import TrendQuestion
-from trtop.tui.update import selecting, update, wheel
+from trtop.tui.update import update, wheel
 from trtop.tui.view_model import (
     ViewModel,
     asked_by,

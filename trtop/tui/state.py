@@ -54,7 +54,7 @@ class Purpose(Enum):
 
     FILTER = "filter: "
     COMMAND = ": "
-    SAVE = "save as PREFIX.trtop, .json and .html; PREFIX: "
+    SAVE = "save as (.trtop .json .html): "
     OVERWRITE = "is there: Enter overwrites; or another: "
 
 

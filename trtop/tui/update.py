@@ -17,13 +17,10 @@ from trtop.tui.keys import ACTION_OF, COLUMN_OF, KEY_OF, Action
 from trtop.tui.pages.page import Page
 from trtop.tui.pages.registry import ALL_KEYS, PAGE_OF_KEY, PAGE_OF_MODE
 from trtop.tui.prompt import type_key
+from trtop.tui.selection import MAX_SCROLL, MOVES, STEPS
 from trtop.tui.state import Grouping, Mode, Prompt, Purpose, State
-from trtop.tui.view_model import ViewModel
 from trtop_core.records import Window
 from trtop_core.snapshot import DETAIL_PERCENTILES
-
-MAX_SCROLL = 10_000
-"""Lines; drawing takes care of the real end."""
 
 WHEEL_ROWS = 3
 
@@ -96,59 +93,11 @@ def wheel(state: State, is_down: bool, context: Context) -> State:
     return state
 
 
-def selecting(state: State, model: ViewModel) -> State:
-    """The state with its selection on a row of a new model.
-
-    The selected destination stays selected wherever it went; one that is gone, or beyond the rows
-    at hand, leaves its place to whoever is there now. Until the user moves, it is the first row.
-    """
-    place = model.place(state.selected_key) if state.selected_key else None
-    selected = state.selected if place is None else place
-    selected = max(0, min(selected, model.n_rows - 1))
-    if state.selected_key is None and selected == 0 and state.mode is Mode.LIST:
-        return replace(state, selected=0)
-    if state.mode is Mode.DETAIL and place is None:
-        return state
-    return replace(state, selected=selected, selected_key=model.key(selected))
-
-
 def sorted_by(state: State, column: str) -> State:
     """The state sorted by a column; if it is already, in the other order."""
     if state.sort == column:
         return replace(state, is_descending=not state.is_descending)
     return replace(state, sort=column, is_descending=column not in LOW_FIRST)
-
-
-def _moved(state: State, to: int, context: Context) -> State:
-    selected = max(0, min(to, context.n_rows - 1))
-    key = context.model.key(selected) if context.model else None
-    return replace(state, selected=selected, selected_key=key)
-
-
-def _up(state: State, context: Context) -> Updated:
-    return Updated(_moved(state, state.selected - 1, context))
-
-
-def _down(state: State, context: Context) -> Updated:
-    return Updated(_moved(state, state.selected + 1, context))
-
-
-def _page_up(state: State, context: Context) -> Updated:
-    return Updated(_moved(state, state.selected - context.page, context))
-
-
-def _page_down(state: State, context: Context) -> Updated:
-    return Updated(_moved(state, state.selected + context.page, context))
-
-
-def _first(state: State, context: Context) -> Updated:
-    if state.period is not None and state.selected == 0 and state.offset == 0:
-        return Updated(past.to_start(state, context))
-    return Updated(replace(state, selected=0, selected_key=None, offset=0))
-
-
-def _last(state: State, context: Context) -> Updated:
-    return Updated(_moved(state, context.n_rows - 1, context))
 
 
 def _sort_left(state: State, context: Context) -> Updated:
@@ -260,12 +209,7 @@ def _back(state: State, context: Context) -> Updated:
 
 
 _LIST_ACTIONS: dict[Action, Callable[[State, Context], Updated]] = {
-    Action.UP: _up,
-    Action.DOWN: _down,
-    Action.PAGE_UP: _page_up,
-    Action.PAGE_DOWN: _page_down,
-    Action.FIRST: _first,
-    Action.LAST: _last,
+    **MOVES,
     Action.SORT_LEFT: _sort_left,
     Action.SORT_RIGHT: _sort_right,
     Action.REVERSE: _reverse,
@@ -288,15 +232,6 @@ _LIST_ACTIONS: dict[Action, Callable[[State, Context], Updated]] = {
     Action.BACK: _back,
 }
 
-_STEPS: dict[Action, Callable[[int], int]] = {
-    Action.UP: lambda page: -1,
-    Action.DOWN: lambda page: 1,
-    Action.PAGE_UP: lambda page: -page,
-    Action.PAGE_DOWN: lambda page: page,
-    Action.FIRST: lambda page: -MAX_SCROLL,
-    Action.LAST: lambda page: MAX_SCROLL,
-}
-
 _CHOOSING = (Action.PAUSE, Action.DETAIL)
 """Space and Enter."""
 
@@ -306,8 +241,8 @@ def _on_page(page: Page, state: State, key: str, context: Context) -> Updated:
     action = ACTION_OF.get(key)
     if action is Action.COMMAND:
         return _command(state, context)
-    if action in _STEPS:
-        step = _STEPS[action](max(1, context.page))
+    if action in STEPS:
+        step = STEPS[action](max(1, context.page))
         if n_choices := page.count(state):
             chosen = max(0, min(state.chosen + step, n_choices - 1))
             return Updated(replace(state, chosen=chosen))

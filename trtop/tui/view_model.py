@@ -160,6 +160,7 @@ def make_view_model(
     n_destinations = len(table)
     view = state.view(n_rows)
     remarks: list[str] = []
+    picked = np.arange(n_destinations)
     if chosen is not None:
         rows = Rows(
             table,
@@ -170,14 +171,14 @@ def make_view_model(
             parts,
         )
         shown, remarks = chosen.shown(rows)
-        table, labels, members = _take(table, labels, members, shown)
-    n_rows_there = len(table)
+        picked = np.flatnonzero(shown)
+    n_rows_there = len(picked)
     if labels is None or members is None:
-        table = arrange(table, view)
+        table = arrange(table, view, picked)
         found, counts = _names(table.keys, shown_names), [1] * len(table)
     else:
         place = {key.tobytes(): i for i, key in enumerate(table.keys)}
-        table = arrange(table, view)
+        table = arrange(table, view, picked)
         order = [place[key.tobytes()] for key in table.keys]
         found, counts = [labels[i] for i in order], [members[i] for i in order]
     return ViewModel(
@@ -257,14 +258,3 @@ def _by_name(table: Table, names: Names | None) -> tuple[Table, list[str], list[
     counts = np.bincount(labels, minlength=len(place)).tolist()
     merged = table.merged(table.keys[first], labels)
     return merged, list(place), counts, Members(table.keys, labels)
-
-
-def _take(
-    table: Table, labels: list[str] | None, members: list[int] | None, shown: npt.NDArray[np.bool_]
-) -> tuple[Table, list[str] | None, list[int] | None]:
-    rows = np.flatnonzero(shown)
-    return (
-        table.take(rows),
-        None if labels is None else [labels[i] for i in rows],
-        None if members is None else [members[i] for i in rows],
-    )

@@ -14,20 +14,14 @@ import numpy.typing as npt
 
 from trtop_core._state import HEALTH, State
 from trtop_core._window import EPOCH_NS
-from trtop_core.history.slots import BINS_OF_SKETCH, Slot
+from trtop_core.history.slots import BINS_OF_SKETCH, Cells, Slot
 from trtop_core.history.sums import summed
-from trtop_core.metrics import SKETCHES
 from trtop_core.query import Exported
 from trtop_core.sketch import MIDDLE, nearest_rank
 from trtop_core.timeline import TIMELINE, Timeline, TimelineView, length_for
 from trtop_core.view import Period
 
 PERCENTILE = 95
-
-ERRORS = ("refused", "timeouts", "rst_in", "unanswered", "tls_failed")
-"""What went wrong in a column; ``refused`` is in ``rst_in`` and counts once."""
-
-_RESPONSES = SKETCHES.index("response_time") * BINS_OF_SKETCH
 
 
 class Bounds(NamedTuple):
@@ -47,8 +41,8 @@ class PeriodRows(NamedTuple):
 
     Attributes:
         exported: as an engine exports its own.
-        start_ns: capture time at which the first slot begins.
-        end_ns: capture time at which the last one ends.
+        start_ns: capture time from which on they count: that of the period, or of its first slot.
+        end_ns: capture time up to which they count, likewise.
         health_before: raw counters of the capture at the start; None: all are 0.
         health_after: at the end.
     """
@@ -79,11 +73,8 @@ def rows_of(slots: Sequence[Slot], period: Period, state: State, bounds: Bounds)
         state: the engine's tables, settled.
         bounds: of the engine.
     """
-    chosen = [
-        i
-        for i, slot in enumerate(slots)
-        if start_of(slot, bounds) < period.end_ns and end_of(slot, bounds) > period.start_ns
-    ]
+    starts, ends = _times(slots, bounds) if slots else (np.zeros(0), np.zeros(0))
+    chosen = np.flatnonzero((starts < period.end_ns) & (ends > period.start_ns)).tolist()
     keys, _ = state.destinations.export()
     _, page_keys, _ = state.sketches.export(0)
     keys, counters, sketches = summed((slots[i] for i in chosen), keys, page_keys)
@@ -92,7 +83,10 @@ def rows_of(slots: Sequence[Slot], period: Period, state: State, bounds: Bounds)
         exported = Exported(keys, counters, sketches, 0, None)
         return PeriodRows(exported, period.start_ns, period.end_ns, None, nothing)
     first, last = slots[chosen[0]], slots[chosen[-1]]
-    start_ns, end_ns = start_of(first, bounds), end_of(last, bounds)
+    # Silence has no slots, and is a part of the period.
+    begin_ns, now_ns = start_of(slots[0], bounds), bounds.now_ns + slots[-1].shift_ns
+    start_ns = min(start_of(first, bounds), max(period.start_ns, begin_ns))
+    end_ns = max(end_of(last, bounds), min(period.end_ns, now_ns))
     return PeriodRows(
         Exported(keys, counters, sketches, max(0, end_ns - start_ns), None),
         start_ns,
@@ -115,8 +109,7 @@ def timeline_of(
     """
     if not slots:
         return Timeline(view, EPOCH_NS, np.zeros(0, TIMELINE), 0, *memory)
-    starts = np.array([start_of(slot, bounds) for slot in slots])
-    ends = np.array([end_of(slot, bounds) for slot in slots])
+    starts, ends = _times(slots, bounds)
     length_ns = length_for(int(ends.max() - starts.min()), view.n_columns)
     length_ns = max(length_ns, EPOCH_NS)
     numbers, places = np.unique(starts // length_ns, return_inverse=True)
@@ -126,27 +119,31 @@ def timeline_of(
     columns["end_ns"] = np.iinfo(np.int64).min
     np.minimum.at(columns["start_ns"], places, starts)
     np.maximum.at(columns["end_ns"], places, ends)
-    for name, fields in (("requests", ("requests",)), ("errors", ERRORS)):
-        amounts = [sum(slot.total(field) for field in fields) for slot in slots]
-        np.add.at(columns[name], places, np.array(amounts, np.uint64))
-    refused = np.array([slot.total("refused") for slot in slots], np.uint64)
-    np.subtract.at(columns["errors"], places, refused)
+    np.add.at(columns["requests"], places, np.array([slot.requests for slot in slots], np.uint64))
+    np.add.at(columns["errors"], places, np.array([slot.errors for slot in slots], np.uint64))
     columns["response_time_ns"] = _percentiles(slots, places, len(numbers))
     longest = max((slot.end_epoch - slot.start_epoch for slot in slots[:-1]), default=1)
     return Timeline(view, length_ns, columns, longest * EPOCH_NS, *memory)
+
+
+def _times(
+    slots: Sequence[Slot], bounds: Bounds
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """``start_of`` and ``end_of`` each slot."""
+    epochs = np.array([(slot.start_epoch, slot.end_epoch) for slot in slots], np.int64) * EPOCH_NS
+    shifts = np.array([slot.shift_ns for slot in slots], np.int64)
+    starts = np.maximum(epochs[:, 0], bounds.first_ns) + shifts
+    return starts, np.minimum(epochs[:, 1], bounds.now_ns) + shifts
 
 
 def _percentiles(
     slots: Sequence[Slot], places: npt.NDArray[np.intp], n_columns: int
 ) -> npt.NDArray[np.int64]:
     """A percentile of each column's response times; -1 without any."""
-    at, amounts = [], []
-    for slot, place in zip(slots, places.tolist(), strict=True):
-        bins = slot.totals[4]
-        first, last = np.searchsorted(bins.at, [_RESPONSES, _RESPONSES + BINS_OF_SKETCH])
-        at.append(bins.at[first:last].astype(np.int64) - _RESPONSES + place * BINS_OF_SKETCH)
-        amounts.append(bins.amounts[first:last].astype(np.float64))
-    counted = np.bincount(np.concatenate(at), np.concatenate(amounts), n_columns * BINS_OF_SKETCH)
+    parts = [slot.response_bins for slot in slots]
+    bins = Cells.listed(parts)
+    at = np.repeat(places * BINS_OF_SKETCH, [len(part.at) for part in parts]) + bins.at
+    counted = np.bincount(at, bins.amounts, n_columns * BINS_OF_SKETCH)
     before = np.cumsum(counted.reshape(n_columns, BINS_OF_SKETCH), axis=1)
     found = np.full(n_columns, -1, np.int64)
     for column in np.flatnonzero(before[:, -1]):

@@ -41,11 +41,11 @@ SHRUNK = 0.9
 """Share of the bound that is left full when room is made, so that it is not made at every slot."""
 
 SLOT_NS = 1_000_000
-ROW_NS = 300
-PIECE_NS = 30
+ROW_NS = 150
+PIECE_NS = 35
 """What a slot costs, each row that changed in it, and each sketch and page of bins; measured."""
 
-EARNED_NS = 6
+EARNED_NS = 4
 """What may be spent per packet: 4 % of the least that counting one takes with all windows."""
 
 TEN_DEBT_NS = 5_000_000
@@ -196,7 +196,7 @@ class History:
         while self.n_bytes > target_bytes:
             n_rows = max((len(slot.rows) for slot in self.slots()), default=0)
             if n_rows > MIN_ROWS:
-                self._thin(max(MIN_ROWS, n_rows * 3 // 4), target_bytes, row_of_page)
+                self._thin(max(MIN_ROWS, n_rows // 2), target_bytes, row_of_page)
             elif not self._join_oldest():
                 return
 

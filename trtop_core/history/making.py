@@ -34,9 +34,8 @@ from trtop_core.records import DestinationKind
 N_STATS = 5
 """Words of a sketch's stats: samples, sum (two), least, greatest."""
 
-_WEIGHTS = np.zeros(len(FIELDS), np.float32)
-_WEIGHTS[[FIELDS.index(name) for name in BUSY]] = 1
-_WEIGHTS[[FIELDS.index(name) for name in TROUBLE]] = TROUBLE_WEIGHT
+_WEIGHED = np.array([FIELDS.index(name) for name in (*BUSY, *TROUBLE)], np.uint32)
+_WEIGHTS = np.array([1] * len(BUSY) + [TROUBLE_WEIGHT] * len(TROUBLE), np.float32)
 
 
 class Span(NamedTuple):
@@ -109,8 +108,11 @@ def make_slot(
     stats, page_keys, pages = state.sketches.export(len(keys))
     words = counters.view(np.uint64).reshape(len(keys), len(FIELDS))
     sums = np.zeros(len(FIELDS), np.uint64)
-    rows, scores, places = row_scores(rows_log, level, first, words, _WEIGHTS, scratch.rows, sums)
-    if len(keys) and keys["kind"][-1] == DestinationKind.OTHER:
+    rows, scores, places = row_scores(
+        rows_log, level, first, words, _WEIGHED, _WEIGHTS, scratch.rows, sums
+    )
+    has_other = len(keys) > 0 and keys["kind"][-1] == DestinationKind.OTHER
+    if has_other:
         scores[rows == len(keys) - 1] = -1
     chosen = best(scores, max_rows)
     chosen = chosen[scores[chosen] >= 0]
@@ -120,7 +122,7 @@ def make_slot(
     # With room for all, rows count too in which nothing but a latency came late.
     is_kept = np.full(len(keys), len(rows) <= max_rows, np.uint8)
     is_kept[kept] = 1
-    is_kept[rows[scores < 0]] = 0
+    is_kept[len(keys) - has_other :] = 0
     of_stats = np.zeros((3, N_SKETCHES), np.uint64)
     stat_words = stats.view(np.uint64).reshape(-1, N_STATS)
     sketches, parts, n_sketches = grown_stats(

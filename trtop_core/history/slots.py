@@ -6,15 +6,15 @@ rows together grew by stays exact through all of it: rows that are dropped are i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from trtop_core._sketch import BINS_IN_PAGE, PAGES_PER_SKETCH
-from trtop_core.metrics import COUNTER_ROW, COUNTERS, GAUGES, SKETCHES
+from trtop_core.metrics import COUNTER_ROW, COUNTERS, ERRORS, GAUGES, SKETCHES
 
 N_SKETCHES = len(SKETCHES)
 
@@ -33,6 +33,11 @@ LOW_MASK = np.uint64(0xFFFF_FFFF)
 FIELDS = COUNTER_ROW.names or ()
 GAUGE_FIELDS = np.array([FIELDS.index(name) for name in GAUGES])
 COUNTER_FIELDS = np.array([FIELDS.index(name) for name in COUNTERS])
+IS_REQUEST = np.isin(np.arange(ROW_CELLS), FIELDS.index("requests"))
+IS_ERROR = np.isin(np.arange(ROW_CELLS), [FIELDS.index(name) for name in ERRORS])
+
+RESPONSES = SKETCHES.index("response_time") * BINS_OF_SKETCH
+"""Where the bins of response times begin among all."""
 
 TROUBLE = (
     "rst_in", "rst_out", "refused", "timeouts", "unanswered", "tls_failed", "retrans_out",
@@ -66,6 +71,15 @@ class Cells:
         if len(used) < len(amounts):
             at, amounts = at[used], amounts[used]
         return cls(at.astype(np.uint32), shortened(amounts))
+
+    @classmethod
+    def listed(cls, parts: Iterable[Cells]) -> Cells:
+        """Several one after the other, in which a place may come more than once."""
+        parts = list(parts)
+        return cls(
+            np.concatenate([part.at for part in parts]),
+            np.concatenate([part.amounts for part in parts]),
+        )
 
     @classmethod
     def joined(cls, parts: Sequence[Cells]) -> Cells:
@@ -110,6 +124,8 @@ class Slot:
         gauges: of these rows as of its end: places as of counters, and values, also 0.
         totals: of all rows together, by ``KINDS``.
         health: shape (), the engine's raw counters of the capture as of its end.
+        requests: of all rows together.
+        errors: ``metrics.ERRORS``, likewise.
     """
 
     start_epoch: int
@@ -121,6 +137,18 @@ class Slot:
     gauges: tuple[npt.NDArray[np.uint32], npt.NDArray[Any]]
     totals: tuple[Cells, ...]
     health: npt.NDArray[Any]
+    requests: int = field(init=False)
+    errors: int = field(init=False)
+    _responses: tuple[int, int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        # What a timeline asks all slots for, at every refresh of a screen.
+        counters = self.totals[0]
+        for name, fields in (("requests", IS_REQUEST), ("errors", IS_ERROR)):
+            amount = counters.amounts[fields[counters.at]].sum(dtype=np.uint64)
+            object.__setattr__(self, name, int(amount))
+        ends = np.searchsorted(self.totals[4].at, [RESPONSES, RESPONSES + BINS_OF_SKETCH])
+        object.__setattr__(self, "_responses", (int(ends[0]), int(ends[1])))
 
     @property
     def is_empty(self) -> bool:
@@ -134,11 +162,12 @@ class Slot:
         n_bytes = sum(array.nbytes for array in arrays)
         return SLOT_BYTES + n_bytes + sum(cells.nbytes for cells in (*self.cells, *self.totals))
 
-    def total(self, field: str) -> int:
-        """What all rows together grew by."""
-        counters = self.totals[0]
-        found = np.flatnonzero(counters.at == FIELDS.index(field))
-        return int(counters.amounts[found[0]]) if len(found) else 0
+    @property
+    def response_bins(self) -> Cells:
+        """The bins of all rows' response times, numbered within their sketch."""
+        bins = self.totals[4]
+        first, last = self._responses
+        return Cells(bins.at[first:last] - np.uint32(RESPONSES), bins.amounts[first:last])
 
     def thinned(self, n_rows: int, row_of_page: npt.NDArray[np.intp]) -> Slot:
         """With the busiest and worst of its rows alone.
@@ -149,23 +178,31 @@ class Slot:
         """
         if len(self.rows) <= n_rows:
             return self
-        chosen = np.sort(best(self.scores, n_rows))
+        chosen = best(self.scores, n_rows)
+        chosen = chosen[np.argsort(self.rows[chosen])]
         kept = self.rows[chosen]
         counters, *stats, bins = self.cells
-        of_stats = (np.isin(cells.at // N_SKETCHES, kept) for cells in stats)
+        of_stats = (is_among(cells.at // N_SKETCHES, kept) for cells in stats)
         at, values = self.gauges
-        is_gauge_kept = np.isin(at // ROW_CELLS, kept)
+        is_gauge_kept = is_among(at // ROW_CELLS, kept)
         return replace(
             self,
             rows=kept,
             scores=self.scores[chosen],
             cells=(
-                counters.where(np.isin(counters.at // ROW_CELLS, kept)),
+                counters.where(is_among(counters.at // ROW_CELLS, kept)),
                 *(cells.where(mask) for cells, mask in zip(stats, of_stats, strict=True)),
-                bins.where(np.isin(row_of_page[bins.at // BINS_IN_PAGE], kept)),
+                bins.where(is_among(row_of_page[bins.at // BINS_IN_PAGE], kept)),
             ),
             gauges=(at[is_gauge_kept], shortened(values[is_gauge_kept])),
         )
+
+
+def is_among(rows: npt.NDArray[Any], kept: npt.NDArray[np.uint32]) -> npt.NDArray[np.bool_]:
+    """Which rows are among some that ascend; there is one at least."""
+    places = np.minimum(np.searchsorted(kept, rows), len(kept) - 1)
+    found: npt.NDArray[np.bool_] = kept[places] == rows
+    return found
 
 
 def best(scores: npt.NDArray[np.float32], n_rows: int) -> npt.NDArray[np.intp]:

@@ -17,7 +17,6 @@ import numpy.typing as npt
 from trtop_core.health import SUSPECT_COMPLETENESS, SUSPECT_LOSS
 from trtop_core.metric_types import Counters
 from trtop_core.records import NS_PER_MS
-from trtop_core.sketch import SketchColumn
 
 Mask = npt.NDArray[np.bool_]
 """Shape (n,): whether something holds for each row."""
@@ -120,8 +119,10 @@ class Samples(Protocol):
     def quantiles_at(self, percentiles: Sequence[float]) -> npt.NDArray[np.int64]:
         """Several percentiles of each row; shape (n_percentiles, n)."""
 
-    def take(self, rows: npt.NDArray[np.intp], /) -> SketchColumn:
-        """The distributions of some rows."""
+    def quantiles_of(
+        self, rows: npt.NDArray[np.intp], percentiles: Sequence[float], /
+    ) -> npt.NDArray[np.int64]:
+        """Several percentiles of some rows; shape (n_percentiles, n_rows)."""
 
 
 class Evidence:
@@ -184,7 +185,7 @@ class Evidence:
         values = np.full(len(rows), -1, np.int64)
         places = np.flatnonzero(rows)
         if len(places):
-            values[places] = self._sketches[name].take(places).quantiles_at((percentile,))[0]
+            values[places] = self._sketches[name].quantiles_of(places, (percentile,))[0]
         return values
 
     def reaches(self, name: str, least: int) -> Mask:

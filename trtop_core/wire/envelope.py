@@ -10,7 +10,7 @@ from trtop_core.wire.errors import WireError, WireVersionError
 
 MAGIC = b"trtop"
 
-VERSION = 2
+VERSION = 3
 """Rises whenever a message changes its form or its meaning. A new message is no change: who does
 not know it refuses it as malformed. Nor is a new metric: who does not know it leaves it out."""
 

@@ -114,7 +114,7 @@ def test_replies_come_back_as_they_were() -> None:
 def test_a_request_of_another_version_says_which_to_use() -> None:
     data = bytearray(wire.encode_request(wire.Ask(1, View())))
     data[len(MAGIC)] = 9
-    with pytest.raises(wire.WireVersionError, match=r"version 9 .* use version 2"):
+    with pytest.raises(wire.WireVersionError, match=r"version 9 .* use version 3"):
         wire.decode_request(bytes(data))
 
 

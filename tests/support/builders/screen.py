@@ -15,9 +15,10 @@ from trtop.tui.effects import Context, Effect
 from trtop.tui.frame import Frame, Size, TerminalCaps
 from trtop.tui.prompt import tried
 from trtop.tui.scene import Scene
+from trtop.tui.selection import selecting
 from trtop.tui.source import Status
 from trtop.tui.state import RowKey, State
-from trtop.tui.update import selecting, update
+from trtop.tui.update import update
 from trtop.tui.view_model import Names, ViewModel, make_view_model
 from trtop_core.detail import CONNECTION, HISTORY, ConnectionState, Detail, DetailView
 from trtop_core.metric_types import Thresholds

@@ -6,7 +6,7 @@ import textwrap
 from dataclasses import replace
 
 from trtop.escape import escape
-from trtop.table.marks import verdict_role
+from trtop.table.marks import quiet_text, verdict_role
 from trtop.table.rows import QuickRow
 from trtop.table.text import Line, Role, Span, line_of
 from trtop.tui.effects import Context
@@ -20,7 +20,6 @@ from trtop_core.verdicts.rules import WORDS, Cause
 
 GONE = "this destination is not among the rows any more"
 NOTHING_WRONG = "None of the causes that are looked for holds for this destination."
-NOTHING_SEEN = "Nothing happened at this destination in this window."
 
 NAME_WIDTH = 33
 VALUE_WIDTH = 38
@@ -61,7 +60,7 @@ def lines_of(row: QuickRow, name: str, width: int, ascii_only: bool) -> list[Lin
     text = _Text(width, ascii_only)
     word = WORDS[found.cause]
     lines = [line_of(" ", Span(name, Role.BOLD), "  ", Span(word, verdict_role(row)))]
-    lines += [(), *text.paragraph(found.sentence or _nothing_wrong(found.cause), " ")]
+    lines += [(), *text.paragraph(found.sentence or _nothing_wrong(row), " ")]
     lines += _facts(found, text)
     if found.next_steps:
         lines += [(), text.title("What to look at next")]
@@ -74,8 +73,11 @@ def lines_of(row: QuickRow, name: str, width: int, ascii_only: bool) -> list[Lin
     return lines
 
 
-def _nothing_wrong(cause: Cause) -> str:
-    return NOTHING_SEEN if cause is Cause.NOTHING else NOTHING_WRONG
+def _nothing_wrong(row: QuickRow) -> str:
+    if row.cause is not Cause.NOTHING:
+        return NOTHING_WRONG
+    text = quiet_text(row)
+    return f"{text[0].upper()}{text[1:]}. A verdict is of what began."
 
 
 def _facts(found: Explanation, text: _Text) -> list[Line]:
