@@ -43,11 +43,11 @@ quietly = mkdir -p build && { $(1) > build/log 2>&1 || { tail -n 30 build/log; e
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run build test test-long check format bench bench-instructions bench-replay bench-live bench-screen bench-history bench-batch lab fuzz sdist clean distclean
-.PHONY: lint test-normal test-checked
+.PHONY: help run build test test-long check check-long format bench bench-instructions bench-replay bench-live bench-screen bench-history bench-batch lab fuzz site sdist wheel packages check-packages clean distclean
+.PHONY: lint tests-in-turn test-normal test-checked
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: $(VENV)/.built ## show trtop on the example capture, or on CAPTURE=/path
 	@$(BIN)/trtop $(CAPTURE)
@@ -59,7 +59,16 @@ test: test-normal ## run the tests
 test-long: $(VENV)/.dev ## the command on every cut and on many damaged captures: half an hour
 	TRTOP_LONG=1 $(BIN)/pytest --timeout 3600 tests/cli/test_robust_command.py
 
-check: lint bench-instructions test-normal test-checked ## all that CI runs: formatting, linters, types, tests on both builds
+check: $(VENV)/.dev ## all that CI runs: formatting, linters, types, instructions, tests on both builds
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync=line tests-in-turn lint bench-instructions
+
+check-long: test-long check-packages ## what takes long besides: damaged captures, a deb on a bare Debian (as root)
+
+# Linters and the count of instructions run beside the tests; both builds' tests do not: they make
+# the same interfaces.
+tests-in-turn: $(CHECKED_TREE)/.built
+	@$(MAKE) --no-print-directory test-normal
+	@$(MAKE) --no-print-directory test-checked
 
 format: $(VENV)/.dev ## format the code
 	$(BIN)/ruff format $(CODE)
@@ -94,8 +103,25 @@ fuzz: $(SANITIZED_TREE)/.built ## fuzz reader, decoder and engine on a sanitizer
 	  PYTHONSAFEPATH=1 PYTHONPATH=$(CURDIR)/$(SANITIZED_TREE)/lib:$(CURDIR)/fuzz \
 	  $(BIN)/python fuzz/fuzz_capture.py $(CORPUS) --seconds $(SECONDS) $(ARGS)
 
+site: $(VENV)/.dev ## write the documents as a site to build/site
+	$(BIN)/python -m sphinx -q -W --keep-going -j auto -c docs/site -d build/doctrees . build/site
+
 sdist: $(VENV)/.dev ## write dist/trtop-*.tar.gz
 	$(BIN)/python -m build --sdist --no-isolation --outdir dist .
+
+# From the source distribution, which so is known to be whole; for this Python and this machine.
+wheel: $(VENV)/.dev ## write dist/trtop-*.whl, checked where there is no compiler
+	@rm -rf build/wheel dist/trtop-*.whl
+	@$(call quietly,$(BIN)/python -m build --no-isolation --outdir build/wheel .)
+	$(BIN)/auditwheel repair --wheel-dir dist build/wheel/trtop-*.whl
+	$(BIN)/python packaging/check_wheel.py dist/trtop-*.whl
+
+packages: wheel ## write dist/trtop_*.deb and dist/trtop-*.rpm
+	@rm -f dist/trtop*.deb dist/trtop*.rpm
+	$(BIN)/python packaging/build_packages.py dist/trtop-*.whl
+
+check-packages: packages ## install the deb on a bare Debian 12 and use it (as root, with mmdebstrap)
+	packaging/check_deb.sh dist/trtop*.deb
 
 clean: ## remove what was built
 	rm -rf build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
@@ -127,9 +153,11 @@ PYTEST := $(BIN)/pytest --numprocesses 2 --dist loadgroup
 test-normal: $(VENV)/.dev
 	$(PYTEST)
 
-# The same tests on kernels with bounds checks: a tree of its own, found before the normal build.
+# The same tests on kernels with bounds checks: a tree of its own, found before the normal build. What
+# is packed and how pages look does not change with it.
 test-checked: $(VENV)/.dev $(CHECKED_TREE)/.built
-	PYTHONSAFEPATH=1 PYTHONPATH=$(CURDIR)/$(CHECKED_TREE)/lib $(PYTEST)
+	PYTHONSAFEPATH=1 PYTHONPATH=$(CURDIR)/$(CHECKED_TREE)/lib $(PYTEST) \
+	  --ignore tests/packaging --ignore tests/docs/test_site.py
 
 $(BIN)/python:
 	$(stop_if_lacking)@$(PYTHON) -m venv $(VENV)
@@ -137,7 +165,7 @@ $(BIN)/python:
 $(VENV)/.requirements: $(BIN)/python pyproject.toml
 	@$(call requirements,project["build-system"]["requires"] + project["project"]["dependencies"]) > $@.txt
 	@echo 'trtop: installing what the build needs into $(VENV)'
-	@$(PIP) install --requirement $@.txt
+	@$(PIP) install 'pip>=25.1' --requirement $@.txt
 	@touch $@
 
 # Editable, and without kernels: pip would build every one, every time. "compat" is a line in a .pth
@@ -154,13 +182,11 @@ $(VENV)/.built: $(VENV)/.installed $(BUILD_SOURCES)
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.built
-	@$(call requirements,project["project"]["optional-dependencies"]["dev"]) > $@.txt
-	@$(PIP) install --requirement $@.txt
+	@$(PIP) install --group dev
 	@touch $@
 
 $(VENV)/.lab: $(VENV)/.dev
-	@$(call requirements,project["project"]["optional-dependencies"]["lab"]) > $@.txt
-	@$(PIP) install --requirement $@.txt
+	@$(PIP) install --group lab
 	@touch $@
 
 $(CHECKED_TREE)/.built: $(VENV)/.requirements $(BUILD_SOURCES) $(PACKAGE_SOURCES)
