@@ -71,7 +71,11 @@ def main() -> int:
     if shutil.which("valgrind") is None:
         sys.stderr.write("bench: valgrind is missing; install it: apt-get install valgrind\n")
         return 1
-    counted = {name: count(ensure(name, quick=True)) for name in given.names}
+    try:
+        counted = {name: count(ensure(name, quick=True)) for name in given.names}
+    except subprocess.CalledProcessError as error:
+        sys.stderr.write(f"bench: {' '.join(error.cmd)}: {error.stderr.decode(errors='replace')}")
+        return 1
     for name, result in counted.items():
         print(f"{name}: " + ", ".join(f"{result.per_packet(e):.1f} {w}" for e, w in EVENTS.items()))
         for kernel, n in result.kernels.most_common():
@@ -112,7 +116,8 @@ def count(path: Path) -> Counted:
         options = ("--tool=callgrind", "--branch-sim=yes", "--cache-sim=yes", *CACHES, "-q")
         command = ["valgrind", *options, f"--callgrind-out-file={out}"]
         command += [sys.executable, __file__, "--feed", str(path)]
-        done = subprocess.run(command, check=True, stdout=subprocess.PIPE)
+        # Valgrind warns that this machine's caches are others; what failed is shown by `main`.
+        done = subprocess.run(command, check=True, capture_output=True)
         events: Counter[str] = Counter()
         kernels: Counter[str] = Counter()
         for kernel, costs in costs_of(out.read_text().splitlines()):

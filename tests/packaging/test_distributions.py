@@ -111,7 +111,11 @@ def test_the_version_is_written_in_one_place() -> None:
     written = re.compile(rf"(?<![\w.]){re.escape(trtop.__version__)}(?![\w.])")
     allowed = {"CHANGELOG.md", "trtop/_version.py"}
     suspects = [ROOT / name for name in ("pyproject.toml", "setup.py", "Makefile", "README.md")]
-    suspects += [path for path in (ROOT / "packaging").rglob("*") if path.is_file()]
+    suspects += [
+        path
+        for path in (ROOT / "packaging").rglob("*")
+        if path.is_file() and path.parent.name != "__pycache__"
+    ]
     found = {
         str(path.relative_to(ROOT))
         for path in suspects

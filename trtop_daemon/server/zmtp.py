@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from trtop_core.wire import MAX_REQUEST_BYTES
 
 MAX_MESSAGE_BYTES = 4 * MAX_REQUEST_BYTES
-"""Bytes of all parts of a message, framing included; a question takes 4 KiB at most."""
+"""Bytes of all parts of a message, framing included; a question takes 16 KiB at most."""
 
 MAX_PARTS = 4
 """Parts that are kept; a question has one, or two. The rest is counted and thrown away."""
