@@ -120,6 +120,8 @@ cdef class WindowLog:
         cdef const uint64_t* before
         cdef uint64_t* row
         cdef uint8_t[::1] is_done = np.zeros(len(places), np.uint8)
+        if now.shape[0] == 0:  # nothing has changed since
+            return
         with nogil:
             for at in range(ring.tail, ring.head):
                 if at + AHEAD < ring.head:
