@@ -74,7 +74,8 @@ def test_files_that_are_there_are_meant(tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_the_worst_are_explained(tmp_path: Path) -> None:
     status, out, err = said(tmp_path, "explain", EXAMPLE)
-    assert (status, err) == (0, "")
+    left = "trtop: 6 more destinations are not ok: --limit N explains more\n"
+    assert (status, err) == (0, left)
     heads = [line.split("  ") for line in out.splitlines() if line.startswith(" 192.0.2.")]
     assert heads == [
         [" 192.0.2.13", "REFUSED"],
@@ -84,6 +85,7 @@ def test_the_worst_are_explained(tmp_path: Path) -> None:
     assert "What to look at next" in out
     _, one, _ = said(tmp_path, "explain", "--limit", "1", EXAMPLE)
     assert out.startswith(one)
+    assert said(tmp_path, "explain", "--limit", "9", EXAMPLE)[2] == ""
 
 
 def test_a_named_destination_is_explained(tmp_path: Path) -> None:

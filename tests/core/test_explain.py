@@ -75,3 +75,15 @@ def test_where_nothing_is_wrong_nothing_is_explained() -> None:
     assert (found.cause, found.sentence, found.facts, found.also) == (Cause.OK, None, (), ())
     assert found.certainty == "100 connections: firm"
     assert explain(evidence([{}])).certainty == ""
+
+
+def test_what_follows_from_the_verdict_is_nothing_else() -> None:
+    again = {"syn_retrans": 40, "timeouts": 20}
+    found = explain(evidence([healthy(**again)]))
+    assert (found.cause, found.also) == (Cause.NO_ANSWER, ())
+    late = {"retrans_out": 300, "segments_out": 1_000, "server_time": [300 * MS] * 20}
+    found = explain(evidence([healthy(**late, slow_by_loss=1)]))
+    assert (found.cause, found.also) == (Cause.LOSS, ())
+    found = explain(evidence([healthy(**late)]))
+    assert found.cause is Cause.LOSS
+    assert [word for word, _ in found.also] == ["SLOW SERVER"]

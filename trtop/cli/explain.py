@@ -97,6 +97,10 @@ def main(argv: Sequence[str], env: Environment) -> int:
         lines = lines_of(row, name, style.width or WIDTH, style.ascii_only)
         blocks.append("".join(f"{style.painted(line).rstrip()}\n" for line in lines))
     env.stdout.write("\n".join(blocks))
+    n_left = 0 if wanted else len(_ill(snapshot)) - len(rows)
+    if n_left > 0:
+        what = "destination is" if n_left == 1 else "destinations are"
+        env.stderr.write(f"trtop: {n_left:,} more {what} not ok: --limit N explains more\n")
     if options.fail_on is not None:
         return fail_on(snapshot, options.fail_on, env) or status
     return status
@@ -129,10 +133,14 @@ def _measured(options: Options, env: Environment) -> tuple[Snapshot, int]:
 
 
 def _worst(snapshot: Snapshot, limit: int | None) -> list[QuickRow]:
-    """Rows where something is wrong, in the order of the table."""
+    """Rows where something is wrong, in the order of the table, as many as are asked for."""
+    return _ill(snapshot)[: N_WORST if limit is None else limit]
+
+
+def _ill(snapshot: Snapshot) -> list[QuickRow]:
+    """All rows where something is wrong, in the order of the table."""
     fine = (Cause.OK, Cause.NOTHING)
-    rows = [row for row in quick_rows(snapshot) if row.cause not in fine]
-    return rows[: N_WORST if limit is None else limit]
+    return [row for row in quick_rows(snapshot) if row.cause not in fine]
 
 
 def _named(snapshot: Snapshot, wanted: Sequence[str]) -> list[QuickRow]:

@@ -21,6 +21,10 @@ MANY_CASES = 100
 """From here on, it hardly is."""
 
 
+LATE_BY_LOSS = 0.05
+"""Share of the answers that loss made late, from which on it is what their p95 tells."""
+
+
 class Fact(NamedTuple):
     """One number that a verdict rests on.
 
@@ -45,7 +49,8 @@ class Explanation:
         facts: the numbers and limits that it rests on.
         certainty: how many cases that are, in words.
         next_steps: what to look at next, a sentence each.
-        also: other causes that hold for the row, as words, with their sentences.
+        also: other causes that hold for the row and do not follow from this one, as words, with
+            their sentences.
     """
 
     cause: Cause
@@ -68,7 +73,7 @@ def explain(evidence: Evidence, idx: int = 0) -> Explanation:
     others = [
         other
         for other, holds in holding(evidence).items()
-        if holds[idx] and other not in (cause, Cause.OK)
+        if holds[idx] and other not in (cause, Cause.OK) and not _follows(other, cause, row)
     ]
     facts = FACTS.get(cause)
     return Explanation(
@@ -79,6 +84,15 @@ def explain(evidence: Evidence, idx: int = 0) -> Explanation:
         next_steps=NEXT_STEPS.get(cause, ()),
         also=tuple((WORDS[other], because(evidence, other, idx) or "") for other in others),
     )
+
+
+def _follows(other: Cause, cause: Cause, row: RowEvidence) -> bool:
+    """Whether a cause holds because of another one, and says nothing of its own."""
+    if other is Cause.SLOW_CONNECT:
+        return cause is Cause.NO_ANSWER
+    if other is Cause.SLOW_SERVER and cause is Cause.LOSS:
+        return row["slow_by_loss"] >= LATE_BY_LOSS * row.samples("server_time")
+    return False
 
 
 def _certainty(cause: Cause, row: RowEvidence) -> str:
