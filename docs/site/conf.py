@@ -50,7 +50,7 @@ PARTS = {
         "docs/scripting",
         "examples/README",
     ),
-    "Numbers": ("docs/definitions", "docs/columns", "docs/accuracy"),
+    "Numbers": ("docs/definitions", "docs/columns", "docs/accuracy", "docs/performance"),
     "Reference": ("docs/api/trtop", "docs/api/trtop_core"),
     "The project": ("CHANGELOG", "ARCHITECTURE", "CONTRIBUTING", "SECURITY", "RELEASE"),
 }
