@@ -144,6 +144,11 @@ def test_a_name_is_no_formula_in_a_spreadsheet(first: str, shown: str) -> None:
     assert line["destination"] == shown + rest
 
 
+def test_a_hyphen_alone_is_no_formula() -> None:
+    (line,) = csv.DictReader(io.StringIO(written(Format.CSV, named("-"))))
+    assert line["destination"] == "-"
+
+
 def test_successive_csv_reports_share_one_header() -> None:
     lines = written(Format.CSV, incident(), incident()).splitlines()
     assert len(lines) == 1 + 6 + 6

@@ -81,7 +81,8 @@ def quoted(text: str) -> str:
 
 
 def _as_text(name: str) -> str:
-    return f"'{name}" if name.startswith(FORMULAS) else name
+    # A hyphen alone is none: it is the verdict where nothing happened.
+    return f"'{name}" if name.startswith(FORMULAS) and name != "-" else name
 
 
 class CsvReporter:
