@@ -396,6 +396,14 @@ def test_before_the_first_packet_the_screen_says_so() -> None:
     assert "no connections" in empty
 
 
+def test_rows_that_are_not_in_the_window_are_said_to_be_elsewhere() -> None:
+    stage = DrivenScreen(snapshot=snapshot([], health=Health(packets=9)))
+    assert " no connections " in stage.text()
+    assert "no connections in the" not in stage.text()
+    stage.press("w")
+    assert "no connections in the last 10 s (w: a longer time)" in stage.text()
+
+
 def test_a_pause_is_told() -> None:
     stage = DrivenScreen().press(" ")
     assert "paused" in stage.text().splitlines()[0]

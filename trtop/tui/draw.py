@@ -28,12 +28,14 @@ from trtop.tui.frame import (
     to_height,
 )
 from trtop.tui.grid import table_of
+from trtop.tui.header import WINDOW_NAMES
 from trtop.tui.pages.page import Page
 from trtop.tui.pages.registry import PAGE_OF_MODE
 from trtop.tui.scene import Scene
 from trtop.tui.state import State
 from trtop.tui.strip import has_strip, strip_lines
 from trtop.tui.view_model import ViewModel
+from trtop_core.records import Window
 
 MAX_HEADER_SHARE = 0.4
 """Share of the lines that warnings and health may take; the rest is for rows."""
@@ -164,7 +166,9 @@ def _parts(scene: Scene, size: Size, caps: TerminalCaps) -> _Parts:
 def _nothing(model: ViewModel, state: State, width: int, caps: TerminalCaps) -> list[Line]:
     """Why there are no rows."""
     if model.filter is None or not model.n_destinations:
-        return [line_of(" " + NO_ROWS)]
+        if state.window is Window.ALL or state.period is not None:
+            return [line_of(" " + NO_ROWS)]
+        return [line_of(f" {NO_ROWS} in the {WINDOW_NAMES[state.window]} (w: a longer time)")]
     said = "; ".join(model.remarks) or NO_MATCHES
     text = escape(said, caps.ascii_only) + ("" if state.prompt else WAY_OUT)
     return [line_of(" ", part) for part in textwrap.wrap(text, max(10, width - 2))]
