@@ -191,8 +191,8 @@ def measure_push(n_destinations: int) -> None:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     from trtop.export.otlp_points import PointMaker  # noqa: PLC0415 - an extra
-    from trtop.export.receiver import make_transport  # noqa: PLC0415 - likewise
-    from trtop_daemon.ipc.export_orders import OtlpOrders  # noqa: PLC0415 - likewise
+    from trtop.export.receiver import make_transport  # noqa: PLC0415 - of the extra
+    from trtop_daemon.ipc.export_orders import OtlpOrders  # noqa: PLC0415 - of the extra
 
     sys.path.append(str(Path(__file__).parent.parent / "tests"))
     from support.export import START_NS, collected_of  # noqa: PLC0415 - found by the line before
