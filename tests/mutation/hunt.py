@@ -1,0 +1,241 @@
+"""Which mutants of the kernels do the tests catch? ``python hunt.py TREE [TEST …]``.
+
+First every test runs with all mutants asleep, and it is noted which of them it comes by. Then each
+mutant is woken in a process of its own that runs only those tests, the quickest first, until one
+fails, crashes or does not come to its end. Survivors are compared with those that
+``survivors.md`` explains. Exit status: 1 if one survives that is not explained there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import json
+import os
+import select
+import signal
+import sys
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+EXPLAINED = Path(__file__).with_name("survivors.md")
+TESTS = ("tests/core",)
+
+NO_PROGRESS_S = 30.0
+SLOWER = 20.0
+"""A test that takes so many times as long as it did, and longer than this, does not end."""
+
+SURVIVED, UNREACHED, DID_NOT_END = "survived", "unreached", "did not end"
+
+CAUGHT_SHARE = 0.95
+"""What has to be caught of the mutants that are not the same program."""
+
+
+@dataclass
+class Fate:
+    """What became of a mutant: the test that caught it, how a process ended, or none of these."""
+
+    name: str
+    kind: str
+    by: str
+
+    @property
+    def is_caught(self) -> bool:
+        return self.by not in (SURVIVED, UNREACHED)
+
+
+@dataclass
+class Hunt:
+    """A pytest plugin whose loop runs the tests once, and then once for each mutant.
+
+    Args:
+        mutants: what each number is: its ``name`` and ``kind``.
+        only: names of mutants to hunt contain this.
+    """
+
+    mutants: list[dict[str, Any]]
+    only: str = ""
+    fates: list[Fate] = field(default_factory=list)
+    took_s: dict[str, float] = field(default_factory=dict)
+    has_failed: bool = False
+
+    def __post_init__(self) -> None:
+        library = ctypes.CDLL(None)
+        self.alive = ctypes.c_int.in_dll(library, "trtop_mutant")
+        self.reached = (ctypes.c_ubyte * len(self.mutants)).in_dll(library, "trtop_reached")
+
+    def pytest_configure(self) -> None:
+        """What hypothesis finds is not kept, tried again or made smaller."""
+        from hypothesis import Phase, settings
+
+        settings.register_profile(
+            "mutants",
+            database=None,
+            derandomize=True,
+            deadline=None,
+            phases=(Phase.explicit, Phase.generate),
+            report_multiple_bugs=False,
+        )
+        settings.load_profile("mutants")
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self.has_failed |= report.failed
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        by_number: dict[int, list[pytest.Item]] = {n: [] for n in range(len(self.mutants))}
+        for item in session.items:
+            for number in self._reaches(item):
+                by_number[number].append(item)
+        if self.has_failed:
+            raise pytest.UsageError("a test fails without any mutant: nothing can be told")
+        for number, items in by_number.items():
+            mutant = self.mutants[number]
+            if self.only not in mutant["name"]:
+                continue
+            items.sort(key=lambda item: self.took_s[item.nodeid])
+            by = self._fate(number, items)
+            self.fates.append(Fate(mutant["name"], mutant["kind"], by))
+            sys.__stderr__.write(f"{number:5} {by[-70:]:70} {mutant['name']}\n")
+        return True
+
+    def _reaches(self, item: pytest.Item) -> list[int]:
+        """The mutants that a test comes by, while all are asleep."""
+        ctypes.memset(self.reached, 0, len(self.mutants))
+        began_s = time.monotonic()
+        _run(item)
+        self.took_s[item.nodeid] = time.monotonic() - began_s
+        return [number for number, is_reached in enumerate(self.reached) if is_reached]
+
+    def _fate(self, number: int, items: list[pytest.Item]) -> str:
+        if not items:
+            return UNREACHED
+        theirs, ours = os.pipe()
+        child = os.fork()
+        if child == 0:
+            os.setsid()
+            quiet = os.open(os.devnull, os.O_RDWR)
+            for fd in (0, 1, 2):
+                os.dup2(quiet, fd)
+            self.alive.value = number
+            os.environ["TRTOP_MUTANT"] = str(number)
+            self._run_until_caught(items, ours)
+        os.close(ours)
+        try:
+            return self._watch(child, theirs, items)
+        finally:
+            os.close(theirs)
+
+    def _run_until_caught(self, items: list[pytest.Item], tell: int) -> None:
+        """In a process of its own: never returns."""
+        status = 2
+        try:
+            self.has_failed = False
+            for number, item in enumerate(items):
+                os.write(tell, number.to_bytes(2, "little"))
+                _run(item)
+                if self.has_failed:
+                    break
+            status = int(self.has_failed)
+        finally:
+            os._exit(status)
+
+    def _watch(self, child: int, told: int, items: list[pytest.Item]) -> str:
+        number = 0
+        while True:
+            limit_s = max(NO_PROGRESS_S, SLOWER * self.took_s[items[number].nodeid])
+            if not select.select([told], [], [], limit_s)[0]:
+                os.killpg(child, signal.SIGKILL)
+                os.waitpid(child, 0)
+                return f"{DID_NOT_END}: {items[number].nodeid}"
+            data = os.read(told, 2)
+            if not data:
+                break
+            number = int.from_bytes(data, "little")
+        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        if status == 0:
+            return SURVIVED
+        how = "" if status == 1 else f"ended with {status}: "
+        return how + items[number].nodeid
+
+
+def _run(item: pytest.Item) -> None:
+    """A test with its fixtures; anew, if it has run before."""
+    if isinstance(item, pytest.Function):
+        item._initrequest()
+    item.config.hook.pytest_runtest_protocol(item=item, nextitem=None)
+
+
+def explained() -> set[str]:
+    """The names of mutants that are the same program, by the table that says why."""
+    rows = (line.split("`") for line in EXPLAINED.read_text().splitlines())
+    return {row[1] for row in rows if row[0].strip() == "|" and len(row) > 2}
+
+
+def report(fates: list[Fate]) -> int:
+    """Say what was caught, and what was not; the exit status."""
+    known = explained()
+    caught = sum(fate.is_caught for fate in fates)
+    same = [fate for fate in fates if not fate.is_caught and fate.name in known]
+    unknown = [fate for fate in fates if not fate.is_caught and fate.name not in known]
+    print(f"{caught} of {len(fates)} mutants are caught: {caught / len(fates):.1%}")
+    if len(fates) > len(same):
+        print(f"{caught / (len(fates) - len(same)):.1%} of those that are not the same program")
+    for kind, total in Counter(fate.kind for fate in fates).items():
+        n = sum(fate.is_caught for fate in fates if fate.kind == kind)
+        print(f"  {kind:12} {n:4} of {total}")
+    for title, shown in (("explained", same), ("NOT EXPLAINED", unknown)):
+        for fate in shown:
+            print(f"{title}, {fate.by}: {fate.name}")
+    return int(bool(unknown))
+
+
+def preload(tree: Path) -> None:
+    """Start anew with the kernels that have mutants, and with what wakes one."""
+    if os.environ.get("LD_PRELOAD", "").endswith("switch.so"):
+        return
+    lib = (tree / "lib").resolve()
+    environ = {
+        **os.environ,
+        "LD_PRELOAD": str((tree / "switch.so").resolve()),
+        "PYTHONPATH": str(lib),
+        "PYTHONSAFEPATH": "1",
+        "OPENBLAS_NUM_THREADS": "1",
+    }
+    os.execve(sys.executable, [sys.executable, *sys.argv], environ)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("tree", type=Path)
+    parser.add_argument("tests", nargs="*", default=TESTS)
+    parser.add_argument("--only", default="", help="mutants whose name contains this")
+    options = parser.parse_args()
+    preload(options.tree)
+    hunt = Hunt(json.loads((options.tree / "mutants.json").read_text()), options.only)
+    told = [
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "-p",
+        "no:faulthandler",
+        "--timeout",
+        "0",
+        *options.tests,
+    ]
+    status = pytest.main(told, plugins=[hunt])
+    if not hunt.fates:
+        return int(status) or 1
+    fates = [vars(fate) for fate in hunt.fates]
+    (options.tree / "fates.json").write_text(json.dumps(fates, indent=1, ensure_ascii=False))
+    return report(hunt.fates)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
