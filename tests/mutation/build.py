@@ -17,6 +17,7 @@ import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import asdict
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -139,9 +140,8 @@ def put_in(chosen: dict[Site, int], tree: Path, parse: Any) -> Any:
         path = Path(source_desc.get_filenametable_entry())
         if path.name in files:
             Mutator(path.name, chosen).walk_module(module)
-            if pxd or not path.with_suffix(".pxd").exists():
-                declare(self, module, scope)
-            elif path.with_suffix(".pxd").name not in files:
+            has_declared = not pxd and path.with_suffix(".pxd").name in files
+            if not has_declared:
                 declare(self, module, scope)
         return module
 
@@ -150,8 +150,6 @@ def put_in(chosen: dict[Site, int], tree: Path, parse: Any) -> Any:
 
 def declare(compiler: Any, module: Any, scope: Any) -> None:
     """Let a module call the switch."""
-    from io import StringIO
-
     scanner = PyrexScanner(
         StringIO(DECLARATION),
         StringSourceDescriptor("mutants", DECLARATION),

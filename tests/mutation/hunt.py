@@ -50,16 +50,59 @@ class Fate:
 
 
 @dataclass
+class Trial:
+    """A process in which a mutant is awake.
+
+    Attributes:
+        number: of the mutant.
+        child: the process.
+        told: where it says which test begins.
+        tests: what it runs.
+    """
+
+    number: int
+    child: int
+    told: int
+    tests: list[str]
+    _at: int = 0
+    _since_s: float = field(default_factory=time.monotonic)
+
+    def look(self, took_s: dict[str, float]) -> str | None:
+        """What became of it; None: it is not over."""
+        while select.select([self.told], [], [], 0)[0]:
+            data = os.read(self.told, 2)
+            if not data:
+                return self._end()
+            self._at, self._since_s = int.from_bytes(data, "little"), time.monotonic()
+        limit_s = max(NO_PROGRESS_S, SLOWER * took_s[self.tests[self._at]])
+        if time.monotonic() - self._since_s < limit_s:
+            return None
+        os.killpg(self.child, signal.SIGKILL)
+        self._end()
+        return f"{DID_NOT_END}: {self.tests[self._at]}"
+
+    def _end(self) -> str:
+        os.close(self.told)
+        status = os.waitstatus_to_exitcode(os.waitpid(self.child, 0)[1])
+        if status == 0:
+            return SURVIVED if self.tests else UNREACHED
+        how = "" if status == 1 else f"ended with {status}: "
+        return how + self.tests[self._at]
+
+
+@dataclass
 class Hunt:
     """A pytest plugin whose loop runs the tests once, and then once for each mutant.
 
     Args:
         mutants: what each number is: its ``name`` and ``kind``.
         only: names of mutants to hunt contain this.
+        jobs: mutants that are awake at a time.
     """
 
     mutants: list[dict[str, Any]]
     only: str = ""
+    jobs: int = 1
     fates: list[Fate] = field(default_factory=list)
     took_s: dict[str, float] = field(default_factory=dict)
     has_failed: bool = False
@@ -71,7 +114,7 @@ class Hunt:
 
     def pytest_configure(self) -> None:
         """What hypothesis finds is not kept, tried again or made smaller."""
-        from hypothesis import Phase, settings
+        from hypothesis import Phase, settings  # noqa: PLC0415 - after pytest has begun
 
         settings.register_profile(
             "mutants",
@@ -95,15 +138,25 @@ class Hunt:
                 by_number[number].append(item)
         if self.has_failed:
             raise pytest.UsageError("a test fails without any mutant: nothing can be told")
-        for number, items in by_number.items():
-            mutant = self.mutants[number]
-            if self.only not in mutant["name"]:
-                continue
+        waiting = [n for n in by_number if self.only in self.mutants[n]["name"]]
+        for items in by_number.values():
             items.sort(key=lambda item: self.took_s[item.nodeid])
-            by = self._fate(number, items)
-            self.fates.append(Fate(mutant["name"], mutant["kind"], by))
-            sys.__stderr__.write(f"{number:5} {by[-70:]:70} {mutant['name']}\n")
+        running: list[Trial] = []
+        while waiting or running:
+            while waiting and len(running) < self.jobs:
+                running.append(self._begin(waiting.pop(0), by_number))
+            select.select([trial.told for trial in running], [], [], 1.0)
+            for trial in list(running):
+                by = trial.look(self.took_s)
+                if by is not None:
+                    running.remove(trial)
+                    self._note(trial.number, by)
         return True
+
+    def _note(self, number: int, by: str) -> None:
+        mutant = self.mutants[number]
+        self.fates.append(Fate(mutant["name"], mutant["kind"], by))
+        sys.stderr.write(f"{number:5} {by[-70:]:70} {mutant['name']}\n")
 
     def _reaches(self, item: pytest.Item) -> list[int]:
         """The mutants that a test comes by, while all are asleep."""
@@ -113,9 +166,9 @@ class Hunt:
         self.took_s[item.nodeid] = time.monotonic() - began_s
         return [number for number, is_reached in enumerate(self.reached) if is_reached]
 
-    def _fate(self, number: int, items: list[pytest.Item]) -> str:
-        if not items:
-            return UNREACHED
+    def _begin(self, number: int, by_number: dict[int, list[pytest.Item]]) -> Trial:
+        """Wake a mutant in a process of its own."""
+        items = by_number[number]
         theirs, ours = os.pipe()
         child = os.fork()
         if child == 0:
@@ -127,10 +180,7 @@ class Hunt:
             os.environ["TRTOP_MUTANT"] = str(number)
             self._run_until_caught(items, ours)
         os.close(ours)
-        try:
-            return self._watch(child, theirs, items)
-        finally:
-            os.close(theirs)
+        return Trial(number, child, theirs, [item.nodeid for item in items])
 
     def _run_until_caught(self, items: list[pytest.Item], tell: int) -> None:
         """In a process of its own: never returns."""
@@ -145,24 +195,6 @@ class Hunt:
             status = int(self.has_failed)
         finally:
             os._exit(status)
-
-    def _watch(self, child: int, told: int, items: list[pytest.Item]) -> str:
-        number = 0
-        while True:
-            limit_s = max(NO_PROGRESS_S, SLOWER * self.took_s[items[number].nodeid])
-            if not select.select([told], [], [], limit_s)[0]:
-                os.killpg(child, signal.SIGKILL)
-                os.waitpid(child, 0)
-                return f"{DID_NOT_END}: {items[number].nodeid}"
-            data = os.read(told, 2)
-            if not data:
-                break
-            number = int.from_bytes(data, "little")
-        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-        if status == 0:
-            return SURVIVED
-        how = "" if status == 1 else f"ended with {status}: "
-        return how + items[number].nodeid
 
 
 def _run(item: pytest.Item) -> None:
@@ -215,10 +247,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("tree", type=Path)
     parser.add_argument("tests", nargs="*", default=TESTS)
+    parser.add_argument("--jobs", type=int, default=1, help="mutants at a time")
     parser.add_argument("--only", default="", help="mutants whose name contains this")
     options = parser.parse_args()
     preload(options.tree)
-    hunt = Hunt(json.loads((options.tree / "mutants.json").read_text()), options.only)
+    hunt = Hunt(json.loads((options.tree / "mutants.json").read_text()), options.only, options.jobs)
     told = [
         "-q",
         "-p",

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from enum import Enum, auto
 from typing import Any, NamedTuple
 
 from Cython.Compiler import ExprNodes, Nodes
@@ -31,10 +32,22 @@ UNTOUCHED_CALLS = re.compile(r"prefetch|range|realloc|malloc|memset|memcpy|memcm
 """Calls whose arguments are compiled in, or say how much memory there is."""
 
 UNTOUCHED_FUNCTIONS = re.compile(
-    r"prefetch|hash|grow$|reserve|allocate|capacity|free|page_of|rehash|resize|__init__|nbytes"
+    r"prefetch|hash|grow$|reserve|has_room|allocate|free|widen|take_places|resize|__init__|nbytes"
 )
 """Functions that find and make room: what is wrong there costs time or crashes, and counts
 nothing."""
+
+UNTOUCHED_NAMES = re.compile(r"capacity|AHEAD|is_prefetched")
+"""Likewise expressions and assignments in which one of these occurs."""
+
+
+class Place(Enum):
+    """What a node is part of: bits, where a name is a flag; numbers; or neither, as a value that is
+    assigned or handed over, where a name may be of a type of its own."""
+
+    BITS = auto()
+    NUMBERS = auto()
+    OTHER = auto()
 
 
 class Site(NamedTuple):
@@ -103,12 +116,8 @@ def truth_of(node: Any) -> Any:
     return ExprNodes.NotNode(node.pos, operand=not_so)
 
 
-def mutations_of(node: Any, in_bits: bool) -> Iterator[Mutation]:
-    """The mistakes that can be made at one node.
-
-    Args:
-        in_bits: whether it is part of an operation on bits, where a name is a flag.
-    """
+def mutations_of(node: Any, place: Place) -> Iterator[Mutation]:
+    """The mistakes that can be made at one node."""
     if isinstance(node, ExprNodes.PrimaryCmpNode):
         yield from _comparison(node)
     elif isinstance(node, ExprNodes.BoolBinopNode):
@@ -126,9 +135,22 @@ def mutations_of(node: Any, in_bits: bool) -> Iterator[Mutation]:
         yield Mutation("constant", f"{bool(node.value)} → {not node.value}", _truth)
     elif isinstance(node, ExprNodes.IntNode):
         yield from _constant(node.value)
-    elif isinstance(node, ExprNodes.NameNode) and not in_bits:
-        if CONSTANT.fullmatch(node.name) and node.name not in NO_NUMBERS:
-            yield from _constant(node.name)
+    elif isinstance(node, ExprNodes.NameNode) and place is Place.NUMBERS and is_number(node.name):
+        yield from _constant(node.name)
+
+
+def place_in(node: Any, place: Place) -> Place:
+    """What the children of a node are part of."""
+    if getattr(node, "operator", None) in BIT_OPERATORS or isinstance(node, ExprNodes.TildeNode):
+        return Place.BITS
+    if isinstance(node, (ExprNodes.NumBinopNode, ExprNodes.CmpNode)):
+        return Place.NUMBERS
+    return place if isinstance(node, ExprNodes.TypecastNode) else Place.OTHER
+
+
+def is_number(name: str) -> bool:
+    """Whether a name is that of a constant which could be one more or less."""
+    return CONSTANT.fullmatch(name) is not None and name not in NO_NUMBERS
 
 
 def _comparison(node: Any) -> Iterator[Mutation]:
@@ -220,45 +242,57 @@ class Mutator:
         if UNTOUCHED_FUNCTIONS.search(declarator.name):
             return
         self._function = declarator.name
-        node.body = self._walk(node.body, False)
+        node.body = self._walk(node.body, Place.OTHER)
 
-    def _walk(self, node: Any, in_bits: bool) -> Any:
+    def _walk(self, node: Any, place: Place) -> Any:
         """A node with what is below it; what takes its place."""
         if isinstance(node, (Nodes.CArrayDeclaratorNode, ExprNodes.SizeofNode)):
             return node
-        if in_bits and isinstance(node, ExprNodes.SubNode):
+        if isinstance(node, (ExprNodes.ExprNode, Nodes.AssignmentNode)) and _is_of_room(node):
+            return node
+        if place is Place.BITS and isinstance(node, ExprNodes.SubNode):
             return node  # a mask of a power of two: a place in memory
-        mutations = self._new_ones(node, in_bits)
+        mutations = self._new_ones(node, place)
         made = [(one, clone(node), number) for one, number in mutations]
-        self._walk_children(node, in_bits)
+        self._walk_children(node, place)
         for one, original, number in made:
             node = one.make(original, number, node)
         return node
 
-    def _new_ones(self, node: Any, in_bits: bool) -> list[tuple[Mutation, int]]:
+    def _new_ones(self, node: Any, place: Place) -> list[tuple[Mutation, int]]:
         """The mutants of a node are noted; those that are chosen come back."""
         wanted = []
-        for one in mutations_of(node, in_bits):
+        for one in mutations_of(node, place):
             site = Site(self.file, node.pos[1], node.pos[2], one.change)
             self.found.append(Mutant(site, self._function, one.kind))
             if site in self.chosen:
                 wanted.append((one, self.chosen[site]))
         return wanted
 
-    def _walk_children(self, node: Any, in_bits: bool) -> None:
-        is_bits = (
-            getattr(node, "operator", None) in BIT_OPERATORS
-            or isinstance(node, ExprNodes.TildeNode)
-            or (in_bits and isinstance(node, ExprNodes.TypecastNode))
-        )
+    def _walk_children(self, node: Any, place: Place) -> None:
+        inner = place_in(node, place)
         for name in node.child_attrs or ():
             if _is_left_alone(node, name):
                 continue
             child = getattr(node, name)
             if isinstance(child, list):
-                setattr(node, name, [self._walk(one, is_bits) for one in child])
+                setattr(node, name, [self._walk(one, inner) for one in child])
             elif isinstance(child, Nodes.Node):
-                setattr(node, name, self._walk(child, is_bits))
+                setattr(node, name, self._walk(child, inner))
+
+
+def _is_of_room(node: Any) -> bool:
+    """Whether an expression or assignment is about how much memory there is, or what is fetched."""
+    for attribute in ("name", "attribute"):
+        if UNTOUCHED_NAMES.search(str(getattr(node, attribute, ""))):
+            return True
+    children = (getattr(node, name) for name in node.child_attrs or ())
+    return any(
+        _is_of_room(one)
+        for child in children
+        for one in (child if isinstance(child, list) else [child])
+        if isinstance(one, Nodes.Node)
+    )
 
 
 def _is_left_alone(node: Any, name: str) -> bool:
