@@ -8,6 +8,9 @@ CHECKED_TREE := build/checked-tree
 SANITIZED_TREE := build/sanitized-tree
 SECONDS ?= 60
 CORPUS ?= examples/services.pcap
+MUTANTS ?= 200
+SEED ?= 1
+HOURS ?= 6
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 # cython-lint starts pycodestyle by its name.
@@ -43,7 +46,7 @@ quietly = mkdir -p build && { $(1) > build/log 2>&1 || { tail -n 30 build/log; e
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run build test test-long check check-long format bench bench-instructions bench-replay bench-live bench-screen bench-history bench-batch lab fuzz site sdist wheel packages check-packages clean distclean
+.PHONY: help run build test test-long check check-long format bench bench-instructions bench-replay bench-live bench-screen bench-history bench-batch lab fuzz mutants soak site sdist wheel packages check-packages clean distclean
 .PHONY: lint tests-in-turn test-normal test-checked
 
 help: ## this list
@@ -62,7 +65,7 @@ test-long: $(VENV)/.dev ## the command on every cut and on many damaged captures
 check: $(VENV)/.dev ## all that CI runs: formatting, linters, types, instructions, tests on both builds
 	@$(MAKE) --no-print-directory --jobs 2 --output-sync=line tests-in-turn lint bench-instructions
 
-check-long: test-long check-packages ## what takes long besides: damaged captures, a deb on a bare Debian (as root)
+check-long: test-long check-packages soak ## what takes long besides: damaged captures, a deb on a bare Debian, the soak (as root)
 
 # Linters and the count of instructions run beside the tests; both builds' tests do not: they make
 # the same interfaces.
@@ -102,6 +105,13 @@ fuzz: $(SANITIZED_TREE)/.built ## fuzz reader, decoder and engine on a sanitizer
 	LD_PRELOAD=$$(gcc -print-file-name=libasan.so) ASAN_OPTIONS=detect_leaks=0 \
 	  PYTHONSAFEPATH=1 PYTHONPATH=$(CURDIR)/$(SANITIZED_TREE)/lib:$(CURDIR)/fuzz \
 	  $(BIN)/python fuzz/fuzz_capture.py $(CORPUS) --seconds $(SECONDS) $(ARGS)
+
+mutants: $(VENV)/.dev ## put 200 small mistakes into the kernels, see which the tests catch; MUTANTS=400 SEED=2
+	@$(call quietly,PYTHONPATH=tests $(BIN)/python -m mutation.build build/mutants --mutants $(MUTANTS) --seed $(SEED))
+	PYTHONPATH=tests $(BIN)/python -m mutation.hunt build/mutants --jobs 2 $(ARGS)
+
+soak: $(VENV)/.dev ## hours of capture time, a fault each minute (as root): numbers exact, memory flat; HOURS=0.5
+	PYTHONPATH=tests:tests/live $(BIN)/python -m soak --hours $(HOURS)
 
 site: $(VENV)/.dev ## write the documents as a site to build/site
 	$(BIN)/python -m sphinx -q -W --keep-going -j auto -c docs/site -d build/doctrees . build/site

@@ -1,4 +1,4 @@
-"""Every fault of the soak once: numbers stay the truth, and what was lost is known to the packet."""
+"""Every fault of the soak once: numbers stay the truth, and what was lost is known exactly."""
 
 from __future__ import annotations
 

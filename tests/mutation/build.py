@@ -1,4 +1,4 @@
-"""Build the kernels with mutants in them: ``python build.py TREE [--mutants 200] [--seed 1]``.
+"""Build the kernels with mutants in them: ``python -m mutation.build TREE [--mutants 200]``.
 
 Chooses mutants of the counting rules by a seed, spread over the kernels, builds all kernels with
 all of them, asleep, and writes which there are to ``TREE/mutants.json``. Run in the folder of
@@ -26,7 +26,8 @@ from Cython.Compiler import Main, Parsing
 from Cython.Compiler.Errors import init_thread
 from Cython.Compiler.Scanning import PyrexScanner, StringSourceDescriptor
 from Cython.Compiler.Symtab import ModuleScope
-from mutants import SWITCH, Mutant, Mutator, Site
+
+from mutation.mutants import SWITCH, Mutant, Mutator, Site
 
 KERNELS = Path("ext/trtop_core")
 

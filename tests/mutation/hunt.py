@@ -1,4 +1,4 @@
-"""Which mutants of the kernels do the tests catch? ``python hunt.py TREE [TEST …]``.
+"""Which mutants of the kernels do the tests catch? ``python -m mutation.hunt TREE [TEST …]``.
 
 First every test runs with all mutants asleep, and it is noted which of them it comes by. Then each
 mutant is woken in a process of its own that runs only those tests, the quickest first, until one
@@ -236,11 +236,11 @@ def preload(tree: Path) -> None:
     environ = {
         **os.environ,
         "LD_PRELOAD": str((tree / "switch.so").resolve()),
-        "PYTHONPATH": str(lib),
+        "PYTHONPATH": os.pathsep.join((str(lib), str(EXPLAINED.parent.parent.resolve()))),
         "PYTHONSAFEPATH": "1",
         "OPENBLAS_NUM_THREADS": "1",
     }
-    os.execve(sys.executable, [sys.executable, *sys.argv], environ)
+    os.execve(sys.executable, [sys.executable, "-m", "mutation.hunt", *sys.argv[1:]], environ)
 
 
 def main() -> int:

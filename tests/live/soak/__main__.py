@@ -1,4 +1,4 @@
-"""Runs the soak: ``python -m soak --hours 6``; as root. Says what was injected, counted and lost."""
+"""Runs the soak: ``python -m soak --hours 6``, as root; says what was injected and lost."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from soak.faults import FAULTS, Soak
-from soak.legs import TIMEOUT_S, live_leg, replay_leg
-from soak.traffic import MINUTE_S
 from support.daemons import wait_for
 
+from soak.faults import FAULTS, Soak
+from soak.leg import TIMEOUT_S
+from soak.legs import live_leg, replay_leg
+from soak.traffic import MINUTE_S
 from trtop.export.reader import MIN_AGE_S
 
 MIB = 1 << 20
@@ -70,7 +71,7 @@ def run(folder: Path, minutes: int, tell: bool = False) -> Outcome:
     """So many minutes of capture time, each with a fault; every minute the numbers are compared.
 
     Raises:
-        Mismatch: a daemon did not say the truth.
+        MismatchError: a daemon did not say the truth.
     """
     outcome = Outcome()
     began_s = time.monotonic()

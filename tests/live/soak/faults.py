@@ -18,13 +18,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
-from soak.legs import FLOOD_SERVER, Leg, LiveLeg, Mismatch, ReplayLeg
-from soak.traffic import FRAME_BYTES
 from support.builders.packets import Talk
 from support.daemons import TIMEOUT_S, TRTOP, environment, peers, wait_for
 from support.processes import is_gone, terminal
 
-from trtop_core.records import NS_PER_S
+from soak.leg import FLOOD_SERVER, Leg, MismatchError
+from soak.legs import LiveLeg, ReplayLeg
+from soak.traffic import FRAME_BYTES
 
 SHORT_S = 0.3
 SILENT_S = 2.6
@@ -65,6 +65,7 @@ def stopped(*processes: psutil.Process) -> Iterator[None]:
     """Processes that stand still."""
     for process in processes:
         process.send_signal(signal.SIGSTOP)
+        wait_for(lambda process=process: process.status() == psutil.STATUS_STOPPED)
     try:
         yield
     finally:
@@ -113,7 +114,7 @@ def overrun(soak: Soak, number: int) -> None:
         soak.live.flood(FLOOD)
     soak.live.check()
     if soak.live.n_lost == before:
-        raise Mismatch("nothing was dropped by a ring that was too small")
+        raise MismatchError("nothing was dropped by a ring that was too small")
 
 
 def kill_capture(soak: Soak, number: int) -> None:
@@ -123,7 +124,10 @@ def kill_capture(soak: Soak, number: int) -> None:
     soak.n_deaths += 1
     soak.live.wait_until(lambda _, got: got.health.interruptions == soak.n_deaths, "the death")
     wait_for(lambda: is_gone(old.pid))
-    soak.live.miss()
+    # So that the next one does not come in the middle of a burst, however busy the machine is.
+    with stopped(*soak.live.processes("trtop-launcher")):
+        if not soak.live.processes("trtop-capture"):
+            soak.live.miss()
     soak.live.wait_until(lambda head, _: head.is_capturing, "the next capture process")
     soak.offer(number)
 
@@ -247,7 +251,7 @@ def full_report(soak: Soak, number: int) -> None:
         )
     path.unlink()
     if done.returncode != 1 or b"No space left" not in done.stderr:
-        raise Mismatch(f"a report on a full disk: {done.returncode}, {done.stderr!r}")
+        raise MismatchError(f"a report on a full disk: {done.returncode}, {done.stderr!r}")
 
 
 FAULTS: dict[str, Fault] = {

@@ -146,7 +146,7 @@ TWO_REQUESTS = Kind(
     _OPENED
     | {name: 2 * n for name, n in (_SENT | _ANSWERED).items()}
     | {"fin_out": 1, "acked_bytes": 4 * N_BYTES + 2},
-    _TIMED | {name: 2 for name in _TIMED_ANSWER} | {"net_rtt": 2, "reuse": 1},
+    _TIMED | dict.fromkeys(_TIMED_ANSWER, 2) | {"net_rtt": 2, "reuse": 1},
 )
 
 KINDS = (
