@@ -12,6 +12,7 @@ import json
 import os
 import random
 import runpy
+import shutil
 import subprocess
 import sys
 from collections import Counter, defaultdict
@@ -206,7 +207,8 @@ def main() -> None:
             print(described(mutant)["name"])
         print(len(candidates), Counter(m.kind for m in candidates))
         return
-    options.tree.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(options.tree, ignore_errors=True)
+    options.tree.mkdir(parents=True)
     shown = [described(mutant) for mutant in chosen]
     (options.tree / "mutants.json").write_text(json.dumps(shown, indent=1, ensure_ascii=False))
     build({mutant.site: number for number, mutant in enumerate(chosen)}, options.tree)

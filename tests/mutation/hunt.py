@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import ctypes
 import json
+import math
 import os
 import select
 import signal
@@ -29,6 +30,8 @@ TESTS = ("tests/core",)
 NO_PROGRESS_S = 30.0
 SLOWER = 20.0
 """A test that takes so many times as long as it did, and longer than this, does not end."""
+
+PASSES = "passes.json"
 
 SURVIVED, UNREACHED, DID_NOT_END = "survived", "unreached", "did not end"
 
@@ -57,25 +60,28 @@ class Trial:
         number: of the mutant.
         child: the process.
         told: where it says which test begins.
-        tests: what it runs.
+        limits_s: what it runs, and after how long a test has no end.
     """
 
     number: int
     child: int
     told: int
-    tests: list[str]
+    limits_s: dict[str, float]
     _at: int = 0
     _since_s: float = field(default_factory=time.monotonic)
 
-    def look(self, took_s: dict[str, float]) -> str | None:
+    @property
+    def tests(self) -> list[str]:
+        return list(self.limits_s)
+
+    def look(self) -> str | None:
         """What became of it; None: it is not over."""
         while select.select([self.told], [], [], 0)[0]:
             data = os.read(self.told, 2)
             if not data:
                 return self._end()
             self._at, self._since_s = int.from_bytes(data, "little"), time.monotonic()
-        limit_s = max(NO_PROGRESS_S, SLOWER * took_s[self.tests[self._at]])
-        if time.monotonic() - self._since_s < limit_s:
+        if not self.tests or time.monotonic() - self._since_s < self.limits_s[self.tests[self._at]]:
             return None
         os.killpg(self.child, signal.SIGKILL)
         self._end()
@@ -96,15 +102,14 @@ class Hunt:
 
     Args:
         mutants: what each number is: its ``name`` and ``kind``.
-        only: names of mutants to hunt contain this.
-        jobs: mutants that are awake at a time.
+        options: of the command.
+        passes: by test, how long it takes, and the numbers of the mutants that it comes by.
     """
 
     mutants: list[dict[str, Any]]
-    only: str = ""
-    jobs: int = 1
+    options: argparse.Namespace
+    passes: dict[str, tuple[float, list[int]]]
     fates: list[Fate] = field(default_factory=list)
-    took_s: dict[str, float] = field(default_factory=dict)
     has_failed: bool = False
 
     def __post_init__(self) -> None:
@@ -134,20 +139,22 @@ class Hunt:
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         by_number: dict[int, list[pytest.Item]] = {n: [] for n in range(len(self.mutants))}
         for item in session.items:
-            for number in self._reaches(item):
-                by_number[number].append(item)
+            if item.nodeid not in self.passes:
+                self.passes[item.nodeid] = self._pass(item)
         if self.has_failed:
             raise pytest.UsageError("a test fails without any mutant: nothing can be told")
-        waiting = [n for n in by_number if self.only in self.mutants[n]["name"]]
-        for items in by_number.values():
-            items.sort(key=lambda item: self.took_s[item.nodeid])
+        self.save()
+        for item in sorted(session.items, key=lambda item: self.passes[item.nodeid][0]):
+            for number in self.passes[item.nodeid][1]:
+                by_number[number].append(item)
+        waiting = [n for n in by_number if self.options.only in self.mutants[n]["name"]]
         running: list[Trial] = []
         while waiting or running:
-            while waiting and len(running) < self.jobs:
+            while waiting and len(running) < self.options.jobs:
                 running.append(self._begin(waiting.pop(0), by_number))
             select.select([trial.told for trial in running], [], [], 1.0)
             for trial in list(running):
-                by = trial.look(self.took_s)
+                by = trial.look()
                 if by is not None:
                     running.remove(trial)
                     self._note(trial.number, by)
@@ -158,17 +165,31 @@ class Hunt:
         self.fates.append(Fate(mutant["name"], mutant["kind"], by))
         sys.stderr.write(f"{number:5} {by[-70:]:70} {mutant['name']}\n")
 
-    def _reaches(self, item: pytest.Item) -> list[int]:
-        """The mutants that a test comes by, while all are asleep."""
+    def save(self) -> None:
+        """Keep what tests come by: they need not run again in this tree."""
+        (self.options.tree / PASSES).write_text(json.dumps(self.passes))
+
+    def _pass(self, item: pytest.Item) -> tuple[float, list[int]]:
+        """How long a test takes, and the mutants that it comes by, while all are asleep."""
         ctypes.memset(self.reached, 0, len(self.mutants))
         began_s = time.monotonic()
         _run(item)
-        self.took_s[item.nodeid] = time.monotonic() - began_s
-        return [number for number, is_reached in enumerate(self.reached) if is_reached]
+        took_s = time.monotonic() - began_s
+        return took_s, [number for number, is_reached in enumerate(self.reached) if is_reached]
+
+    def _within_budget(self, items: list[pytest.Item]) -> list[pytest.Item]:
+        """The quick ones, up to what a mutant may take."""
+        kept, took_s = [], 0.0
+        for item in items:
+            took_s += self.passes[item.nodeid][0]
+            if took_s > self.options.budget:
+                break
+            kept.append(item)
+        return kept
 
     def _begin(self, number: int, by_number: dict[int, list[pytest.Item]]) -> Trial:
         """Wake a mutant in a process of its own."""
-        items = by_number[number]
+        items = self._within_budget(by_number[number])
         theirs, ours = os.pipe()
         child = os.fork()
         if child == 0:
@@ -180,7 +201,10 @@ class Hunt:
             os.environ["TRTOP_MUTANT"] = str(number)
             self._run_until_caught(items, ours)
         os.close(ours)
-        return Trial(number, child, theirs, [item.nodeid for item in items])
+        limits_s = {
+            item.nodeid: max(NO_PROGRESS_S, SLOWER * self.passes[item.nodeid][0]) for item in items
+        }
+        return Trial(number, child, theirs, limits_s)
 
     def _run_until_caught(self, items: list[pytest.Item], tell: int) -> None:
         """In a process of its own: never returns."""
@@ -205,9 +229,9 @@ def _run(item: pytest.Item) -> None:
 
 
 def explained() -> set[str]:
-    """The names of mutants that are the same program, by the table that says why."""
-    rows = (line.split("`") for line in EXPLAINED.read_text().splitlines())
-    return {row[1] for row in rows if row[0].strip() == "|" and len(row) > 2}
+    """The names of mutants that are the same program, by the list that says why."""
+    lines = EXPLAINED.read_text().splitlines()
+    return {line.removeprefix("- `").removesuffix("`") for line in lines if line.startswith("- `")}
 
 
 def report(fates: list[Fate]) -> int:
@@ -248,10 +272,15 @@ def main() -> int:
     parser.add_argument("tree", type=Path)
     parser.add_argument("tests", nargs="*", default=TESTS)
     parser.add_argument("--jobs", type=int, default=1, help="mutants at a time")
+    parser.add_argument(
+        "--budget", type=float, default=math.inf, metavar="S", help="of tests, for each mutant"
+    )
     parser.add_argument("--only", default="", help="mutants whose name contains this")
     options = parser.parse_args()
     preload(options.tree)
-    hunt = Hunt(json.loads((options.tree / "mutants.json").read_text()), options.only, options.jobs)
+    known = options.tree / PASSES
+    mutants = json.loads((options.tree / "mutants.json").read_text())
+    hunt = Hunt(mutants, options, json.loads(known.read_text()) if known.exists() else {})
     told = [
         "-q",
         "-p",
