@@ -2,8 +2,7 @@
 
 First every test runs with all mutants asleep, and it is noted which of them it comes by. Then each
 mutant is woken in a process of its own that runs only those tests, the quickest first, until one
-fails, crashes or does not come to its end. Survivors are compared with those that
-``survivors.md`` explains. Exit status: 1 if one survives that is not explained there.
+fails, crashes or does not come to its end. Exit status: 1 if a survivor is not explained.
 """
 
 from __future__ import annotations
@@ -17,39 +16,41 @@ import select
 import signal
 import sys
 import time
-from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-EXPLAINED = Path(__file__).with_name("survivors.md")
+from mutation.fates import (
+    DID_NOT_END,
+    EXPLAINED,
+    SURVIVED,
+    UNREACHED,
+    Fate,
+    explained,
+    read_fates,
+    report,
+    write_fates,
+)
+
 TESTS = ("tests/core",)
+
+SAVE_EVERY = 100
 
 NO_PROGRESS_S = 30.0
 SLOWER = 20.0
 """A test that takes so many times as long as it did, and longer than this, does not end."""
 
-PASSES = "passes.json"
+FATES, PASSES = "fates.json", "passes.json"
 
-SURVIVED, UNREACHED, DID_NOT_END = "survived", "unreached", "did not end"
+SAVE_EVERY = 100
 
-CAUGHT_SHARE = 0.95
-"""What has to be caught of the mutants that are not the same program."""
+NO_PROGRESS_S = 30.0
+SLOWER = 20.0
+"""A test that takes so many times as long as it did, and longer than this, does not end."""
 
-
-@dataclass
-class Fate:
-    """What became of a mutant: the test that caught it, how a process ended, or none of these."""
-
-    name: str
-    kind: str
-    by: str
-
-    @property
-    def is_caught(self) -> bool:
-        return self.by not in (SURVIVED, UNREACHED)
+FATES, PASSES = "fates.json", "passes.json"
 
 
 @dataclass
@@ -104,12 +105,13 @@ class Hunt:
         mutants: what each number is: its ``name`` and ``kind``.
         options: of the command.
         passes: by test, how long it takes, and the numbers of the mutants that it comes by.
+        fates: by mutant, of earlier hunts.
     """
 
     mutants: list[dict[str, Any]]
     options: argparse.Namespace
     passes: dict[str, tuple[float, list[int]]]
-    fates: list[Fate] = field(default_factory=list)
+    fates: dict[str, Fate]
     has_failed: bool = False
 
     def __post_init__(self) -> None:
@@ -141,13 +143,15 @@ class Hunt:
         for item in session.items:
             if item.nodeid not in self.passes:
                 self.passes[item.nodeid] = self._pass(item)
-        if self.has_failed:
-            raise pytest.UsageError("a test fails without any mutant: nothing can be told")
+            if self.has_failed:
+                raise pytest.UsageError(f"{item.nodeid} fails without any mutant")
+            if len(self.passes) % SAVE_EVERY == 0:
+                self.save()
         self.save()
         for item in sorted(session.items, key=lambda item: self.passes[item.nodeid][0]):
             for number in self.passes[item.nodeid][1]:
                 by_number[number].append(item)
-        waiting = [n for n in by_number if self.options.only in self.mutants[n]["name"]]
+        waiting = [n for n in by_number if self._is_wanted(self.mutants[n]["name"])]
         running: list[Trial] = []
         while waiting or running:
             while waiting and len(running) < self.options.jobs:
@@ -162,8 +166,13 @@ class Hunt:
 
     def _note(self, number: int, by: str) -> None:
         mutant = self.mutants[number]
-        self.fates.append(Fate(mutant["name"], mutant["kind"], by))
+        self.fates[mutant["name"]] = Fate(mutant["name"], mutant["kind"], by)
+        write_fates(self.options.tree / FATES, self.fates)
         sys.stderr.write(f"{number:5} {by[-70:]:70} {mutant['name']}\n")
+
+    def _is_wanted(self, name: str) -> bool:
+        is_caught = name in self.fates and self.fates[name].is_caught
+        return self.options.only in name and not (self.options.survivors and is_caught)
 
     def save(self) -> None:
         """Keep what tests come by: they need not run again in this tree."""
@@ -228,30 +237,6 @@ def _run(item: pytest.Item) -> None:
     item.config.hook.pytest_runtest_protocol(item=item, nextitem=None)
 
 
-def explained() -> set[str]:
-    """The names of mutants that are the same program, by the list that says why."""
-    lines = EXPLAINED.read_text().splitlines()
-    return {line.removeprefix("- `").removesuffix("`") for line in lines if line.startswith("- `")}
-
-
-def report(fates: list[Fate]) -> int:
-    """Say what was caught, and what was not; the exit status."""
-    known = explained()
-    caught = sum(fate.is_caught for fate in fates)
-    same = [fate for fate in fates if not fate.is_caught and fate.name in known]
-    unknown = [fate for fate in fates if not fate.is_caught and fate.name not in known]
-    print(f"{caught} of {len(fates)} mutants are caught: {caught / len(fates):.1%}")
-    if len(fates) > len(same):
-        print(f"{caught / (len(fates) - len(same)):.1%} of those that are not the same program")
-    for kind, total in Counter(fate.kind for fate in fates).items():
-        n = sum(fate.is_caught for fate in fates if fate.kind == kind)
-        print(f"  {kind:12} {n:4} of {total}")
-    for title, shown in (("explained", same), ("NOT EXPLAINED", unknown)):
-        for fate in shown:
-            print(f"{title}, {fate.by}: {fate.name}")
-    return int(bool(unknown))
-
-
 def preload(tree: Path) -> None:
     """Start anew with the kernels that have mutants, and with what wakes one."""
     if os.environ.get("LD_PRELOAD", "").endswith("switch.so"):
@@ -275,28 +260,21 @@ def main() -> int:
     parser.add_argument(
         "--budget", type=float, default=math.inf, metavar="S", help="of tests, for each mutant"
     )
+    parser.add_argument("--survivors", action="store_true", help="only those not caught before")
     parser.add_argument("--only", default="", help="mutants whose name contains this")
     options = parser.parse_args()
     preload(options.tree)
     known = options.tree / PASSES
     mutants = json.loads((options.tree / "mutants.json").read_text())
-    hunt = Hunt(mutants, options, json.loads(known.read_text()) if known.exists() else {})
-    told = [
-        "-q",
-        "-p",
-        "no:cacheprovider",
-        "-p",
-        "no:faulthandler",
-        "--timeout",
-        "0",
-        *options.tests,
-    ]
-    status = pytest.main(told, plugins=[hunt])
-    if not hunt.fates:
-        return int(status) or 1
-    fates = [vars(fate) for fate in hunt.fates]
-    (options.tree / "fates.json").write_text(json.dumps(fates, indent=1, ensure_ascii=False))
-    return report(hunt.fates)
+    passes = json.loads(known.read_text()) if known.exists() else {}
+    hunt = Hunt(mutants, options, passes, read_fates(options.tree / FATES))
+    told = ["-q", "-p", "no:cacheprovider", "-p", "no:faulthandler", "--timeout", "0"]
+    status = pytest.main([*told, *options.tests], plugins=[hunt])
+    if status != pytest.ExitCode.OK:
+        return int(status)
+    lines, is_enough = report(list(hunt.fates.values()), explained(EXPLAINED.read_text()))
+    print(*lines, sep="\n")
+    return int(not is_enough)
 
 
 if __name__ == "__main__":

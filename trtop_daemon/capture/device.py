@@ -105,6 +105,7 @@ class Device:
         self._n_read = 0
         self._n_lost = 0
         self._settled_at_s: float | None = None
+        self._n_kept_then = 0
         fitting = MAX_BATCH_BYTES // config.snaplen_bytes
         self._n_at_once = min(max(fitting, MIN_BATCH_PACKETS), MAX_BATCH_PACKETS)
         self.is_down = False
@@ -129,25 +130,26 @@ class Device:
         Raises:
             DeviceError: the device must be opened anew.
         """
+        now_s = time.monotonic()
         try:
             data, raw = self._handle.next_batch(self._n_at_once)
         except pcapy.PcapError as error:
             if _DOWN in str(error):
                 self.is_down = True
-                self._settled_at_s = time.monotonic() + self._settle_s
+                self._await_settled()
                 return None
-            self._account_lost()
+            self._account_lost(self._n_kept())
             raise DeviceError(f"{self._config.interface}: {error}") from error
         if not raw:
-            if self._settled_at_s is not None and time.monotonic() >= self._settled_at_s:
+            if self._settled_at_s is not None and now_s >= self._settled_at_s:
                 self._settled_at_s = None
-                self._account_lost()
+                self._account_lost(self._n_kept_then)
             return None
         self.is_down = False
-        if self._settled_at_s is not None:
-            self._settled_at_s = time.monotonic() + self._settle_s
         index = index_of(raw, self.link_type, self._config.snaplen_bytes)
         self._n_read += len(index)
+        if self._settled_at_s is not None:
+            self._await_settled()
         return PacketBatch(np.frombuffer(data, np.uint8), index)
 
     def totals(self) -> Totals:
@@ -172,9 +174,7 @@ class Device:
 
     def is_drained(self) -> bool:
         """Whether every packet that the kernel kept was read; not known on loopback."""
-        totals = self.totals()
-        kept = (totals.received or 0) - (totals.kernel_dropped or 0)
-        return not self._is_loopback and self._n_read + self._n_lost >= kept
+        return not self._is_loopback and self._n_read + self._n_lost >= self._n_kept()
 
     def run(self, sender: BatchSender, control: Control) -> None:
         """Move packets to the main process until ordered to stop.
@@ -235,17 +235,28 @@ class Device:
         except pcapy.PcapError as error:
             raise filter_error(expression, error) from None
 
-    def _account_lost(self) -> None:
+    def _n_kept(self) -> int:
+        """Packets that the kernel has put into the ring so far."""
+        totals = self.totals()
+        return (totals.received or 0) - (totals.kernel_dropped or 0)
+
+    def _await_settled(self) -> None:
+        """Begin the time after which the ring holds nothing of what the kernel has kept by now."""
+        self._n_kept_then = self._n_kept()
+        self._settled_at_s = time.monotonic() + self._settle_s
+
+    def _account_lost(self, n_kept: int) -> None:
         """A read error threw packets away: once the ring is empty, what is missing is lost.
 
         Not told on loopback: the kernel counts a packet there when it leaves and when it arrives,
         and libpcap gives one of the two.
+
+        Args:
+            n_kept: packets that the ring cannot hold any more. Of those that came later some may
+                wait in a block that is not closed yet.
         """
-        if self._is_loopback:
-            return
-        totals = self.totals()
-        kept = (totals.received or 0) - (totals.kernel_dropped or 0)
-        self._n_lost = max(self._n_lost, kept - self._n_read)
+        if not self._is_loopback:
+            self._n_lost = max(self._n_lost, n_kept - self._n_read)
 
 
 class DeviceBackend(Backend):
