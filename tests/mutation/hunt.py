@@ -139,7 +139,6 @@ class Hunt:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
-        by_number: dict[int, list[pytest.Item]] = {n: [] for n in range(len(self.mutants))}
         for item in session.items:
             if item.nodeid not in self.passes:
                 self.passes[item.nodeid] = self._pass(item)
@@ -148,9 +147,8 @@ class Hunt:
             if len(self.passes) % SAVE_EVERY == 0:
                 self.save()
         self.save()
-        for item in sorted(session.items, key=lambda item: self.passes[item.nodeid][0]):
-            for number in self.passes[item.nodeid][1]:
-                by_number[number].append(item)
+        numbers = range(len(self.mutants))
+        by_number = {number: self._in_order(number, session.items) for number in numbers}
         waiting = [n for n in by_number if self._is_wanted(self.mutants[n]["name"])]
         running: list[Trial] = []
         while waiting or running:
@@ -185,6 +183,20 @@ class Hunt:
         _run(item)
         took_s = time.monotonic() - began_s
         return took_s, [number for number, is_reached in enumerate(self.reached) if is_reached]
+
+    def _in_order(self, number: int, items: list[pytest.Item]) -> list[pytest.Item]:
+        """The tests that come by a mutant: first the quick ones that see much of its file."""
+        near = {
+            other
+            for other, mutant in enumerate(self.mutants)
+            if mutant["site"][0] == self.mutants[number]["site"][0]
+        }
+        keys = {}
+        for item in items:
+            took_s, reached = self.passes[item.nodeid]
+            if number in reached:
+                keys[item] = took_s / len(near.intersection(reached)) ** 2
+        return sorted(keys, key=lambda item: keys[item])
 
     def _within_budget(self, items: list[pytest.Item]) -> list[pytest.Item]:
         """The quick ones, up to what a mutant may take."""
@@ -248,6 +260,8 @@ def preload(tree: Path) -> None:
         "PYTHONPATH": os.pathsep.join((str(lib), str(EXPLAINED.parent.parent.resolve()))),
         "PYTHONSAFEPATH": "1",
         "OPENBLAS_NUM_THREADS": "1",
+        # What other plugins do around each test takes longer than most of the tests.
+        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
     }
     os.execve(sys.executable, [sys.executable, "-m", "mutation.hunt", *sys.argv[1:]], environ)
 
@@ -268,7 +282,10 @@ def main() -> int:
     mutants = json.loads((options.tree / "mutants.json").read_text())
     passes = json.loads(known.read_text()) if known.exists() else {}
     hunt = Hunt(mutants, options, passes, read_fates(options.tree / FATES))
-    told = ["-q", "-p", "no:cacheprovider", "-p", "no:faulthandler", "--timeout", "0"]
+    settings = options.tree / "pytest.ini"  # without options of plugins
+    settings.write_text("[pytest]\n")
+    told = ["-q", "-p", "no:cacheprovider", "-p", "no:faulthandler", "-W", "error"]
+    told += ["-c", str(settings), "--rootdir", "."]
     status = pytest.main([*told, *options.tests], plugins=[hunt])
     if status != pytest.ExitCode.OK:
         return int(status)

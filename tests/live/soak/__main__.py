@@ -120,7 +120,7 @@ def check_exporters(soak: Soak, number: int) -> None:
     soak.offer(number)
     for leg, (told, n_syn) in zip(soak.legs, before, strict=True):
         wanted = told + leg.check().totals.count("syn") - n_syn
-        wait_for(lambda leg=leg, wanted=wanted: leg.scraped() == wanted)
+        wait_for(lambda leg=leg, wanted=wanted: leg.scraped() == wanted, TIMEOUT_S)
 
 
 def report(outcome: Outcome, minutes: int) -> str:

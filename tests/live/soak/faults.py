@@ -19,10 +19,10 @@ from pathlib import Path
 
 import psutil
 from support.builders.packets import Talk
-from support.daemons import TIMEOUT_S, TRTOP, environment, peers, wait_for
+from support.daemons import TRTOP, environment, peers, wait_for
 from support.processes import is_gone, terminal
 
-from soak.leg import FLOOD_SERVER, Leg, MismatchError
+from soak.leg import FLOOD_SERVER, TIMEOUT_S, Leg, MismatchError
 from soak.legs import LiveLeg, ReplayLeg
 from soak.traffic import FRAME_BYTES
 
@@ -65,7 +65,7 @@ def stopped(*processes: psutil.Process) -> Iterator[None]:
     """Processes that stand still."""
     for process in processes:
         process.send_signal(signal.SIGSTOP)
-        wait_for(lambda process=process: process.status() == psutil.STATUS_STOPPED)
+        wait_for(lambda process=process: process.status() == psutil.STATUS_STOPPED, TIMEOUT_S)
     try:
         yield
     finally:
@@ -123,7 +123,7 @@ def kill_capture(soak: Soak, number: int) -> None:
     old.kill()
     soak.n_deaths += 1
     soak.live.wait_until(lambda _, got: got.health.interruptions == soak.n_deaths, "the death")
-    wait_for(lambda: is_gone(old.pid))
+    wait_for(lambda: is_gone(old.pid), TIMEOUT_S)
     # So that the next one does not come in the middle of a burst, however busy the machine is.
     with stopped(*soak.live.processes("trtop-launcher")):
         if not soak.live.processes("trtop-capture"):
@@ -155,7 +155,7 @@ def interface_gone(soak: Soak, number: int) -> None:
     since_ns = time.time_ns()
     soak.live.remove_interface()
     soak.live.has_said("is gone", since_ns)
-    wait_for(lambda: not soak.live.processes("trtop-capture"))
+    wait_for(lambda: not soak.live.processes("trtop-capture"), TIMEOUT_S)
     soak.live.add_interface()
     soak.live.has_said("was gone for", since_ns)
     soak.offer(number)
@@ -201,7 +201,7 @@ def killed_client(soak: Soak, number: int) -> None:
     """Somebody looks, and is killed."""
     with terminal("attach", "--interval=0.1", str(soak.replay.daemon.path)) as (process, seen, _):
         soak.offer(number)
-        wait_for(lambda: "Syn" in seen())
+        wait_for(lambda: "Syn" in seen(), TIMEOUT_S)
         process.kill()
 
 

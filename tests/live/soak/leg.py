@@ -23,8 +23,9 @@ from trtop_core import Snapshot, View, wire
 from trtop_core.metrics import COUNTERS, GAUGES, SKETCHES
 from trtop_core.snapshot import Row
 
-TIMEOUT_S = 90.0
-"""Longer than the longest pause before a capture process is started again, on a busy machine."""
+TIMEOUT_S = 300.0
+"""Longer than the longest pause before a process is started again; for a machine that does much
+else, in which a client may take a minute to start."""
 
 FLOOD_SERVER = "203.0.113.9"
 """Of packets that are too many: which of them are lost is chance, how many is not."""
@@ -111,7 +112,7 @@ class Leg:
         self.wait_until(lambda _, got: self.n_taken(got) >= self.n_packets, "packets")
         _, snapshot = self.ask()
         if self.n_taken(snapshot) != self.n_packets:
-            raise MismatchError(f"{self.n_taken(snapshot)} packets, not {self.n_packets}")
+            raise MismatchError(f"{snapshot.health}, not {self.n_packets}; {self.situation()}")
         wanted = truth(self.kinds, self.minutes, self.scale)
         for row in snapshot.rows():
             if row.name == FLOOD_SERVER:
@@ -146,6 +147,10 @@ class Leg:
     def n_taken(self, snapshot: Snapshot) -> int:
         """Packets that the daemon accounts for."""
         return snapshot.health.packets
+
+    def situation(self) -> str:
+        """What the daemon has said of late."""
+        return " | ".join(self.daemon.log.splitlines()[-12:])
 
     def rss_bytes(self) -> dict[str, int]:
         """Memory of each process by its name."""

@@ -17,7 +17,7 @@ from pathlib import Path
 from support.daemons import TRTOPD, Daemon, Peer, peer
 from support.netns import Host, furnish, two_hosts
 
-from soak.leg import Leg, MismatchError
+from soak.leg import TIMEOUT_S, Leg, MismatchError
 from soak.traffic import CLIENTS, KINDS, REPLAYED, Minute
 from trtop_core import Snapshot
 
@@ -116,8 +116,14 @@ class LiveLeg(Leg):
         health = snapshot.health
         self.n_lost = (health.kernel_dropped or 0) + health.read_lost
         if (health.received or 0) > self.n_packets:
-            raise MismatchError(f"{health.received} received, not {self.n_packets}")
+            raise MismatchError(f"{health}, not {self.n_packets} received; {self.situation()}")
         return health.packets + self.n_lost if health.received == self.n_packets else 0
+
+    def situation(self) -> str:
+        """What the kernel says of the interface."""
+        command = ["ip", "-n", self.near.name, "-s", "link", "show", self.near.link]
+        shown = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+        return f"{super().situation()}; {' '.join(shown.split())}"
 
     def remove_interface(self) -> None:
         self.near.ip("link", "del", self.near.link)
@@ -161,7 +167,7 @@ def replay_leg(folder: Path) -> Iterator[ReplayLeg]:
         daemon = stack.enter_context(Daemon(own, *args, command=TRTOPD))
         writer = os.open(fifo, os.O_WRONLY)
         os.close(pipe)
-        client = stack.enter_context(peer(daemon.path))
+        client = stack.enter_context(peer(daemon.path, rcvtimeo=int(TIMEOUT_S * 1000)))
         yield ReplayLeg(own, daemon, client, writer)
 
 
@@ -175,5 +181,5 @@ def live_leg(folder: Path) -> Iterator[LiveLeg]:
         args += (f"--bpf-filter=tcp and net {CLIENTS}", f"--metrics=unix:{own}/m.sock")
         with near.inside():
             daemon = stack.enter_context(Daemon(own, *args, command=TRTOPD))
-        client = stack.enter_context(peer(daemon.path))
+        client = stack.enter_context(peer(daemon.path, rcvtimeo=int(TIMEOUT_S * 1000)))
         yield LiveLeg(own, daemon, client, (near, far))
