@@ -62,6 +62,7 @@ class Daemon:
         *args: str | Path,
         command: list[str] | None = None,
         env: dict[str, str] | None = None,
+        timeout_s: float = TIMEOUT_S,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.log_path = folder / "log"
@@ -82,7 +83,10 @@ class Daemon:
                 env=environment(**(env or {})),
             )
         try:
-            wait_for(lambda: "listening on" in self.log[offset:] or self.process.poll() is not None)
+            wait_for(
+                lambda: "listening on" in self.log[offset:] or self.process.poll() is not None,
+                timeout_s,
+            )
             if self.process.poll() is not None:
                 raise RuntimeError(f"it did not start: {self.log[offset:]}")
         except BaseException:

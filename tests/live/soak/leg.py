@@ -27,6 +27,9 @@ TIMEOUT_S = 300.0
 """Longer than the longest pause before a process is started again; for a machine that does much
 else, in which a client may take a minute to start."""
 
+ASK_S = 0.05
+"""Between two questions."""
+
 FLOOD_SERVER = "203.0.113.9"
 """Of packets that are too many: which of them are lost is chance, how many is not."""
 
@@ -92,7 +95,7 @@ class Leg:
                 return
             if time.monotonic() > end_s:
                 raise MismatchError(f"waited for {what}: {head.notices}, {snapshot.health}")
-            time.sleep(0.01)
+            time.sleep(ASK_S)
 
     def has_said(self, pattern: str, since_ns: int) -> None:
         """Wait for a notice that began since."""

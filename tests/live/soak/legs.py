@@ -164,7 +164,7 @@ def replay_leg(folder: Path) -> Iterator[ReplayLeg]:
         os.mkfifo(fifo)
         pipe = os.open(fifo, os.O_RDWR)  # a reader is there whatever happens
         args = ("-r", fifo, "--speed=max", "--stay", f"--metrics=unix:{own}/m.sock", *COMMON)
-        daemon = stack.enter_context(Daemon(own, *args, command=TRTOPD))
+        daemon = stack.enter_context(Daemon(own, *args, command=TRTOPD, timeout_s=TIMEOUT_S))
         writer = os.open(fifo, os.O_WRONLY)
         os.close(pipe)
         client = stack.enter_context(peer(daemon.path, rcvtimeo=int(TIMEOUT_S * 1000)))
@@ -180,6 +180,6 @@ def live_leg(folder: Path) -> Iterator[LiveLeg]:
         args = ("-i", near.link, f"--buffer-size={BUFFER}", *COMMON)
         args += (f"--bpf-filter=tcp and net {CLIENTS}", f"--metrics=unix:{own}/m.sock")
         with near.inside():
-            daemon = stack.enter_context(Daemon(own, *args, command=TRTOPD))
+            daemon = stack.enter_context(Daemon(own, *args, command=TRTOPD, timeout_s=TIMEOUT_S))
         client = stack.enter_context(peer(daemon.path, rcvtimeo=int(TIMEOUT_S * 1000)))
         yield LiveLeg(own, daemon, client, (near, far))
