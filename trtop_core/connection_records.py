@@ -80,7 +80,7 @@ def _places() -> tuple[dict[str, int], dict[str, dict[str, int]]]:
     def place(*path: str) -> int:
         dtype, at = CONNECTION_RECORD, 0
         for name in path:
-            fields = dtype.fields or {}
+            fields: Any = dtype.fields
             dtype, offset = fields[name][:2]
             at += offset
         return at // WORD_BYTES

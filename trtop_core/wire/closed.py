@@ -132,9 +132,9 @@ def decode_closed(data: bytes | memoryview) -> Closed:
 def _pack_tallies(records: npt.NDArray[Any]) -> Iterator[tuple[str, Packed]]:
     """What connections added to their destinations, by name."""
     columns = np.ascontiguousarray(words_of(records).T)
-    used = columns.any(axis=1).tolist()
+    used = set(np.flatnonzero(columns.any(axis=1)).tolist())
     for name, (place, dtype) in TALLY_COLUMNS.items():
-        yield name, pack(columns[place].view(dtype)) if used[place] else NOTHING
+        yield name, pack(columns[place].view(dtype)) if place in used else NOTHING
 
 
 def _unpack_tallies(columns: Mapping[str, Packed], n_records: int) -> npt.NDArray[Any]:
