@@ -13,88 +13,31 @@ import json
 import math
 import os
 import select
-import signal
 import sys
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from mutation.fates import (
-    DID_NOT_END,
     EXPLAINED,
-    SURVIVED,
-    UNREACHED,
     Fate,
     explained,
     read_fates,
     report,
     write_fates,
 )
+from mutation.trial import NO_PROGRESS_S, SLOWER, Trial
 
 TESTS = ("tests/core",)
 
-SAVE_EVERY = 100
-
-NO_PROGRESS_S = 30.0
-SLOWER = 20.0
-"""A test that takes so many times as long as it did, and longer than this, does not end."""
-
 FATES, PASSES = "fates.json", "passes.json"
 
 SAVE_EVERY = 100
 
-NO_PROGRESS_S = 30.0
-SLOWER = 20.0
-"""A test that takes so many times as long as it did, and longer than this, does not end."""
-
-FATES, PASSES = "fates.json", "passes.json"
-
-
-@dataclass
-class Trial:
-    """A process in which a mutant is awake.
-
-    Attributes:
-        number: of the mutant.
-        child: the process.
-        told: where it says which test begins.
-        limits_s: what it runs, and after how long a test has no end.
-    """
-
-    number: int
-    child: int
-    told: int
-    limits_s: dict[str, float]
-    _at: int = 0
-    _since_s: float = field(default_factory=time.monotonic)
-
-    @property
-    def tests(self) -> list[str]:
-        return list(self.limits_s)
-
-    def look(self) -> str | None:
-        """What became of it; None: it is not over."""
-        while select.select([self.told], [], [], 0)[0]:
-            data = os.read(self.told, 2)
-            if not data:
-                return self._end()
-            self._at, self._since_s = int.from_bytes(data, "little"), time.monotonic()
-        if not self.tests or time.monotonic() - self._since_s < self.limits_s[self.tests[self._at]]:
-            return None
-        os.killpg(self.child, signal.SIGKILL)
-        self._end()
-        return f"{DID_NOT_END}: {self.tests[self._at]}"
-
-    def _end(self) -> str:
-        os.close(self.told)
-        status = os.waitstatus_to_exitcode(os.waitpid(self.child, 0)[1])
-        if status == 0:
-            return SURVIVED if self.tests else UNREACHED
-        how = "" if status == 1 else f"ended with {status}: "
-        return how + self.tests[self._at]
+NO_MUTANT = -1
 
 
 @dataclass
@@ -121,13 +64,14 @@ class Hunt:
 
     def pytest_configure(self) -> None:
         """What hypothesis finds is not kept, tried again or made smaller."""
-        from hypothesis import Phase, settings  # noqa: PLC0415 - after pytest has begun
+        from hypothesis import HealthCheck, Phase, settings  # noqa: PLC0415 - after pytest has begun
 
         settings.register_profile(
             "mutants",
             database=None,
             derandomize=True,
             deadline=None,
+            suppress_health_check=list(HealthCheck),
             phases=(Phase.explicit, Phase.generate),
             report_multiple_bugs=False,
         )
@@ -179,9 +123,9 @@ class Hunt:
     def _pass(self, item: pytest.Item) -> tuple[float, list[int]]:
         """How long a test takes, and the mutants that it comes by, while all are asleep."""
         ctypes.memset(self.reached, 0, len(self.mutants))
-        began_s = time.monotonic()
+        began_s = time.process_time()
         _run(item)
-        took_s = time.monotonic() - began_s
+        took_s = time.process_time() - began_s
         return took_s, [number for number, is_reached in enumerate(self.reached) if is_reached]
 
     def _in_order(self, number: int, items: list[pytest.Item]) -> list[pytest.Item]:
@@ -231,15 +175,27 @@ class Hunt:
         """In a process of its own: never returns."""
         status = 2
         try:
-            self.has_failed = False
             for number, item in enumerate(items):
                 os.write(tell, number.to_bytes(2, "little"))
-                _run(item)
-                if self.has_failed:
+                if self._catches(item):
+                    status = 1
                     break
-            status = int(self.has_failed)
+            else:
+                status = 0
         finally:
             os._exit(status)
+
+    def _catches(self, item: pytest.Item) -> bool:
+        """Whether a test fails, and does not when the mutant sleeps again."""
+        self.has_failed = False
+        _run(item)
+        if self.has_failed:
+            awake, self.alive.value = self.alive.value, NO_MUTANT
+            self.has_failed = False
+            _run(item)
+            self.alive.value = awake
+            return not self.has_failed
+        return False
 
 
 def _run(item: pytest.Item) -> None:

@@ -183,6 +183,8 @@ def _constant(text: str) -> Iterator[Mutation]:
 def _junction(node: Any, number: int, right: Any) -> Any:
     mistake = clone(node)
     mistake.operator = JUNCTIONS[node.operator]
+    # Comparisons of one variable are made a `switch` of, which takes `a == 1 and a == 2` for `or`.
+    mistake.operand1, mistake.operand2 = truth_of(mistake.operand1), truth_of(mistake.operand2)
     return choose(node.pos, number, truth_of(mistake), truth_of(right))
 
 
