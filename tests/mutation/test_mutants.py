@@ -11,6 +11,7 @@ from Cython.Compiler import Main
 from Cython.Compiler.Symtab import ModuleScope
 
 from mutation.build import choose, context
+from mutation.fates import SURVIVED, UNREACHED, Fate, explained, read_fates, report, write_fates
 from mutation.mutants import Mutant, Mutator, Site
 
 FUNCTION = """
@@ -104,3 +105,45 @@ def test_a_choice_is_by_the_seed_and_has_every_file_and_kind() -> None:
     assert len(set(chosen)) == 20
     assert {one.site.file for one in chosen} == {"a.pyx", "b.pyx", "c.pyx"}
     assert {one.kind for one in chosen} == {"comparison", "constant"}
+
+
+def test_comparisons_of_one_variable_are_no_switch(path: Path) -> None:
+    """Cython makes a `switch` of them, whether `or` or `and` joins them."""
+    body = "return a == 1 or a == 2"
+    found = walked(path, body)[0].found
+    (site,) = (one.site for one in found if one.kind == "junction")
+    _, tree = walked(path, body, {site: 0})
+    (choice,) = (stat.value for stat in [tree.body.body])
+    mistake = choice.true_val.operand.operand
+    assert mistake.operator == "and"
+    assert type(mistake.operand1) is type(mistake.operand2) is type(choice.true_val)
+
+
+CAUGHT = [Fate(f"caught {number}", "constant", "a test") for number in range(19)]
+
+
+def test_what_is_the_same_program_need_not_be_caught() -> None:
+    same = Fate("same", "comparison", SURVIVED)
+    lines, is_enough = report([*CAUGHT, same], {"same"})
+    assert is_enough
+    assert lines[0].startswith("19 of 20 mutants are caught, 95.0%; 100.0% of those")
+    assert lines[-1] == "the same program, survived: same"
+
+
+def test_a_survivor_that_nobody_explains_is_too_much() -> None:
+    lines, is_enough = report([*CAUGHT, Fate("new", "comparison", UNREACHED)], set())
+    assert not is_enough
+    assert lines[-1] == "NOT EXPLAINED, unreached: new"
+
+
+def test_names_are_read_from_the_list_of_survivors() -> None:
+    assert explained("# Title\n\n- `a.pxd f: x | y [< → <=]`\n  as `x` is never 0\n") == {
+        "a.pxd f: x | y [< → <=]"
+    }
+
+
+def test_fates_are_kept(tmp_path: Path) -> None:
+    assert read_fates(tmp_path / "none") == {}
+    fates = {fate.name: fate for fate in CAUGHT}
+    write_fates(tmp_path / "fates.json", fates)
+    assert read_fates(tmp_path / "fates.json") == fates
