@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import tempfile
 import time
@@ -148,6 +149,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="soak", description=__doc__)
     parser.add_argument("--hours", type=float, default=6.0)
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # and tidy up
     minutes = max(len(FAULTS), round(options.hours * 3600 / MINUTE_S))
     with tempfile.TemporaryDirectory(prefix="soak-") as folder:
         outcome = run(Path(folder), minutes, tell=True)
