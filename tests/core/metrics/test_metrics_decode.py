@@ -80,6 +80,7 @@ def seen(
         return name
     assert isinstance(theirs, TwinSegment), theirs
     at, n_captured = int(row["payload_offset"]), int(row["payload_caplen"])
+    assert at + n_captured <= len(packet.data)
     segment = {
         "src": row["src"].tobytes(),
         "dst": row["dst"].tobytes(),
