@@ -263,6 +263,15 @@ def test_ipv4_options_are_stepped_over(n_words: int) -> None:
     assert seen(frame, caplen=34 + 4 * n_words + 20) == plain(ip_id=77, payload=b"")
 
 
+def test_options_of_one_word_are_never_read_as_ports() -> None:
+    """Four bytes too early the segment would look like one, with ports of 0 and 20 bytes of header:
+    the first byte of its acknowledgement stands where the length is."""
+    segment = tcp(40_000, 443, 7, 0x5000_0000, payload=b"hello")
+    found = seen(ethernet(ipv4(A4, B4, segment, options=bytes(4), ident=77)))
+    assert isinstance(found, dict)
+    assert (found["src_port"], found["dst_port"], found["payload"]) == (40_000, 443, b"hello")
+
+
 def test_a_broken_ipv4_header_is_bad_whatever_it_carries() -> None:
     for proto in (TCP, UDP, 1):
         datagram = bytearray(v4(proto=proto))
