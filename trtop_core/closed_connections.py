@@ -98,14 +98,18 @@ class ClosedLog:
         self._append(records)
         self._forget_oldest()
 
-    def finish(self, rest: Iterator[npt.NDArray[Any]]) -> None:
+    def finish(self, rest: Iterator[npt.NDArray[Any]], is_over: bool) -> None:
         """Take the last records, in blocks, as the foremost reader comes to them.
 
         All connections that are remembered at the end of a capture are recorded at once; added at
         once they would push each other out before anybody could ask for them.
+
+        Args:
+            rest: the blocks.
+            is_over: whether the capture itself has ended; else a new one may follow.
         """
         self._rest = rest
-        self._is_over = True
+        self._is_over = is_over
 
     def answer(self, view: ClosedView) -> Closed:
         """The oldest records that a reader has not got yet."""

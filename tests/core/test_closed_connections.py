@@ -151,7 +151,7 @@ def test_the_next_question_is_asked_before_an_answer_is_given_out() -> None:
 def test_the_end_is_told_behind_the_last_record() -> None:
     log = ClosedLog(3 * MAX_PER_ANSWER, 7)
     log.add(numbered(0, MAX_PER_ANSWER + 1))
-    log.finish(iter([]))
+    log.finish(iter([]), is_over=True)
     whole = log.answer(ClosedView())
     assert not whole.is_over
     assert log.answer(ClosedView(7, MAX_PER_ANSWER)).is_over
@@ -169,7 +169,7 @@ def test_the_last_records_wait_for_the_foremost_reader(
     log = ClosedLog(capacity, 7)
     log.add(numbered(0, n_before))
     ends = list(accumulate(sizes, initial=n_before))
-    log.finish(numbered(first, end) for first, end in pairwise(ends))
+    log.finish((numbered(first, end) for first, end in pairwise(ends)), is_over=True)
     reader, _ = reading(log)
     assert read(reader, 0.0) == list(range(max(0, n_before - capacity), ends[-1]))
     assert (reader.n_lost, reader.is_over) == (0, True)
