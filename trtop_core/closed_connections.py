@@ -113,9 +113,9 @@ class ClosedLog:
 
     def answer(self, view: ClosedView) -> Closed:
         """The oldest records that a reader has not got yet."""
-        first = max(view.after if view.log_id == self._log_id else 0, self._first)
+        after = view.after if view.log_id == self._log_id else 0
+        first = min(max(after, self._first), self._end)
         self._draw(first + view.limit)
-        first = min(first, self._end)
         records = self._part(first, min(first + view.limit, self._end))
         is_over = self._is_over and self._rest is None and first + len(records) == self._end
         self._forget_oldest()

@@ -178,6 +178,14 @@ def test_the_last_records_wait_for_the_foremost_reader(
     assert late.is_over
 
 
+def test_who_asks_for_what_is_not_there_yet_takes_nothing_from_others() -> None:
+    log = ClosedLog(5, 7)
+    log.finish((numbered(first, first + 100) for first in range(0, 100_000, 100)), is_over=True)
+    answer = log.answer(ClosedView(7, 90_000, 10))
+    assert (answer.first, numbers(answer.records)) == (0, list(range(10)))
+    assert numbers(log.answer(ClosedView(7, 10, 1)).records) == [10]
+
+
 def real() -> Iterator[np.ndarray]:
     engine = Engine(EngineConfig(keeps_connections=True), SEED)
     engine.feed(PacketBatch.from_packets(busy(7, 200)))
