@@ -1,0 +1,54 @@
+"""One target under libFuzzer, guided by the coverage of its kernels and of its Python.
+
+Runs in a process of its own, on the fuzzing build, with libFuzzer and AddressSanitizer preloaded;
+``run.py`` starts it::
+
+    python fuzz/guided.py NAME FOLDER [options of libFuzzer]
+
+``FOLDER/NAME`` keeps the corpus, and gets the seeds first.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from pathlib import Path
+
+import atheris
+from target import TARGETS, Target, load
+
+WORDS = "words.txt"
+
+
+def main() -> None:
+    """Fuzz until libFuzzer ends the process."""
+    name, folder, *options = sys.argv[1:]
+    with atheris.instrument_imports(include=list(TARGETS[name].packages)):
+        target = load(name)
+    own = Path(folder) / name
+    corpus = own / "corpus"
+    corpus.mkdir(parents=True, exist_ok=True)
+    write_seeds(target, corpus)
+    words = own / WORDS
+    words.write_text("".join(f'"{escaped(word)}"\n' for word in target.words))
+    atheris.Setup(
+        [sys.argv[0], f"-max_len={target.max_bytes}", f"-dict={words}", "-len_control=20", *options, str(corpus)],
+        target.run,
+    )
+    atheris.Fuzz()
+
+
+def write_seeds(target: Target, corpus: Path) -> None:
+    """Put the seeds into a corpus, each under the name that libFuzzer would give it."""
+    for seed in target.seeds():
+        content = seed[: target.max_bytes]
+        (corpus / hashlib.sha1(content, usedforsecurity=False).hexdigest()).write_bytes(content)
+
+
+def escaped(word: bytes) -> str:
+    """A word as a dictionary of libFuzzer spells it."""
+    return "".join(f"\\x{byte:02x}" for byte in word)
+
+
+if __name__ == "__main__":
+    main()
