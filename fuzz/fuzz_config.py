@@ -81,8 +81,8 @@ def seeds() -> Iterator[bytes]:
     for text in DAEMON_FILES:
         yield bytes([DAEMON]) + text.encode()
     for whose in (USER, DAEMON):
-        yield bytes([whose]) + b'[a.b]\nc = {d = [1, 0x2, 1e3, inf], e = 1979-05-27T07:32:00Z}\n'
-        yield bytes([whose]) + b'a = """\\u00e9\n"""\nb = \'\'\'x\'\'\'\n[[t]]\nk.l = true\n'
+        yield bytes([whose]) + b"[a.b]\nc = {d = [1, 0x2, 1e3, inf], e = 1979-05-27T07:32:00Z}\n"
+        yield bytes([whose]) + b"a = \"\"\"\\u00e9\n\"\"\"\nb = '''x'''\n[[t]]\nk.l = true\n"
 
 
 TARGET = Target(

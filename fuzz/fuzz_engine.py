@@ -53,7 +53,9 @@ TOLD: tuple[dict[str, Any], ...] = (
 ALL_WINDOWS = tuple(window for window in Window if window is not Window.ALL)
 
 STRAINED = (
-    EngineConfig(max_connections=7, max_destinations=3, windows=ALL_WINDOWS, keeps_connections=True),
+    EngineConfig(
+        max_connections=7, max_destinations=3, windows=ALL_WINDOWS, keeps_connections=True
+    ),
     EngineConfig(max_connections=50, windows=ALL_WINDOWS, history_bytes=1 << 20, is_paced=True),
     EngineConfig(max_connections=50, group_by=GroupBy.ADDR_PORT, windows=(Window.LAST_10_S,)),
     EngineConfig(max_connections=2, direction=Direction.IN, idle_timeout_ns=1_000_000),
@@ -109,9 +111,7 @@ def packets_in(data: bytes) -> list[Packet]:
     return found
 
 
-def _beside_the_twin(
-    packets: list[Packet], told: dict[str, Any], size: int, asked: int
-) -> None:
+def _beside_the_twin(packets: list[Packet], told: dict[str, Any], size: int, asked: int) -> None:
     config = config_of(**{"max_connections": ENOUGH, **told})
     view = View(group_by=config.group_by)
     own = _small_engine(replace(config, max_destinations=ENOUGH), SKETCH_PAGES[0])
@@ -188,7 +188,9 @@ def seeds() -> Iterator[bytes]:
     for number, packets in enumerate(real_packets()):
         told = number % (len(TOLD) + len(STRAINED))
         told = told if told < len(TOLD) else 128 + told
-        yield as_input(packets, told, number % len(BATCHES), number % 4 | WRITTEN * (number % 5 == 0))
+        yield as_input(
+            packets, told, number % len(BATCHES), number % 4 | WRITTEN * (number % 5 == 0)
+        )
 
 
 TARGET = Target(

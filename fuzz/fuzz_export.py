@@ -172,8 +172,7 @@ def _check_histogram(  # noqa: PLR0913
     buckets = [
         (float(dict(labels)["le"]), value)
         for (series, labels), value in found.items()
-        if series == f"{exposed}_bucket"
-        and tuple(one for one in labels if one[0] != "le") == label
+        if series == f"{exposed}_bucket" and tuple(one for one in labels if one[0] != "le") == label
     ]
     counts = [value for _, value in sorted(buckets)]
     assert counts == sorted(counts)

@@ -116,8 +116,7 @@ def seeds() -> Iterator[bytes]:
     yield from (bytes([ANSWER]) + message for message in messages)
     frames = [udp_frame(message, version=version) for message in messages for version in (4, 6)]
     packets = [
-        Packet(FIRST_NS + number, 1, frame, len(frame))
-        for number, frame in enumerate(frames)
+        Packet(FIRST_NS + number, 1, frame, len(frame)) for number, frame in enumerate(frames)
     ]
     yield bytes([PACKETS]) + as_input(packets, 0, 0, 0)[4:]
     for real in real_packets():

@@ -219,7 +219,11 @@ def _messages() -> Iterator[tuple[int, bytes]]:
     notice = wire.Notice(7, wire.Severity.ERROR, "capture on \x1b[31m died")
     yield 1, wire.encode_reply(wire.Answer(23, "web-3", (notice,), is_finished=True))
     yield 1, wire.encode_reply(wire.Refusal(23, wire.Reason.MALFORMED, "no", wire.VERSION))
-    for one in (snapshot([]), snapshot([destination("10.0.0.1", syn=5, reuse=[3, 70])]), incident()):
+    for one in (
+        snapshot([]),
+        snapshot([destination("10.0.0.1", syn=5, reuse=[3, 70])]),
+        incident(),
+    ):
         yield 2, wire.encode_snapshot(one)
     yield 3, wire.encode_detail(own.detail(questions[0]))
     yield 4, encode_trends(own.trends(questions[1]))

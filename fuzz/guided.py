@@ -14,7 +14,6 @@ import hashlib
 import sys
 from pathlib import Path
 
-import atheris
 from target import TARGETS, Target, load
 
 WORDS = "words.txt"
@@ -22,6 +21,8 @@ WORDS = "words.txt"
 
 def main() -> None:
     """Fuzz until libFuzzer ends the process."""
+    import atheris  # noqa: PLC0415 - nothing else here needs it
+
     name, folder, *options = sys.argv[1:]
     with atheris.instrument_imports(include=list(TARGETS[name].packages)):
         target = load(name)
@@ -32,7 +33,14 @@ def main() -> None:
     words = own / WORDS
     words.write_text("".join(f'"{escaped(word)}"\n' for word in target.words))
     atheris.Setup(
-        [sys.argv[0], f"-max_len={target.max_bytes}", f"-dict={words}", "-len_control=20", *options, str(corpus)],
+        [
+            sys.argv[0],
+            f"-max_len={target.max_bytes}",
+            f"-dict={words}",
+            "-len_control=20",
+            *options,
+            str(corpus),
+        ],
         target.run,
     )
     atheris.Fuzz()

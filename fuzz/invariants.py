@@ -80,7 +80,5 @@ def _questions(engine: Engine, config: EngineConfig) -> list[Question]:
     if config.history_bytes:
         now_ns = engine.clock_ns or 0
         found += [TimelineView(), ActivityView(raw, config.group_by, 40, 3)]
-        found.append(
-            ActivityView(raw, config.group_by, 7, 1, Period(now_ns - 10**10, now_ns + 1))
-        )
+        found.append(ActivityView(raw, config.group_by, 7, 1, Period(now_ns - 10**10, now_ns + 1)))
     return found

@@ -28,6 +28,9 @@ MAX_SECONDS_OF_ONE = 30
 MAX_MEMORY_MB = 3000
 """Of a process; an input that makes it take more is a finding."""
 
+ASAN = "detect_leaks=0:allocator_may_return_null=1:quarantine_size_mb=64:malloc_context_size=8"
+"""Python keeps objects to its end, so leaks are none; what is freed is watched for a while."""
+
 STATUS = re.compile(r"cov: (\d+) ft: (\d+) corp: (\d+)")
 EXECUTED = re.compile(r"stat::number_of_executed_units: +(\d+)|^Done (\d+) runs", re.MULTILINE)
 INITIAL = re.compile(r"INITED cov: (\d+)")
@@ -76,7 +79,7 @@ class Outcome:
             f"{self.n_first_edges:,}→{self.n_edges:,}",
             f"{self.n_features:,}",
             f"{self.n_inputs:,}",
-            len(self.findings) if self.status == 0 or self.findings else "failed",
+            len(self.findings) if self.is_good or self.findings else "failed",
         )
 
 
@@ -91,8 +94,7 @@ def environment(name: str, tree: Path) -> dict[str, str]:
         **os.environ,
         # Without kernels nothing needs the sanitizers, and all is faster.
         "LD_PRELOAD": str(library) if TARGETS[name].has_kernels else "",
-        # Python keeps objects to its end, and has most memory from arenas of its own.
-        "ASAN_OPTIONS": "detect_leaks=0:allocator_may_return_null=1:quarantine_size_mb=64:malloc_context_size=8",
+        "ASAN_OPTIONS": ASAN,
         "UBSAN_OPTIONS": "print_stacktrace=1",
         "PYTHONSAFEPATH": "1",
         "PYTHONHASHSEED": "0",
@@ -121,19 +123,27 @@ def fuzz(name: str, tree: Path, folder: Path, options: argparse.Namespace) -> Ou
             command, env=environment(name, tree), stdout=log, stderr=log, check=False
         ).returncode
     said = (own / "log").read_text(errors="replace")
+    found = tuple(sorted(set(findings.iterdir()) - known))
+    return outcome_of(name, said, time.monotonic() - began_s, found, status)
+
+
+def outcome_of(
+    name: str, said: str, seconds: float, findings: tuple[Path, ...], status: int
+) -> Outcome:
+    """What came of a target, by what libFuzzer said."""
     states = STATUS.findall(said)
     n_edges, n_features, n_inputs = map(int, states[-1]) if states else (0, 0, 0)
     first = INITIAL.search(said)
     executed = EXECUTED.findall(said)
     return Outcome(
         name=name,
-        seconds=time.monotonic() - began_s,
+        seconds=seconds,
         n_executions=max((int(one or two) for one, two in executed), default=0),
         n_first_edges=int(first[1]) if first else 0,
         n_edges=n_edges,
         n_features=n_features,
         n_inputs=n_inputs,
-        findings=tuple(sorted(set(findings.iterdir()) - known)),
+        findings=findings,
         status=status,
     )
 

@@ -49,7 +49,9 @@ TARGETS = {
     "names": Watch(True, ("trtop.names.capture",)),
     "wire": Watch(True, ("trtop_core.wire",)),
     "filter": Watch(False, ("trtop.filters",)),
-    "config": Watch(False, ("trtop.options", "trtop.runtime.config_file", "trtop_daemon.config", "tomllib")),
+    "config": Watch(
+        False, ("trtop.options", "trtop.runtime.config_file", "trtop_daemon.config", "tomllib")
+    ),
     "export": Watch(False, ("trtop.export", "trtop_core.sketch")),
 }
 """Targets by name; each is the module ``fuzz_NAME``."""

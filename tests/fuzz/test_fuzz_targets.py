@@ -19,8 +19,6 @@ N_SEEDS = 60
 """Of each target; some have one for every capture."""
 
 
-
-
 @pytest.mark.parametrize("name", TARGETS)
 def test_a_target_holds_for_its_seeds(name: str) -> None:
     target = load(name)

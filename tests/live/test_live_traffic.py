@@ -47,8 +47,8 @@ pytestmark = needs_root
 
 N_REFUSED, N_RESET, N_LATE = 7, 5, 3
 
-TOLERANCE_S = 0.15
-"""What a busy machine may add to a delay."""
+TOLERANCE_S = 0.9
+"""What a machine at its limits may add to a delay: less than a retransmission would."""
 
 
 @pytest.fixture

@@ -12,7 +12,8 @@ from trtop_core import Snapshot, View
 from trtop_daemon.ipc.feed import CaptureConfig
 from trtop_daemon.processes.supervisor import Supervisor
 
-TIMEOUT_S = 30.0
+TIMEOUT_S = 120.0
+"""Far beyond what a machine at its limits takes."""
 
 
 @contextlib.contextmanager
