@@ -237,7 +237,7 @@ def as_input(rows: list[tuple[bytes, int, list[tuple[int, int]], bytes]]) -> byt
 
 NAMES = (
     b"db.example", b'a"b\\c', b"x\ny", "bücher.例".encode(), b"\xff\xfe", b"{}=,#", b" ", b"le",
-    b'",le="', b"\x1b[31m", "‮rtl".encode(), b"a\\n", b"# EOF", b"\t\r",
+    b'",le="', b"\x1b[31m", "\u202ertl".encode(), b"a\\n", b"# EOF", b"\t\r",
 )  # fmt: skip
 
 

@@ -189,7 +189,10 @@ class PatternReader:
             return _same(first)
         self._at += 1
         last = self._next()
-        last = self._next() if last == "\\" else last
+        if last == "\\":
+            last = self._next()
+            if last.isalnum():
+                self._fail(f"has {first}-\\{last}, which is not known here")
         if last < first:
             self._fail(f"has {first}-{last}, from more to less")
         return lambda char: any(first <= form <= last for form in _forms(char))
