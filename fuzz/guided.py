@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 from target import TARGETS, Target, load
@@ -24,7 +25,9 @@ def main() -> None:
     import atheris  # noqa: PLC0415 - nothing else here needs it
 
     name, folder, *options = sys.argv[1:]
-    with atheris.instrument_imports(include=list(TARGETS[name].packages)):
+    # Without a package named atheris would watch all there are.
+    watched = list(TARGETS[name].packages)
+    with atheris.instrument_imports(include=watched) if watched else nullcontext():
         target = load(name)
     own = Path(folder) / name
     corpus = own / "corpus"
