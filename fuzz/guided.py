@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from contextlib import nullcontext
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from target import TARGETS, Target, load
@@ -25,9 +26,7 @@ def main() -> None:
     import atheris  # noqa: PLC0415 - nothing else here needs it
 
     name, folder, *options = sys.argv[1:]
-    # Without a package named atheris would watch all there are.
-    watched = list(TARGETS[name].packages)
-    with atheris.instrument_imports(include=watched) if watched else nullcontext():
+    with watching(TARGETS[name].packages):
         target = load(name)
     own = Path(folder) / name
     corpus = own / "corpus"
@@ -47,6 +46,16 @@ def main() -> None:
         target.run,
     )
     atheris.Fuzz()
+
+
+def watching(packages: Sequence[str]) -> AbstractContextManager[object]:
+    """What is imported in it is watched for coverage, as far as it is of these packages."""
+    if not packages:  # which atheris takes for all there are
+        return nullcontext()
+    import atheris  # noqa: PLC0415 - nothing else here needs it
+
+    found: AbstractContextManager[object] = atheris.instrument_imports(include=list(packages))
+    return found
 
 
 def write_seeds(target: Target, corpus: Path) -> None:

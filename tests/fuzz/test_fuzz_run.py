@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from support.paths import ROOT
 
 sys.path.insert(0, str(ROOT / "fuzz"))
 
-from guided import escaped, write_seeds
+from guided import escaped, watching, write_seeds
 from run import Outcome, outcome_of
 from target import TARGETS, Target
 
@@ -66,6 +67,10 @@ def test_an_unknown_target_is_said_in_a_line() -> None:
     )
     assert done.returncode == 2
     assert "no target 'savefil'; there are: savefile, engine" in done.stderr
+
+
+def test_a_target_without_packages_has_no_python_watched() -> None:
+    assert isinstance(watching(()), nullcontext)
 
 
 def test_seeds_are_written_once_each_and_words_as_a_dictionary_spells_them(tmp_path: Path) -> None:
