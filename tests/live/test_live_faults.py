@@ -208,14 +208,14 @@ def test_a_killed_subprocess_is_noticed_and_replaced(
         send(far, 103)  # nobody captures: these are the gap
         drive(feed, lambda: "nothing was captured" in "".join(texts(feed)))
         (text,) = texts(feed)
-        assert re.fullmatch(
-            rf"capture on {near.link} died \(signal 9\); nothing was captured there for \d+\.\d s",
-            text,
-        )
         health = whole(feed).health
         assert health.interruptions == 1
-        # It is started again half a second later; the gap begins with what it had told last.
-        assert NS_PER_S // 2 <= health.interrupted_ns <= time.time_ns() - opened_ns
+        # From what it had told last, or from when its death was seen, however late that was.
+        assert 0 < health.interrupted_ns <= time.time_ns() - opened_ns
+        assert text == (
+            f"capture on {near.link} died (signal 9); "
+            f"nothing was captured there for {health.interrupted_ns / NS_PER_S:.1f} s"
+        )
         before = health.packets
         send(far, 107)
         drive(feed, lambda: whole(feed).health.packets - before >= 107)
