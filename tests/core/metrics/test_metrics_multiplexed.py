@@ -334,6 +334,13 @@ def test_a_hello_that_was_not_captured_whole_may_have_offered_it() -> None:
     assert rows[SERVER]["multiplexed"] == 1
 
 
+def test_a_finished_is_no_preface_where_the_record_behind_it_was_not_captured() -> None:
+    # With SHA-384 it is as long as a preface with a setting and an update.
+    story = Dialogue().ask(100, H2).reply(130, SERVER_FLIGHT_13)
+    story.ask(140, encrypted(69) + encrypted(30)).reply(190, SETTINGS_13)
+    check(story, story.carried, TURNS, OPEN, ONE_REQUEST)
+
+
 def _asked_at_once(length: int, server: bytes, hello_record: bytes = H2) -> Dialogue:
     """Preface, settings and a first request in one record, as h2load, nghttp and Java send them."""
     return _sides(encrypted(length), server, hello_record)

@@ -140,6 +140,13 @@ def test_a_late_synack_of_the_server_changes_nothing() -> None:
     check(story, {SERVER: {**MID, **SENT_1, **counted, "response_time": [10 * MS]}})
 
 
+def test_a_late_synack_tells_where_a_server_began_that_only_acknowledged() -> None:
+    # What it sent between the two was missed.
+    story = _talk(40_000, 443).out(0, 1, 1).back(1, 50, 1).synack(2).out(3, 1, 50)
+    missed = {"acked_bytes": 49, "capture_gaps": 1, "gap_bytes": 49}
+    check(story, {SERVER: {**MID, **missed}})
+
+
 def test_a_late_synack_of_another_sequence_number_starts_a_new_connection() -> None:
     story = _talk(40_000, 443).out(0, 5, 1, b"x").synack(5)
     check(story, {SERVER: {**SENT_1, "midstream": 2, "active": 1, "unanswered": 1}})
