@@ -3,8 +3,12 @@
 import base64
 import hashlib
 import ipaddress
+import os
+import resource
 import struct
+import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -155,6 +159,38 @@ def test_a_leap_of_the_clock_gives_all_that_were_forgotten_at_once() -> None:
     assert len(forgotten)
     assert not forgotten["is_remembered"].any()
     assert engine.n_lost_connections == 0
+
+
+@contextmanager
+def memory_for(n_bytes: int) -> Iterator[None]:
+    """No more than so much can be allocated anew."""
+    limits = resource.getrlimit(resource.RLIMIT_AS)
+    n_pages = int(Path("/proc/self/statm").read_text().split()[0])
+    used = n_pages * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used + n_bytes, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, limits)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="others do not keep to the limit")
+@pytest.mark.skipif("asan" in os.environ.get("LD_PRELOAD", ""), reason="needs memory of its own")
+def test_connections_for_whose_records_there_is_no_memory_are_counted() -> None:
+    n = 40_000
+    # Each SYN puts the one before it out of the table. Beyond 32,768 records the log needs twice
+    # as much as 24 MB, which the C library takes from nowhere but the system.
+    packets = [
+        (FIRST_NS + i, Talk(client_port=20_000 + i).out(100 + i, flags=SYN)) for i in range(n + 1)
+    ]
+    engine = Engine(EngineConfig(keeps_connections=True, max_connections=1), SEED)
+    batch = PacketBatch.from_packets(packets)
+    with memory_for(n_bytes=24 << 20):
+        engine.feed(batch)
+    kept = engine.take_connections()
+    assert engine.n_lost_connections > 0
+    assert len(kept) + engine.n_lost_connections == n
+    assert kept["client_port"].tolist() == list(range(20_000, 20_000 + len(kept)))
 
 
 def test_an_engine_that_keeps_none_gives_none() -> None:
