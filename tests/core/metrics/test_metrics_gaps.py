@@ -432,14 +432,17 @@ def test_holes_that_find_no_memory_are_counted() -> None:
             take(talk, False, 21 + 20 * i, 1, 10)
     assert run([batch_of(packets)], EngineConfig(max_connections=10_000)).health.holes_unkept == 0
     late = story(9_999)
-    # A new hole, a fill and an ACK that would split one: nothing is left for any of them.
-    for n, step in enumerate(
-        (
-            lambda: take(late, False, 21, 1, 10),
-            lambda: take(talks[1], False, 14, 1, 3),
-            lambda: take(talks[2], True, 1, 15, 0),
-        )
-    ):
+    steps = (
+        # A new hole, a fill and an ACK that would split one: nothing is left for any of them.
+        (1, lambda: take(late, False, 21, 1, 10)),
+        (2, lambda: take(talks[1], False, 14, 1, 3)),
+        (3, lambda: take(talks[2], True, 1, 15, 0)),
+        # An ACK overtakes data; what was given up then is no new hole behind some of that data.
+        (4, lambda: take(late, True, 1, 51, 0)),
+        (4, lambda: take(late, False, 31, 1, 10)),
+        (4, lambda: take(late, False, 51, 1, 10)),
+    )
+    for n_unkept, step in steps:
         step()
         snapshot = run([batch_of(packets)], EngineConfig(max_connections=10_000))
-        assert snapshot.health.holes_unkept == n + 1
+        assert snapshot.health.holes_unkept == n_unkept

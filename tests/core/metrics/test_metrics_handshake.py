@@ -7,6 +7,8 @@ from support.builders.packets import FIN, NS_PER_MS, NS_PER_S, RST, SYN
 from support.traffic.stories import CLIENT, OPENED, SERVER, Story, check
 
 MS, S = NS_PER_MS, NS_PER_S
+NS = 0.000001
+"""A nanosecond in ms."""
 
 WAITING = {"syn": 1, "pending": 1, "active": 1}
 OPEN = {"active": 1}
@@ -277,6 +279,26 @@ def test_a_syn_after_the_first_synack_leaves_the_round_trip_alone() -> None:
     story = Story().syn(0).synack(10).syn(12).synack(14).out(15, 1, 1)
     counted = {"syn": 1, "syn_retrans": 1, "synack": 1, "synack_retrans": 1, "est": 1}
     check(story, counted, OPEN, {"syn_rtt": [10 * MS], "connect_latency": [15 * MS]})
+
+
+@pytest.mark.parametrize(
+    ("at_ms", "payload", "is_sample"),
+    [(31, b"x", True), (31 + NS, b"x", False), (9_000, b"x", False), (9_000, b"", True)],
+)
+def test_data_more_than_two_round_trips_and_1_ms_behind_the_synack_is_idleness(
+    at_ms: float, payload: bytes, is_sample: bool
+) -> None:
+    story = Story().syn(0).synack(10).out(at_ms, 1, 1, payload)
+    counted = {"syn": 1, "synack": 1, "est": 1, "syn_rtt": [10 * MS]}
+    data = {"bytes_out": len(payload), "requests": len(payload)}
+    latency = {"connect_latency": [round(at_ms * MS)] if is_sample else []}
+    check(story, counted, OPEN, data, latency)
+
+
+def test_without_a_round_trip_of_the_syn_no_data_is_late() -> None:
+    story = Story().syn(0).syn(1_000).synack(1_010).out(9_000, 1, 1, b"x")
+    counted = {"syn": 1, "syn_retrans": 1, "synack": 1, "est": 1, "requests": 1, "bytes_out": 1}
+    check(story, counted, OPEN, {"connect_latency": [9_000 * MS]})
 
 
 def test_negative_latencies_are_no_samples() -> None:

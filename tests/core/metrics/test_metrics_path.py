@@ -61,3 +61,12 @@ def test_without_a_floor_there_is_none() -> None:
     story = Story().back(0, 500, 1, R).back(5, 520, 1, R)
     counted: Expected = {"midstream": 1, "bytes_in": 40, "active": 1, "path_rtt": []}
     check(story, counted, until_ms=30_000, finish=False)
+
+
+def test_so_does_a_slot_far_ahead_of_the_clock_that_its_only_segment_found() -> None:
+    # The segment waits for the packet behind it, which moves the clock to the fifth slot.
+    story = Dialogue().ask(45_000, Q)
+    other = Story(client_port=41_000).syn(45_001)
+    attempt: Expected = {"syn": 1, "pending": 1, "active": 1}
+    about: Expected = {"requests": 1, "path_rtt": [10 * MS, 10 * MS]}
+    check([story, other], story.carried, OPEN, about, attempt, until_ms=50_000, finish=False)

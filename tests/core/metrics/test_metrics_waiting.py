@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from support.builders.packets import NS_PER_MS
 from support.traffic.dialogue import Dialogue
-from support.traffic.stories import Expected, check
+from support.traffic.stories import OPENED, Expected, Story, check
 
 MS = NS_PER_MS
 OPEN: Expected = {"active": 1}
@@ -58,6 +58,20 @@ def test_behind_the_clients_fin_it_may_still_be_answered() -> None:
     story = _asked().ask_fin(110)
     about: Expected = {"waiting": 1, "waiting_long": 1, "fin_out": 1}
     check(story, story.carried, OPEN, ASKED, about, until_ms=20_000, finish=False)
+
+
+def test_behind_the_servers_fin_it_waits_while_a_hole_before_that_is_open() -> None:
+    # The hole is of the answer before: nothing of the second one is missing.
+    story = Story().handshake().out(100, 1, 1, Q).back(150, 11, 11, R)
+    story.out(200, 11, 1, Q).fin_back(210, 31, 21)
+    counted: Expected = {
+        **{**OPENED, **OPEN, "requests": 2, "responses": 1, "withheld": 1, "fin_in": 1},
+        **{"bytes_out": 20, "bytes_in": 20, "acked_bytes": 20, "net_rtt": [50 * MS, 10 * MS]},
+    }
+    check(story, counted, {"waiting": 1}, finish=False)
+    story.back(220, 1, 21, b"r" * 10)
+    filled: Expected = {"bytes_in": 10, "retrans_in": 1, "unanswered": 1, "waiting": 0}
+    check(story, counted, filled, finish=False)
 
 
 def test_each_connection_waits_by_itself() -> None:
