@@ -8,7 +8,16 @@ from reference.clock import TS_LIMIT_NS
 from support.builders.packets import NS_PER_MS, NS_PER_S, ethernet
 from support.traffic.dialogue import Dialogue
 from support.traffic.generated import generate
-from support.traffic.stories import OPENED, Story, Telling, check, tell
+from support.traffic.stories import (
+    OPENED,
+    SERVER,
+    Story,
+    Telling,
+    check,
+    counted_by_kernels,
+    counted_by_twin,
+    tell,
+)
 
 from trtop_core.metrics import SKETCHES
 
@@ -369,13 +378,15 @@ def test_the_packets_that_turn_the_clock_back_are_on_its_near_side() -> None:
 
 @pytest.mark.parametrize("limit_ns", [TS_LIMIT_NS, -TS_LIMIT_NS])
 def test_a_latency_that_rests_on_a_clamped_time_is_no_sample(limit_ns: int) -> None:
-    packets = Story().syn(0).synack(1).out(2, 1, 1).packets(Telling())
-    twin = Twin()
-    for packet, beyond in zip(packets, (0, 1, 2), strict=True):
-        at_ns = limit_ns + beyond if limit_ns > 0 else limit_ns - 2 + beyond
-        twin.feed(Packet(at_ns, 1, packet.data, packet.wire_len))
-    (row,) = twin.report()["destinations"].values()
-    assert row == {"syn": 1, "synack": 1, "est": 1, "active": 1}
+    story = Story().syn(0).synack(1).out(2, 1, 1).packets(Telling())
+    first_ns = limit_ns if limit_ns > 0 else limit_ns - 2
+    packets = [
+        Packet(first_ns + n, 1, packet.data, packet.wire_len) for n, packet in enumerate(story)
+    ]
+    counted = {"syn": 1, "synack": 1, "est": 1, "active": 1}
+    for count in (counted_by_twin(packets, None, False, {}),
+                  counted_by_kernels(packets, None, False, False, {})):  # fmt: skip
+        assert count[0][SERVER] == counted
 
 
 # --- span -----------------------------------------------------------------------------------------

@@ -77,6 +77,11 @@ def test_a_syn_with_rst_is_a_rst() -> None:
     check(Story().out(0, 0, flags=SYN | RST), {"midstream": 1, "rst": 1, "rst_out": 1})
 
 
+def test_a_syn_with_rst_of_another_isn_resets_the_connection_that_there_is() -> None:
+    story = Story().handshake().out(20, 9_000, flags=SYN | RST)
+    check(story, OPENED, {"rst": 1, "rst_out": 1})
+
+
 def test_segments_belong_to_the_latest_connection_of_their_4_tuple() -> None:
     story = Story().handshake().out(20, 9_000, flags=SYN).back(30, 7_000, 9_001, flags=SYN)
     check(story, OPENED, OPEN, {"syn": 1, "synack": 1, "syn_rtt": [10 * MS]})
