@@ -23,6 +23,8 @@ from trtop_core.batch import CaptureCounters
 from trtop_core.engine import MIN_HOLES
 
 MS, S = NS_PER_MS, NS_PER_S
+NS = 0.000001
+"""A nanosecond in ms."""
 
 OPEN = {"active": 1}
 R = b"r" * 20
@@ -78,6 +80,14 @@ def test_what_fills_a_judged_hole_is_old() -> None:
     # It arrives when the hole has just been judged: a retransmission without bytes.
     story = _hole().out(40, 1, 61).back(1_040, 21, 1, R)
     check(story, HELD, OPEN, {"retrans_in": 1, "acked_bytes": 60}, GAP)
+
+
+def test_no_timer_that_runs_out_a_nanosecond_later_delays_that() -> None:
+    # At 5,011 ms the connection would be idle, but for segments since the handshake.
+    story = Story().handshake().back(4_000, 21, 1, R).out(4_011 - NS, 1, 41)
+    story.back(5_011 - NS, 1, 1, R)
+    counted = {"banners": 1, "bytes_in": 20, "acked_bytes": 40, "retrans_in": 1}
+    check(story, OPENED, OPEN, counted, GAP, idle_timeout_s=5)
 
 
 def test_the_clock_of_the_ack_counts_not_its_timestamp() -> None:
