@@ -347,6 +347,24 @@ def test_the_packet_that_waited_is_on_the_far_side_of_the_step() -> None:
     check(story, OPENED, counted, OPEN, {"unanswered": 1}, health=STEP)
 
 
+@pytest.mark.parametrize(("after_ms", "n"), [(DAY_MS, 1), (DAY_MS + NS, 0)])
+def test_nothing_is_measured_from_a_packet_between_two_jumps_of_more_than_a_day(
+    after_ms: float, n: int
+) -> None:
+    story = Story().handshake().out(FAR_MS, 1, 1, b"q").back(FAR_MS + after_ms, 1, 2, b"r")
+    counted = {
+        "requests": 1,
+        "responses": 1,
+        "bytes_out": 1,
+        "bytes_in": 1,
+        "acked_bytes": 1,
+        "net_rtt": [DAY_MS * MS] * n,
+        "response_time": [DAY_MS * MS] * n,
+        "server_time": [(DAY_MS - 10) * MS] * n,
+    }
+    check(story, OPENED, counted, OPEN, health=STEP)
+
+
 def test_a_latency_that_spans_a_step_back_is_no_sample_even_if_it_is_not_negative() -> None:
     # Asked at 100 ms of a clock that steps from 60 s back to 40 s; answered at 45 s.
     story = Story().handshake().out(59_000, 1, 1, b"q").raw(59_001, NOT_TCP)
