@@ -15,7 +15,7 @@ from trtop_core import View
 from trtop_core._sketch import SketchStore
 from trtop_core.metrics import COUNTER_ROW, SKETCHES
 from trtop_core.query import SketchState, pick_rows
-from trtop_core.records import DESTINATION_KEY
+from trtop_core.records import DESTINATION_KEY, Window
 from trtop_core.sketch import (
     FIRST_BIN,
     LEAST,
@@ -193,6 +193,20 @@ def test_sums_beyond_64_bits_are_exact() -> None:
     table, total = _table(store)
     assert table.sketches["syn_rtt"].sums() == [9 * 2**62, 0, 0, 0]
     assert total.sketches["syn_rtt"].sums() == [9 * 2**62]
+
+
+def test_so_is_the_sum_of_a_window() -> None:
+    store = SketchStore(N_DESTINATIONS, 1 << 12, {Window.LAST_10_S})
+    # Before the window it goes beyond 64 bits, and so it does within: 5, 6 and 2 times 2^62.
+    for epoch, n_samples in ((1, 5), (2, 6), (3, 2)):
+        store.set_epoch(epoch)
+        for _ in range(n_samples):
+            store.record(0, SKETCHES.index("syn_rtt"), 2**62)
+    for first, n_samples in ((1, 13), (2, 8), (3, 2)):
+        stats, _, _ = store.export_window(1, 0, first, first)
+        (syn_rtt,) = stats[[SKETCHES.index("syn_rtt")]]
+        assert syn_rtt["count"] == n_samples
+        assert (int(syn_rtt["sum_hi"]) << 64) + int(syn_rtt["sum_lo"]) == n_samples * 2**62
 
 
 def test_samples_without_room_for_a_bin_are_counted() -> None:

@@ -325,6 +325,14 @@ def test_a_stream_grows_with_every_segment() -> None:
     check(story, STREAMING, OPEN, {"bytes_in": MIB + 40}, stream)
 
 
+def test_a_stray_time_is_no_part_of_it() -> None:
+    story, seq, at = _stream(MIB)
+    story.back(at + 100_000, seq, 11, R).back(at + 190, seq + 20, 11, R)
+    stream = {"streams": 1, "stream_bytes": MIB + 40, "stream_ns": round((at - 10) * MS)}
+    counted = {"bytes_in": MIB + 40}
+    check(story, STREAMING, OPEN, counted, stream, health={"stray_times": 1})
+
+
 def test_the_next_response_starts_at_nothing() -> None:
     story, seq, at = _stream(MIB)
     story.out(1_000, 11, seq, Q).back(1_050, seq, 21, R)

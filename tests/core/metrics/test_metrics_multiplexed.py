@@ -323,6 +323,13 @@ def test_the_client_hello_must_offer_h2() -> None:
     _check(_sides(PREFACE_13, SETTINGS_13, hello("http/1.1", "h2")), MULTIPLEXED)
 
 
+def test_a_name_that_ends_behind_its_list_is_not_offered() -> None:
+    # The extension ends behind the "h"; what follows it is no part of it.
+    whole, short = b"\0\20\0\5\0\3\2h2", b"\0\20\0\4\0\3\2h2"
+    assert whole in hello("h2")
+    _check(_sides(PREFACE_13, SETTINGS_13, hello("h2").replace(whole, short)), ONE_REQUEST)
+
+
 def test_a_hello_that_was_not_captured_whole_may_have_offered_it() -> None:
     long = hello("http/1.1", n_ciphers=300)
     story = Dialogue().ask(100, long[:400]).ask(101, long[400:]).reply(130, SERVER_FLIGHT_13)

@@ -8,6 +8,8 @@ from support.traffic.dialogue import Dialogue
 from support.traffic.stories import OPENED, Expected, Story, check
 
 MS = NS_PER_MS
+NS = 0.000001
+"""A nanosecond in ms."""
 OPEN: Expected = {"active": 1}
 RST_OUT: Expected = {"rst": 1, "rst_out": 1}
 Q, R = b"q" * 10, b"r" * 20
@@ -41,6 +43,12 @@ def test_slots_without_a_segment_give_none() -> None:
     for until_ms, n_samples in ((25_100, 1), (29_999, 1), (30_000, 2), (41_000, 2)):
         about = {"path_rtt": [10 * MS] * n_samples}
         check(story, story.carried, OPEN, counted, about, until_ms=until_ms, finish=False)
+
+
+def test_a_segment_a_nanosecond_before_the_end_of_a_slot_is_in_it() -> None:
+    story = Dialogue().ask(10_000 - NS, Q)
+    about: Expected = {"requests": 1, "path_rtt": [10 * MS]}
+    check(story, story.carried, OPEN, about, until_ms=10_000, finish=False)
 
 
 @pytest.mark.parametrize(("ack_ms", "floor_ms"), [(104, 4), (109, 9), (110, 10), (130, 10)])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from support.builders.packets import NS_PER_MS
+from support.builders.packets import NS_PER_MS, ethernet
 from support.builders.tls_records import (
     ALERT,
     ALERT_13,
@@ -26,7 +26,14 @@ from support.builders.tls_records import (
     record,
 )
 from support.traffic.dialogue import Dialogue
-from support.traffic.stories import Expected, check
+from support.traffic.stories import (
+    SERVER,
+    Expected,
+    Telling,
+    check,
+    counted_by_kernels,
+    counted_by_twin,
+)
 
 MS = NS_PER_MS
 OPEN: Expected = {"active": 1}
@@ -200,3 +207,13 @@ def test_requests_before_the_hello_are_none_of_tls() -> None:
 def test_a_short_capture_tells_as_much(flight: bytes) -> None:
     story = _hello().reply(130, flight)
     check(story, story.carried, FAILED_IN, OPEN, {"tls_turns": 1})
+
+
+def test_an_alert_of_which_only_the_level_was_captured_is_taken_for_an_end() -> None:
+    # Six bytes of it, and then a broadcast, which is no part of it.
+    story = _hello().reply(130, alert(WARNING, UNRECOGNISED_NAME))
+    story.raw(131, b"\xff" * 6 + ethernet(b"", 0x0806)[6:])
+    packets = story.packets(Telling(caplen=14 + 20 + 20 + 6))
+    rows, _ = counted_by_kernels(packets, None, True, False, {})
+    assert counted_by_twin(packets, None, True, {})[0] == rows
+    assert rows[SERVER]["tls_failed"] == 1

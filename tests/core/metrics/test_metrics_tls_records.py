@@ -110,6 +110,12 @@ def test_a_run_that_begins_with_the_end_of_early_data_and_something_else_is_a_re
     check(story, story.carried, ANSWERED, OPEN, {"tls_turns": 1, "tls_latency": [30 * MS]})
 
 
+def test_so_it_is_where_only_the_header_of_that_is_in_the_segment() -> None:
+    other = encrypted(54)
+    story = _greeted().ask(200, END_OF_EARLY_DATA + other[:5]).ask(200, other[5:]).reply(250, R)
+    check(story, story.carried, ANSWERED, OPEN, {"tls_turns": 1, "tls_latency": [30 * MS]})
+
+
 def test_without_a_hello_nothing_that_looks_like_a_finished_is_one() -> None:
     story = Dialogue().ask(200, FINISHED_13).reply(250, R)
     check(story, story.carried, ANSWERED, OPEN)
