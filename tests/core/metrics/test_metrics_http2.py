@@ -12,6 +12,7 @@ from support.builders.http2_frames import (
     PING,
     PREFACE,
     PUSH_PROMISE,
+    SETTINGS,
     SETTINGS_ACK,
     WINDOW_UPDATE,
     data,
@@ -90,6 +91,15 @@ def test_streams_are_told_apart() -> None:
     }
     counted = {"requests": 3, "responses": 3, **times, "server_time": [30 * MS, 30 * MS, 60 * MS]}
     _check(story, counted)
+
+
+def test_numbers_of_streams_have_31_bits() -> None:
+    story = _open()
+    for n, stream_id in enumerate((1, 0x81, 0x101, 0x8001, 0x10001, 0x800001, 0x1000001, 2**31 - 1)):
+        at_ms = 100 + 100 * n
+        story.ask(at_ms, headers(stream_id, ends=True))
+        story.reply(at_ms + 50, headers(stream_id, ends=True))
+    _check(story, _answered(*[50] * 8))
 
 
 def test_several_requests_in_one_segment_are_several() -> None:
@@ -297,6 +307,13 @@ def test_settings_of_the_server_may_come_before_the_preface() -> None:
     story = Dialogue(server_port=50_051).reply(30, settings()).ask(40, GREETING)
     story.ask(100, headers(1, ends=True)).reply(150, SETTINGS_ACK + headers(1, ends=True))
     _check(story, _answered(50), {"banners": 1})
+
+
+@pytest.mark.parametrize("stream_id", [1, 0x100, 0x10000, 0x1000000])
+def test_settings_of_a_stream_before_the_preface_are_no_frames(stream_id: int) -> None:
+    story = Dialogue(server_port=50_051).reply(30, frame(SETTINGS, 0, stream_id, bytes(12)))
+    story.ask(40, GREETING).ask(100, headers(1, ends=True)).reply(150, headers(1, ends=True))
+    _check(story, {"banners": 1, "multiplexed_unfollowed": 1})
 
 
 def test_a_connection_first_seen_with_its_preface_is_followed() -> None:
