@@ -222,17 +222,24 @@ def preload(tree: Path) -> None:
     os.execve(sys.executable, [sys.executable, "-m", "mutation.hunt", *sys.argv[1:]], environ)
 
 
-def main() -> int:
+def options_of(arguments: list[str]) -> argparse.Namespace:
+    """What a command says; tests may stand behind options, as ``make`` puts some before them."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("tree", type=Path)
-    parser.add_argument("tests", nargs="*", default=TESTS)
+    parser.add_argument("tests", nargs="*")
     parser.add_argument("--jobs", type=int, default=1, help="mutants at a time")
     parser.add_argument(
         "--budget", type=float, default=math.inf, metavar="S", help="of tests, for each mutant"
     )
     parser.add_argument("--survivors", action="store_true", help="only those not caught before")
     parser.add_argument("--only", default="", help="mutants whose name contains this")
-    options = parser.parse_args()
+    options = parser.parse_intermixed_args(arguments)
+    options.tests = options.tests or list(TESTS)
+    return options
+
+
+def main() -> int:
+    options = options_of(sys.argv[1:])
     preload(options.tree)
     known = options.tree / PASSES
     mutants = json.loads((options.tree / "mutants.json").read_text())

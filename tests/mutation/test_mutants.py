@@ -12,6 +12,7 @@ from Cython.Compiler.Symtab import ModuleScope
 
 from mutation.build import choose, context
 from mutation.fates import SURVIVED, UNREACHED, Fate, explained, read_fates, report, write_fates
+from mutation.hunt import TESTS, options_of
 from mutation.mutants import Mutant, Mutator, Site
 
 FUNCTION = """
@@ -147,3 +148,9 @@ def test_fates_are_kept(tmp_path: Path) -> None:
     fates = {fate.name: fate for fate in CAUGHT}
     write_fates(tmp_path / "fates.json", fates)
     assert read_fates(tmp_path / "fates.json") == fates
+
+
+def test_tests_may_stand_behind_options() -> None:
+    options = options_of(["tree", "--jobs", "2", "tests/a.py", "--budget", "9", "tests/b.py"])
+    assert (options.tests, options.jobs, options.budget) == (["tests/a.py", "tests/b.py"], 2, 9)
+    assert options_of(["tree", "--survivors"]).tests == list(TESTS)

@@ -95,7 +95,8 @@ def test_streams_are_told_apart() -> None:
 
 def test_numbers_of_streams_have_31_bits() -> None:
     story = _open()
-    for n, stream_id in enumerate((1, 0x81, 0x101, 0x8001, 0x10001, 0x800001, 0x1000001, 2**31 - 1)):
+    stream_ids = (1, 0x81, 0x101, 0x8001, 0x10001, 0x800001, 0x1000001, 2**31 - 1)
+    for n, stream_id in enumerate(stream_ids):
         at_ms = 100 + 100 * n
         story.ask(at_ms, headers(stream_id, ends=True))
         story.reply(at_ms + 50, headers(stream_id, ends=True))
