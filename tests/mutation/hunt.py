@@ -39,6 +39,9 @@ SAVE_EVERY = 100
 
 NO_MUTANT = -1
 
+Passes = dict[str, tuple[float, list[int]]]
+"""By test, how long it takes, and the numbers of the mutants that it comes by."""
+
 
 @dataclass
 class Hunt:
@@ -47,13 +50,13 @@ class Hunt:
     Args:
         mutants: what each number is: its ``name`` and ``kind``.
         options: of the command.
-        passes: by test, how long it takes, and the numbers of the mutants that it comes by.
+        passes: what is known of tests already.
         fates: by mutant, of earlier hunts.
     """
 
     mutants: list[dict[str, Any]]
     options: argparse.Namespace
-    passes: dict[str, tuple[float, list[int]]]
+    passes: Passes
     fates: dict[str, Fate]
     has_failed: bool = False
 
@@ -205,6 +208,17 @@ def _run(item: pytest.Item) -> None:
     item.config.hook.pytest_runtest_protocol(item=item, nextitem=None)
 
 
+def read_passes(path: Path) -> Passes:
+    """What earlier hunts noted of tests, those apart whose files have changed since."""
+    if not path.exists():
+        return {}
+    noted_s = path.stat().st_mtime
+    passes: Passes = json.loads(path.read_text())
+    files = {Path(test.split("::")[0]) for test in passes}
+    kept = {str(file) for file in files if file.exists() and file.stat().st_mtime < noted_s}
+    return {test: noted for test, noted in passes.items() if test.split("::")[0] in kept}
+
+
 def preload(tree: Path) -> None:
     """Start anew with the kernels that have mutants, and with what wakes one."""
     if os.environ.get("LD_PRELOAD", "").endswith("switch.so"):
@@ -241,9 +255,8 @@ def options_of(arguments: list[str]) -> argparse.Namespace:
 def main() -> int:
     options = options_of(sys.argv[1:])
     preload(options.tree)
-    known = options.tree / PASSES
     mutants = json.loads((options.tree / "mutants.json").read_text())
-    passes = json.loads(known.read_text()) if known.exists() else {}
+    passes = read_passes(options.tree / PASSES)
     hunt = Hunt(mutants, options, passes, read_fates(options.tree / FATES))
     settings = options.tree / "pytest.ini"  # without options of plugins
     settings.write_text("[pytest]\n")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ from Cython.Compiler.Symtab import ModuleScope
 
 from mutation.build import choose, context
 from mutation.fates import SURVIVED, UNREACHED, Fate, explained, read_fates, report, write_fates
-from mutation.hunt import TESTS, options_of
+from mutation.hunt import TESTS, options_of, read_passes
 from mutation.mutants import Mutant, Mutator, Site
 
 FUNCTION = """
@@ -154,3 +156,15 @@ def test_tests_may_stand_behind_options() -> None:
     options = options_of(["tree", "--jobs", "2", "tests/a.py", "--budget", "9", "tests/b.py"])
     assert (options.tests, options.jobs, options.budget) == (["tests/a.py", "tests/b.py"], 2, 9)
     assert options_of(["tree", "--survivors"]).tests == list(TESTS)
+
+
+def test_of_tests_that_have_changed_nothing_is_known(tmp_path: Path) -> None:
+    noted = {f"{tmp_path}/test_{name}.py::test": [0.1, [1]] for name in ("old", "new", "gone")}
+    for at_s, name in ((1, "old"), (3, "new")):
+        (tmp_path / f"test_{name}.py").touch()
+        os.utime(tmp_path / f"test_{name}.py", (at_s, at_s))
+    passes = tmp_path / "passes.json"
+    assert read_passes(passes) == {}
+    passes.write_text(json.dumps(noted))
+    os.utime(passes, (2, 2))
+    assert read_passes(passes) == {f"{tmp_path}/test_old.py::test": [0.1, [1]]}

@@ -83,9 +83,9 @@ def test_what_fills_a_judged_hole_is_old() -> None:
 
 
 def test_no_timer_that_runs_out_a_nanosecond_later_delays_that() -> None:
-    # At 5,011 ms the connection would be idle, but for segments since the handshake.
-    story = Story().handshake().back(4_000, 21, 1, R).out(4_011 - NS, 1, 41)
-    story.back(5_011 - NS, 1, 1, R)
+    # At 5,010 ms the connection would be idle, but for segments since the SYN/ACK.
+    story = Story().handshake().back(4_000, 21, 1, R).out(4_010 - NS, 1, 41)
+    story.back(5_010 - NS, 1, 1, R)
     counted = {"banners": 1, "bytes_in": 20, "acked_bytes": 40, "retrans_in": 1}
     check(story, OPENED, OPEN, counted, GAP, idle_timeout_s=5)
 
