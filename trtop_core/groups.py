@@ -85,6 +85,13 @@ class Groups:
         merged: npt.NDArray[np.uint64] = np.add.reduceat(column[self._order], self._starts)
         return merged
 
+    def merge_greatest(self, column: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Numbers of the rows, shape (n, …) -> the greatest ones of each group."""
+        if self._starts is None:
+            return column
+        merged: npt.NDArray[np.int64] = np.maximum.reduceat(column[self._order], self._starts)
+        return merged
+
     def merge_stats(self, stats: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """What a sketch has beside its bins, of the rows -> of the groups."""
         return stats if self._starts is None else merge_stats(stats, self.labels, len(self.keys))

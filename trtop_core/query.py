@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -56,6 +56,7 @@ def pick_rows(
     state: SketchState,
     view: View,
     by_addr_only: bool,
+    waits_ns: npt.NDArray[np.int64] | None = None,
 ) -> tuple[Table, Table, int]:
     """The rows that a view asks for, in its order; a row of totals; how many rows there are.
 
@@ -65,9 +66,11 @@ def pick_rows(
         state: sketches of the same n destinations.
         view: sort and limit.
         by_addr_only: merge the rows of one address, whatever their ports.
+        waits_ns: shape (n, 2), see ``Table.waits_ns``; None: not known.
     """
     visible = visible_rows(counters, state)
     groups = Groups(take_records(keys, visible), by_addr_only)
+    waiting = None if waits_ns is None else groups.merge_greatest(waits_ns[visible])
     if view.sort == "destination":
         column = None
     elif view.sort in SKETCHES:
@@ -77,6 +80,7 @@ def pick_rows(
         column = severity(
             MergedCounters(counters, visible, groups),
             MergedSketches(state, visible, groups),
+            waits_ns=waiting,
         )
     else:
         column = sort_column(MergedCounters(counters, visible, groups), view.sort)
@@ -87,6 +91,8 @@ def pick_rows(
         table = Table(take_records(groups.keys, order), table.counters, table.sketches)
     else:
         table = table.merged(take_records(groups.keys, order), ranks)
+    if waiting is not None:
+        table = replace(table, waits_ns=waiting[order])
     return table, total, len(groups.keys)
 
 

@@ -12,10 +12,10 @@ from trtop.table.text import Line, Role, Span, line_of
 from trtop.tui.effects import Context
 from trtop.tui.frame import TerminalCaps
 from trtop.tui.keys import KEY_OF, Action
-from trtop.tui.pages.page import Page
+from trtop.tui.pages.page import ROW_LABELS, Page
 from trtop.tui.scene import Scene
 from trtop.tui.state import Mode, State
-from trtop_core.verdicts.explain import Explanation, explain
+from trtop_core.verdicts.explain import HINT, Explanation, explain
 from trtop_core.verdicts.rules import WORDS, Cause
 
 GONE = "this destination is not among the rows any more"
@@ -24,8 +24,8 @@ NOTHING_WRONG = "None of the causes that are looked for holds for this destinati
 NAME_WIDTH = 33
 VALUE_WIDTH = 38
 
-MIN_SIDE_BY_SIDE = NAME_WIDTH + VALUE_WIDTH + 20
-"""Characters from which on a number and its limit stand on one line."""
+COUNTS = "counts "
+"""What stands before a limit; a number and its limit stand on one line where all of them fit."""
 
 
 def explain_lines(scene: Scene, width: int, caps: TerminalCaps) -> list[Line]:
@@ -66,10 +66,12 @@ def lines_of(row: QuickRow, name: str, width: int, ascii_only: bool) -> list[Lin
         lines += [(), text.title("What to look at next")]
         for step in found.next_steps:
             lines += text.paragraph(step, " - ", "   ")
-    if found.also:
+    if found.also or found.hints:
         lines += [(), text.title("What else holds")]
         for other, sentence in found.also:
             lines += text.paragraph(f"{other}: {sentence}", " - ", "   ")
+        for other, sentence in found.hints:
+            lines += text.paragraph(f"{other} ({HINT}): {sentence}", " - ", "   ")
     return lines
 
 
@@ -85,9 +87,11 @@ def _facts(found: Explanation, text: _Text) -> list[Line]:
     lines: list[Line] = []
     if found.facts:
         lines += [(), text.title("What it rests on")]
+    longest = max((len(COUNTS + fact.limit) for fact in found.facts), default=0)
+    is_side_by_side = text.width > longest + NAME_WIDTH + VALUE_WIDTH + len(3 * " ")
     for fact in found.facts:
-        limit = f"counts {fact.limit}" if fact.limit else ""
-        if text.width >= MIN_SIDE_BY_SIDE:
+        limit = f"{COUNTS}{fact.limit}" if fact.limit else ""
+        if is_side_by_side:
             shown = text.plain(f"{fact.name:<{NAME_WIDTH}} {fact.value:<{VALUE_WIDTH}} ")
             lines.append(line_of(" ", shown, Span(text.plain(limit), Role.DIM)))
             continue
@@ -142,5 +146,7 @@ EXPLAIN_PAGE = Page(
     lines=explain_lines,
     prepare=_prepared,
     row_actions=frozenset({Action.WINDOW, Action.PAUSE}),
+    labels=ROW_LABELS,
     is_saved=True,
+    is_of_row=True,
 )
