@@ -25,6 +25,7 @@ from trtop_core.records import DESTINATION_KEY, SKETCH_STATS
 from trtop_core.sketch import SketchColumn, merge_all_stats
 from trtop_core.sorting import order_of, sort_column
 from trtop_core.table import Table
+from trtop_core.verdicts.ports import standing_out
 from trtop_core.verdicts.rules import severity
 from trtop_core.view import View
 
@@ -88,12 +89,15 @@ def pick_rows(
     rows, ranks = groups.members_of(order)
     table, total = write_out(keys, counters, state, visible, visible[rows])
     if len(rows) == len(order):
-        table = Table(take_records(groups.keys, order), table.counters, table.sketches)
+        shown = Table(take_records(groups.keys, order), table.counters, table.sketches)
     else:
-        table = table.merged(take_records(groups.keys, order), ranks)
+        shown = table.merged(take_records(groups.keys, order), ranks)
+    if by_addr_only:
+        ports = standing_out(table.keys["port"], table.counters, ranks, len(order))
+        shown = replace(shown, ports=ports)
     if waiting is not None:
-        table = replace(table, waits_ns=waiting[order])
-    return table, total, len(groups.keys)
+        shown = replace(shown, waits_ns=waiting[order])
+    return shown, total, len(groups.keys)
 
 
 def visible_rows(counters: npt.NDArray[Any], state: SketchState) -> npt.NDArray[np.intp]:

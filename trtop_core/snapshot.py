@@ -105,10 +105,12 @@ class Row:
         """The verdict, and why: a sentence where something is wrong."""
         counters = self.table.counters[self.idx : self.idx + 1]
         columns = {name: self._sketch(name) for name in self.table.sketches}
-        waits_ns = self.table.waits_ns
-        if waits_ns is not None:
-            waits_ns = waits_ns[self.idx : self.idx + 1]
-        words, sentences = judge(Evidence(counters, columns, self.loss, waits_ns=waits_ns))
+        waits_ns, ports = (
+            None if column is None else column[self.idx : self.idx + 1]
+            for column in (self.table.waits_ns, self.table.ports)
+        )
+        evidence = Evidence(counters, columns, self.loss, waits_ns=waits_ns, ports=ports)
+        words, sentences = judge(evidence)
         return words[0], sentences[0]
 
     def samples(self, sketch: str) -> int:

@@ -68,6 +68,8 @@ class Table:
         hosts: shape (n,), str: which machine saw each row; None unless rows are kept apart by it.
         waits_ns: shape (n, 2), by ``Wait``: for how long the oldest attempt and the oldest request
             have waited for an answer by now, 0 where none does; None: not known.
+        ports: shape (n, n_causes), of rows of addresses: the port that stands out, by cause, see
+            ``verdicts.ports``; None: not known.
     """
 
     keys: npt.NDArray[Any]
@@ -76,6 +78,7 @@ class Table:
     names: tuple[RowName, ...] | None = None
     hosts: npt.NDArray[np.str_] | None = None
     waits_ns: npt.NDArray[np.int64] | None = None
+    ports: npt.NDArray[np.uint16] | None = None
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -87,7 +90,8 @@ class Table:
         hosts = None if self.hosts is None else self.hosts[rows]
         waits_ns = None if self.waits_ns is None else self.waits_ns[rows]
         keys, counters = take_records(self.keys, rows), take_records(self.counters, rows)
-        return Table(keys, counters, columns, names, hosts, waits_ns)
+        ports = None if self.ports is None else self.ports[rows]
+        return Table(keys, counters, columns, names, hosts, waits_ns, ports)
 
     def row_names(self) -> list[str]:
         """What each row is called, not escaped."""
@@ -111,7 +115,9 @@ class Table:
         names = None if self.names is None else self.names[start:end]
         hosts = None if self.hosts is None else self.hosts[start:end]
         waits_ns = None if self.waits_ns is None else self.waits_ns[start:end]
-        return Table(self.keys[start:end], self.counters[start:end], columns, names, hosts, waits_ns)
+        ports = None if self.ports is None else self.ports[start:end]
+        keys, counters = self.keys[start:end], self.counters[start:end]
+        return Table(keys, counters, columns, names, hosts, waits_ns, ports)
 
     def grouped(self, group_by: GroupBy) -> Table:
         """Rows with equal keys merged, after dropping what ``group_by`` does not look at."""

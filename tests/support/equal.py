@@ -17,6 +17,8 @@ def assert_equal_tables(ours: Table, theirs: Table) -> None:
     assert np.array_equal(ours.counters, theirs.counters)
     assert ours.keys.dtype == theirs.keys.dtype
     assert ours.counters.dtype == theirs.counters.dtype
+    for name in ("waits_ns", "ports"):
+        assert np.array_equal(getattr(ours, name), getattr(theirs, name)), name
     for name in SKETCHES:
         mine, other = ours.sketches[name], theirs.sketches[name]
         for field in ("stats", "indptr", "bins", "counts"):

@@ -73,7 +73,11 @@ class Figures:
         if self._evidence is None:
             table = self._table
             evidence = Evidence(
-                table.counters, table.sketches, self._loss, waits_ns=table.waits_ns
+                table.counters,
+                table.sketches,
+                self._loss,
+                waits_ns=table.waits_ns,
+                ports=table.ports,
             )
             self._evidence = evidence, [Cause(cause) for cause in causes_of(evidence).tolist()]
         return self._evidence

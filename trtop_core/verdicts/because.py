@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from trtop_core.records import Wait
 from trtop_core.verdicts.phrases import duration, of_whole, percent, several, share
+from trtop_core.verdicts.ports import CAUSES_OF_PORTS
 from trtop_core.verdicts.rules import WORDS, Cause, Evidence, causes_of
 
 
@@ -64,6 +65,17 @@ class RowEvidence:
         """For how long the oldest attempt or request waits, in ns; 0: none does, or not known."""
         return int(self.evidence.wait(what)[self._idx])
 
+    def port(self, cause: Cause) -> int:
+        """The port at which nearly all cases of a cause are; 0: none, or not known."""
+        if self.evidence.ports is None or cause not in CAUSES_OF_PORTS:
+            return 0
+        return int(self.evidence.ports[self._idx, CAUSES_OF_PORTS.index(cause)])
+
+    def at_port(self, cause: Cause) -> str:
+        """That port in brackets; empty where there is none."""
+        port = self.port(cause)
+        return f" (port {port})" if port else ""
+
     def sum(self, *sketches: str) -> float:
         """The sum of all samples of some distributions."""
         return float(self.evidence.total(*sketches)[self._idx])
@@ -86,17 +98,20 @@ def _capture(row: RowEvidence) -> str:
 
 def _refused(row: RowEvidence) -> str:
     cases = of_whole(row["refused"], row["syn"], "attempt")
-    return f"{cases} refused: nothing listens at that port, or a firewall answers"
+    port = row.at_port(Cause.REFUSED)
+    return f"{cases} refused{port}: nothing listens at that port, or a firewall answers"
 
 
 def _no_answer(row: RowEvidence) -> str:
     cases = of_whole(row["timeouts"] + row["pending_retrans"], row["syn"], "attempt")
     again = several(row["syn_retrans"], "SYN")
+    port = row.port(Cause.NO_ANSWER)
+    where = f"port {port}, " if port else ""
     n_waiting = row["pending_retrans"]
     age = _age(n_waiting, row.wait(Wait.ATTEMPT))
     waiting = f"{n_waiting:,} still waiting{age}, " if n_waiting else ""
     return (
-        f"{cases} without an answer ({waiting}{again} sent again): "
+        f"{cases} without an answer ({where}{waiting}{again} sent again): "
         "the host is down, or a route or firewall drops them"
     )
 
@@ -110,14 +125,15 @@ def _reset(row: RowEvidence) -> str:
         each = f"{row['requests'] / row.connections:.2g}"
         requests = "request" if each == "1" else "requests"
         carried = f"; connections carried {each} {requests} on average"
-    return f"{cases} reset by the other end{after}{carried}"
+    return f"{cases} reset by the other end{row.at_port(Cause.RESET)}{after}{carried}"
 
 
 def _tls_fails(row: RowEvidence) -> str:
     cases = of_whole(row["tls_failed"], row["tls_hellos"], "TLS handshake")
     n_there = row["tls_failed_in"]
     n_here = row["tls_failed"] - n_there
-    return f"{cases} failed: {n_there} ended by the server, {n_here} by the client"
+    port = row.at_port(Cause.TLS_FAILS)
+    return f"{cases} failed{port}: {n_there} ended by the server, {n_here} by the client"
 
 
 def _silent(row: RowEvidence) -> str:
@@ -130,7 +146,7 @@ def _silent(row: RowEvidence) -> str:
         verb = "waits" if row["waiting_long"] == 1 else "wait"
         age = _age(row["waiting_long"], row.wait(Wait.REQUEST))
         parts.append(f"{waiting} {verb} longer than 10 s{age}")
-    return f"{', '.join(parts)}: it accepts and does not answer"
+    return f"{', '.join(parts)}{row.at_port(Cause.SILENT)}: it accepts and does not answer"
 
 
 def _slow_connect(row: RowEvidence) -> str:

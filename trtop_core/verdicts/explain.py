@@ -82,12 +82,18 @@ def explain(evidence: Evidence, idx: int = 0) -> Explanation:
     return Explanation(
         cause=cause,
         sentence=because(evidence, cause, idx),
-        facts=() if facts is None else tuple(facts(row)),
+        facts=() if facts is None else (*facts(row), *_port(row, cause)),
         certainty=_certainty(cause, row),
         next_steps=NEXT_STEPS.get(cause, ()),
         also=_said(evidence, idx, others),
         hints=_said(evidence, idx, hints),
     )
+
+
+def _port(row: RowEvidence, cause: Cause) -> Iterator[Fact]:
+    """Where nearly all cases are, if that is one port."""
+    if port := row.port(cause):
+        yield Fact("port of nearly all of these", f"{port}")
 
 
 def _others(evidence: Evidence, idx: int, cause: Cause) -> list[Cause]:

@@ -148,6 +148,7 @@ class Evidence:
         limits: where causes begin.
         waits_ns: for how long the oldest attempt and request of each row wait, see
             ``Table.waits_ns``; None: not known.
+        ports: that stand out, by cause, see ``Table.ports``; None: not known.
     """
 
     def __init__(
@@ -157,9 +158,11 @@ class Evidence:
         loss: float | None,
         limits: Limits = DEFAULT_LIMITS,
         waits_ns: npt.NDArray[np.int64] | None = None,
+        ports: npt.NDArray[np.uint16] | None = None,
     ) -> None:
         self.limits = limits
         self.loss = loss
+        self.ports = ports
         self._waits_ns = waits_ns
         self._counters = counters
         self._sketches = sketches

@@ -26,6 +26,7 @@ from trtop_core.records import (
 )
 from trtop_core.sketch import N_BINS, SketchColumn, no_samples
 from trtop_core.table import Table
+from trtop_core.verdicts.ports import CAUSES_OF_PORTS
 from trtop_core.wire.errors import WireError
 from trtop_core.wire.packed import Packed, pack, unpack
 
@@ -43,6 +44,9 @@ MAX_WAIT_NS = 2 * TS_LIMIT_NS
 
 WAIT_NAMES = {wait: f"longest_{wait.name.lower()}_wait_ns" for wait in Wait}
 """What travels beside counters: for how long the oldest attempt and request of a row wait."""
+
+PORT_NAMES = tuple(f"port_of_{cause.name.lower()}" for cause in CAUSES_OF_PORTS)
+"""Likewise: the port that stands out in a row, by cause."""
 
 N_STATS = len(SKETCH_STATS.names or ())
 
@@ -69,7 +73,7 @@ def table_out(table: Table) -> SentTable:
     return SentTable(
         keys=memoryview(table.keys.tobytes()),
         counters={name: pack(table.counters[name]) for name in COUNTERS + GAUGES}
-        | {WAIT_NAMES[wait]: pack(waits.astype(np.uint64)) for wait, waits in _waits_of(table)},
+        | dict(_beside_counters(table)),
         sketches={name: _sketch_out(table.sketches[name]) for name in SKETCHES},
     )
 
@@ -95,13 +99,26 @@ def table_in(sent: SentTable) -> Table:
         else no_samples(len(keys))
         for name in SKETCHES
     }
-    return Table(keys, counters, sketches, waits_ns=_waits_in(sent, len(keys)))
+    waits_ns, ports = _waits_in(sent, len(keys)), _ports_in(sent, len(keys))
+    return Table(keys, counters, sketches, waits_ns=waits_ns, ports=ports)
 
 
-def _waits_of(table: Table) -> Iterator[tuple[Wait, npt.NDArray[np.int64]]]:
-    """How long rows wait, by what waits; nothing where that is not known."""
+def _beside_counters(table: Table) -> Iterator[tuple[str, Packed]]:
+    """How long rows wait, and ports that stand out; nothing where that is not known."""
     if table.waits_ns is not None:
-        yield from zip(Wait, table.waits_ns.T, strict=True)
+        for wait, name in WAIT_NAMES.items():
+            yield name, pack(table.waits_ns[:, wait].astype(np.uint64))
+    if table.ports is not None:
+        for place, name in enumerate(PORT_NAMES):
+            yield name, pack(np.ascontiguousarray(table.ports[:, place]))
+
+
+def _ports_in(sent: SentTable, n_rows: int) -> npt.NDArray[np.uint16] | None:
+    """The ports that were sent; None where the sender did not know."""
+    if not sent.counters.keys() >= set(PORT_NAMES):
+        return None
+    columns = [unpack(sent.counters[name], np.uint16, n_rows) for name in PORT_NAMES]
+    return np.stack(columns, axis=1).astype(np.uint16)
 
 
 def _waits_in(sent: SentTable, n_rows: int) -> npt.NDArray[np.int64] | None:

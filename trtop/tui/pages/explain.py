@@ -15,11 +15,16 @@ from trtop.tui.keys import KEY_OF, Action
 from trtop.tui.pages.page import ROW_LABELS, Page
 from trtop.tui.scene import Scene
 from trtop.tui.state import Mode, State
+from trtop_core.records import DestinationKind
+from trtop_core.verdicts.because import RowEvidence
 from trtop_core.verdicts.explain import HINT, Explanation, explain
+from trtop_core.verdicts.ports import CAUSES_OF_PORTS
 from trtop_core.verdicts.rules import WORDS, Cause
 
 GONE = "this destination is not among the rows any more"
 NOTHING_WRONG = "None of the causes that are looked for holds for this destination."
+
+WHICH_PORT = "Which port is it? Rows by address:port tell: g on the screen, --group-by addr,port."
 
 NAME_WIDTH = 33
 VALUE_WIDTH = 38
@@ -62,9 +67,12 @@ def lines_of(row: QuickRow, name: str, width: int, ascii_only: bool) -> list[Lin
     lines = [line_of(" ", Span(name, Role.BOLD), "  ", Span(word, verdict_role(row)))]
     lines += [(), *text.paragraph(found.sentence or _nothing_wrong(row), " ")]
     lines += _facts(found, text)
-    if found.next_steps:
+    steps = found.next_steps
+    if found.cause in CAUSES_OF_PORTS and _may_be_of_many_ports(row, found.cause):
+        steps = (*steps, WHICH_PORT)
+    if steps:
         lines += [(), text.title("What to look at next")]
-        for step in found.next_steps:
+        for step in steps:
             lines += text.paragraph(step, " - ", "   ")
     if found.also or found.hints:
         lines += [(), text.title("What else holds")]
@@ -73,6 +81,12 @@ def lines_of(row: QuickRow, name: str, width: int, ascii_only: bool) -> list[Lin
         for other, sentence in found.hints:
             lines += text.paragraph(f"{other} ({HINT}): {sentence}", " - ", "   ")
     return lines
+
+
+def _may_be_of_many_ports(row: QuickRow, cause: Cause) -> bool:
+    """Whether a row is of an address of which no port is known to stand out."""
+    is_address = row.table.keys["kind"][row.idx] == DestinationKind.ADDR
+    return bool(is_address) and not RowEvidence(row.figures.causes()[0], row.idx).port(cause)
 
 
 def _nothing_wrong(row: QuickRow) -> str:
