@@ -14,6 +14,8 @@ import pytest
 from support.paths import ROOT
 from support.scripts import TIMEOUT_S, environment
 
+from trtop.options.commands import COMMANDS
+
 sys.path.append(str(ROOT / "docs"))
 import pages
 

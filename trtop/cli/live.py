@@ -134,6 +134,8 @@ def main(argv: Sequence[str], env: Environment) -> int:
         if os.geteuid() == ROOT_UID:
             _import_all(options)
             drop_to(identity)  # what only shows needs no rights
+            if identity is not None:  # said before files of users are out of reach
+                options = replace(options, writes_as=user_name(identity.uid))
         shown = replace(options, endpoints=(endpoint,), timeout_s=START_TIMEOUT_S)
         status = EXIT_OK
         try:

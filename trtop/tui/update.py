@@ -201,7 +201,9 @@ def _save(state: State, context: Context) -> Updated:
         return Updated(state.saying("there is nothing to save yet"))
     if context.prefix is not None:
         return Updated(state, Effect.SAVE, context.prefix)
-    return Updated(replace(state, prompt=Prompt(Purpose.SAVE)))
+    text, note = context.proposed
+    asked = Prompt(Purpose.SAVE, text, len(text), note=note)
+    return Updated(replace(state, prompt=asked))
 
 
 def _back(state: State, context: Context) -> Updated:
