@@ -391,7 +391,7 @@ class Engine:
         clock = self._flows.clock
         if window is Window.ALL or clock is None:
             keys, counters = self._state.destinations.export()
-            state = SketchState(*self._state.sketches.export(len(keys)))
+            state = self._sketch_state(*self._state.sketches.export(len(keys)))
             everything = Exported(keys, counters, state, self._flows.span_ns, None)
             return everything if self._baseline is None else self._baseline.since(everything)
         level = _level_of(window)
@@ -409,8 +409,17 @@ class Engine:
         first_slot = max(destinations.first_slot(level), sketches.first_slot(level))
         first_epoch = first_slot * LEVELS[level][1]
         keys, counters = destinations.export_window(level, first_slot, first_epoch)
-        state = SketchState(*sketches.export_window(len(keys), level, first_slot, first_epoch))
+        exported = sketches.export_window(len(keys), level, first_slot, first_epoch)
+        state = self._sketch_state(*exported)
         return keys, counters, state, first_epoch
+
+    def _sketch_state(
+        self,
+        stats: npt.NDArray[Any],
+        page_keys: npt.NDArray[np.uint32],
+        pages: npt.NDArray[np.uint64],
+    ) -> SketchState:
+        return SketchState(stats, page_keys, pages, not self._state.sketches.n_unbinned)
 
     def _health(self, level: int | None) -> Health:
         health = self._raw_health(level)

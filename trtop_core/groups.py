@@ -18,7 +18,7 @@ from trtop_core._sketch import BINS_IN_PAGE, PAGES_PER_SKETCH
 from trtop_core.memory import take_records
 from trtop_core.metrics import SKETCHES
 from trtop_core.records import DestinationKind
-from trtop_core.sketch import SketchColumn, merge_stats, nearest_ranks, values_of
+from trtop_core.sketch import SketchColumn, ends_known, merge_stats, nearest_ranks, values_of
 
 LEFT_OUT = -2
 """The rank of a row of which nothing is wanted."""
@@ -38,11 +38,13 @@ class SketchState:
         stats: shape (n_destinations * n_sketches,), dtype ``records.SKETCH_STATS``.
         page_keys: shape (n_pages,), uint32: which sketch, and which page of it.
         pages: shape (n_pages, bins per page), uint64.
+        is_whole: every sample has a bin, so that counts are those of the bins.
     """
 
     stats: npt.NDArray[Any]
     page_keys: npt.NDArray[np.uint32]
     pages: npt.NDArray[np.uint64]
+    is_whole: bool = False
 
 
 class Groups:
@@ -208,7 +210,24 @@ class _Pages:
     def quantiles(
         self, sketch: int, rows: npt.NDArray[np.intp], percentiles: Sequence[float]
     ) -> npt.NDArray[np.int64]:
-        """Percentiles of one sketch of some rows, in the order given, as of a ``SketchColumn``."""
+        """Percentiles of one sketch of some rows, in the order given, as of a ``SketchColumn``.
+
+        Of few samples the first or the last is wanted, which are known without a look at pages.
+        """
+        result = np.full((len(percentiles), len(rows)), -1, np.int64)
+        binned = np.arange(len(rows))
+        if self.state.is_whole and len(rows):
+            stats = take_records(self.state.stats, rows * len(SKETCHES) + sketch)
+            is_known = ends_known(stats, percentiles, result)
+            binned = np.flatnonzero(~is_known)
+        if len(binned):
+            result[:, binned] = self._binned_quantiles(sketch, rows[binned], percentiles)
+        return result
+
+    def _binned_quantiles(
+        self, sketch: int, rows: npt.NDArray[np.intp], percentiles: Sequence[float]
+    ) -> npt.NDArray[np.int64]:
+        """Percentiles of one sketch of some rows, by their bins."""
         result = np.full((len(percentiles), len(rows)), -1, np.int64)
         chosen, owners = self._of(sketch, rows)
         page_keys = self.state.page_keys[chosen]

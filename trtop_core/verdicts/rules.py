@@ -242,8 +242,22 @@ class Evidence:
         rows = (self.samples(name) >= self.limits.samples) & self.reaches(name, least_ns)
         latency = self.percentile_where(name, 95, rows)
         rows &= (latency >= least_ns) & (self.samples("path_rtt") > 0)
-        path = self.percentile_where("path_rtt", 50, rows)
-        return rows & (path >= 0) & (latency >= self.limits.beyond_path * path)
+        return rows & self.is_times(latency, self.limits.beyond_path, rows)
+
+    def is_times(
+        self, latency: npt.NDArray[np.int64], times: float, rows: Mask
+    ) -> Mask:
+        """Whether a latency is so many times p50 of ``path_rtt``, where rows have one.
+
+        The percentile lies between the least and the greatest round trip, which mostly decide.
+        """
+        if ("path_rtt", 50.0) in self._made:
+            return latency >= times * self._made["path_rtt", 50.0]
+        stats = self._sketches["path_rtt"].stats
+        is_beyond = latency >= times * stats["max"]
+        unsure = rows & ~is_beyond & (latency >= times * stats["min"])
+        path = self.percentile_where("path_rtt", 50, unsure)
+        return np.asarray(is_beyond | (unsure & (latency >= times * path)))
 
     def is_share(
         self, cases: npt.NDArray[np.int64], whole: npt.NDArray[np.int64], least: float
@@ -340,6 +354,8 @@ def _far(e: Evidence) -> Mask:
 def _no_reuse(e: Evidence) -> Mask:
     closed = e.samples("reuse") >= e.limits.reuse_closed
     once = closed & (e.percentile_where("reuse", 50, closed) == 1)
+    if not once.any():
+        return once
     connecting = e.total("connect_latency", "tls_latency")
     spent = connecting + e.total("response_duration")
     costly = (spent > 0) & (connecting >= e.limits.connecting * spent)
