@@ -7,7 +7,6 @@ terminal passes through here.
 
 from __future__ import annotations
 
-import os.path
 import re
 import unicodedata
 from collections.abc import Sequence
@@ -96,9 +95,15 @@ def distinct(names: Sequence[str], width: int, ascii_only: bool = False) -> dict
     mark = ELLIPSIS_ASCII if ascii_only else ELLIPSIS
     for group in alike.values():
         if len(group) > 1:
-            place = len(os.path.commonprefix(group))
+            place = _n_common(min(group), max(group))
             shown |= {name: _around(name, place, width, mark) for name in group}
     return shown
+
+
+def _n_common(first: str, last: str) -> int:
+    """How many characters two texts have in common at their beginning."""
+    pairs = enumerate(zip(first, last, strict=False))
+    return next((i for i, (a, b) in pairs if a != b), min(len(first), len(last)))
 
 
 def _around(name: str, place: int, width: int, mark: str) -> str:

@@ -103,14 +103,10 @@ class Row:
 
     def judged(self) -> tuple[str, str | None]:
         """The verdict, and why: a sentence where something is wrong."""
-        counters = self.table.counters[self.idx : self.idx + 1]
-        columns = {name: self._sketch(name) for name in self.table.sketches}
-        waits_ns, ports = (
-            None if column is None else column[self.idx : self.idx + 1]
-            for column in (self.table.waits_ns, self.table.ports)
+        row = self.table.cut(self.idx, self.idx + 1)
+        words, sentences = judge(
+            Evidence(row.counters, row.sketches, self.loss, waits_ns=row.waits_ns, ports=row.ports)
         )
-        evidence = Evidence(counters, columns, self.loss, waits_ns=waits_ns, ports=ports)
-        words, sentences = judge(evidence)
         return words[0], sentences[0]
 
     def samples(self, sketch: str) -> int:

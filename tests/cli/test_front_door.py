@@ -1,7 +1,7 @@
 """What a user sees who knows nothing yet, or who slipped."""
 
-import shlex
 import re
+import shlex
 from pathlib import Path
 
 import pytest

@@ -118,7 +118,9 @@ def test_what_would_hold_with_more_cases_is_said_as_such() -> None:
 @pytest.mark.parametrize("width", range(60, 133, 6))
 def test_limits_are_never_cut(width: int) -> None:
     far = {"path_rtt": [120_000_000] * 20, "response_time": [130_000_000] * 20}
-    rows = [destination("2001:db8::11", syn=20, synack=20, est=20, requests=20, responses=20, **far)]
+    rows = [
+        destination("2001:db8::11", syn=20, synack=20, est=20, requests=20, responses=20, **far)
+    ]
     stage = DrivenScreen(snapshot=snapshot(rows, health=Health(packets=1)), size=Size(width, 40))
     text = " ".join(stage.press("e").text().replace("│", " ").split())
     assert "counts from 100 ms and 50 % of the answer's time" in text

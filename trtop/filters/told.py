@@ -5,6 +5,8 @@ Takes a filter and rows, gives a text for each. Never decides which rows a filte
 
 from __future__ import annotations
 
+import math
+
 from trtop.filters.filter import Filter, wanted_leaves
 from trtop.filters.masks import mask_of, numbers_of
 from trtop.filters.rows import Rows
@@ -39,6 +41,11 @@ def numbers_told(chosen: Filter, rows: Rows) -> list[str]:
     return [", ".join(dict.fromkeys(texts)) for texts in told]
 
 
+def _whole(value: float) -> int:
+    """A number without a part; of an unknown one, which no condition holds for, 0."""
+    return 0 if math.isnan(value) else round(value)
+
+
 def _texts(operand: Column | Ratio, leaf: Compare, rows: Rows) -> list[str]:
     """One side of a condition in every row."""
     values = numbers_of(operand, rows).tolist()
@@ -47,7 +54,7 @@ def _texts(operand: Column | Ratio, leaf: Compare, rows: Rows) -> list[str]:
     metric = METRIC_OF[operand.metric]
     unit = Unit.COUNT if operand.statistic == COUNTED else metric.unit
     is_whole = unit in (Unit.COUNT, Unit.BYTES, Unit.NS)
-    known = [0 if value != value else round(value) if is_whole else value for value in values]
+    known = [_whole(value) if is_whole else value for value in values]
     texts = [forms_of(unit, value)[0] for value in known]
     is_share = isinstance(leaf.right, Number) and leaf.right.unit == "%"
     if not is_share or not metric.share_of:

@@ -106,9 +106,7 @@ def _others(evidence: Evidence, idx: int, cause: Cause) -> list[Cause]:
     ]
 
 
-def _said(
-    evidence: Evidence, idx: int, causes: Sequence[Cause]
-) -> tuple[tuple[str, str], ...]:
+def _said(evidence: Evidence, idx: int, causes: Sequence[Cause]) -> tuple[tuple[str, str], ...]:
     """Causes as words, with their sentences."""
     return tuple((WORDS[cause], because(evidence, cause, idx) or "") for cause in causes)
 
@@ -151,7 +149,7 @@ CASES: dict[Cause, tuple[str, Callable[[RowEvidence], int]]] = {
     Cause.RESET: ("connection", lambda row: max(row.connections, row["rst_in"])),
     Cause.TLS_FAILS: ("TLS handshake", lambda row: max(row["tls_hellos"], row["tls_failed"])),
     Cause.SILENT: ("request", lambda row: max(row["requests"], row["waiting"])),
-    Cause.SLOW_CONNECT: ("SYN or SYN/ACK", lambda row: row["syn"] + _n_sent_again(row)),
+    Cause.SLOW_CONNECT: ("opening segment", lambda row: row["syn"] + _n_sent_again(row)),
     Cause.LOSS: ("segment", lambda row: row["segments_out"] + row["segments_in"]),
     Cause.SLOW_SERVER: ("timed response", lambda row: row.samples("server_time")),
     Cause.STALLS: ("connection", lambda row: row.connections),

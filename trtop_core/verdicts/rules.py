@@ -244,9 +244,7 @@ class Evidence:
         rows &= (latency >= least_ns) & (self.samples("path_rtt") > 0)
         return rows & self.is_times(latency, self.limits.beyond_path, rows)
 
-    def is_times(
-        self, latency: npt.NDArray[np.int64], times: float, rows: Mask
-    ) -> Mask:
+    def is_times(self, latency: npt.NDArray[np.int64], times: float, rows: Mask) -> Mask:
         """Whether a latency is so many times p50 of ``path_rtt``, where rows have one.
 
         The percentile lies between the least and the greatest round trip, which mostly decide.
@@ -353,7 +351,7 @@ def _far(e: Evidence) -> Mask:
 
 def _no_reuse(e: Evidence) -> Mask:
     closed = e.samples("reuse") >= e.limits.reuse_closed
-    once = closed & (e.percentile_where("reuse", 50, closed) == 1)
+    once: Mask = closed & (e.percentile_where("reuse", 50, closed) == 1)
     if not once.any():
         return once
     connecting = e.total("connect_latency", "tls_latency")
