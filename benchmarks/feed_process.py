@@ -21,7 +21,7 @@ import zmq
 from trtop_core.snapshot import Snapshot
 from trtop_core.view import View
 from trtop_daemon.capture.replay import ReplayConfig
-from trtop_daemon.ipc.feed import CaptureConfig
+from trtop_daemon.ipc.feed import MAX_TAKE_S, CaptureConfig
 from trtop_daemon.processes.supervisor import Supervisor
 
 SNAPSHOT_S = 1.0
@@ -57,7 +57,7 @@ def run(config: CaptureConfig) -> None:
         ready = dict(poller.poll(max(0, int(wait_s * 1000))))
         is_asked = 0 not in ready
         if ready:
-            feed.on_ready()
+            feed.on_ready(MAX_TAKE_S)
         if time.monotonic() >= look_s:
             look_s = time.monotonic() + SNAPSHOT_S
             feed.snapshot(View(limit=50))

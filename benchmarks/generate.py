@@ -41,6 +41,18 @@ PROFILES = {
         think_mean_us=20_000,
         close_share=0.2,
     ),
+    "brief": Profile(
+        n_packets=10_000_000,
+        n_destinations=200,
+        n_flows=500,
+        n_clients=4,
+        share_v6=0.2,
+        ramp_us=500_000,
+        slice_us=2_000_000,
+        rtt_median_us=800,
+        think_mean_us=60_000,
+        close_share=1.0,
+    ),
     "churn-wide": Profile(
         n_packets=10_000_000,
         n_destinations=50_000,

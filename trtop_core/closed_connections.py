@@ -15,12 +15,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from trtop_core.connection_records import CONNECTION_RECORD
+from trtop_core.connection_records import CONNECTION_RECORD, N_WORDS, records_of, words_of
 
 MAX_PER_ANSWER = 1 << 13
 """Records of one answer: some milliseconds of a daemon's time, and a few MB."""
 
+CHUNK = 1 << 12
+"""Records whose memory is taken and given back together: 3 MB."""
+
 MAX_LOG_ID = 1 << 62
+
+NONE = np.zeros(0, CONNECTION_RECORD)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,49 +77,80 @@ class ClosedLog:
     """The latest records.
 
     Args:
-        capacity: at most so many are kept, about 750 bytes each.
+        capacity: at most so many are kept, about 750 bytes each; memory is taken as they come.
         log_id: a random number, by which readers know this log; above 0.
     """
 
     def __init__(self, capacity: int, log_id: int) -> None:
-        self.is_over = False
         self.n_unkept = 0
         self._capacity = capacity
         self._log_id = log_id
-        self._blocks: deque[npt.NDArray[Any]] = deque()
+        self._chunks: deque[npt.NDArray[Any]] = deque()
+        self._first_chunk = 0
         self._first = 0
         self._end = 0
+        self._rest: Iterator[npt.NDArray[Any]] | None = None
+        self._block = NONE
+        self._is_over = False
 
     def add(self, records: npt.NDArray[Any]) -> None:
         """Keep records, shape (n,), dtype ``CONNECTION_RECORD``; the oldest make room."""
-        if not len(records):
-            return
-        self._blocks.append(records)
-        self._end += len(records)
-        while (n_over := self._end - self._first - self._capacity) > 0:
-            oldest = self._blocks.popleft()
-            if len(oldest) > n_over:
-                self._blocks.appendleft(oldest[n_over:].copy())  # a slice would keep all of it
-                self._first += n_over
-            else:
-                self._first += len(oldest)
+        self._append(records)
+        self._forget_oldest()
+
+    def finish(self, rest: Iterator[npt.NDArray[Any]]) -> None:
+        """Take the last records, in blocks, as the foremost reader comes to them.
+
+        All connections that are remembered at the end of a capture are recorded at once; added at
+        once they would push each other out before anybody could ask for them.
+        """
+        self._rest = rest
+        self._is_over = True
 
     def answer(self, view: ClosedView) -> Closed:
         """The oldest records that a reader has not got yet."""
-        after = view.after if view.log_id == self._log_id else 0
-        first = min(max(after, self._first), self._end)
-        parts = list(self._parts(first, view.limit))
-        records = np.concatenate(parts) if parts else np.zeros(0, CONNECTION_RECORD)
-        is_over = self.is_over and first + len(records) == self._end
+        first = max(view.after if view.log_id == self._log_id else 0, self._first)
+        self._draw(first + view.limit)
+        first = min(first, self._end)
+        records = self._part(first, min(first + view.limit, self._end))
+        is_over = self._is_over and self._rest is None and first + len(records) == self._end
+        self._forget_oldest()
         return Closed(view, self._log_id, first, self.n_unkept, is_over, records)
 
-    def _parts(self, first: int, n_left: int) -> Iterator[npt.NDArray[Any]]:
-        start = self._first
-        for block in self._blocks:
-            if n_left <= 0:
-                return
-            if start + len(block) > first:
-                part = block[max(0, first - start) :][:n_left]
-                n_left -= len(part)
-                yield part
-            start += len(block)
+    def _append(self, records: npt.NDArray[Any]) -> None:
+        while len(records):
+            place = self._end % CHUNK
+            if not place:
+                self._chunks.append(np.empty(CHUNK, CONNECTION_RECORD))
+            part, records = records[: CHUNK - place], records[CHUNK - place :]
+            words_of(self._chunks[-1])[place : place + len(part)] = words_of(part)
+            self._end += len(part)
+
+    def _forget_oldest(self) -> None:
+        self._first = max(self._first, self._end - self._capacity)
+        while (self._first_chunk + 1) * CHUNK <= self._first:
+            self._chunks.popleft()
+            self._first_chunk += 1
+
+    def _draw(self, end: int) -> None:
+        """Have the records below a number, and know whether there are more."""
+        while self._rest is not None and self._end + len(self._block) <= end:
+            self._append(self._block)
+            block = next(self._rest, None)
+            self._block = NONE if block is None else block
+            if block is None:
+                self._rest = None
+        n_due = max(0, end - self._end)
+        self._append(self._block[:n_due])
+        self._block = self._block[n_due:]
+
+    def _part(self, first: int, end: int) -> npt.NDArray[Any]:
+        words = np.empty((end - first, N_WORDS), np.uint64)
+        at = first
+        while at < end:
+            n_chunk, place = divmod(at, CHUNK)
+            n_here = min(CHUNK - place, end - at)
+            chunk = self._chunks[n_chunk - self._first_chunk]
+            words[at - first : at - first + n_here] = words_of(chunk)[place : place + n_here]
+            at += n_here
+        return records_of(words)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from trtop_core.metrics import COUNTER_ROW, SKETCHES
+from trtop_core.metrics import COUNTER_ROW, COUNTERS, SKETCHES
 
 SAMPLES = np.dtype(
     [
@@ -53,6 +53,50 @@ CONNECTION_RECORD = np.dtype(
     ]
 )
 """One connection."""
+
+WORD_BYTES = 8
+"""Of this size, or less, are all fields; those of a tally are all of it."""
+
+N_WORDS = CONNECTION_RECORD.itemsize // WORD_BYTES
+
+
+def words_of(records: npt.NDArray[Any]) -> npt.NDArray[np.uint64]:
+    """Records as words, shape (n, N_WORDS): numpy copies structs field by field, words at once.
+
+    Args:
+        records: shape (n,), contiguous; the words are a view of them.
+    """
+    return records.view(np.uint64).reshape(len(records), N_WORDS)
+
+
+def records_of(words: npt.NDArray[np.uint64]) -> npt.NDArray[Any]:
+    """The records that ``words_of`` made words of, as a view."""
+    return words.reshape(-1).view(CONNECTION_RECORD)
+
+
+def _places() -> tuple[dict[str, int], dict[str, dict[str, int]]]:
+    """Where in a record's words counters and samples stand."""
+
+    def place(*path: str) -> int:
+        dtype, at = CONNECTION_RECORD, 0
+        for name in path:
+            fields: Any = dtype.fields
+            dtype, offset = fields[name][:2]
+            at += offset
+        return at // WORD_BYTES
+
+    counters = {name: place("tally", name) for name in ("packets_out", "packets_in")}
+    counters |= {name: place("tally", "counters", name) for name in COUNTERS}
+    samples = {
+        sketch: {part: place("tally", "samples", sketch, part) for part in SAMPLES.names or ()}
+        for sketch in SKETCHES
+    }
+    return counters, samples
+
+
+COUNTER_PLACES, SAMPLE_PLACES = _places()
+"""The word of each counter (``packets_out`` and ``packets_in`` among them), and of each part of the
+samples of a distribution."""
 
 
 class Ended(IntEnum):

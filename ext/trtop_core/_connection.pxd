@@ -9,9 +9,12 @@ from trtop_core._clock cimport NO_TIME_NS
 cdef enum:
     MAX_SYNACKS = 2          # the first, and the latest that differs: the client chooses
 
+cdef enum:
+    CLIENT_IS_HIGH_BIT = 1
+
 cdef enum state_t:
     S_ALIVE = 1 << 0         # the record is in use
-    S_CLIENT_IS_HIGH = 1 << 1
+    S_CLIENT_IS_HIGH = 1 << CLIENT_IS_HIGH_BIT
     S_ATTEMPT = 1 << 2       # its SYN was seen first
     S_EST = 1 << 3
     S_WAITING = 1 << 4       # no answer yet: pending
@@ -166,5 +169,10 @@ cdef inline void leave_past(turn_t* turn) noexcept nogil:
         turn.flags &= ~<uint32_t>T_PAST
         turn.asked_ns = turn.first_ns = turn.last_ns = NO_TIME_NS
 
+# One of its sides; `is_server` is 0 or 1.
 cdef inline direction_t* direction_of(connection_t* c, bint is_server) noexcept nogil:
-    return &c.client + (1 if is_server else 0)
+    return &c.client + is_server
+
+# Whether the client sent what came from the high end; 0 or 1, and no branch: nobody can predict it.
+cdef inline bint is_from_client(const connection_t* c, bint from_high) noexcept nogil:
+    return ((c.state >> CLIENT_IS_HIGH_BIT) ^ ~<uint32_t>from_high) & 1

@@ -112,7 +112,10 @@ cdef void decode_block(
     cdef Py_ssize_t i
     cdef cursor_t at
     for i in range(n_packets):
-        out[i].ts_ns = min(max(index[i].ts_ns, -TS_LIMIT_NS), TS_LIMIT_NS)
+        out[i].ts_ns = index[i].ts_ns
+        # One branch that is never taken, and computes nothing.
+        if <uint64_t>index[i].ts_ns + <uint64_t>TS_LIMIT_NS > 2 * <uint64_t>TS_LIMIT_NS:
+            out[i].ts_ns = min(max(index[i].ts_ns, -TS_LIMIT_NS), TS_LIMIT_NS)
         if not decode_plain(data, &index[i], &out[i]):
             out[i].verdict = <uint8_t>decode_packet(
                 data, &index[i], decap, &out[i], &at

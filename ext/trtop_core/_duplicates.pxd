@@ -44,14 +44,18 @@ cdef inline uint64_t fingerprint_of(
 cdef inline seen_head_t* head_of(State state, uint64_t fingerprint) noexcept nogil:
     return &state.seen_heads[<uint32_t>(fingerprint >> 32) & (N_SEEN_HEADS - 1)]
 
-# Whether it is worth while to look for a segment among the latest: almost never. Told by the head
-# alone, and without branches: nobody can predict what the latest of a hash is.
+# Whether it is worth while to look for a segment among the latest: almost never. Told by the head,
+# and by how far the segment is behind the latest of its connection. One branch: nobody can predict
+# what the latest of a hash is, and compilers make branches of comparisons. So each reason against
+# it is a number that is 0 where it does not hold.
 cdef inline bint may_be_held(
-    State state, const seen_head_t* head, uint64_t fingerprint
+    State state, const seen_head_t* head, uint64_t fingerprint, int64_t behind_ns
 ) noexcept nogil:
-    return (<uint32_t>(state.n_seen - head.number - 1) < <uint32_t>N_SEEN) & (
-        (head.mark | HAS_OLDER == <uint32_t>fingerprint | HAS_OLDER) | (head.mark & HAS_OLDER)
-    )
+    cdef uint32_t is_gone = <uint32_t>(state.n_seen - head.number - 1) // N_SEEN
+    cdef uint32_t differs = (head.mark ^ <uint32_t>fingerprint) & ~<uint32_t>HAS_OLDER
+    cdef uint32_t is_last = (head.mark & HAS_OLDER) - 1
+    cdef uint32_t is_late = <uint32_t>(<uint64_t>(DUPLICATE_NS - behind_ns) >> 63)
+    return is_gone | (differs & is_last) | (is_late & state.has_one_clock) == 0
 
 # Whether a segment equals one of the latest of its direction, at most 1 ms after it.
 cdef inline bint is_duplicate(

@@ -15,7 +15,6 @@ import numpy as np
 from trtop_core._connection cimport (
     S_ALIVE,
     S_ATTEMPT,
-    S_CLIENT_IS_HIGH,
     S_CLOSED,
     S_IN_WHEEL,
     S_MANY_SYNS,
@@ -24,11 +23,12 @@ from trtop_core._connection cimport (
     S_WAITING,
     connection_t,
     direction_of,
+    direction_t,
+    is_from_client,
 )
 from trtop_core._decode cimport decode_block
 from trtop_core._destinations cimport hash_key_t
 from trtop_core._duplicates cimport (
-    DUPLICATE_NS,
     fingerprint_of,
     head_of,
     is_duplicate,
@@ -56,7 +56,7 @@ from trtop_core._records cimport (
     packet_index_t,
     segment_t,
 )
-from trtop_core._segment cimport take
+from trtop_core._segment cimport take_any, take_steady
 from trtop_core._state cimport State, adjust_gauges, seen_head_t, touch
 from trtop_core._table cimport N_TICKS, NONE, table_entry_t
 from trtop_core._slots cimport list_slot, needs_slot, run_slots
@@ -85,6 +85,17 @@ cdef extern from *:
 @cython.final
 cdef class Prepared:
     """A batch whose packets are decoded, for the ``Flows`` that made it."""
+
+
+# What most packets do not need is called by pointers: a compiler that sees only one call of a
+# function puts it there, and the loop over packets is left without registers.
+ctypedef void (*take_time_t)(State, int64_t) noexcept nogil
+ctypedef void (*take_any_t)(
+    State, const uint8_t*, const segment_t*, connection_t*, bint
+) noexcept nogil
+
+cdef take_time_t TAKE_TIME = take_time
+cdef take_any_t TAKE_ANY = take_any
 
 
 @cython.final
@@ -367,17 +378,17 @@ cdef class Flows:
             if segments[i].verdict == SEGMENT:
                 lookup = &lookups[i]
                 __builtin_prefetch(&entries[lookup.hash & mask], 0)
-                __builtin_prefetch(head_of(state, lookup.fingerprint), 1)
         for i in range(n_packets):
             segment = &segments[i]
+            lookup = &lookups[i]
+            lookup.number = NONE
             if segment.verdict == SEGMENT:
-                lookup = &lookups[i]
                 lookup.number = guess(entries, mask, lookup.hash)
                 if lookup.number != NONE:
                     prefetch_lines(&connections[lookup.number], segment.payload_len > 0)
         for i in range(n_packets):
             lookup = &lookups[i]
-            if segments[i].verdict == SEGMENT and lookup.number != NONE:
+            if lookup.number != NONE:
                 __builtin_prefetch(&rows[connections[lookup.number].destination], 1)
         for i in range(n_packets):
             segment = &segments[i]
@@ -387,7 +398,7 @@ cdef class Flows:
             ):
                 state.clock_ns = max(state.clock_ns, segment.ts_ns)
             else:
-                take_time(state, segment.ts_ns)
+                TAKE_TIME(state, segment.ts_ns)
             verdicts[segment.verdict] += 1
             if segment.verdict == SEGMENT:
                 # One call of the many functions within, so that the compiler puts them all here.
@@ -429,6 +440,7 @@ cdef inline uint32_t ingest(
     cdef connection_t* connections = &state.table.connections[0]
     cdef connection_t* c = &connections[number]
     cdef seen_head_t* head = head_of(state, lookup.fingerprint)
+    cdef direction_t* own
     cdef bint from_client
     cdef uint32_t before
     cdef uint32_t row
@@ -441,13 +453,12 @@ cdef inline uint32_t ingest(
         if not is_same(c, &lookup.ends):
             number = NONE
     if number != NONE:
-        from_client = is_from_client(c, lookup)
+        from_client = is_from_client(c, lookup.from_high)
         if (
-            may_be_held(state, head, lookup.fingerprint)
-            and may_be_duplicate(state, c, segment)
+            may_be_held(state, head, lookup.fingerprint, segment.ts_ns - c.last_ns)
             and is_duplicate(
                 state,
-                direction_of(c, not from_client),
+                direction_of(c, from_client ^ 1),
                 head.number,
                 lookup.fingerprint,
                 segment.ts_ns,
@@ -458,17 +469,19 @@ cdef inline uint32_t ingest(
         if segment.flags & TCP_SYN:
             number = take_opening(state, segment, lookup, number, from_client)
             c = &connections[number]
-            from_client = is_from_client(c, lookup)
+            from_client = is_from_client(c, lookup.from_high)
     else:
         number = open_connection(state, segment, lookup, NONE)
         c = &connections[number]
-        from_client = is_from_client(c, lookup)
-    remember(state, direction_of(c, not from_client), head, lookup.fingerprint, segment.ts_ns)
+        from_client = is_from_client(c, lookup.from_high)
+    own = direction_of(c, from_client ^ 1)
+    remember(state, own, head, lookup.fingerprint, segment.ts_ns)
     if state.has_log:
         state.log.count_packet(number, from_client)
     before = c.state
     row = c.destination
-    take(state, data, segment, c, from_client)
+    if not take_steady(state, data, segment, c, own, from_client):
+        TAKE_ANY(state, data, segment, c, from_client)
     if (
         (before ^ c.state) & FOLLOWED_STATE
         or not c.state & S_IN_WHEEL
@@ -489,21 +502,6 @@ cdef void follow(State state, uint32_t number, uint32_t row, uint32_t before) no
     is_unlisted = needs_slot(c) and not list_slot(state, number)
     if (before ^ c.state) & TIMED_STATE or not c.state & S_IN_WHEEL or is_unlisted:
         watch(state, number)
-
-
-cdef inline bint is_from_client(const connection_t* c, const lookup_t* lookup) noexcept nogil:
-    return lookup.from_high == ((c.state & S_CLIENT_IS_HIGH) != 0)
-
-
-cdef inline bint may_be_duplicate(
-    State state, const connection_t* c, const segment_t* segment
-) noexcept nogil:
-    """Whether a segment comes soon enough behind the latest of its connection, by any clock."""
-    return (
-        segment.ts_ns <= c.last_ns + DUPLICATE_NS
-        or not state.is_usual
-        or state.health[0].clock_steps + state.health[0].stray_times > 0
-    )
 
 
 cdef uint32_t take_opening(

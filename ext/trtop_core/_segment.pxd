@@ -75,13 +75,6 @@ cdef enum:
     MIN_REORDER_NS = 1_000_000
     UNKNOWN_REORDER_NS = 3_000_000
 
-cdef inline void take(
-    State state, const uint8_t* data, const segment_t* segment, connection_t* c, bint from_client
-) noexcept nogil:
-    """Count one segment of a connection."""
-    if not take_steady(state, data, segment, c, from_client):
-        take_any(state, data, segment, c, from_client)
-
 # A connection in its steady state, as seen from one side: established, nothing missing, both sides
 # known. Most segments of most captures meet it; they take a shorter way through the same counters.
 cdef enum:
@@ -90,14 +83,18 @@ cdef enum:
     STEADY_SIDE = D_SEEN | D_HAS_ACKNOWLEDGED | D_HAS_FIRST | D_REACHED | D_ACKED | D_HIGHEST_ACK
 
 cdef inline bint take_steady(
-    State state, const uint8_t* data, const segment_t* segment, connection_t* c, bint from_client
+    State state,
+    const uint8_t* data,
+    const segment_t* segment,
+    connection_t* c,
+    direction_t* own,
+    bint from_client,
 ) noexcept nogil:
     """Count an in-order segment of a steady connection; False, with nothing done, if it is not one.
 
     Header prediction (Jacobson, 4BSD TCP): whatever is unusual goes to ``take_any``.
     """
     # What depends on the direction is computed, not branched on: nobody can predict it.
-    cdef direction_t* own = direction_of(c, not from_client)
     cdef direction_t* peer = direction_of(c, from_client)
     cdef counter_row_t* row
     cdef int64_t position = peer.reached + <int32_t>(segment.ack - <uint32_t>peer.reached)
@@ -358,10 +355,10 @@ cdef inline void keep_stream_starts(
         number = state.sides.streams[number - 1].next
 
 cdef inline uint64_t* row_segments(counter_row_t* row, bint from_client) noexcept nogil:
-    return &row.segments_out + (not from_client)    # `segments_in` follows it
+    return &row.segments_out + (from_client ^ 1)    # `segments_in` follows it
 
 cdef inline uint64_t* row_bytes(counter_row_t* row, bint from_client) noexcept nogil:
-    return &row.bytes_out + (not from_client)       # `bytes_in` follows it
+    return &row.bytes_out + (from_client ^ 1)       # `bytes_in` follows it
 
 cdef inline void note_window(
     State state, connection_t* c, const segment_t* segment, bint from_client, counter_row_t* row

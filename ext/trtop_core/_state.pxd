@@ -112,6 +112,7 @@ cdef class State:
     cdef bint has_first
     # The clock's doubts: the packet whose time waits to be believed, and those far behind.
     cdef bint is_usual           # there are none
+    cdef bint has_one_clock      # nor were there any before
     cdef bint is_waiting
     cdef bint has_deferred_round_trip
     cdef int64_t waiting_ns

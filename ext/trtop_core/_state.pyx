@@ -103,7 +103,8 @@ cdef class State:
         self.direction = config.direction
         self.by_port = config.group_by is GroupBy.ADDR_PORT
         self.idle_timeout_ns = config.idle_timeout_ns
-        self.has_clock = self.has_first = self.is_usual = self.is_waiting = False
+        self.has_clock = self.has_first = self.is_waiting = False
+        self.is_usual = self.has_one_clock = False
         self.seen = np.zeros(N_SEEN, SEEN)
         self.seen_heads = np.zeros(N_SEEN_HEADS, SEEN_HEAD)
         self.clock_ns = self.first_ns = self.next_tick_ns = BEFORE_ALL_NS

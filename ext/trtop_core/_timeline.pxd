@@ -85,7 +85,13 @@ cdef inline void take_time(State state, int64_t ts_ns) noexcept nogil:
             state.waiting_number = NONE
         else:
             move_clock(state, ts_ns, NO_TIME_NS)
+    judge_clock(state)
+
+cdef inline void judge_clock(State state) noexcept nogil:
+    """Whether the next packets need no second look, after everything that moved the clock."""
+    cdef bint has_one = state.health[0].clock_steps + state.health[0].stray_times == 0
     state.is_usual = not state.is_waiting and state.n_behind == 0
+    state.has_one_clock = state.is_usual and has_one
 
 cdef inline void start_clock(State state, int64_t now_ns) noexcept nogil:
     state.has_clock = True
@@ -125,10 +131,10 @@ cdef inline void advance_clock(State state, int64_t now_ns) noexcept nogil:
         return
     if state.is_waiting and now_ns >= state.waiting_ns:
         state.is_waiting = False
-        state.is_usual = state.n_behind == 0
         kept_ns = state.waiting_ns
         settle_deferred(state, NO_TIME_NS, now_ns - state.clock_ns > MAX_JUMP_NS)
     move_clock(state, now_ns, kept_ns)
+    judge_clock(state)
 
 cdef inline void end_clock(State state) noexcept nogil:
     """The capture ends: a packet that still waits is believed, unless it is a day ahead."""

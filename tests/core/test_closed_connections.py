@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import accumulate, pairwise
 from typing import Any
 
 import msgspec
@@ -57,8 +58,9 @@ def read(reader: ClosedReader, now_s: float) -> list[int]:
     """What there is to read at a moment."""
     found: list[int] = []
     while True:
-        reader.poll(now_s)
         records = reader.poll(now_s)
+        if records is None:  # it has asked
+            records = reader.poll(now_s)
         if records is None:
             return found
         found += numbers(records)
@@ -137,13 +139,43 @@ def test_a_full_answer_is_followed_by_the_next_question_at_once() -> None:
     assert len(client.questions) == 3
 
 
+def test_the_next_question_is_asked_before_an_answer_is_given_out() -> None:
+    log = ClosedLog(3 * MAX_PER_ANSWER, 7)
+    log.add(numbered(0, 2 * MAX_PER_ANSWER))
+    reader, client = reading(log)
+    assert reader.poll(0.0) is None
+    assert reader.poll(0.0) is not None
+    assert [view.after for view in client.questions] == [0, MAX_PER_ANSWER]
+
+
 def test_the_end_is_told_behind_the_last_record() -> None:
     log = ClosedLog(3 * MAX_PER_ANSWER, 7)
     log.add(numbered(0, MAX_PER_ANSWER + 1))
-    log.is_over = True
+    log.finish(iter([]))
     whole = log.answer(ClosedView())
     assert not whole.is_over
     assert log.answer(ClosedView(7, MAX_PER_ANSWER)).is_over
+
+
+@given(
+    st.lists(st.integers(0, 3 * MAX_PER_ANSWER), max_size=4),
+    st.integers(1, 2 * MAX_PER_ANSWER),
+    st.integers(0, 40),
+)
+@settings(deadline=None, max_examples=20)
+def test_the_last_records_wait_for_the_foremost_reader(
+    sizes: list[int], capacity: int, n_before: int
+) -> None:
+    log = ClosedLog(capacity, 7)
+    log.add(numbered(0, n_before))
+    ends = list(accumulate(sizes, initial=n_before))
+    log.finish(numbered(first, end) for first, end in pairwise(ends))
+    reader, _ = reading(log)
+    assert read(reader, 0.0) == list(range(max(0, n_before - capacity), ends[-1]))
+    assert (reader.n_lost, reader.is_over) == (0, True)
+    late, _ = reading(log)
+    assert read(late, 0.0) == list(range(ends[-1]))[-capacity:]
+    assert late.is_over
 
 
 def real() -> Iterator[np.ndarray]:

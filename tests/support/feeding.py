@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import zmq
 
 from trtop_core import Snapshot, View
-from trtop_daemon.ipc.feed import CaptureConfig
+from trtop_daemon.ipc.feed import MAX_TAKE_S, CaptureConfig
 from trtop_daemon.processes.supervisor import Supervisor
 
 TIMEOUT_S = 30.0
@@ -38,7 +38,7 @@ def turn(feed: Supervisor, timeout_s: float) -> None:
         poller.register(fd, flags)
     wait_s = min(feed.tick(time.monotonic()), timeout_s)
     if poller.poll(int(max(0.0, wait_s) * 1000) + 1) and not feed.is_finished:
-        feed.on_ready()
+        feed.on_ready(MAX_TAKE_S)
 
 
 def drive(

@@ -41,7 +41,7 @@ class FileFeed:
     def filenos(self) -> dict[int, int]:
         return {}
 
-    def on_ready(self) -> None:
+    def on_ready(self, budget_s: float) -> None:
         raise AssertionError("there is nothing to be ready")
 
     def tick(self, now_s: float) -> float:

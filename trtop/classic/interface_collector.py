@@ -104,6 +104,8 @@ class InterfaceCollector(BaseCollector):
     def _run(self, feed: Feed) -> None:
         import zmq  # noqa: PLC0415 - see start
 
+        from trtop_daemon.ipc.feed import MAX_TAKE_S  # noqa: PLC0415 - see start
+
         while not self._stopped.is_set():
             wait_s = min(MAX_WAIT_S, feed.tick(time.monotonic()))
             poller = zmq.Poller()
@@ -112,7 +114,7 @@ class InterfaceCollector(BaseCollector):
             for one in feed.sockets:
                 poller.register(one, zmq.POLLIN)
             if poller.poll(max(0, round(wait_s * 1000))):
-                feed.on_ready()
+                feed.on_ready(MAX_TAKE_S)
             self.notices = tuple(notice.text for notice in feed.notices)
             self.analyzer.tick()
 

@@ -93,8 +93,8 @@ PREFIX = "trtop-live-"
 
 SLICE_S = 0.1
 
-N_RECORDS = 1 << 16
-"""Records of connections that the daemon keeps for this process: 50 MB."""
+N_RECORDS = 1 << 18
+"""Records of connections that the daemon keeps for this process: 200 MB, if so many wait."""
 
 SETTINGS_HERE = (
     *CAPTURING,

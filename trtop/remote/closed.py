@@ -62,4 +62,6 @@ class ClosedReader:
         self.is_over = answer.is_over
         self.has_caught_up = len(answer.records) < answer.view.limit
         self._next_s = now_s + (self._interval_s if self.has_caught_up else 0)
+        if not self.has_caught_up:  # the daemon gets the next ones ready while these are written
+            self.client.ask_question(self._view, now_s)
         return answer.records

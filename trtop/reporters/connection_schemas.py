@@ -56,9 +56,9 @@ def _add_trtop(fields: Fields, c: Connections) -> None:
     fields.add_numbers("waiting", c.waiting)
     fields.add_tokens("verdict", c.verdicts)
     for name in SKETCHES:
-        samples, unit = c.samples[name], METRIC_OF[name].unit.suffix
+        samples, unit = c.samples(name), METRIC_OF[name].unit.suffix
         fields.open_group(name)
-        fields.add_numbers("count", samples["count"].astype(np.int64))
+        fields.add_numbers("count", samples["count"])
         fields.add_numbers(f"sum{unit}", samples["sum"])
         largest = np.where(samples["count"] > 0, samples["max"], UNKNOWN)
         fields.add_numbers(f"max{unit}", largest)

@@ -17,12 +17,19 @@ from msgspec import Meta
 
 from trtop_core._table import PROTOCOL_BITS, STATE_BITS
 from trtop_core.closed_connections import MAX_LOG_ID, MAX_PER_ANSWER, Closed, ClosedView
-from trtop_core.connection_records import CONNECTION_RECORD, SAMPLES
-from trtop_core.metrics import COUNTERS, SKETCHES
+from trtop_core.connection_records import (
+    CONNECTION_RECORD,
+    COUNTER_PLACES,
+    N_WORDS,
+    SAMPLE_PLACES,
+    SAMPLES,
+    records_of,
+    words_of,
+)
 from trtop_core.records import TS_LIMIT_NS
 from trtop_core.wire.envelope import pack_message, unpack_message
 from trtop_core.wire.errors import WireError
-from trtop_core.wire.packed import Packed, pack, unpack
+from trtop_core.wire.packed import ZEROS, Packed, pack, unpack
 
 MAX_COLUMNS = 1024
 """Far above what there is; bounds what a message can make the decoder look at."""
@@ -37,6 +44,21 @@ MAX_CLOSED_BYTES = MAX_PER_ANSWER * (CONNECTION_RECORD.itemsize + 512) + (1 << 1
 BOOLEANS = ("is_evicted", "is_remembered")
 PORTS = ("client_port", "server_port")
 TIMES = ("began_ns", "last_ns", "floor_ns")
+
+FIELDS = (*PORTS, "state", "protocol", *BOOLEANS, *TIMES)
+"""Columns besides addresses and what connections added to their destinations."""
+
+TALLY_COLUMNS: dict[str, tuple[int, np.dtype[Any]]] = {
+    **{name: (place, np.dtype(np.uint64)) for name, place in COUNTER_PLACES.items()},
+    **{
+        f"{name}.{part}": (place, SAMPLES[part])
+        for name, places in SAMPLE_PLACES.items()
+        for part, place in places.items()
+    },
+}
+"""Name of each such column, its word in a record, and the dtype."""
+
+NOTHING = Packed(ZEROS, memoryview(b""))
 
 _Place = Annotated[int, Meta(ge=0, le=MAX_LOG_ID)]
 _Bits = Annotated[dict[str, int], Meta(max_length=MAX_BITS)]
@@ -74,7 +96,10 @@ def encode_closed(closed: Closed) -> bytes:
         server_addr=memoryview(records["server_addr"].tobytes()),
         state_bits=dict(STATE_BITS),
         protocol_bits=dict(PROTOCOL_BITS),
-        columns={name: pack(column) for name, column in _columns(records)},
+        columns={
+            **{name: pack(records[name]) for name in FIELDS},
+            **dict(_pack_tallies(records)),
+        },
     )
     return pack_message(_ENCODER.encode(sent))
 
@@ -88,14 +113,15 @@ def decode_closed(data: bytes | memoryview) -> Closed:
     sent: _Closed = unpack_message(data, _DECODER, MAX_CLOSED_BYTES)
     if sent.n_records > sent.view.limit:
         raise WireError("more records than were asked for")
-    records = np.zeros(sent.n_records, CONNECTION_RECORD)
+    records = _unpack_tallies(sent.columns, sent.n_records)
     for name in ("client_addr", "server_addr"):
         raw = getattr(sent, name)
         if raw.nbytes != ADDRESS_BYTES * sent.n_records:
             raise WireError("not as many addresses as records")
         records[name] = np.frombuffer(raw, np.uint8).reshape(-1, ADDRESS_BYTES)
-    for name, column in _columns(records):
+    for name in FIELDS:
         if name in sent.columns:
+            column = records[name]
             column[:] = unpack(sent.columns[name], column.dtype, sent.n_records)
     records["state"] = _translated(records["state"], sent.state_bits, STATE_BITS)
     records["protocol"] = _translated(records["protocol"], sent.protocol_bits, PROTOCOL_BITS)
@@ -103,18 +129,25 @@ def decode_closed(data: bytes | memoryview) -> Closed:
     return Closed(sent.view, sent.log_id, sent.first, sent.n_unkept, sent.is_over, records)
 
 
-def _columns(records: npt.NDArray[Any]) -> Iterator[tuple[str, npt.NDArray[Any]]]:
-    """Every column but addresses, by the name under which it travels; views of the records."""
-    for name in (*PORTS, "state", "protocol", *BOOLEANS, *TIMES):
-        yield name, records[name]
-    tally = records["tally"]
-    for name in ("packets_out", "packets_in"):
-        yield name, tally[name]
-    for name in COUNTERS:
-        yield name, tally["counters"][name]
-    for name in SKETCHES:
-        for part in SAMPLES.names or ():
-            yield f"{name}.{part}", tally["samples"][name][part]
+def _pack_tallies(records: npt.NDArray[Any]) -> Iterator[tuple[str, Packed]]:
+    """What connections added to their destinations, by name."""
+    columns = np.ascontiguousarray(words_of(records).T)
+    used = set(np.flatnonzero(columns.any(axis=1)).tolist())
+    for name, (place, dtype) in TALLY_COLUMNS.items():
+        yield name, pack(columns[place].view(dtype)) if place in used else NOTHING
+
+
+def _unpack_tallies(columns: Mapping[str, Packed], n_records: int) -> npt.NDArray[Any]:
+    """Records that hold nothing else yet.
+
+    Raises:
+        WireError: a column has another length, or a number that does not belong there.
+    """
+    words = np.zeros((N_WORDS, n_records), np.uint64)
+    for name, (place, dtype) in TALLY_COLUMNS.items():
+        if columns.get(name, NOTHING) != NOTHING:
+            words[place].view(dtype)[:] = unpack(columns[name], dtype, n_records)
+    return records_of(np.ascontiguousarray(words.T))
 
 
 def _translated(

@@ -43,6 +43,9 @@ MAX_TIMEOUT_MS = 1_000
 
 MAX_FANOUT = 64
 
+MAX_TAKE_S = 0.05
+"""Time for packets before others have their turn: a twentieth of a refresh."""
+
 
 @dataclass(frozen=True, slots=True)
 class CaptureConfig:
@@ -149,8 +152,12 @@ class Feed(Protocol):
     def filenos(self) -> dict[int, int]:
         """Descriptors to poll besides ``sockets``, and zmq poll flags for each."""
 
-    def on_ready(self) -> None:
-        """Take what is there, a bounded amount of it, and feed the engines."""
+    def on_ready(self, budget_s: float) -> None:
+        """Take what is there, a bounded amount of it, and feed the engines.
+
+        Args:
+            budget_s: what begins later than this is left for the next time.
+        """
 
     def tick(self, now_s: float) -> float:
         """Run what is due.

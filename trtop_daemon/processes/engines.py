@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable
 from dataclasses import replace
 from ipaddress import IPv4Network, IPv6Network
+from itertools import chain
 
 from trtop_core.batch import CaptureCounters, PacketBatch
 from trtop_core.closed_connections import ClosedLog, ClosedView
@@ -126,11 +127,13 @@ class Engines:
                 engine.feed(batch)
             self._settle_gap(number)
             engine.finish()
-            self._collect(engine, is_over=True)
+            self._collect(engine)
             for link_type, n_packets in engine.unsupported_link_types.items():
                 unsupported[link_type] = unsupported.get(link_type, 0) + n_packets
         if self._closed is not None:
-            self._closed.is_over = True
+            self._closed.finish(
+                chain.from_iterable(engine.remaining_connections() for engine in self.engines)
+            )
         return unsupported
 
     def snapshot(self, view: View) -> Snapshot:
@@ -158,14 +161,10 @@ class Engines:
             return self._closed.answer(question)
         return answered(self.engines, question)
 
-    def _collect(self, engine: Engine, is_over: bool = False) -> None:
-        """Keep the records of the connections that an engine has forgotten; at the end, of all."""
-        if self._closed is None:
-            return
-        self._closed.add(engine.take_connections())
-        if is_over:
-            for records in engine.remaining_connections():
-                self._closed.add(records)
+    def _collect(self, engine: Engine) -> None:
+        """Keep the records of the connections that an engine has forgotten."""
+        if self._closed is not None:
+            self._closed.add(engine.take_connections())
 
     def _snapshot(self, number: int, view: View) -> Snapshot:
         """What one engine knows, with a gap that it has not been told of."""

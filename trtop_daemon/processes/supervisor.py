@@ -41,9 +41,6 @@ from trtop_daemon.system.privileges import (
 MAX_MESSAGES_AT_ONCE = 64
 """Messages taken before the loop looks after its clients again."""
 
-MAX_TAKE_S = 0.05
-"""Time for messages before the loop looks after its clients: a twentieth of a refresh."""
-
 TICK_S = 1.0
 """Time between looks at what sends no event."""
 
@@ -174,11 +171,11 @@ class Supervisor:
         fds += self._interface_watch.filenos if self._interface_watch is not None else []
         return dict.fromkeys(fds, zmq.POLLIN)
 
-    def on_ready(self) -> None:
+    def on_ready(self, budget_s: float) -> None:
         """Take messages, a bounded number, and look after subprocesses and interfaces."""
         if self._is_stopped:
             return
-        until_s = time.monotonic() + MAX_TAKE_S
+        until_s = time.monotonic() + budget_s
         for _ in range(MAX_MESSAGES_AT_ONCE):
             if not self._slots.take_message() or time.monotonic() > until_s:
                 break

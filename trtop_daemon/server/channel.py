@@ -25,6 +25,10 @@ class Channel(Protocol):
     def has_messages(self) -> bool:
         """Messages wait that no descriptor tells of."""
 
+    @property
+    def has_output(self) -> bool:
+        """Answers wait for whoever calls here to send them on."""
+
     def receive(self) -> list[bytes]:
         """The next message, behind who it is from; empty: there is none now."""
 
@@ -44,6 +48,7 @@ class RouterChannel:
     """
 
     has_messages = False
+    has_output = False  # a thread of ZeroMQ sends them on
 
     def __init__(self, socket: zmq.Socket[bytes]) -> None:
         self.socket = socket

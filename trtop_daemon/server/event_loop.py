@@ -19,7 +19,7 @@ import zmq
 
 from trtop_core.errors import TrtopError
 from trtop_core.wire import MAX_NOTICES, Notice, cut
-from trtop_daemon.ipc.feed import Feed
+from trtop_daemon.ipc.feed import MAX_TAKE_S, Feed
 from trtop_daemon.server.event_log import EventLog
 from trtop_daemon.server.listener import Listener
 from trtop_daemon.server.server import Announcement, Server
@@ -31,6 +31,9 @@ LOG = logging.getLogger(__name__)
 
 HOUSEKEEPING_S = 1.0
 """How often a removed socket file and refused clients are noticed."""
+
+BRIEF_TAKE_S = 0.004
+"""The same while a client takes answer after answer: what its socket holds is soon read."""
 
 FINAL_ANSWERS_S = 2.0
 """How long last answers may take altogether."""
@@ -85,6 +88,7 @@ class Loop:
         self._reload = reload
         self._was_finished = False
         self._n_refused = 0
+        self._brief_until_s = 0.0
         self._events = EventLog()
         self._notices_logged: tuple[Notice, ...] = ()
         self._troubled: set[Listener] = set()
@@ -132,7 +136,8 @@ class Loop:
         if self.lifeline_fd in ready and self._is_abandoned():
             return False
         if not self._feed_items.isdisjoint(ready):
-            self._feed.on_ready()
+            is_brief = time.monotonic() < self._brief_until_s
+            self._feed.on_ready(BRIEF_TAKE_S if is_brief else MAX_TAKE_S)
         key_check = self._listeners.key_check
         if key_check is not None and key_check.socket in ready:
             key_check.on_ready()
@@ -177,7 +182,11 @@ class Loop:
         for listener in self._listeners.listeners:
             if listener.pollable in ready or listener.channel.has_messages:
                 self._server.take(listener.channel, now_s)
+        n_answers = self._server.counts.answers
         self._server.serve(now_s, self._announcement())
+        channels = (listener.channel for listener in self._listeners.listeners)
+        if self._server.counts.answers > n_answers or any(c.has_output for c in channels):
+            self._brief_until_s = now_s + MAX_TAKE_S
 
     def _is_abandoned(self) -> bool:
         assert self.lifeline_fd is not None

@@ -136,6 +136,11 @@ class PlainChannel:
         """Messages wait that no descriptor tells of."""
         return bool(self._messages)
 
+    @property
+    def has_output(self) -> bool:
+        """Answers wait for whoever calls here to send them on."""
+        return bool(self._held)
+
     def listen(self, listening: socket.socket) -> None:
         """Take clients from this socket from now on; those that are there stay."""
         if self._listening is not None:
