@@ -80,6 +80,11 @@ class Groups:
         self._ends = np.append(self._starts[1:], len(ordered))
         self.keys = take_records(plain, self._order[self._starts])
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether each row is a group of its own, in the order of the rows."""
+        return self._starts is None
+
     def merge_counter(self, column: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
         """One counter of the rows -> that of the groups."""
         if self._starts is None:
@@ -161,8 +166,14 @@ class LateColumn:
         self._sketch = SKETCHES.index(name)
         self._rows = rows
         self._groups = groups
-        of_rows = take_records(pages.state.stats, rows * len(SKETCHES) + self._sketch)
-        self.stats = groups.merge_stats(of_rows)
+        stats = pages.state.stats
+        if groups.is_plain and len(rows) * len(SKETCHES) == len(stats):
+            # All of them: a look at what is there, which nobody holds on to.
+            self.stats = stats.reshape(len(rows), len(SKETCHES))[:, self._sketch]
+        else:
+            self.stats = groups.merge_stats(
+                take_records(stats, rows * len(SKETCHES) + self._sketch)
+            )
 
     def sums(self) -> list[int]:
         """Exact sum of each group's samples."""

@@ -88,7 +88,7 @@ def test_live_of_root_itself_saves_as_nobody_where_nobody_may_write(
     with terminal("live", "-r", str(EXAMPLE), "--speed=max", "--window=all") as (_, seen, press):
         wait_for(lambda: "192.0.2.15" in seen())
         press(b"s\r")  # as it is proposed
-        wait_for(lambda: (opened / "trtop-saved.html").exists())
+        wait_for((opened / "trtop-saved.html").exists)
         press(b"q")
     saved = sorted(path.name for path in opened.glob("trtop-saved*"))
     assert saved == [f"trtop-saved.{kind}" for kind in ("html", "json", "trtop")]

@@ -368,7 +368,10 @@ def _waiting(e: Evidence) -> Mask:
     waits = e.count("pending") + e.count("waiting") > 0
     is_answered = (e.count("est") > 0) | (e.count("responses") > 0) | (e.count("banners") > 0)
     limits, wait_ns = e.limits, e.wait(Wait.REQUEST)
-    rows = (wait_ns >= limits.wait_ns) & (e.samples("response_time") > 0)
+    rows = wait_ns >= limits.wait_ns
+    if not rows.any():
+        return np.asarray(waits & ~is_answered)
+    rows &= e.samples("response_time") > 0
     usual_ns = e.percentile_where("response_time", 95, rows)
     return (waits & ~is_answered) | (rows & (wait_ns >= limits.beyond_usual * usual_ns))
 
