@@ -28,7 +28,6 @@ MAGIC_LEN = 4
 TRAILER_LEN = 4
 
 EMPTY_FILE = "empty file"
-HEADER_CUT_OFF = "file cut off inside its header: there is nothing to read"
 NOT_A_CAPTURE = "not a pcap or pcapng file (editcap converts other formats)"
 
 
@@ -101,9 +100,7 @@ class CaptureReader:
             self.error = NotACaptureError(EMPTY_FILE)
         elif self._walker is None and len(self._carry) < MAGIC_LEN:
             self.error = NotACaptureError(NOT_A_CAPTURE)
-        elif self._walker is None:
-            self.error = NotACaptureError(HEADER_CUT_OFF)
-        elif self._carry or self._skip_len:
+        elif self._carry or self._skip_len or self._walker is None:
             skipped = self._skip_len and self._skip_len - TRAILER_LEN - self._skip_left
             self._break(CUT_OFF, self.n_bytes - len(self._carry) - skipped)
         if self.error is not None:

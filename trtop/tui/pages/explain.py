@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Sequence
 from dataclasses import replace
 
 from trtop.escape import escape
@@ -17,7 +18,7 @@ from trtop.tui.scene import Scene
 from trtop.tui.state import Mode, State
 from trtop_core.records import DestinationKind
 from trtop_core.verdicts.because import RowEvidence
-from trtop_core.verdicts.explain import HINT, Explanation, explain
+from trtop_core.verdicts.explain import HINT, Explanation, Fact, explain
 from trtop_core.verdicts.ports import CAUSES_OF_PORTS
 from trtop_core.verdicts.rules import WORDS, Cause
 
@@ -101,12 +102,12 @@ def _facts(found: Explanation, text: _Text) -> list[Line]:
     lines: list[Line] = []
     if found.facts:
         lines += [(), text.title("What it rests on")]
-    longest = max((len(COUNTS + fact.limit) for fact in found.facts), default=0)
-    is_side_by_side = text.width > longest + NAME_WIDTH + VALUE_WIDTH + len(3 * " ")
+    widths = _widths(found.facts, text.width)
     for fact in found.facts:
         limit = f"{COUNTS}{fact.limit}" if fact.limit else ""
-        if is_side_by_side:
-            shown = text.plain(f"{fact.name:<{NAME_WIDTH}} {fact.value:<{VALUE_WIDTH}} ")
+        if widths is not None:
+            name_width, value_width = widths
+            shown = text.plain(f"{fact.name:<{name_width}} {fact.value:<{value_width}} ")
             lines.append(line_of(" ", shown, Span(text.plain(limit), Role.DIM)))
             continue
         lines += text.paragraph(f"{fact.name}: {fact.value}", " ", "   ")
@@ -115,6 +116,17 @@ def _facts(found: Explanation, text: _Text) -> list[Line]:
     if found.certainty:
         lines += [(), *text.paragraph(f"How sure: {found.certainty}", " ")]
     return lines
+
+
+def _widths(facts: Sequence[Fact], width: int) -> tuple[int, int] | None:
+    """Characters for names and for numbers; None where these and limits need lines of their own."""
+    limits = max((len(COUNTS + fact.limit) for fact in facts), default=0)
+    names = max((len(fact.name) for fact in facts), default=0)
+    values = max((len(fact.value) for fact in facts), default=0)
+    for name_width, value_width in ((NAME_WIDTH, VALUE_WIDTH), (names, values)):
+        if width > name_width + value_width + limits + len(3 * " "):
+            return name_width, value_width
+    return None
 
 
 class _Text:
