@@ -125,7 +125,7 @@ cdef void decode_block(
 cdef inline bint decode_plain(
     const uint8_t* data, const packet_index_t* entry, segment_t* out
 ) noexcept nogil:
-    """Ethernet, IPv4 without options or fragments, TCP: what most packets are, in one step.
+    """Ethernet, IP without options, extensions or fragments, TCP: most packets, in one step.
 
     False, and nothing said, for everything else and for everything that is wrong.
     """
@@ -135,7 +135,7 @@ cdef inline bint decode_plain(
         return False
     # Ethertype IPv4, version 4 with 5 words; neither "more fragments" nor an offset; TCP.
     if be32(p + 12) >> 8 != 0x080045 or be16(p + 20) & 0x3FFF or p[23] != PROTO_TCP:
-        return False
+        return decode_plain_ipv6(p, entry, out)
     total_len = be16(p + 16)
     header_len = (p[46] >> 4) * 4
     if header_len < 20 or total_len < 20 + header_len:
@@ -146,6 +146,28 @@ cdef inline bint decode_plain(
     out.is_fragment = 0
     captured = entry.caplen - 34
     read_header(p + 34, header_len, total_len - 20 - header_len, captured, entry.offset + 34, out)
+    out.verdict = SEGMENT
+    return True
+
+
+cdef inline bint decode_plain_ipv6(
+    const uint8_t* p, const packet_index_t* entry, segment_t* out
+) noexcept nogil:
+    """As ``decode_plain``, of an Ethernet frame at ``p``."""
+    cdef uint32_t payload_len, header_len
+    if entry.caplen < 74 or be16(p + 12) != 0x86DD or p[14] >> 4 != 6 or p[20] != PROTO_TCP:
+        return False
+    payload_len = be16(p + 18)
+    header_len = (p[66] >> 4) * 4
+    if header_len < 20 or payload_len < header_len:
+        return False
+    memcpy(out.src, p + 22, 16)
+    memcpy(out.dst, p + 38, 16)
+    out.ip_id = 0
+    out.is_fragment = 0
+    read_header(
+        p + 54, header_len, payload_len - header_len, entry.caplen - 54, entry.offset + 54, out
+    )
     out.verdict = SEGMENT
     return True
 

@@ -23,15 +23,15 @@ cdef extern from *:
     #error "records are laid out for a little-endian machine"
     #endif
 
-    /* Whether (a1, a0, a_port) is above (b1, b0, b_port), as borrows of a subtraction. */
+    /* Whether (a1, a0, a_port) is above (b1, b0, b_port), without branches. */
     static inline int is_above(
         unsigned long long a1, unsigned long long a0, unsigned a_port,
         unsigned long long b1, unsigned long long b0, unsigned b_port)
     {
-        unsigned __int128 a = ((unsigned __int128)a1 << 64) | a0;
-        unsigned __int128 b = ((unsigned __int128)b1 << 64) | b0;
-        int borrow = __builtin_sub_overflow(b, a, &b);
-        return borrow | __builtin_sub_overflow(b, (unsigned __int128)(b_port < a_port), &b);
+        unsigned above = (a0 == b0) & (a_port > b_port);
+        above |= a0 > b0;
+        above &= a1 == b1;
+        return above | (a1 > b1);
     }
 
     /* An entry is its hash, and above it the number of its connection plus one. */

@@ -62,7 +62,7 @@ from trtop_core._records cimport (
     segment_t,
 )
 from trtop_core._responses cimport server_start_of
-from trtop_core._server_turns cimport server_data, server_filled
+from trtop_core._server_turns cimport grow_steady, grows_response, server_data, server_filled
 from trtop_core._slots cimport lower_due
 from trtop_core._state cimport State, count_gaps, touch
 from trtop_core._timers cimport JUDGE_AFTER_NS
@@ -131,8 +131,11 @@ cdef inline bint take_steady(
     own.flags |= D_HAS_SENT
     row_bytes(row, from_client)[0] += segment.payload_len
     row_segments(row, from_client)[0] += 1
-    at.segment = segment
     at.payload = data + segment.payload_offset
+    if not from_client and grows_response(c, segment, at.payload):
+        grow_steady(state, c, segment, row)
+        return True
+    at.segment = segment
     at.c = c
     at.row = row
     at.taken.start = at.taken.new_start = at.taken.reached_before = at.own_start = start

@@ -3,7 +3,7 @@
 # Never sees retransmitted or keep-alive bytes. What only some connections need (TLS handshakes,
 # HTTP/2 in clear) has a record in a side pool; without one, `answer` takes the short way.
 
-from libc.stdint cimport uint32_t
+from libc.stdint cimport uint8_t, uint32_t
 
 from trtop_core._connection cimport (
     P_CLIENT_DATA,
@@ -37,6 +37,7 @@ from trtop_core._http2 cimport (
     stop_if_lost,
 )
 from trtop_core._multiplex cimport decide_shape, note_server_shape, settle_shape
+from trtop_core._records cimport counter_row_t, segment_t
 from trtop_core._responses cimport (
     answer_t,
     begin_response,
@@ -50,6 +51,7 @@ from trtop_core._state cimport State
 from trtop_core._tickets cimport answer_now, forget_held, hold
 from trtop_core._tls cimport (
     begin_records,
+    is_lone_alert,
     read_record,
     record_t,
     record_type,
@@ -76,6 +78,23 @@ cdef inline void server_data(State state, segment_context_t* at) noexcept nogil:
     note_sent(c, at.taken.data_end)
     if not is_alert(at):
         take_response(state, at)
+
+# Whether data of the server can only make a response longer: most data of most captures do.
+cdef inline bint grows_response(
+    const connection_t* c, const segment_t* segment, const uint8_t* payload
+) noexcept nogil:
+    return (
+        c.protocol & (P_CLIENT_DATA | P_SIDE) == P_CLIENT_DATA
+        and c.turn.flags & (T_OPEN | T_ANSWERED | T_HANDSHAKE) == T_OPEN | T_ANSWERED
+        and not is_lone_alert(payload, segment.payload_caplen, segment.payload_len)
+    )
+
+# What `server_data` does then.
+cdef inline void grow_steady(
+    State state, connection_t* c, const segment_t* segment, counter_row_t* row
+) noexcept nogil:
+    note_sent(c, c.server.reached)
+    grow_response(state, c, &c.turn, segment.ts_ns, segment.payload_len, row)
 
 cdef inline void special_server_data(State state, segment_context_t* at) noexcept nogil:
     """New data of a server before any of the client's, or of which more is followed."""
