@@ -149,7 +149,9 @@ def test_a_row_without_any_answer_is_not_ok() -> None:
     assert verdict({"syn": 1, "synack": 1}) is Cause.NOTHING
     assert verdict({"syn": 3, "timeouts": 1}) is Cause.NOTHING
     assert verdict({"syn": 1, "synack": 1, "est": 1, "requests": 1, "waiting": 1}) is Cause.OK
-    assert verdict({"midstream": 1, "requests": 1, "waiting": 1}) is Cause.WAITING
+    assert verdict({"requests": 1, "waiting": 1}) is Cause.WAITING
+    assert verdict({"syn": 1, "pending": 1, "requests": 1, "waiting": 1}) is Cause.OK
+    assert verdict({"midstream": 1, "requests": 1, "waiting": 1}) is Cause.OK
     assert verdict({"midstream": 1, "requests": 9, "responses": 8, "waiting": 1}) is Cause.OK
 
 
@@ -262,10 +264,16 @@ SENTENCE_OF: list[tuple[dict[str, Any], float | None, str]] = [
         "1 request waits for an answer, for 4.32 s; answers take 30 ms (p95)",
     ),
     (
-        {"syn": 2, "synack": 0, "est": 0, "responses": 0, "pending": 2, "waiting": 1}
-        | {"attempt_wait_ns": 700 * MS, "request_wait_ns": 20 * MS, "response_time": []},
+        {"syn": 2, "synack": 0, "est": 0, "responses": 0, "pending": 2}
+        | {"attempt_wait_ns": 700 * MS, "response_time": []},
         None,
-        "2 attempts and 1 request wait for an answer, the longest for 700 ms",
+        "2 attempts wait for an answer, the longest for 700 ms",
+    ),
+    (
+        {"pending": 2, "waiting": 1, "attempt_wait_ns": 700 * MS, "request_wait_ns": 2000 * MS},
+        None,
+        "2 attempts and 1 request wait for an answer, the longest for 2 s; answers take 30 ms "
+        "(p95)",
     ),
     (
         {"unanswered": 0, "waiting_long": 2, "request_wait_ns": 21_100 * MS},

@@ -365,8 +365,11 @@ def _mixed(e: Evidence) -> Mask:
 
 
 def _waiting(e: Evidence) -> Mask:
-    waits = e.count("pending") + e.count("waiting") > 0
-    is_answered = (e.count("est") > 0) | (e.count("responses") > 0) | (e.count("banners") > 0)
+    # Data before any answer to a SYN: the capture does not hold how it went.
+    waits = (e.count("pending") > 0) ^ (e.count("waiting") > 0)
+    # Of a connection without its SYN nobody knows what came before.
+    answers = ("est", "midstream", "responses", "banners")
+    is_answered = np.logical_or.reduce([e.count(name) > 0 for name in answers])
     limits, wait_ns = e.limits, e.wait(Wait.REQUEST)
     rows = wait_ns >= limits.wait_ns
     if not rows.any():
