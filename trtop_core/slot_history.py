@@ -148,7 +148,11 @@ def _pages_of(
     label_of[wanted[is_there]] = labels[is_there]
     groups = label_of[of_sketch]
     numbers = np.flatnonzero(groups >= 0)
-    return numbers, groups[numbers].astype(np.intp), (page_keys[numbers] % PAGES_PER_SKETCH).astype(np.intp)
+    return (
+        numbers,
+        groups[numbers].astype(np.intp),
+        (page_keys[numbers] % PAGES_PER_SKETCH).astype(np.intp),
+    )
 
 
 def _increments(
