@@ -98,20 +98,24 @@ class ClosedLog:
         self._append(records)
         self._forget_oldest()
 
-    def finish(self, rest: Iterator[npt.NDArray[Any]]) -> None:
+    def finish(self, rest: Iterator[npt.NDArray[Any]], is_over: bool) -> None:
         """Take the last records, in blocks, as the foremost reader comes to them.
 
         All connections that are remembered at the end of a capture are recorded at once; added at
         once they would push each other out before anybody could ask for them.
+
+        Args:
+            rest: the blocks.
+            is_over: whether the capture itself has ended; else a new one may follow.
         """
         self._rest = rest
-        self._is_over = True
+        self._is_over = is_over
 
     def answer(self, view: ClosedView) -> Closed:
         """The oldest records that a reader has not got yet."""
-        first = max(view.after if view.log_id == self._log_id else 0, self._first)
+        after = view.after if view.log_id == self._log_id else 0
+        first = min(max(after, self._first), self._end)
         self._draw(first + view.limit)
-        first = min(first, self._end)
         records = self._part(first, min(first + view.limit, self._end))
         is_over = self._is_over and self._rest is None and first + len(records) == self._end
         self._forget_oldest()

@@ -4,7 +4,7 @@ import io
 import os
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -104,7 +104,7 @@ def test_records_of_two_daemons_are_all_there(daemon: Daemon, tmp_path: Path) ->
 
 
 def test_what_the_first_reader_has_read_a_later_one_gets_the_latest_of(tmp_path: Path) -> None:
-    args = ("-r", EXAMPLE, "--speed=max", "--connections=5")
+    args = ("-r", EXAMPLE, "--speed=max", "--connections=5", "--interval=0.1")
     with Daemon(tmp_path / "one", *args, command=TRTOPD) as running:
         with peer(running.path) as client:
             finished(client)
@@ -115,6 +115,55 @@ def test_what_the_first_reader_has_read_a_later_one_gets_the_latest_of(tmp_path:
     lines = expected.splitlines(keepends=True)
     assert later.stdout == b"".join([lines[0], *lines[-5:]])
     assert (first.returncode, later.returncode) == (0, 0)
+
+
+@pytest.fixture
+def endless(tmp_path: Path) -> Iterator[tuple[Path, Callable[[], None], bytes]]:
+    """A capture that does not end, what has it written, and the rows of what is written."""
+    fifo, whole = tmp_path / "fifo", tmp_path / "whole.pcap"
+    packets = write_pcap(busy(7, 300))
+    whole.write_bytes(packets)
+    os.mkfifo(fifo)
+    with os.fdopen(os.open(fifo, os.O_RDWR), "wb", 0) as capture:
+        yield fifo, lambda: capture.write(packets), trtop(*PER, "csv", whole).stdout
+
+
+def test_what_is_open_when_a_daemon_stops_is_recorded(
+    endless: tuple[Path, Callable[[], None], bytes], tmp_path: Path
+) -> None:
+    fifo, write, expected = endless
+    out = tmp_path / "rows.csv"
+    args = ("-r", fifo, "--speed=max", "--connections=1000")
+    with Daemon(tmp_path / "one", *args, command=TRTOPD) as running, out.open("wb") as rows:
+        command = [*TRTOP, "attach", *PER, "csv", "--interval=0.1", str(running.path)]
+        reader = subprocess.Popen(command, stdout=rows, stderr=subprocess.PIPE, env=environment())
+        write()
+        wait_for(lambda: out.stat().st_size > 0)
+        assert out.read_bytes() != expected
+        running.send(signal.SIGTERM)
+        assert reader.stderr is not None
+        assert b"the daemon is gone; waiting" in reader.stderr.readline()
+        reader.send_signal(signal.SIGINT)
+        reader.communicate(timeout=TIMEOUT_S)
+        assert reader.returncode == 0
+    assert out.read_bytes() == expected
+
+
+def test_what_is_open_when_the_user_has_seen_enough_is_recorded(
+    endless: tuple[Path, Callable[[], None], bytes], tmp_path: Path
+) -> None:
+    fifo, write, expected = endless
+    out = tmp_path / "rows.csv"
+    command = [*TRTOP, "live", "-r", str(fifo), "--speed=max", *PER, "csv"]
+    with out.open("wb") as rows:
+        live = subprocess.Popen(command, stdout=rows, stderr=subprocess.PIPE, env=environment())
+        write()
+        wait_for(lambda: out.stat().st_size > 0)
+        assert out.read_bytes() != expected
+        live.send_signal(signal.SIGINT)
+        _, said = live.communicate(timeout=TIMEOUT_S)
+    assert (live.returncode, said) == (0, b"")
+    assert out.read_bytes() == expected
 
 
 def test_a_daemon_that_keeps_none_is_one_line(tmp_path: Path) -> None:

@@ -151,7 +151,7 @@ def test_the_next_question_is_asked_before_an_answer_is_given_out() -> None:
 def test_the_end_is_told_behind_the_last_record() -> None:
     log = ClosedLog(3 * MAX_PER_ANSWER, 7)
     log.add(numbered(0, MAX_PER_ANSWER + 1))
-    log.finish(iter([]))
+    log.finish(iter([]), is_over=True)
     whole = log.answer(ClosedView())
     assert not whole.is_over
     assert log.answer(ClosedView(7, MAX_PER_ANSWER)).is_over
@@ -169,13 +169,21 @@ def test_the_last_records_wait_for_the_foremost_reader(
     log = ClosedLog(capacity, 7)
     log.add(numbered(0, n_before))
     ends = list(accumulate(sizes, initial=n_before))
-    log.finish(numbered(first, end) for first, end in pairwise(ends))
+    log.finish((numbered(first, end) for first, end in pairwise(ends)), is_over=True)
     reader, _ = reading(log)
     assert read(reader, 0.0) == list(range(max(0, n_before - capacity), ends[-1]))
     assert (reader.n_lost, reader.is_over) == (0, True)
     late, _ = reading(log)
     assert read(late, 0.0) == list(range(ends[-1]))[-capacity:]
     assert late.is_over
+
+
+def test_who_asks_for_what_is_not_there_yet_takes_nothing_from_others() -> None:
+    log = ClosedLog(5, 7)
+    log.finish((numbered(first, first + 100) for first in range(0, 100_000, 100)), is_over=True)
+    answer = log.answer(ClosedView(7, 90_000, 10))
+    assert (answer.first, numbers(answer.records)) == (0, list(range(10)))
+    assert numbers(log.answer(ClosedView(7, 10, 1)).records) == [10]
 
 
 def real() -> Iterator[np.ndarray]:

@@ -68,6 +68,7 @@ def attach(
     env: Environment,
     has_ended: Callable[[], bool] = lambda: False,
     daemon_pids: tuple[int, ...] = (),
+    end_daemon: Callable[[], None] | None = None,
 ) -> int:
     """Show what the daemons at the options' endpoints see.
 
@@ -76,6 +77,8 @@ def attach(
         env: where.
         has_ended: whether the daemon is gone for good.
         daemon_pids: daemons that live for this process.
+        end_daemon: has them end when the user has seen enough, where records are written: what is
+            still open is recorded at the end. None: they live on.
 
     Returns:
         The exit status.
@@ -103,8 +106,15 @@ def attach(
         def is_over() -> bool:
             return interrupt.signal is not None or has_ended()
 
+        def is_recorded() -> bool:
+            if end_daemon is None or interrupt.signal is None:
+                return is_over()
+            end_daemon()
+            return has_ended()
+
         if writer is not None:
-            return attached_connections.follow(writer, options, env, source, is_over)
+            are_ours = end_daemon is not None
+            return attached_connections.follow(writer, options, env, source, is_recorded, are_ours)
         attachment = _Attachment(options, env, source, namer, is_over)
         if options.every_ns is not None:
             status = attachment.each_span(options.every_ns)

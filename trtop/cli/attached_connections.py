@@ -1,12 +1,14 @@
 """``trtop attach --per connection``: a row for each connection that daemons see close.
 
 Takes options, environment and clients; writes until a signal, or until the captures of all daemons
-have ended. A daemon waits for nobody: what this process was too slow for is counted.
+have ended. A daemon waits for nobody but when it stops: what this process was too slow for is
+counted.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from trtop.escape import escape
 from trtop.options.attach_options import DEFAULT_TIMEOUT_S, AttachOptions
@@ -30,8 +32,19 @@ WHEN_ROWS_COME = (
 SILENCE_S = 2.0
 """How long nothing comes before that is said."""
 
+LAST_S = 2.0
+"""What a process that has ended had sent is here within this."""
+
 SLICE_S = 0.1
 """A signal is noticed within this."""
+
+
+class _Waiting(NamedTuple):
+    """What there is to wait for, and until when."""
+
+    source: DaemonSource
+    is_over: Callable[[], bool]
+    are_ours: bool
 
 
 def make_writer(options: AttachOptions, env: Environment) -> ConnectionWriter:
@@ -49,6 +62,7 @@ def follow(
     env: Environment,
     source: DaemonSource,
     is_over: Callable[[], bool],
+    are_ours: bool,
 ) -> int:
     """Write what the daemons' connections were.
 
@@ -58,6 +72,7 @@ def follow(
         env: where.
         source: whose clients are asked.
         is_over: whether somebody has had enough.
+        are_ours: the daemons live for this process, so it need not say that one is gone.
 
     Returns:
         The exit status.
@@ -67,7 +82,7 @@ def follow(
     """
     readers = [ClosedReader(client, options.interval_s) for client in source.clients]
     try:
-        _write_all(readers, writer, options, env, (source, is_over))
+        _write_all(readers, writer, options, env, _Waiting(source, is_over, are_ours))
         writer.close()
     except BrokenPipeError:  # `trtop … | head`: the reader has seen enough
         return EXIT_OK
@@ -85,16 +100,15 @@ def _write_all(
     writer: ConnectionWriter,
     options: AttachOptions,
     env: Environment,
-    waiting: tuple[DaemonSource, Callable[[], bool]],
+    waiting: _Waiting,
 ) -> None:
-    source, is_over = waiting
     patience_s = DEFAULT_TIMEOUT_S if options.timeout_s is None else options.timeout_s
     give_up_s = env.monotonic_s() + patience_s
     flush_s = env.monotonic_s() + FLUSH_S
     silent_s = env.monotonic_s() + SILENCE_S
     n_rows = 0
     told: set[str] = set()
-    while not is_over():
+    while not waiting.is_over():
         has_more = False
         for reader in readers:
             records = reader.poll(env.monotonic_s())
@@ -113,8 +127,27 @@ def _write_all(
         if is_silent and WHEN_ROWS_COME not in told:
             told.add(WHEN_ROWS_COME)
             env.stderr.write(f"trtop: {WHEN_ROWS_COME}\n")
-        _tell(readers, env, told)
-        source.wait(0 if has_more else SLICE_S)
+        if not waiting.are_ours:
+            _tell(readers, env, told)
+        waiting.source.wait(0 if has_more else SLICE_S)
+    if waiting.are_ours:
+        _take_last(readers, writer, env, waiting.source)
+
+
+def _take_last(
+    readers: Sequence[ClosedReader],
+    writer: ConnectionWriter,
+    env: Environment,
+    source: DaemonSource,
+) -> None:
+    """Write what daemons said last that have ended by now."""
+    end_s = env.monotonic_s() + LAST_S
+    while any(reader.client.is_connected for reader in readers) and env.monotonic_s() < end_s:
+        source.wait(SLICE_S)
+    for reader in readers:
+        records = reader.poll(env.monotonic_s())
+        if records is not None:
+            writer.add(records)
 
 
 def _check(reader: ClosedReader, env: Environment, give_up_s: float) -> None:

@@ -140,11 +140,11 @@ def main(argv: Sequence[str], env: Environment) -> int:
         shown = replace(options, endpoints=(endpoint,), timeout_s=START_TIMEOUT_S)
         status = EXIT_OK
         try:
-            status = attach(shown, env, daemon.has_ended, (daemon.pid,))
+            status = attach(shown, env, daemon.has_ended, (daemon.pid,), daemon.stop)
         except TrtopError:
             if not daemon.has_ended():
                 raise
-        if daemon.has_ended():
+        if daemon.has_failed():
             raise TrtopError(daemon.stderr_tail())
     return status if options.per is Per.CONNECTION else EXIT_OK
 
@@ -229,6 +229,7 @@ class _Daemon:
 
     def __init__(self, arguments: Sequence[str]) -> None:
         self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed with this object
+        self._is_stopping = False
         self._lifeline, theirs = socket.socketpair()
         command = isolated("trtop_daemon", *arguments)
         with theirs:
@@ -262,6 +263,15 @@ class _Daemon:
     def has_ended(self) -> bool:
         """The daemon's process is no more."""
         return self._process.poll() is not None
+
+    def has_failed(self) -> bool:
+        """The daemon's process has ended, and not because it was told to."""
+        return self.has_ended() and (not self._is_stopping or self._process.returncode != 0)
+
+    def stop(self) -> None:
+        """Tell the daemon that nobody wants it any more; it has last answers to give."""
+        self._is_stopping = True
+        self._lifeline.close()
 
     def wait_until_ready(self, is_over: Callable[[], bool]) -> bool:
         """Wait until clients are answered; False if the user had enough first.

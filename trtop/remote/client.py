@@ -176,14 +176,17 @@ class Client:
 
     def take(self, now_s: float) -> None:
         """Read what has come; ``newest`` is then the answer to the last question."""
-        for event in _events(self._monitor):
-            self._note(event)
+        # What came before a connection ended is still an answer: first what is known of
+        # connections, then what they brought, and only then what their end means.
+        events = list(_events(self._monitor))
         while True:
             try:
                 frames = self._socket.recv_multipart(zmq.NOBLOCK)
             except zmq.Again:
-                return
+                break
             self._read(frames, now_s)
+        for event in events:
+            self._note(event)
 
     def trouble(self, now_s: float) -> str:
         """Why there is no new answer, in words; empty where all is well."""

@@ -13,13 +13,16 @@ import numpy.typing as npt
 from trtop.remote.client import Client
 from trtop_core.closed_connections import Closed, ClosedView
 
+MAX_PAUSE_S = 2.0
+"""A daemon that stops waits for its readers, but not for long."""
+
 
 class ClosedReader:
     """Reads the log of one daemon.
 
     Args:
         client: asks; nobody else asks it questions of other kinds.
-        interval_s: between two questions while there is nothing new.
+        interval_s: between two questions while there is nothing new, ``MAX_PAUSE_S`` at most.
 
     Attributes:
         n_lost: records that were gone before they were asked for, or for which there was no memory.
@@ -32,7 +35,7 @@ class ClosedReader:
         self.n_lost = 0
         self.is_over = False
         self.has_caught_up = False
-        self._interval_s = interval_s
+        self._interval_s = min(interval_s, MAX_PAUSE_S)
         self._view = ClosedView()
         self._n_seen = 0
         self._n_unkept = 0

@@ -112,8 +112,11 @@ class Engines:
             for engine in self.engines:
                 engine.set_local(local)
 
-    def finish(self) -> dict[int, int]:
+    def finish(self, is_over: bool) -> dict[int, int]:
         """Everything was captured: judge what is open.
+
+        Args:
+            is_over: whether the capture itself has ended; else a new one may follow.
 
         Returns:
             LINKTYPE_ values that are not decoded, and how many packets had each.
@@ -132,7 +135,8 @@ class Engines:
                 unsupported[link_type] = unsupported.get(link_type, 0) + n_packets
         if self._closed is not None:
             self._closed.finish(
-                chain.from_iterable(engine.remaining_connections() for engine in self.engines)
+                chain.from_iterable(engine.remaining_connections() for engine in self.engines),
+                is_over,
             )
         return unsupported
 

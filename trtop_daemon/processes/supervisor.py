@@ -92,7 +92,7 @@ class Supervisor:
         self._notices = Notices()
         self._exit_status = EXIT_OK
         self._is_finished = False
-        self._is_stopped = False
+        self._is_stopping = self._is_stopped = False
         self.failure = ""
         n_engines = 1 if self._backend.ends else config.fanout
         self.engines = Engines(config.engine, n_engines, make_engine, config.n_records)
@@ -251,6 +251,7 @@ class Supervisor:
         """Stop the capture, take what it holds, end the subprocesses."""
         if self._is_stopped:
             return
+        self._is_stopping = True
         self._slots.stop(list(self.slots))
         self._finish()
         self._release()
@@ -300,7 +301,7 @@ class Supervisor:
     def _finish(self) -> None:
         """Settle the end of the capture: all of it is in the engines."""
         self._is_finished = True
-        for text in unsupported_lines(self.engines.finish()):
+        for text in unsupported_lines(self.engines.finish(is_over=not self._is_stopping)):
             self._notices.set(("link type", text), Severity.ERROR, text, time.time_ns())
             self._exit_status = self._exit_status or EXIT_INCOMPLETE
 

@@ -12,7 +12,6 @@ import math
 import os
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 
 import zmq
@@ -37,6 +36,11 @@ BRIEF_TAKE_S = 0.004
 
 FINAL_ANSWERS_S = 2.0
 """How long last answers may take altogether."""
+
+LAST_RECORDS_S = 10.0
+"""How long those who read records may take for the last ones."""
+
+READER_SLICE_MS = 100
 
 LIFELINE_READY = b"ready\n"
 
@@ -190,9 +194,12 @@ class Loop:
 
     def _is_abandoned(self) -> bool:
         assert self.lifeline_fd is not None
-        with suppress(BlockingIOError):
+        try:
             return not os.read(self.lifeline_fd, 1)
-        return False
+        except BlockingIOError:
+            return False
+        except ConnectionResetError:  # closed before all that we had written there was read
+            return True
 
     def _announcement(self) -> Announcement:
         feed = self._feed
@@ -241,6 +248,20 @@ class Loop:
         now_s = time.monotonic()
         for listener in self._listeners.listeners:
             self._server.take(listener.channel, now_s)
+        self._server.expect_readers(now_s)
         self._server.send_final_answers(
             time.monotonic, self._announcement(), now_s + FINAL_ANSWERS_S
         )
+        self._serve_readers(now_s + LAST_RECORDS_S)
+
+    def _serve_readers(self, until_s: float) -> None:
+        """Answer those who read records of connections, until they have the last ones."""
+        poller = zmq.Poller()
+        for listener in self._listeners.listeners:
+            poller.register(listener.pollable, zmq.POLLIN)
+        while self._server.has_readers and time.monotonic() < until_s:
+            poller.poll(0 if self._has_work else READER_SLICE_MS)
+            now_s = time.monotonic()
+            for listener in self._listeners.listeners:
+                self._server.take(listener.channel, now_s)
+            self._server.serve(now_s, self._announcement())

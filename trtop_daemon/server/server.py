@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from trtop_core import wire
+from trtop_core.closed_connections import Closed, ClosedView
 from trtop_core.snapshot import Snapshot
 from trtop_core.view import View
 from trtop_core.wire.questions import ASKS, Question, QuestionReply, encode_answer, head_of
@@ -32,6 +33,9 @@ MAX_CACHED_BYTES = 64 << 20
 
 CLIENT_MEMORY_S = 60.0
 """Time within which a client must have asked to get a last answer when the daemon stops."""
+
+READER_MEMORY_S = 5.0
+"""Time within which who reads records asks for the next ones, more than their longest pause."""
 
 N_QUESTION_FRAMES = (2, 3)
 """Identity and question; REQ sockets put an empty frame between them."""
@@ -81,6 +85,7 @@ class _CachedAnswer:
     taken_s: float
     data: bytes | None
     reason: str = ""
+    has_more: bool = False
 
 
 class Server:
@@ -105,11 +110,26 @@ class Server:
         self._waiting: OrderedDict[Waiting, wire.Request] = OrderedDict()
         self._known: OrderedDict[Client, tuple[wire.Ask | None, float]] = OrderedDict()
         self._cached: OrderedDict[View | Question, _CachedAnswer] = OrderedDict()
+        self._readers: dict[Client, float] = {}
+        self._unserved: set[Client] = set()
 
     @property
     def has_work(self) -> bool:
         """Somebody waits for an answer."""
         return bool(self._waiting)
+
+    @property
+    def has_readers(self) -> bool:
+        """Somebody reads records of connections, and has not got the last ones."""
+        return bool(self._unserved)
+
+    def expect_readers(self, now_s: float) -> None:
+        """There will be no more records: from now on ``has_readers`` tells who lacks some."""
+        self._unserved = {
+            client
+            for client, asked_s in self._readers.items()
+            if now_s - asked_s <= READER_MEMORY_S
+        }
 
     def forget_answers(self) -> None:
         """Forget computed answers, so that the next ones are computed anew."""
@@ -163,7 +183,9 @@ class Server:
             for client, (ask, asked_s) in self._known.items()
             if ask is not None and start_s - asked_s <= CLIENT_MEMORY_S
         }
-        self._waiting.clear()
+        waiting = self._waiting.items()
+        readers = [item for item in waiting if isinstance(item[1].view, ClosedView)]
+        self._waiting = OrderedDict(readers)
         self._known.clear()
         for view in dict.fromkeys(ask.view for ask in asks.values()):
             if now_s() > until_s:
@@ -178,10 +200,13 @@ class Server:
         last, _ = self._known.get(client, (None, now_s))
         self._known[client] = ask if isinstance(ask, wire.Ask) else last, now_s
         self._known.move_to_end(client)
+        if isinstance(ask.view, ClosedView):
+            self._readers[client] = now_s  # forgotten with what is known of the client
         while len(self._known) > MAX_CLIENTS:
             forgotten, _ = self._known.popitem(last=False)
             for kind in _REQUESTS:
                 self._waiting.pop((forgotten, kind), None)
+            self._readers.pop(forgotten, None)
 
     def _cached_answer(self, view: View | Question, now_s: float) -> _CachedAnswer:
         """The answer to a view, not older than the interval."""
@@ -204,10 +229,13 @@ class Server:
     def _compute(self, view: View | Question, now_s: float) -> _CachedAnswer:
         self.counts.snapshots += 1
         try:
+            has_more = False
             if isinstance(view, View):
                 data = wire.encode_snapshot(self._snapshot(view))
             else:
-                data = encode_answer(self._answer_of(view))
+                answer = self._answer_of(view)
+                data = encode_answer(answer)
+                has_more = isinstance(answer, Closed) and len(answer.records) == answer.view.limit
         except ValueError as error:
             return _CachedAnswer(now_s, None, str(error))
         except Exception:
@@ -216,7 +244,7 @@ class Server:
             return _CachedAnswer(now_s, None, "the daemon failed to answer; its log says more")
         if len(data) > wire.MAX_SNAPSHOT_BYTES:
             return _CachedAnswer(now_s, None, TOO_LARGE)
-        return _CachedAnswer(now_s, data)
+        return _CachedAnswer(now_s, data, has_more=has_more)
 
     def _answer(
         self,
@@ -231,6 +259,8 @@ class Server:
             return
         self.counts.answers += 1
         if not isinstance(ask, wire.Ask):
+            if not cached.has_more and isinstance(ask.view, ClosedView):
+                self._unserved.discard(client)
             self._send(client, [wire.encode_reply(head_of(ask)), cached.data])
             return
         head = wire.Answer(
