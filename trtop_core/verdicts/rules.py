@@ -376,7 +376,8 @@ def _waiting(e: Evidence) -> Mask:
         return np.asarray(waits & ~is_answered)
     rows &= e.samples("response_time") > 0
     usual_ns = e.percentile_where("response_time", 95, rows)
-    return (waits & ~is_answered) | (rows & (wait_ns >= limits.beyond_usual * usual_ns))
+    is_late = rows & (wait_ns >= limits.beyond_usual * usual_ns)
+    return np.asarray((waits & ~is_answered) | is_late)
 
 
 def _is_used(e: Evidence) -> Mask:
