@@ -32,5 +32,4 @@ cdef class DestinationTable:
     cdef readonly WindowLog log
 
     cdef uint32_t find(self, const uint8_t* addr, int port, int kind) noexcept nogil
-    cdef counter_row_t* touch(self, uint32_t row) noexcept nogil
     cdef void grow_entries(self) noexcept nogil

@@ -122,12 +122,6 @@ cdef class DestinationTable:
             self.grow_entries()
         return row
 
-    cdef counter_row_t* touch(self, uint32_t row) noexcept nogil:
-        """A row that is about to change."""
-        if self.log is not None:
-            self.log.touch(row, &self.rows[row])
-        return &self.rows[row]
-
     cdef void grow_entries(self) noexcept nogil:
         """Double the hash table."""
         cdef uint32_t[6] words

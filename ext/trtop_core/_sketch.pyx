@@ -13,7 +13,15 @@ from libc.string cimport memcpy, memset
 import numpy as np
 
 from trtop_core._records cimport N_SKETCHES, sketch_stats_t
-from trtop_core._window cimport HEADER_BYTES, N_LEVELS, WindowLog, header_of, ring_t
+from trtop_core._window cimport (
+    HEADER_BYTES,
+    N_LEVELS,
+    WindowLog,
+    header_of,
+    is_due,
+    ring_t,
+    touch_row,
+)
 
 from trtop_core.memory import aligned_zeros
 from trtop_core.records import SKETCH_STATS
@@ -228,7 +236,7 @@ cdef class SketchStore:
                 self.n_unbinned += 1
                 continue
             if has_windows:
-                self.pages_log.touch(sample.page - 1, &pages[sample.page - 1])
+                touch_row(self.pages_log, sample.page - 1, &pages[sample.page - 1])
             pages[sample.page - 1].counts[sample.bin % BINS_PER_PAGE] += 1
         self.n_buffered = 0
 
@@ -285,8 +293,12 @@ cdef class SketchStore:
         """Note a sample in its sketch's extremes of each window, before its stats change."""
         cdef extremes_t* extremes = &self.extremes[sample.sketch]
         cdef int level
-        if self.stats_log.is_due(sample.sketch):
+        if is_due(self.stats_log, sample.sketch):
             self.save_stats(sample.sketch)
+        # Slots lie within longer ones: what is no extreme of the shortest is none of any.
+        level = self.stats_log.shortest
+        if extremes.min[level] <= sample.value <= extremes.max[level]:
+            return
         for level in range(N_LEVELS):
             extremes.min[level] = min(extremes.min[level], sample.value)
             extremes.max[level] = max(extremes.max[level], sample.value)

@@ -18,7 +18,7 @@ from trtop_core._records cimport N_VERDICTS, counter_row_t, segment_t
 from trtop_core._sides cimport SidePools
 from trtop_core._sketch cimport SketchStore, add_to
 from trtop_core._table cimport ConnectionTable
-from trtop_core._window cimport WindowLog
+from trtop_core._window cimport WindowLog, touch_row
 
 # What the capture as a whole counts.
 cdef packed struct health_t:
@@ -156,7 +156,7 @@ cdef inline counter_row_t* touch_watched(
     if state.has_log:
         state.log.attend(number_of(state, c), &state.destinations.rows[row])
     if state.has_windows:
-        return state.destinations.touch(row)
+        touch_row(state.destinations.log, row, &state.destinations.rows[row])
     return &state.destinations.rows[row]
 
 # A sample of a connection, for its destination's distribution.

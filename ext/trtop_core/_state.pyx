@@ -18,7 +18,7 @@ from trtop_core._records cimport TCP_ACK, TCP_RST, TCP_SYN, floor_div, segment_t
 from trtop_core._sides cimport SidePools
 from trtop_core._sketch cimport SketchStore
 from trtop_core._table cimport ConnectionTable
-from trtop_core._window cimport WindowLog
+from trtop_core._window cimport WindowLog, touch_row
 
 from trtop_core._table import TURN
 from trtop_core.records import Direction, GroupBy
@@ -138,7 +138,7 @@ cdef class State:
         self.destinations.set_epoch(epoch)
         self.sketches.set_epoch(epoch)
         self.health_log.set_epoch(epoch)
-        self.health_log.touch(0, &self.health[0])
+        touch_row(self.health_log, 0, &self.health[0])
 
     cdef void roll_epoch(self, int64_t now_ns) noexcept nogil:
         """Begin the windows' next second, if it is time."""

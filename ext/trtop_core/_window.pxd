@@ -25,6 +25,7 @@ cdef inline const uint32_t* header_of(
 cdef class WindowLog:
     cdef ring_t rings[N_LEVELS]
     cdef bint enabled[N_LEVELS]
+    cdef int shortest        # the level of the shortest slots that are kept
     cdef uint32_t[::1] epochs
     cdef uint32_t now
     cdef Py_ssize_t row_bytes
@@ -34,8 +35,16 @@ cdef class WindowLog:
         self, int level, first_slot, const uint32_t[::1] places, uint64_t[:, ::1] now
     )
     cdef tuple records(self, int level, first_slot, uint8_t[::1] is_wanted, bint once)
-    cdef bint is_due(self, uint32_t item) noexcept nogil
     cdef bint is_due_at(self, int level, uint32_t item) noexcept nogil
-    cdef void touch(self, uint32_t item, const void* row) noexcept nogil
+    cdef void save(self, uint32_t item, const void* row) noexcept nogil
     cdef void append(self, int level, uint32_t item, const void* row) noexcept nogil
     cdef void expire(self, int level) noexcept nogil
+
+# Whether this is an item's first write in this epoch.
+cdef inline bint is_due(WindowLog log, uint32_t item) noexcept nogil:
+    return log.epochs[item] != log.now
+
+# A row is about to change; nearly always it has changed in this epoch before.
+cdef inline void touch_row(WindowLog log, uint32_t item, const void* row) noexcept nogil:
+    if is_due(log, item):
+        log.save(item, row)

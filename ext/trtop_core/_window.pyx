@@ -49,9 +49,11 @@ cdef class WindowLog:
         while capacity * 2 * self.record_bytes <= max_bytes:
             capacity *= 2
         memset(self.rings, 0, sizeof(self.rings))
-        for level in range(N_LEVELS):
+        for level in range(N_LEVELS - 1, -1, -1):
             self.enabled[level] = LEVELS[level][0] in levels
             self.rings[level].max_capacity = capacity
+            if self.enabled[level]:
+                self.shortest = level
         # Epoch 0 is before every write: epochs are stored plus one.
         self.epochs = np.zeros(n_items, np.uint32)
         self.now = 1
@@ -176,10 +178,6 @@ cdef class WindowLog:
                 n += 1
         return items[:n], epochs[:n], slots[:n], rows[:n]
 
-    cdef bint is_due(self, uint32_t item) noexcept nogil:
-        """Whether this is the item's first write in this epoch."""
-        return self.epochs[item] != self.now
-
     cdef bint is_due_at(self, int level, uint32_t item) noexcept nogil:
         """Whether this is the item's first write in this slot of a window that is kept."""
         cdef uint32_t last = self.epochs[item]
@@ -187,11 +185,9 @@ cdef class WindowLog:
             return False
         return last == 0 or (last - 1) // SLOT_EPOCHS[level] != (self.now - 1) // SLOT_EPOCHS[level]
 
-    cdef void touch(self, uint32_t item, const void* row) noexcept nogil:
-        """Save a row before it changes, where its slot asks for it."""
+    cdef void save(self, uint32_t item, const void* row) noexcept nogil:
+        """Save a row before its first change in this epoch, where its slot asks for it."""
         cdef int level
-        if self.epochs[item] == self.now:
-            return
         for level in range(N_LEVELS):
             if self.is_due_at(level, item):
                 self.append(level, item, row)
