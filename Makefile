@@ -6,8 +6,8 @@ BIN := $(VENV)/bin
 CAPTURE ?= examples/services.pcap
 CHECKED_TREE := build/checked-tree
 SANITIZED_TREE := build/sanitized-tree
+FUZZ_TREE := build/fuzz-tree
 SECONDS ?= 60
-CORPUS ?= examples/services.pcap
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 # cython-lint starts pycodestyle by its name.
@@ -43,7 +43,7 @@ quietly = mkdir -p build && { $(1) > build/log 2>&1 || { tail -n 30 build/log; e
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run build test test-long check check-long format bench bench-instructions bench-replay bench-live bench-screen bench-history bench-batch lab fuzz site sdist wheel packages check-packages clean distclean
+.PHONY: help run build test test-long check check-long format bench bench-instructions bench-replay bench-live bench-screen bench-history bench-batch lab fuzz sanitized site sdist wheel packages check-packages clean distclean
 .PHONY: lint tests-in-turn test-normal test-checked
 
 help: ## this list
@@ -98,10 +98,10 @@ bench-batch: $(VENV)/.built ## measure captures of many hosts on 1, 2, … cores
 lab: $(VENV)/.lab ## compare with what real clients measured (as root), write docs/accuracy.md; ARGS='NAME …'
 	PYTHONPATH=tests:tests/live $(BIN)/python -m lab --write $(ARGS)
 
-fuzz: $(SANITIZED_TREE)/.built ## fuzz reader, decoder and engine on a sanitizer build; SECONDS=1200, CORPUS='…'
-	LD_PRELOAD=$$(gcc -print-file-name=libasan.so) ASAN_OPTIONS=detect_leaks=0 \
-	  PYTHONSAFEPATH=1 PYTHONPATH=$(CURDIR)/$(SANITIZED_TREE)/lib:$(CURDIR)/fuzz \
-	  $(BIN)/python fuzz/fuzz_capture.py $(CORPUS) --seconds $(SECONDS) $(ARGS)
+fuzz: $(FUZZ_TREE)/.built $(VENV)/.fuzz ## fuzz each target for SECONDS=60, guided by coverage; TARGET='savefile wire' (needs clang)
+	PYTHONPATH=$(CURDIR)/fuzz $(BIN)/python fuzz/run.py $(FUZZ_TREE)/lib --seconds $(SECONDS) $(TARGET) $(ARGS)
+
+sanitized: $(SANITIZED_TREE)/.built ## build the kernels with sanitizers, for the tests (see CONTRIBUTING.md)
 
 site: $(VENV)/.dev ## write the documents as a site to build/site
 	$(BIN)/python -m sphinx -q -W --keep-going -j auto -c docs/site -d build/doctrees . build/site
@@ -189,6 +189,10 @@ $(VENV)/.lab: $(VENV)/.dev
 	@$(PIP) install --group lab
 	@touch $@
 
+$(VENV)/.fuzz: $(VENV)/.dev
+	@$(PIP) install --group fuzz
+	@touch $@
+
 $(CHECKED_TREE)/.built: $(VENV)/.requirements $(BUILD_SOURCES) $(PACKAGE_SOURCES)
 	@echo 'trtop: building the kernels with bounds checks'
 	@rm -rf $(CHECKED_TREE)
@@ -202,4 +206,13 @@ $(SANITIZED_TREE)/.built: $(VENV)/.requirements $(BUILD_SOURCES) $(PACKAGE_SOURC
 	@rm -rf $(SANITIZED_TREE)
 	@$(call quietly,TRTOP_SANITIZE=1 $(BIN)/python setup.py build \
 	  --build-base $(SANITIZED_TREE) --build-lib $(SANITIZED_TREE)/lib)
+	@touch $@
+
+# Only clang counts coverage as libFuzzer reads it, which atheris brings.
+$(FUZZ_TREE)/.built: $(VENV)/.requirements $(BUILD_SOURCES) $(PACKAGE_SOURCES)
+	@command -v clang > /dev/null || { echo 'trtop: fuzzing needs clang; install it, e.g.: apt-get install clang'; exit 1; }
+	@echo 'trtop: building the kernels with sanitizers and counters of coverage'
+	@rm -rf $(FUZZ_TREE)
+	@$(call quietly,CC=clang LDSHARED='clang -shared' TRTOP_FUZZ=1 $(BIN)/python setup.py build \
+	  --build-base $(FUZZ_TREE) --build-lib $(FUZZ_TREE)/lib)
 	@touch $@

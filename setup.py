@@ -32,10 +32,12 @@ KERNELS = (
 SHARED = "trtop_core._cyutility"
 """The module that holds the code of typed memoryviews, which all kernels would repeat otherwise."""
 
-# TRTOP_CHECKED=1 builds the same kernels with bounds checks on; TRTOP_SANITIZE=1
-# with AddressSanitizer and UndefinedBehaviorSanitizer (see CONTRIBUTING.md).
+# TRTOP_CHECKED=1 builds the same kernels with bounds checks on; TRTOP_SANITIZE=1 with
+# AddressSanitizer and UndefinedBehaviorSanitizer; TRTOP_FUZZ=1 with these and libFuzzer's counters
+# of coverage, by clang (see CONTRIBUTING.md).
 CHECKED = os.environ.get("TRTOP_CHECKED") == "1"
-SANITIZE = os.environ.get("TRTOP_SANITIZE") == "1"
+FUZZ = os.environ.get("TRTOP_FUZZ") == "1"
+SANITIZE = FUZZ or os.environ.get("TRTOP_SANITIZE") == "1"
 
 # `make` installs without kernels and builds them itself: pip would compile all of them, every time.
 WITHOUT_KERNELS = os.environ.get("TRTOP_WITHOUT_KERNELS") == "1"
@@ -68,6 +70,8 @@ def extensions() -> list[Extension]:
     if SANITIZE:
         link_args = ["-fsanitize=address,undefined"]
         compile_args += [*link_args, "-fno-sanitize-recover=undefined", "-g"]
+        if FUZZ:
+            compile_args += ["-fsanitize=fuzzer-no-link"]
     else:
         # Python's own flags ask for debugging information, which is two thirds of the bytes.
         link_args = ["-s"]

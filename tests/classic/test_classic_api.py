@@ -33,7 +33,7 @@ from trtop_core.errors import TrtopError
 from trtop_core.snapshot import Snapshot
 from trtop_core.view import View
 
-PATIENCE_S = 30
+PATIENCE_S = 120
 
 
 def analyzed(

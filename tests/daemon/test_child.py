@@ -10,7 +10,7 @@ import pytest
 
 from trtop_daemon.processes.child import Child, Children
 
-TIMEOUT_S = 20
+TIMEOUT_S = 120
 
 
 @pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="no pidfds here")

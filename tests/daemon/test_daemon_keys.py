@@ -50,9 +50,11 @@ def guarded(tmp_path: Path, keys: Path) -> Daemon:
     )
 
 
-def attach(daemon: Daemon, keys: Path, own: str, server: str) -> tuple[int, str, str]:
+def attach(
+    daemon: Daemon, keys: Path, own: str, server: str, timeout_s: int = 100
+) -> tuple[int, str, str]:
     options = ["--key", keys / f"{own}.key_secret", "--server-key", keys / f"{server}.key"]
-    once = ("--once", "--format=csv", "--timeout=3")
+    once = ("--once", "--format=csv", f"--timeout={timeout_s}")
     done = trtop("attach", *once, *options, daemon.addresses[0])
     return done.returncode, done.stdout, done.stderr
 
@@ -72,7 +74,7 @@ def test_who_has_an_unknown_key_is_told_so(daemon: Daemon, keys: Path) -> None:
 
 
 def test_who_takes_another_for_the_daemon_is_not_answered(daemon: Daemon, keys: Path) -> None:
-    status, out, err = attach(daemon, keys, "alice", "mallory")
+    status, out, err = attach(daemon, keys, "alice", "mallory", timeout_s=3)
     assert (status, out) == (1, "")
     assert "is --server-key the key of this daemon?" in err
 

@@ -28,7 +28,7 @@ from trtop.export.transports import METHOD, Outcome, Transport
 from trtop_core.errors import TrtopError
 from trtop_daemon.ipc.export_orders import OtlpOrders
 
-TIMEOUT_S = 20.0
+TIMEOUT_S = 120.0
 
 
 class Answering:

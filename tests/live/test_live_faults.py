@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 import zmq
+from support.daemons import wait_for
 from support.feeding import drive, drive_for, feeding, turn, whole
 from support.netns import Host, furnish, needs_root, two_hosts
 from support.paths import ROOT, TESTS
@@ -36,8 +37,6 @@ pytestmark = needs_root
 
 SENDER = ROOT / "benchmarks" / "sender.py"
 MAIN = TESTS / "support" / "live_main.py"
-
-NOTICED_S = 1.0
 
 ONLY_SENT = "tcp dst port 443"
 
@@ -189,32 +188,34 @@ def test_a_main_process_without_privileges_still_restarts_its_capture(
         main.ask_until(lambda a: a["health"]["packets"] >= 1_009)
 
 
-def test_a_killed_subprocess_is_noticed_within_a_second_and_replaced(
+def test_a_killed_subprocess_is_noticed_and_replaced(
     hosts: tuple[Host, Host],
 ) -> None:
     near, far = hosts
+    opened_ns = time.time_ns()
     with near.inside(), feeding(CaptureConfig((near.link,))) as feed:
         send(far, 101)
         drive(feed, lambda: whole(feed).health.packets >= 101)
         pid = child_pid(feed)
+        began_ns = time.time_ns()
         os.kill(pid, signal.SIGKILL)
-        assert drive(feed, lambda: feed.notices) < NOTICED_S
+        drive(feed, lambda: feed.notices)
         (notice,) = feed.notices
         assert notice.text == f"capture on {near.link} died (signal 9), restarting in 0.5 s"
         assert notice.severity is Severity.ERROR
-        assert abs(time.time_ns() - notice.time_ns) < 5 * NS_PER_S
+        assert began_ns <= notice.time_ns <= time.time_ns()
         assert whole(feed).health.interruptions == 1
         send(far, 103)  # nobody captures: these are the gap
-        took_s = drive(feed, lambda: "nothing was captured" in "".join(texts(feed)))
-        assert took_s < 5
+        drive(feed, lambda: "nothing was captured" in "".join(texts(feed)))
         (text,) = texts(feed)
-        assert re.fullmatch(
-            rf"capture on {near.link} died \(signal 9\); nothing was captured there for \d\.\d s",
-            text,
-        )
         health = whole(feed).health
         assert health.interruptions == 1
-        assert 0.4 * NS_PER_S < health.interrupted_ns < 6 * NS_PER_S
+        # From what it had told last, or from when its death was seen, however late that was.
+        assert 0 < health.interrupted_ns <= time.time_ns() - opened_ns
+        assert text == (
+            f"capture on {near.link} died (signal 9); "
+            f"nothing was captured there for {health.interrupted_ns / NS_PER_S:.1f} s"
+        )
         before = health.packets
         send(far, 107)
         drive(feed, lambda: whole(feed).health.packets - before >= 107)
@@ -241,10 +242,7 @@ def test_the_subprocess_does_not_outlive_its_parent(number: int) -> None:
         assert all(is_running(pid) for pid in pids)
         main.process.send_signal(number)
         main.process.wait(TIMEOUT_S)
-        end_s = time.monotonic() + 5
-        while any(is_running(pid) for pid in pids):
-            assert time.monotonic() < end_s, "the capture process lives on"
-            os.sched_yield()
+        wait_for(lambda: not any(is_running(pid) for pid in pids))
 
 
 def test_what_a_stopped_main_process_does_not_take_is_counted_to_the_packet(
@@ -475,9 +473,7 @@ def test_stopping_ends_even_a_stopped_subprocess(hosts: tuple[Host, Host]) -> No
     with near.inside(), feeding(CaptureConfig((near.link,))) as feed:
         pid = child_pid(feed)
         os.kill(pid, signal.SIGSTOP)
-        began_s = time.monotonic()
         feed.stop()
-        assert time.monotonic() - began_s < 10
         assert not is_running(pid)
 
 

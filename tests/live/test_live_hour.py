@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import os
+import queue
 import threading
-import time
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from support.builders.packets import ACK, FIN, PSH, SYN, Talk
 from support.builders.savefile import write_pcap
-from support.daemons import TRTOPD, Daemon, peer
+from support.daemons import TRTOPD, Daemon, finished, peer, wait_for
 
-from trtop_core import View, wire
+from trtop_core import Snapshot, View
 from trtop_core.records import NS_PER_S, Window
 
 HOUR_S = 3600
 SPEED = 400
 PER_S = 23
 N_PACKETS = 11
+
+N_PARTS = 24
+"""Of the hour; memory is looked at after each, however long that takes."""
 
 FIRST_S = 1_714_565_000
 FILE_HEADER_LEN, RECORD_HEADER_LEN = 24, 16
@@ -28,8 +31,6 @@ CAPLEN = 60
 PORTS_AT = RECORD_HEADER_LEN + 14 + 20
 
 MB = 1024 * 1024
-
-SAMPLE_S = 0.02
 
 
 def connection(number: int) -> list[tuple[int, bytes, bool]]:
@@ -71,86 +72,46 @@ def write_hour(path: Path, per_s: int) -> int:
     return HOUR_S * len(told)
 
 
-class MemoryWatch:
-    """Bytes that a daemon has in memory, taken all the time: its answers are too few when it is
-    busy.
-
-    Args:
-        daemon: which one.
-    """
-
-    def __init__(self, daemon: Daemon) -> None:
-        self.samples: list[tuple[float, int]] = []
-        self._daemon = daemon
-        self._is_over = threading.Event()
-        self._thread = threading.Thread(target=self._watch)
-
-    def __enter__(self) -> MemoryWatch:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self._is_over.set()
-        self._thread.join()
-
-    def _watch(self) -> None:
-        while not self._is_over.wait(SAMPLE_S):
-            self.samples.append((time.monotonic(), self._daemon.rss_bytes()))
+def write_parts(path: Path, pipe: Path, parts: queue.Queue[int]) -> None:
+    """Write a file into a pipe, a part whenever one is asked for; 0 bytes: that was all."""
+    with open(path, "rb") as stream, open(pipe, "wb", buffering=0) as out:
+        while n_bytes := parts.get():
+            out.write(stream.read(n_bytes))
 
 
-class Replay(NamedTuple):
-    """What a daemon took while it replayed a file.
-
-    Attributes:
-        progress: when it answered, and its packets by then.
-        samples: when its memory was looked at, and bytes.
-        n_connections: in the end.
-    """
-
-    progress: list[tuple[float, int]]
-    samples: list[tuple[float, int]]
-    n_connections: int
-
-    def memory(self, first: int, last: int) -> list[int]:
-        """Bytes in memory while it had more packets than the first number, and less than the last.
-
-        Only what was taken between two answers that both lie there.
-        """
-        inside = [at_s for at_s, n_packets in self.progress if first < n_packets < last]
-        begin_s, end_s = min(inside, default=0.0), max(inside, default=0.0)
-        return [n_bytes for at_s, n_bytes in self.samples if begin_s <= at_s <= end_s]
-
-
-def memory_over_time(path: Path, folder: Path, *args: str) -> Replay:
-    """The memory of a daemon while it replays a file."""
-    progress = []
+def memory_over_time(path: Path, folder: Path, *args: str) -> tuple[list[int], Snapshot]:
+    """Bytes in memory after each part of a file that a daemon replays; all rows in the end."""
+    pipe = folder / "pipe"
+    os.mkfifo(pipe)
+    parts: queue.Queue[int] = queue.Queue()
+    threading.Thread(target=write_parts, args=(path, pipe, parts), daemon=True).start()
+    record_bytes = RECORD_HEADER_LEN + CAPLEN
+    n_packets = (path.stat().st_size - FILE_HEADER_LEN) // record_bytes
+    samples: list[int] = []
     view = View(window=Window.LAST_60_S)
-    with Daemon(folder, "-r", path, *args, command=TRTOPD) as daemon:
-        with MemoryWatch(daemon) as watch, peer(daemon.path) as client:
-            while True:
-                client.ask(view)
-                head, snapshot = client.reply()
-                assert isinstance(head, wire.Answer)
-                assert snapshot is not None
-                progress.append((time.monotonic(), snapshot.health.packets))
-                if head.is_finished:
-                    break
-                time.sleep(SAMPLE_S)
-            n_connections = client.snapshot(View()).totals.count("syn")
+    with (
+        Daemon(folder, "-r", pipe, *args, command=TRTOPD) as daemon,
+        peer(daemon.path) as client,
+    ):
+        for part in range(N_PARTS):
+            head = 0 if part else FILE_HEADER_LEN
+            parts.put(head + n_packets // N_PARTS * record_bytes)
+            wanted = n_packets // N_PARTS * (part + 1)
+            wait_for(lambda: client.snapshot(view).health.packets == wanted)  # noqa: B023
+            samples.append(daemon.rss_bytes())
+        parts.put(0)
+        whole = finished(client)
         assert daemon.stop() == 0
-    return Replay(progress, watch.samples, n_connections)
+    return samples, whole
 
 
 def test_an_hour_of_traffic_leaves_memory_flat(tmp_path: Path) -> None:
     path = tmp_path / "hour.pcap"
     n_packets = write_hour(path, PER_S)
-    args = f"--speed={SPEED}", "--history=1MiB"
-    replay = memory_over_time(path, tmp_path, *args)
-    assert replay.progress[-1][1] == n_packets == HOUR_S * PER_S * N_PACKETS
-    assert replay.n_connections == HOUR_S * PER_S
+    samples, whole = memory_over_time(path, tmp_path, f"--speed={SPEED}", "--history=1MiB")
+    assert whole.health.packets == n_packets == HOUR_S * PER_S * N_PACKETS
+    assert whole.totals.count("syn") == HOUR_S * PER_S
     # Windows are full after five minutes; a quarter of an hour later nothing grows any more, but
     # the history up to its bound.
-    early = replay.memory(n_packets // 4, n_packets // 2)
-    late = replay.memory(n_packets * 3 // 4, n_packets)
-    assert min(len(early), len(late)) > 10
-    assert max(late) - max(early) < MB
+    early, late = samples[N_PARTS // 4 : N_PARTS // 2], samples[N_PARTS * 3 // 4 :]
+    assert max(late) - max(early) < 4 * MB

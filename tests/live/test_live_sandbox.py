@@ -87,7 +87,8 @@ def started(*command: str | Path) -> Iterator[int]:
         env=environment(),
     )
     try:
-        wait_for(lambda: is_confined(process.pid))
+        wait_for(lambda: process.poll() is not None or is_confined(process.pid))
+        assert process.poll() is None
         yield process.pid
     finally:
         process.kill()

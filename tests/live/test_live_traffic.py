@@ -27,6 +27,7 @@ from support.services import (
     TIMEOUT_S,
     family_of,
     http_service,
+    listen_drops,
     listener,
     resetting_service,
     use_http,
@@ -47,8 +48,8 @@ pytestmark = needs_root
 
 N_REFUSED, N_RESET, N_LATE = 7, 5, 3
 
-TOLERANCE_S = 0.15
-"""What a busy machine may add to a delay."""
+TOLERANCE_S = 0.9
+"""What a machine at its limits may add to a delay: less than a retransmission would."""
 
 
 @pytest.fixture
@@ -149,6 +150,7 @@ def test_four_services_show_what_was_done_to_them(hosts: tuple[Host, Host], vers
             stack.enter_context(http_service(sound))
             stack.enter_context(resetting_service(resetting))
             late_listener = stack.enter_context(listener(late, backlog=0))
+            n_dropped = stack.enter_context(listen_drops())
         feed = stack.enter_context(feeding(CaptureConfig(interfaces=(near.link,))))
         connect = connector(near)
 
@@ -156,7 +158,7 @@ def test_four_services_show_what_was_done_to_them(hosts: tuple[Host, Host], vers
             use_http(sound, connect)
             use_refusing(refusing, connect, N_REFUSED)
             use_resetting(resetting, connect, N_RESET)
-            use_late(late_listener, late, connect, N_LATE)
+            use_late(late_listener, n_dropped, late, connect, N_LATE)
 
         meanwhile(feed, work)
         drive(feed, lambda: is_settled(feed, N_CONNECTIONS + N_REFUSED + N_RESET + 2 * N_LATE))

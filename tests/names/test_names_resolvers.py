@@ -29,7 +29,7 @@ from trtop_core.records import GroupBy
 from trtop_core.snapshot import Snapshot
 from trtop_core.view import View
 
-PATIENCE_S = 30
+PATIENCE_S = 120
 """For what must happen; nothing waits so long unless it is broken."""
 
 
@@ -194,11 +194,9 @@ def test_the_rows_at_the_top_get_their_names_first() -> None:
 def test_a_resolver_that_blocks_delays_a_name_and_no_picture() -> None:
     resolver = Blocked()
     namer = Namer(resolver)
-    started_s = time.monotonic()
     first = named(picture(), View(), namer)
     assert resolver.is_entered.wait(PATIENCE_S)
     second = named(picture(), View(), namer)
-    assert time.monotonic() - started_s < PATIENCE_S / 2
     assert syns(first) == syns(second) == {"10.0.0.1": 23, "2001:db8::7": 11, "10.0.0.2": 5}
     resolver.gate.set()
     assert "late-10.0.0.1" in syns(shown(namer))
@@ -453,13 +451,12 @@ def test_names_come_from_ptr_records() -> None:
 
 def test_look_ups_run_at_the_same_time() -> None:
     rows = [destination(f"10.0.1.{i}", syn=1) for i in range(8)]
-    silent = frozenset(row.addr for row in rows)
-    with NameServer({}, silent=silent) as server:
-        started_s = time.monotonic()
-        result = shown(Namer(asking(server, timeout_s=1.0, concurrency=8)), rows=rows)
-        took_s = time.monotonic() - started_s
-    assert len(syns(result)) == 8
-    assert took_s < 4  # one after the other they take 8 s
+    names = {row.addr: f"n{i}.example." for i, row in enumerate(rows)}
+    # One after the other, each would wait in vain for those behind it.
+    with NameServer(names, n_held=len(rows)) as server:
+        namer = Namer(asking(server, timeout_s=PATIENCE_S, concurrency=len(rows)))
+        result = shown(namer, rows=rows)
+    assert set(syns(result)) == {f"n{i}.example" for i in range(8)}
 
 
 def test_names_are_cached_for_their_time_to_live_within_bounds() -> None:
@@ -537,10 +534,9 @@ def test_a_final_picture_waits_for_one_name_after_the_other_but_not_for_ever() -
     blocked.gate.set()
 
 
-def test_a_resolver_that_blocks_for_5_s_delays_no_packet() -> None:
+def test_a_resolver_that_blocks_delays_no_packet() -> None:
     resolver = Blocked()
     engine = NamedEngine(EngineConfig(), bytes(16), Namer(resolver))
-    started_s = time.monotonic()
     engine.feed(PacketBatch.from_packets([(1, Talk().out(100, flags=SYN))]))
     engine.snapshot(View())
     assert resolver.is_entered.wait(PATIENCE_S)
@@ -548,7 +544,6 @@ def test_a_resolver_that_blocks_for_5_s_delays_no_packet() -> None:
         frames = [(i, Talk(client_port=40_000 + i).out(100, flags=SYN))]
         engine.feed(PacketBatch.from_packets(frames))
         assert syns(engine.snapshot(View())) == {"198.51.100.7": i}
-    assert time.monotonic() - started_s < 5
     resolver.gate.set()
     assert syns(engine.settled_snapshot(View(), PATIENCE_S)) == {"late-198.51.100.7": 24}
 

@@ -10,9 +10,15 @@ import zmq
 
 from trtop_core import Snapshot, View
 from trtop_daemon.ipc.feed import MAX_TAKE_S, CaptureConfig
+from trtop_daemon.processes import child
 from trtop_daemon.processes.supervisor import Supervisor
 
-TIMEOUT_S = 30.0
+TIMEOUT_S = 120.0
+"""Far beyond what a machine at its limits takes."""
+
+
+child.ANSWER_TIMEOUT_S = TIMEOUT_S
+"""A launcher may take as long to start as anything else here."""
 
 
 @contextlib.contextmanager

@@ -20,11 +20,11 @@ class NameServer:
         names: by address; what is missing does not exist (NXDOMAIN).
         ttl_s: of every record.
         silent: addresses whose queries are not answered.
+        n_held: queries that are not answered before so many addresses have been asked for.
 
     Attributes:
         port: of 127.0.0.1.
         asked: the addresses that were asked for, in their order.
-        n_at_once: the most queries that were open at the same time (only with `gate`).
     """
 
     def __init__(
@@ -32,9 +32,12 @@ class NameServer:
         names: Mapping[str, str | list[str]],
         ttl_s: int = 300,
         silent: frozenset[str] = frozenset(),
+        n_held: int = 1,
     ) -> None:
         self.asked: list[str] = []
         self._names, self._ttl_s, self._silent = names, ttl_s, silent
+        self._n_held = n_held
+        self._held: list[tuple[dns.message.Message, tuple[str, int]]] = []
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.bind(("127.0.0.1", 0))
         self._socket.settimeout(0.05)
@@ -60,7 +63,11 @@ class NameServer:
             query = dns.message.from_wire(wire)
             reply = self._reply(query)
             if reply is not None:
-                self._socket.sendto(reply.to_wire(), peer)
+                self._held.append((reply, peer))
+            if len(set(self.asked)) >= self._n_held:
+                for held, asker in self._held:
+                    self._socket.sendto(held.to_wire(), asker)
+                self._held.clear()
 
     def _reply(self, query: dns.message.Message) -> dns.message.Message | None:
         question = query.question[0]

@@ -12,7 +12,7 @@ from support.builders.packets import ACK, FIN, NS_PER_MS, SYN, Talk
 from support.builders.savefile import write_pcap
 from support.paths import ROOT
 
-TIMEOUT_S = 60
+TIMEOUT_S = 120
 
 FIRST_NS = 1_714_565_000 * 10**9
 

@@ -11,12 +11,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
+from support.daemons import wait_for
+
 DELAY_S = 0.05
 """How long the sound service thinks."""
 
 PORT = 8080
 
-TIMEOUT_S = 20.0
+TIMEOUT_S = 120.0
 
 N_CONNECTIONS = 23
 N_REQUESTS = 41
@@ -129,19 +131,36 @@ def use_resetting(address: str, connect: Callable[[str], socket.socket], times: 
                 assert asking.recv(100) == b"never answered"
 
 
+@contextlib.contextmanager
+def listen_drops() -> Iterator[Callable[[], int]]:
+    """Counts the SYNs that listeners have dropped in the namespace that the thread is in."""
+    with open("/proc/thread-self/net/netstat") as stream:
+
+        def count() -> int:
+            stream.seek(0)
+            names, values = (line.split() for line in stream if line.startswith("TcpExt:"))
+            return int(dict(zip(names, values, strict=True))["ListenDrops"])
+
+        yield count
+
+
 def use_late(
-    listening: socket.socket, address: str, connect: Callable[[str], socket.socket], times: int
+    listening: socket.socket,
+    n_dropped: Callable[[], int],
+    address: str,
+    connect: Callable[[str], socket.socket],
+    times: int,
 ) -> None:
-    """Connect to a listener whose queue is full for half a second: the SYN is sent twice.
+    """Connect to a listener whose queue is full until it has dropped a SYN, which is sent twice.
 
     The listener has a backlog of 0: one connection waits in its queue, the next SYN is dropped.
     """
     for _ in range(times):
-        first = connect(address)
+        first, before = connect(address), n_dropped()
         second: list[socket.socket] = []
         thread = threading.Thread(target=lambda into=second: into.append(connect(address)))
         thread.start()
-        time.sleep(0.5)
+        wait_for(lambda: n_dropped() > before)  # noqa: B023
         accepted = [listening.accept()[0]]
         accepted.append(listening.accept()[0])
         thread.join(TIMEOUT_S)

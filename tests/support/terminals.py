@@ -21,7 +21,7 @@ import pyte
 
 from support.paths import ROOT
 
-PATIENCE_S = 30.0
+PATIENCE_S = 120.0
 
 LAUNCH = (
     "import fcntl, os, sys, termios; fcntl.ioctl(1, termios.TIOCSCTTY, 0); "

@@ -13,4 +13,9 @@ class FilterError(ValueError):
 
     def __init__(self, message: str, start: int, end: int) -> None:
         self.start, self.end = start, end
-        super().__init__(message)
+        super().__init__(one_line(message))
+
+
+def one_line(text: str) -> str:
+    """A text in which words of a filter stand, line feeds and the like as escapes."""
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)

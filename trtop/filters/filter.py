@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from trtop.filters.errors import one_line
 from trtop.filters.masks import mask_of
 from trtop.filters.parser import parse
 from trtop.filters.rows import Mask, Rows
@@ -65,7 +66,7 @@ class Filter:
         An empty result without such a word needs no more words than that no row matches.
         """
         return [
-            said
+            one_line(said)
             for node in wanted_leaves(self.tree)
             if (said := _said_of_nothing(node)) and not mask_of(node, rows).any()
         ]

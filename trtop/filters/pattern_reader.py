@@ -104,10 +104,12 @@ class PatternReader:
         if self._at >= len(self._pattern) or self._pattern[self._at] != "{" or end < 0:
             return None
         low, comma, high = self._pattern[self._at + 1 : end].partition(",")
-        if not all(part.isascii() and part.isdigit() for part in (low, high or low)):
+        if not low and not comma:
+            return None
+        if not all(not part or (part.isascii() and part.isdigit()) for part in (low, high)):
             return None
         self._at = end + 1
-        least = int(low)
+        least = int(low or 0)
         most = (int(high) if high else None) if comma else least
         if max(least, most or 0) > MAX_REPEAT or (most is not None and most < least):
             self._fail(f"repeats more than {MAX_REPEAT} times, or from more to less")
@@ -152,8 +154,10 @@ class PatternReader:
             if escaped in "bB":
                 return lambda after: self._state(None, (after,), escaped)
             return self._reading(self._escaped(escaped))
-        if char in "*+?":
+        self._at -= 1
+        if self._bounds() is not None:
             self._fail(f"has nothing in front of {char}")
+        self._at += 1
         return self._reading(_same(char))
 
     def _reading(self, test: Test) -> _Piece:
@@ -185,7 +189,10 @@ class PatternReader:
             return _same(first)
         self._at += 1
         last = self._next()
-        last = self._next() if last == "\\" else last
+        if last == "\\":
+            last = self._next()
+            if last.isalnum():
+                self._fail(f"has {first}-\\{last}, which is not known here")
         if last < first:
             self._fail(f"has {first}-{last}, from more to less")
         return lambda char: any(first <= form <= last for form in _forms(char))

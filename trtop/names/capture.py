@@ -23,6 +23,7 @@ from typing import TypeVar
 
 import dns.exception
 import dns.message
+import dns.rdataclass
 import dns.rdatatype
 
 from trtop.filters.rows import CONFLICT
@@ -192,15 +193,17 @@ def answers(message: bytes) -> Iterator[tuple[str, str]]:
         if not parsed.question or parsed.rcode():
             return
         asked = parsed.question[0]
+        # Addresses of another class than the Internet's are none of ours (RFC 1035 §3.2.4).
+        records = [rrset for rrset in parsed.answer if rrset.rdclass == dns.rdataclass.IN]
         owners, found = {asked.name}, []
         for _ in range(MAX_CNAMES):
             before = len(owners)
-            for rrset in parsed.answer:
+            for rrset in records:
                 if rrset.rdtype == dns.rdatatype.CNAME and rrset.name in owners:
                     owners.update(record.target for record in rrset)
             if len(owners) == before:
                 break
-        for rrset in parsed.answer:
+        for rrset in records:
             if rrset.rdtype in (dns.rdatatype.A, dns.rdatatype.AAAA) and rrset.name in owners:
                 found += [str(ipaddress.ip_address(record.address)) for record in rrset]
         name = _plausible(asked.name.to_text(omit_final_dot=True).encode())

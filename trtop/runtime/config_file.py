@@ -80,6 +80,8 @@ def read_config(environ: Mapping[str, str], euid: int) -> ConfigFile:
 
     try:
         values = tomllib.loads(content.decode("utf-8"))
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except ValueError as error:  # also of a number with more digits than Python reads
         raise ConfigError(f"{path}: {error}") from None
+    except RecursionError:
+        raise ConfigError(f"{path}: has too many brackets within each other") from None
     return ConfigFile(path, Configured(path, values), "read")

@@ -28,6 +28,9 @@ MAX_SNAPSHOT_BYTES = 1 << 29
 MAX_DETAIL_BYTES = 1 << 20
 """One row with all its bins is below 200 KiB; ``MAX_CONNECTIONS`` twice is 160 KiB."""
 
+MAX_WHY = 200
+"""Characters of a decoder's own words; unknown fields stand there by name."""
+
 T = TypeVar("T")
 
 
@@ -78,6 +81,12 @@ def unpack_payload(data: bytes | memoryview, decoder: msgspec.msgpack.Decoder[T]
     try:
         return decoder.decode(memoryview(data)[HEADER_BYTES:])
     except msgspec.DecodeError as error:
-        raise WireError(f"a message that cannot be read: {error}") from None
+        raise WireError(f"a message that cannot be read: {_line(str(error))}") from None
     except (ValueError, OverflowError, RecursionError):
         raise WireError("a message that cannot be read") from None
+
+
+def _line(text: str) -> str:
+    """A text in which the sender's own names may stand, as one plain line of bounded length."""
+    shown = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text[:MAX_WHY])
+    return shown if len(text) <= MAX_WHY else shown + "…"

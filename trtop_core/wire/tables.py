@@ -28,7 +28,7 @@ from trtop_core.sketch import N_BINS, SketchColumn, no_samples
 from trtop_core.table import Table
 from trtop_core.verdicts.ports import CAUSES_OF_PORTS
 from trtop_core.wire.errors import WireError
-from trtop_core.wire.packed import Packed, pack, unpack
+from trtop_core.wire.packed import ZEROS, Packed, pack, unpack
 
 MAX_SAMPLES = 1 << 62
 """Per sketch column: sums of samples stay within 64 bits."""
@@ -151,8 +151,12 @@ def _sketch_in(sent: _Sketch, n_rows: int) -> SketchColumn:
     if len(n_bins) and int(n_bins.max()) > N_BINS:
         raise WireError("a sketch has more bins than there are")
     indptr = np.concatenate([[0], np.cumsum(n_bins, dtype=np.int64)]).astype(np.int64)
-    bins = unpack(sent.bins, np.uint16, int(indptr[-1]))
-    counts = unpack(sent.counts, np.int64, int(indptr[-1]))
+    n_counts = int(indptr[-1])
+    # No count is 0, so each takes a byte: what is allocated is bounded by what was sent.
+    if n_counts and sent.counts.code == ZEROS:
+        raise WireError("a bin's count is out of range")
+    counts = unpack(sent.counts, np.int64, n_counts)
+    bins = unpack(sent.bins, np.uint16, n_counts)
     _check_bins(indptr, bins, counts)
     if len(stats) and int(stats["sum_hi"].max()) > MAX_SUM_HI:
         raise WireError("a sum is out of range")

@@ -300,8 +300,10 @@ def read_file(path: str) -> dict[str, Any]:
         raise TrtopError(f"{path}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError:
         raise TrtopError(f"{path}: is no text in UTF-8") from None
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except ValueError as error:  # also of a number with more digits than Python reads
         raise TrtopError(f"{path}: is no TOML: {error}") from None
+    except RecursionError:
+        raise TrtopError(f"{path}: is no TOML: too many brackets within each other") from None
     for old, new in RENAMED.items():
         if old in document:
             document.setdefault(new, document.pop(old))
