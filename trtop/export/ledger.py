@@ -188,7 +188,7 @@ def _most_important(table: Table, recent: Table, limit: int) -> list[bytes]:
 
 
 def _is_bad(table: Table) -> npt.NDArray[np.bool_]:
-    return np.asarray(verdicts(table.counters, table.sketches) < Cause.OK)
+    return np.asarray(verdicts(table.counters, table.sketches) < Cause.WAITING)
 
 
 def _ranked(

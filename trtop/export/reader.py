@@ -170,7 +170,8 @@ class Reader:
 def _words(rows: Table, recent: Snapshot) -> tuple[str, ...]:
     """The verdict of the last minute of each row but the last; empty where nothing happened."""
     table = recent.table
-    causes = verdicts(table.counters, table.sketches, recent.window_health.loss)
+    loss = recent.window_health.loss
+    causes = verdicts(table.counters, table.sketches, loss, waits_ns=table.waits_ns)
     place = {key.tobytes(): WORDS[cause] for key, cause in zip(table.keys, causes, strict=True)}
     found = (place.get(key.tobytes(), "") for key in rows.keys[:-1])
     return tuple("" if word == "-" else word for word in found)

@@ -137,7 +137,9 @@ class Rows:
     @cached_property
     def causes(self) -> npt.NDArray[np.int8]:
         """Verdicts by number."""
-        return causes_of(Evidence(self.table.counters, self.table.sketches, self.loss))
+        table = self.table
+        evidence = Evidence(table.counters, table.sketches, self.loss, waits_ns=table.waits_ns)
+        return causes_of(evidence)
 
     def column(self, name: str, statistic: str = "") -> Floats:
         """A metric of every row, NaN where it is unknown.

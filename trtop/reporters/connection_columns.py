@@ -17,6 +17,7 @@ from trtop_core._table import PROTOCOL_BITS, STATE_BITS
 from trtop_core._text import UNKNOWN
 from trtop_core.connection_records import (
     COUNTER_PLACES,
+    OVER,
     SAMPLE_PLACES,
     Ended,
     ended,
@@ -26,7 +27,7 @@ from trtop_core.metrics import COUNTERS, GAUGES, SKETCHES
 from trtop_core.records import SKETCH_STATS, TS_LIMIT_NS
 from trtop_core.sketch import SketchColumn
 from trtop_core.table import address_name
-from trtop_core.verdicts.rules import WORDS, Evidence, causes_of
+from trtop_core.verdicts.rules import WORDS, Cause, Evidence, causes_of
 
 Numbers = npt.NDArray[np.int64]
 Tokens = list[bytes]
@@ -114,8 +115,19 @@ class Connections:
         return [words[end] for end in self.ended.tolist()]
 
     @cached_property
+    def waiting(self) -> Numbers:
+        """Requests that wait for their answer where the record was made; 0 of what is over."""
+        is_left_out = np.isin(self.ended, OVER) | (self.ended == Ended.EVICTED)
+        is_left_out |= (self["one_sided"] > 0) | (self["multiplexed_unfollowed"] > 0)
+        answered = self["responses"] + self["unanswered"]
+        return np.where(is_left_out, 0, np.maximum(self["requests"] - answered, 0))
+
+    @cached_property
     def verdicts(self) -> Tokens:
-        """The verdict that each one's counters alone would give a row; latencies are not judged."""
+        """The verdict that each one's counters alone would give a row; latencies are not judged.
+
+        Of one in which nothing is wrong, and whose SYN or request waits, that it waits.
+        """
         empty = SketchColumn(
             np.zeros(len(self.records), SKETCH_STATS),
             np.zeros(len(self.records) + 1, np.int64),
@@ -126,7 +138,10 @@ class Connections:
         counters |= dict.fromkeys(GAUGES, np.zeros(len(self.records), np.int64))
         evidence = Evidence(counters, dict.fromkeys(SKETCHES, empty), None)
         words = [word.encode() for word in WORDS]
-        return [words[cause] for cause in causes_of(evidence).tolist()]
+        causes = causes_of(evidence)
+        waits = (self.waiting > 0) | (self.ended == Ended.PENDING)
+        causes[waits & np.isin(causes, (Cause.OK, Cause.NOTHING))] = Cause.WAITING
+        return [words[cause] for cause in causes.tolist()]
 
     @cached_property
     def community_ids(self) -> Tokens:

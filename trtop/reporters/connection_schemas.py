@@ -53,6 +53,7 @@ def _add_trtop(fields: Fields, c: Connections) -> None:
         fields.add_numbers(f"packets_{way}", c.packets(way))
     for name in COUNTERS:
         fields.add_numbers(name, c[name])
+    fields.add_numbers("waiting", c.waiting)
     fields.add_tokens("verdict", c.verdicts)
     for name in SKETCHES:
         samples, unit = c.samples(name), METRIC_OF[name].unit.suffix

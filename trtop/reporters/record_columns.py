@@ -148,7 +148,9 @@ def add_records(fields: Fields, table: Table, span_ns: int, loss: float | None) 
         fields.add_numbers(name, table.counters[name].astype(np.int64))
     for name in DERIVED:
         fields.add_literals(name, known(derived(name, table.counters, span_ns)))
-    evidence = Evidence(table.counters, table.sketches, loss)
+    evidence = Evidence(
+        table.counters, table.sketches, loss, waits_ns=table.waits_ns, ports=table.ports
+    )
     quantiles = {name: evidence.percentiles(name, DETAIL_PERCENTILES) for name in SKETCHES}
     fields.add_literals("suspect", suspect_rows(evidence).tolist())
     words, sentences = judge(evidence)

@@ -71,7 +71,14 @@ class Figures:
     def causes(self) -> tuple[Evidence, list[Cause]]:
         """What the verdicts rest on, and the verdict of every row."""
         if self._evidence is None:
-            evidence = Evidence(self._table.counters, self._table.sketches, self._loss)
+            table = self._table
+            evidence = Evidence(
+                table.counters,
+                table.sketches,
+                self._loss,
+                waits_ns=table.waits_ns,
+                ports=table.ports,
+            )
             self._evidence = evidence, [Cause(cause) for cause in causes_of(evidence).tolist()]
         return self._evidence
 

@@ -8,6 +8,7 @@ looks at packets.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from enum import IntEnum
 from typing import Any, NamedTuple, Protocol
 
@@ -16,7 +17,7 @@ import numpy.typing as npt
 
 from trtop_core.health import SUSPECT_COMPLETENESS, SUSPECT_LOSS
 from trtop_core.metric_types import Counters
-from trtop_core.records import NS_PER_MS
+from trtop_core.records import NS_PER_MS, NS_PER_S, Wait
 
 Mask = npt.NDArray[np.bool_]
 """Shape (n,): whether something holds for each row."""
@@ -44,14 +45,18 @@ class Cause(IntEnum):
     FAR = 10
     NO_REUSE = 11
     MIXED = 12
-    OK = 13
-    NOTHING = 14
+    WAITING = 13
+    OK = 14
+    NOTHING = 15
 
 
-WORDS = tuple(
-    {Cause.OK: "ok", Cause.NOTHING: "-"}.get(cause, cause.name.replace("_", " ")) for cause in Cause
-)
-"""The word of each cause, by its number."""
+_QUIET_WORDS = {Cause.WAITING: "waiting", Cause.OK: "ok", Cause.NOTHING: "-"}
+
+WORDS = tuple(_QUIET_WORDS.get(cause, cause.name.replace("_", " ")) for cause in Cause)
+"""The word of each cause, by its number; in capitals what is a fault."""
+
+FAULTS = frozenset(Cause) - _QUIET_WORDS.keys()
+"""Causes that say that something is wrong."""
 
 
 class Limits(NamedTuple):
@@ -78,6 +83,10 @@ class Limits(NamedTuple):
         reuse_closed: NO REUSE from so many closed connections …
         connecting: … if connecting takes this share of the time spent.
         mixed: MIXED from this share of connections.
+        cases: how many a share rests on at least, or on all that there are.
+        samples: how many a percentile that is judged rests on at least.
+        wait_ns: waiting where a request waits for so long …
+        beyond_usual: … and so many times as long as p95 of ``response_time``.
         off: causes that are not looked for.
     """
 
@@ -100,6 +109,10 @@ class Limits(NamedTuple):
     reuse_closed: int = 20
     connecting: float = 0.30
     mixed: float = 0.5
+    cases: int = ENOUGH_CASES
+    samples: int = ENOUGH_SAMPLES
+    wait_ns: int = NS_PER_S
+    beyond_usual: float = 3.0
     off: frozenset[Cause] = frozenset()
 
 
@@ -133,6 +146,9 @@ class Evidence:
         sketches: by name, each of n rows.
         loss: share of packets that the capture lost in the window; None where unknown.
         limits: where causes begin.
+        waits_ns: for how long the oldest attempt and request of each row wait, see
+            ``Table.waits_ns``; None: not known.
+        ports: that stand out, by cause, see ``Table.ports``; None: not known.
     """
 
     def __init__(
@@ -141,9 +157,13 @@ class Evidence:
         sketches: Mapping[str, Samples],
         loss: float | None,
         limits: Limits = DEFAULT_LIMITS,
+        waits_ns: npt.NDArray[np.int64] | None = None,
+        ports: npt.NDArray[np.uint16] | None = None,
     ) -> None:
         self.limits = limits
         self.loss = loss
+        self.ports = ports
+        self._waits_ns = waits_ns
         self._counters = counters
         self._sketches = sketches
         self._made: dict[tuple[str, float], npt.NDArray[np.int64]] = {}
@@ -200,6 +220,18 @@ class Evidence:
             self._totals[names] = np.asarray(np.sum(sums, axis=0), np.float64)
         return self._totals[names]
 
+    def under(self, limits: Limits) -> Evidence:
+        """The same numbers under other limits."""
+        other = copy(self)
+        other.limits = limits
+        return other
+
+    def wait(self, what: Wait) -> npt.NDArray[np.int64]:
+        """For how long the oldest one waits, 0 where none does or nobody knows; shape (n,)."""
+        if self._waits_ns is None:
+            return np.zeros(len(self.count("syn")), np.int64)
+        return np.asarray(self._waits_ns[:, what])
+
     @property
     def connections(self) -> npt.NDArray[np.int64]:
         """``syn + midstream``; shape (n,)."""
@@ -207,23 +239,38 @@ class Evidence:
 
     def beyond_path(self, name: str, least_ns: int) -> Mask:
         """Whether p95 of a latency reaches a limit and is far beyond the path's round trip."""
-        rows = (self.samples(name) >= ENOUGH_SAMPLES) & self.reaches(name, least_ns)
+        rows = (self.samples(name) >= self.limits.samples) & self.reaches(name, least_ns)
         latency = self.percentile_where(name, 95, rows)
         rows &= (latency >= least_ns) & (self.samples("path_rtt") > 0)
-        path = self.percentile_where("path_rtt", 50, rows)
-        return rows & (path >= 0) & (latency >= self.limits.beyond_path * path)
+        return rows & self.is_times(latency, self.limits.beyond_path, rows)
 
+    def is_times(self, latency: npt.NDArray[np.int64], times: float, rows: Mask) -> Mask:
+        """Whether a latency is so many times p50 of ``path_rtt``, where rows have one.
 
-def is_share(cases: npt.NDArray[np.int64], whole: npt.NDArray[np.int64], least: float) -> Mask:
-    """Whether cases are at least a share of a whole, and enough to be judged.
+        The percentile lies between the least and the greatest round trip, which mostly decide.
+        """
+        if ("path_rtt", 50.0) in self._made:
+            return latency >= times * self._made["path_rtt", 50.0]
+        stats = self._sketches["path_rtt"].stats
+        is_beyond = latency >= times * stats["max"]
+        unsure = rows & ~is_beyond & (latency >= times * stats["min"])
+        path = self.percentile_where("path_rtt", 50, unsure)
+        return np.asarray(is_beyond | (unsure & (latency >= times * path)))
 
-    Args:
-        cases: shape (n,).
-        whole: shape (n,): what they are a share of.
-        least: the share from which on this holds.
-    """
-    enough = np.minimum(ENOUGH_CASES, np.maximum(whole, 1))
-    return (whole > 0) & (cases >= enough) & (cases >= least * whole)
+    def is_share(
+        self, cases: npt.NDArray[np.int64], whole: npt.NDArray[np.int64], least: float
+    ) -> Mask:
+        """Whether cases are at least a share of a whole, and enough to be judged.
+
+        In a window cases may be of what began before it: of a whole that is less, they are all.
+
+        Args:
+            cases: shape (n,).
+            whole: shape (n,): what they are a share of.
+            least: the share from which on this holds.
+        """
+        enough = np.minimum(self.limits.cases, np.maximum(whole, 1))
+        return (cases >= enough) & (cases >= least * whole)
 
 
 def suspect_rows(evidence: Evidence) -> Mask:
@@ -237,24 +284,24 @@ def suspect_rows(evidence: Evidence) -> Mask:
 
 
 def _refused(e: Evidence) -> Mask:
-    return is_share(e.count("refused"), e.count("syn"), e.limits.refused)
+    return e.is_share(e.count("refused"), e.count("syn"), e.limits.refused)
 
 
 def _no_answer(e: Evidence) -> Mask:
     cases = e.count("timeouts") + e.count("pending_retrans")
-    return is_share(cases, e.count("syn"), e.limits.no_answer)
+    return e.is_share(cases, e.count("syn"), e.limits.no_answer)
 
 
 def _reset(e: Evidence) -> Mask:
-    return is_share(e.count("rst_in") - e.count("refused"), e.connections, e.limits.reset)
+    return e.is_share(e.count("rst_in") - e.count("refused"), e.connections, e.limits.reset)
 
 
 def _tls_fails(e: Evidence) -> Mask:
-    return is_share(e.count("tls_failed"), e.count("tls_hellos"), e.limits.tls_failed)
+    return e.is_share(e.count("tls_failed"), e.count("tls_hellos"), e.limits.tls_failed)
 
 
 def _silent(e: Evidence) -> Mask:
-    silent = is_share(e.count("unanswered"), e.count("requests"), e.limits.unanswered)
+    silent = e.is_share(e.count("unanswered"), e.count("requests"), e.limits.unanswered)
     return silent | (e.count("waiting_long") > 0)
 
 
@@ -269,13 +316,13 @@ def _is_lossy(e: Evidence) -> Mask:
 
 def _slow_connect(e: Evidence) -> Mask:
     sent_again = e.count("syn_retrans") + e.count("synack_retrans")
-    late = is_share(sent_again, e.count("syn"), e.limits.connect_retrans) & ~_is_lossy(e)
+    late = e.is_share(sent_again, e.count("syn"), e.limits.connect_retrans) & ~_is_lossy(e)
     return late | e.beyond_path("connect_latency", e.limits.connect_ns)
 
 
 def _loss(e: Evidence) -> Mask:
     sides = [
-        is_share(e.count(f"retrans_{side}"), e.count(f"segments_{side}"), e.limits.retrans)
+        e.is_share(e.count(f"retrans_{side}"), e.count(f"segments_{side}"), e.limits.retrans)
         for side in ("out", "in")
     ]
     return sides[0] | sides[1]
@@ -286,15 +333,16 @@ def _slow_server(e: Evidence) -> Mask:
 
 
 def _stalls(e: Evidence) -> Mask:
-    stalled = is_share(e.count("stalls"), e.count("streams"), e.limits.stalls)
+    stalled = e.is_share(e.count("stalls"), e.count("streams"), e.limits.stalls)
     for side in ("out", "in"):
         closed = e.count(f"zero_window_connections_{side}")
-        stalled |= is_share(closed, e.connections, e.limits.zero_window)
+        stalled |= e.is_share(closed, e.connections, e.limits.zero_window)
     return stalled
 
 
 def _far(e: Evidence) -> Mask:
-    rows = (e.samples("response_time") >= ENOUGH_SAMPLES) & e.reaches("path_rtt", e.limits.far_ns)
+    enough = e.samples("response_time") >= e.limits.samples
+    rows = enough & e.reaches("path_rtt", e.limits.far_ns)
     path = e.percentile_where("path_rtt", 50, rows)
     rows &= path >= e.limits.far_ns
     response = e.percentile_where("response_time", 50, rows)
@@ -303,7 +351,9 @@ def _far(e: Evidence) -> Mask:
 
 def _no_reuse(e: Evidence) -> Mask:
     closed = e.samples("reuse") >= e.limits.reuse_closed
-    once = closed & (e.percentile_where("reuse", 50, closed) == 1)
+    once: Mask = closed & (e.percentile_where("reuse", 50, closed) == 1)
+    if not once.any():
+        return once
     connecting = e.total("connect_latency", "tls_latency")
     spent = connecting + e.total("response_duration")
     costly = (spent > 0) & (connecting >= e.limits.connecting * spent)
@@ -311,11 +361,28 @@ def _no_reuse(e: Evidence) -> Mask:
 
 
 def _mixed(e: Evidence) -> Mask:
-    return is_share(e.count("multiplexed_unfollowed"), e.connections, e.limits.mixed)
+    return e.is_share(e.count("multiplexed_unfollowed"), e.connections, e.limits.mixed)
+
+
+def _waiting(e: Evidence) -> Mask:
+    # Data before any answer to a SYN: the capture does not hold how it went.
+    waits = (e.count("pending") > 0) ^ (e.count("waiting") > 0)
+    # Of a connection without its SYN nobody knows what came before.
+    answers = ("est", "midstream", "responses", "banners")
+    is_answered = np.logical_or.reduce([e.count(name) > 0 for name in answers])
+    limits, wait_ns = e.limits, e.wait(Wait.REQUEST)
+    rows = wait_ns >= limits.wait_ns
+    if not rows.any():
+        return np.asarray(waits & ~is_answered)
+    rows &= e.samples("response_time") > 0
+    usual_ns = e.percentile_where("response_time", 95, rows)
+    is_late = rows & (wait_ns >= limits.beyond_usual * usual_ns)
+    return np.asarray((waits & ~is_answered) | is_late)
 
 
 def _is_used(e: Evidence) -> Mask:
-    names = ("syn", "midstream", "requests", "tls_turns", "banners", "segments_out", "segments_in")
+    # An attempt alone is no use of a service: something has to come of it.
+    names = ("est", "midstream", "requests", "tls_turns", "banners", "segments_out", "segments_in")
     used: Mask = np.logical_or.reduce([e.count(name) > 0 for name in names])
     return used
 
@@ -334,6 +401,7 @@ RULES: tuple[tuple[Cause, Callable[[Evidence], Mask]], ...] = (
     (Cause.FAR, _far),
     (Cause.NO_REUSE, _no_reuse),
     (Cause.MIXED, _mixed),
+    (Cause.WAITING, _waiting),
     (Cause.OK, _is_used),
 )
 """What each cause holds for, in the order in which they are tried."""
@@ -353,6 +421,7 @@ RESTS_ON: dict[Cause, tuple[str, ...]] = {
     Cause.FAR: ("path_rtt",),
     Cause.NO_REUSE: ("reuse",),
     Cause.MIXED: ("multiplexed_unfollowed",),
+    Cause.WAITING: ("pending", "waiting"),
 }
 """The metrics in which each cause shows."""
 
@@ -373,6 +442,7 @@ AFFECTED: dict[Cause, Callable[[Evidence], npt.NDArray[np.int64]]] = {
     Cause.SLOW_SERVER: _cases("responses"),
     Cause.FAR: _cases("responses"),
     Cause.MIXED: _cases("multiplexed_unfollowed"),
+    Cause.WAITING: _cases("pending", "waiting"),
 }
 """How many connections or requests a cause affects; where none is named here, all of them."""
 
@@ -381,7 +451,10 @@ _MAX_AFFECTED = (1 << 40) - 1
 
 
 def severity(
-    counters: Counters, sketches: Mapping[str, Samples], limits: Limits = DEFAULT_LIMITS
+    counters: Counters,
+    sketches: Mapping[str, Samples],
+    limits: Limits = DEFAULT_LIMITS,
+    waits_ns: npt.NDArray[np.int64] | None = None,
 ) -> npt.NDArray[np.float64]:
     """What rows are sorted by, the worst highest: by verdict, then by how many are affected.
 
@@ -391,11 +464,12 @@ def severity(
         counters: by name, each of shape (n,).
         sketches: by name, each of n rows.
         limits: where causes begin.
+        waits_ns: as of ``Evidence``.
 
     Returns:
         Shape (n,), float64.
     """
-    evidence = Evidence(counters, sketches, None, limits)
+    evidence = Evidence(counters, sketches, None, limits, waits_ns)
     causes = causes_of(evidence)
     affected = np.zeros(len(causes), np.int64)
     # Not `np.unique`: it imports numpy.ma, a tenth of what starting takes.
@@ -417,6 +491,7 @@ def verdicts(
     sketches: Mapping[str, Samples],
     loss: float | None = None,
     limits: Limits = DEFAULT_LIMITS,
+    waits_ns: npt.NDArray[np.int64] | None = None,
 ) -> npt.NDArray[np.int8]:
     """The verdict of each row: the first cause that holds.
 
@@ -425,11 +500,12 @@ def verdicts(
         sketches: by name, each of n rows.
         loss: share of packets that the capture lost in the window; None where unknown.
         limits: where causes begin.
+        waits_ns: as of ``Evidence``.
 
     Returns:
         Shape (n,): numbers of ``Cause``.
     """
-    return causes_of(Evidence(counters, sketches, loss, limits))
+    return causes_of(Evidence(counters, sketches, loss, limits, waits_ns))
 
 
 def causes_of(evidence: Evidence) -> npt.NDArray[np.int8]:
