@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from trtop.reporters.record_columns import picked
 from trtop_core._community_id import community_ids
 from trtop_core._table import PROTOCOL_BITS, STATE_BITS
 from trtop_core._text import UNKNOWN
@@ -112,7 +113,7 @@ class Connections:
     def states(self) -> Tokens:
         """Where each stood, as a word."""
         words = [end.name.lower().encode() for end in Ended]
-        return [words[end] for end in self.ended.tolist()]
+        return picked(words, self.ended)
 
     @cached_property
     def waiting(self) -> Numbers:
@@ -141,7 +142,7 @@ class Connections:
         causes = causes_of(evidence)
         waits = (self.waiting > 0) | (self.ended == Ended.PENDING)
         causes[waits & np.isin(causes, (Cause.OK, Cause.NOTHING))] = Cause.WAITING
-        return [words[cause] for cause in causes.tolist()]
+        return picked(words, causes)
 
     @cached_property
     def community_ids(self) -> Tokens:

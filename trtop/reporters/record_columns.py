@@ -8,6 +8,7 @@ and in which order, ``trtop_core.snapshot.Row.record``.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -69,6 +70,11 @@ class Fields:
                 texts[value] = self.literal(value).encode()
         self._add(name, self._no_numbers, [texts[value] for value in values])
 
+    def add_flags(self, name: str, flags: npt.NDArray[np.bool_]) -> None:
+        """A field of true and false, shape (n_rows,)."""
+        words = [self.literal(flag).encode() for flag in (False, True)]
+        self._add(name, self._no_numbers, picked(words, flags.astype(np.intp)))
+
     def add_tokens(self, name: str, tokens: list[bytes]) -> None:
         """A field of ASCII that no format has to quote or escape, one text per row."""
         mark = self.quote()
@@ -117,6 +123,12 @@ class Fields:
         self._pending = ""
         self._numbers.append(numbers)
         self._texts.append(texts)
+
+
+def picked(words: Sequence[bytes], places: npt.NDArray[np.integer[Any]]) -> list[bytes]:
+    """One of some words per row, by its place; shape (n_rows,)."""
+    found: list[bytes] = np.array(words, object)[places].tolist()
+    return found
 
 
 def add_identity(fields: Fields, table: Table) -> None:
