@@ -27,7 +27,7 @@ from trtop_core.records import Window
 from trtop_core.sketch import SketchColumn
 from trtop_core.table import RowOrigin, Table
 from trtop_core.verdicts.because import judge
-from trtop_core.verdicts.rules import Evidence
+from trtop_core.verdicts.evidence import Evidence
 from trtop_core.view import View
 
 SCHEMA = 2

@@ -15,7 +15,9 @@ from trtop_core.metrics import SKETCHES
 from trtop_core.query import visible_rows
 from trtop_core.records import GroupBy, Window
 from trtop_core.sketch import ends_known
-from trtop_core.verdicts.rules import Cause, Evidence, causes_of, severity
+from trtop_core.verdicts.causes import Cause
+from trtop_core.verdicts.evidence import Evidence
+from trtop_core.verdicts.rules import causes_of, severity
 from trtop_core.view import View
 
 MS = 1_000_000

@@ -16,7 +16,8 @@ from trtop_core.engine import Engine
 from trtop_core.merging.snapshots import merge
 from trtop_core.records import GroupBy
 from trtop_core.sorting import arrange
-from trtop_core.verdicts.rules import Cause, causes_of, severity
+from trtop_core.verdicts.causes import Cause
+from trtop_core.verdicts.rules import causes_of, severity
 from trtop_core.view import View
 
 SEED = b"\7" * 16

@@ -9,13 +9,8 @@ from support.builders.evidence import AT_ITS_LIMIT, CASES, MS, evidence, healthy
 
 from trtop_core.records import NS_PER_S
 from trtop_core.verdicts.because import SENTENCES, because
-from trtop_core.verdicts.rules import (
-    RULES,
-    WORDS,
-    Cause,
-    holding,
-    verdicts,
-)
+from trtop_core.verdicts.causes import WORDS, Cause
+from trtop_core.verdicts.rules import RULES, holding, verdicts
 
 
 def verdict(row: dict[str, Any], loss: float | None = None, **limits: Any) -> Cause:

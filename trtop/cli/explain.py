@@ -43,7 +43,7 @@ from trtop_core.pace import read_timed
 from trtop_core.records import GroupBy
 from trtop_core.snapshot import Snapshot
 from trtop_core.sources import open_capture
-from trtop_core.verdicts.rules import Cause
+from trtop_core.verdicts.causes import Cause
 
 USAGE = "trtop explain [OPTION...] FILE [DESTINATION...]"
 

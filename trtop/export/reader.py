@@ -24,7 +24,8 @@ from trtop_core.errors import TrtopError
 from trtop_core.records import DestinationKind, GroupBy, Window
 from trtop_core.snapshot import Snapshot
 from trtop_core.table import Table, address_name
-from trtop_core.verdicts.rules import WORDS, verdicts
+from trtop_core.verdicts.causes import WORDS
+from trtop_core.verdicts.rules import verdicts
 from trtop_core.view import View
 from trtop_daemon.ipc.export_orders import Orders
 

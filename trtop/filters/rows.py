@@ -18,7 +18,8 @@ from trtop_core.metrics import METRIC_OF
 from trtop_core.parse import Network
 from trtop_core.records import DestinationKind
 from trtop_core.table import OTHER_NAME, Table, address_name
-from trtop_core.verdicts.rules import Evidence, causes_of
+from trtop_core.verdicts.evidence import Evidence
+from trtop_core.verdicts.rules import causes_of
 
 Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]

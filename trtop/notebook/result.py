@@ -24,7 +24,7 @@ from trtop_core.health import Health
 from trtop_core.metrics import COUNTERS, DERIVED, GAUGES, METRIC_OF, SKETCHES
 from trtop_core.snapshot import DETAIL_PERCENTILES, Row, Snapshot, percentile_key
 from trtop_core.table import NOWHERE, RowOrigin, Table
-from trtop_core.verdicts.rules import FAULTS, WORDS, Cause
+from trtop_core.verdicts.causes import FAULTS, WORDS, Cause
 
 if TYPE_CHECKING:
     import pandas

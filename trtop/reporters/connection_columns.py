@@ -28,7 +28,9 @@ from trtop_core.metrics import COUNTERS, GAUGES, SKETCHES
 from trtop_core.records import SKETCH_STATS, TS_LIMIT_NS
 from trtop_core.sketch import SketchColumn
 from trtop_core.table import address_name
-from trtop_core.verdicts.rules import WORDS, Cause, Evidence, causes_of
+from trtop_core.verdicts.causes import WORDS, Cause
+from trtop_core.verdicts.evidence import Evidence
+from trtop_core.verdicts.rules import causes_of
 
 Numbers = npt.NDArray[np.int64]
 Tokens = list[bytes]

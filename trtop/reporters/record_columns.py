@@ -19,7 +19,7 @@ from trtop_core.sketch import SketchColumn
 from trtop_core.snapshot import DETAIL_PERCENTILES, percentile_key
 from trtop_core.table import RowOrigin, Table
 from trtop_core.verdicts.because import judge
-from trtop_core.verdicts.rules import Evidence, suspect_rows
+from trtop_core.verdicts.evidence import Evidence, suspect_rows
 
 Literal = float | bool | str | None
 """What a record holds besides whole numbers."""

@@ -16,7 +16,7 @@ from trtop.table.marks import verdict_role
 from trtop.table.rows import QuickRow
 from trtop.table.text import HIGH_MARK, Line, Role, Span, line_of
 from trtop_core.metric_types import Group
-from trtop_core.verdicts.rules import WORDS
+from trtop_core.verdicts.causes import WORDS
 
 SUSPECT_MARK = "?"
 

@@ -16,8 +16,9 @@ from trtop.table.rows import Figures, QuickRow
 from trtop.table.text import Role
 from trtop_core.metric_types import Grade, Kind, Metric, Thresholds, Unit
 from trtop_core.metrics import METRIC_OF
+from trtop_core.verdicts.causes import FAULTS, Cause
 from trtop_core.verdicts.phrases import of_whole, several
-from trtop_core.verdicts.rules import FAULTS, RESTS_ON, Cause
+from trtop_core.verdicts.rules import RESTS_ON
 
 JUDGED_PERCENTILES = {"path_rtt": 50.0, "reuse": 50.0}
 """Percentiles that verdicts look at, where that is not p95."""

@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from trtop_core.records import Wait
+from trtop_core.verdicts.causes import WORDS, Cause
+from trtop_core.verdicts.evidence import Evidence
 from trtop_core.verdicts.phrases import duration, of_whole, percent, several, share
 from trtop_core.verdicts.ports import CAUSES_OF_PORTS
-from trtop_core.verdicts.rules import WORDS, Cause, Evidence, causes_of
+from trtop_core.verdicts.rules import causes_of
 
 
 def judge(evidence: Evidence) -> tuple[list[str], list[str | None]]:

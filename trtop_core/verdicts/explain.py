@@ -12,8 +12,10 @@ from typing import NamedTuple
 
 from trtop_core.records import Wait
 from trtop_core.verdicts.because import RowEvidence, because
+from trtop_core.verdicts.causes import WORDS, Cause
+from trtop_core.verdicts.evidence import Evidence
 from trtop_core.verdicts.phrases import duration, of_whole, percent, several, share
-from trtop_core.verdicts.rules import WORDS, Cause, Evidence, causes_of, holding
+from trtop_core.verdicts.rules import causes_of, holding
 
 FEW_CASES = 10
 """Below, what was seen may be chance."""

@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from trtop_core.verdicts.rules import AFFECTED, Cause, Evidence
+from trtop_core.verdicts.causes import Cause
+from trtop_core.verdicts.evidence import Evidence
+from trtop_core.verdicts.rules import AFFECTED
 
 CAUSES_OF_PORTS = (Cause.REFUSED, Cause.NO_ANSWER, Cause.RESET, Cause.TLS_FAILS, Cause.SILENT)
 """Causes whose cases belong to a port: what listens there, or does not."""

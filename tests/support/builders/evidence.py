@@ -9,7 +9,8 @@ import numpy as np
 from support.builders.snapshot import sketch_column
 from trtop_core.records import NS_PER_MS, Wait
 from trtop_core.sketch import LEAST
-from trtop_core.verdicts.rules import Cause, Evidence, Limits
+from trtop_core.verdicts.causes import Cause, Limits
+from trtop_core.verdicts.evidence import Evidence
 
 COUNTERS = (
     *("syn", "synack", "est", "midstream", "refused", "rst_in", "timeouts", "pending_retrans"),

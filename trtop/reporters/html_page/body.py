@@ -18,7 +18,7 @@ from trtop.table.marks import MARKS, marks_of
 from trtop.table.rows import QuickRow, quick_totals
 from trtop.table.text import Role
 from trtop_core.metric_types import Kind, Thresholds
-from trtop_core.verdicts.rules import FAULTS, WORDS, Cause
+from trtop_core.verdicts.causes import FAULTS, WORDS, Cause
 
 MICRO = "µ"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from trtop_core.verdicts.rules import Cause
+from trtop_core.verdicts.causes import Cause
 
 MEANINGS = {
     Cause.CAPTURE: "the capture missed packets: the numbers of the row are lower bounds",

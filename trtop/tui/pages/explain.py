@@ -18,9 +18,9 @@ from trtop.tui.scene import Scene
 from trtop.tui.state import Mode, State
 from trtop_core.records import DestinationKind
 from trtop_core.verdicts.because import RowEvidence
+from trtop_core.verdicts.causes import WORDS, Cause
 from trtop_core.verdicts.explain import HINT, Explanation, Fact, explain
 from trtop_core.verdicts.ports import CAUSES_OF_PORTS
-from trtop_core.verdicts.rules import WORDS, Cause
 
 GONE = "this destination is not among the rows any more"
 NOTHING_WRONG = "None of the causes that are looked for holds for this destination."
