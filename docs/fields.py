@@ -29,7 +29,8 @@ NOTES = """\
 - **`verdict`** is one word for what is wrong with a row, `because` a sentence with the numbers that it
   rests on: `CAPTURE` (the capture missed too much to judge), `REFUSED`, `NO ANSWER`, `RESET`,
   `TLS FAILS`, `SILENT` (accepts and does not answer), `SLOW CONNECT`, `LOSS`, `SLOW SERVER`, `STALLS`,
-  `FAR`, `NO REUSE`, `MIXED` (request times cannot be told); `ok` if none of these holds, `-` if nothing
+  `FAR`, `NO REUSE`, `MIXED` (request times cannot be told); `waiting` if nothing is answered yet, or a
+  request waits longer than is usual; `ok` if none of these holds, `-` if nothing
   happened. The first that holds is the verdict.
 - **`path_rtt`** is the least round trip that a connection has shown, sampled every 10 s while it has
   segments and when it closes: what the path itself takes. `net_rtt` includes delayed acknowledgements.

@@ -22,6 +22,7 @@ from fish import fish_completion
 from trtop import __version__
 from trtop.cli import batch, config, explain, keygen, live, mcp
 from trtop.options import attach_options, report_arguments
+from trtop.options.commands import COMMANDS, listing
 from trtop_daemon.config import arguments
 
 ROOT = Path(__file__).parent.parent
@@ -95,8 +96,14 @@ def man_page(program: Program) -> str:
         ".SH SYNOPSIS",
     ]
     for command, synopsis in program.synopsis.items():
-        lines += [f".B {name} {command}".rstrip(), _roff(synopsis), ".br"]
-    lines += [".SH DESCRIPTION", *map(_roff, (parsers[""].description or "").strip().splitlines())]
+        shown = [_roff(synopsis)] if synopsis else []
+        lines += [f".B {name} {command}".rstrip(), *shown, ".br"]
+    lines.append(".SH DESCRIPTION")
+    description = (parsers[""].description or "").strip()
+    before, listed, after = description.partition(listing())
+    lines += map(_roff, before.strip().splitlines())
+    if listed:
+        lines += [".PP", *_man_commands(), ".PP", *map(_roff, after.strip().splitlines())]
     if name == "trtop":
         lines += [".PP", _roff("- reads standard input. The README explains every column.")]
     lines.append(".SH OPTIONS")
@@ -216,6 +223,14 @@ def _man_extra() -> Iterator[str]:
     yield ".SH EXAMPLES"
     for text, command in MAN_EXAMPLES:
         yield from (".PP", _roff(text), ".PP", ".in +4n", ".nf", _roff(command), ".fi", ".in")
+
+
+def _man_commands() -> Iterator[str]:
+    """The table of commands: each with what it does, and an example on a line of its own."""
+    for command in COMMANDS:
+        called = f"trtop {command.name or 'FILE...'}"
+        yield from (".TP", rf"\fB{_roff(called)}\fR", f"{_roff(command.summary)}:", ".br")
+        yield _roff(command.example)
 
 
 def _bash_branch(parser: argparse.ArgumentParser, commands: str) -> Iterator[str]:

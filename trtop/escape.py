@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Sequence
 
 _NOT_NARROW = re.compile("[^\x00-\u02ff\u2010-\u2027\u2500-\u259f]")
 """Characters that may take another width than one column: all but Latin letters, dashes, dots and
@@ -16,6 +17,12 @@ what frames and bars are drawn of."""
 
 ELLIPSIS = "…"
 ELLIPSIS_ASCII = "~"
+
+HEAD = 3
+"""Characters that are kept of the beginning of a name of which another part tells it apart."""
+
+CONTEXT = 2
+"""Characters that are kept before that part."""
 
 
 def escape(text: str, ascii_only: bool = False) -> str:
@@ -43,8 +50,7 @@ def display_width(text: str) -> int:
 def shorten(name: str, width: int, ascii_only: bool = False) -> str:
     """A name within ``width`` columns, keeping the part that tells destinations apart.
 
-    An IPv6 address loses its middle, a name with a port keeps the port, any other name loses its
-    end.
+    An address loses its middle, a name with a port keeps the port, any other name loses its end.
 
     Args:
         name: escaped text.
@@ -57,14 +63,63 @@ def shorten(name: str, width: int, ascii_only: bool = False) -> str:
     if width <= 3:
         return _head(name, width - 1) + mark
     host, colon, port = name.rpartition(":")
-    if name.count(":") >= 2:
+    if name.count(":") >= 2 and name.isascii():
         tail_width = (width - 1) // 2
         if host.endswith("]"):
             tail_width = max(tail_width, min(len(port) + 4, width - 4))
         return _head(name, width - 1 - tail_width) + mark + name[-tail_width:]
     if colon and port.isdigit() and width > len(port) + 3:
+        if host.replace(".", "").isdigit() and width > len(port) + 3 + HEAD:
+            return host[:HEAD] + mark + host[len(port) + 2 + HEAD - width :] + colon + port
         return _head(host, width - len(port) - 2) + mark + colon + port
     return _head(name, width - 1) + mark
+
+
+def distinct(names: Sequence[str], width: int, ascii_only: bool = False) -> dict[str, str]:
+    """Names within ``width`` columns; those that ``shorten`` makes alike keep where they differ.
+
+    Args:
+        names: escaped texts.
+        width: columns, at least 1.
+        ascii_only: mark cuts with ``~`` rather than an ellipsis.
+
+    Returns:
+        What is shown of each name that is too wide. Some may still look alike where they differ in
+        several places, or where there is no room.
+    """
+    too_wide = dict.fromkeys(name for name in names if display_width(name) > width)
+    shown = {name: shorten(name, width, ascii_only) for name in too_wide}
+    alike: dict[str, list[str]] = {}
+    for name, text in shown.items():
+        alike.setdefault(text, []).append(name)
+    mark = ELLIPSIS_ASCII if ascii_only else ELLIPSIS
+    for group in alike.values():
+        if len(group) > 1:
+            place = _n_common(min(group), max(group))
+            shown |= {name: _around(name, place, width, mark) for name in group}
+    return shown
+
+
+def _n_common(first: str, last: str) -> int:
+    """How many characters two texts have in common at their beginning."""
+    pairs = enumerate(zip(first, last, strict=False))
+    return next((i for i, (a, b) in pairs if a != b), min(len(first), len(last)))
+
+
+def _around(name: str, place: int, width: int, mark: str) -> str:
+    """A name cut so that what stands at a place is kept, and a port at its end."""
+    host, colon, port = name.rpartition(":")
+    end = f"{colon}{port}" if colon and port.isdigit() and place < len(host) else ""
+    host = host if end else name
+    room = width - len(end)
+    start = min(place - CONTEXT, len(host) - (room - HEAD - len(mark)))
+    if start <= HEAD or room <= HEAD + 2 * len(mark):
+        return shorten(name, width, mark == ELLIPSIS_ASCII)
+    begin = _head(host, HEAD) + mark
+    tail = host[start:]
+    if display_width(tail) > (left := room - display_width(begin)):
+        tail = _head(tail, left - len(mark)) + mark
+    return begin + tail + end
 
 
 def _escaped(char: str, ascii_only: bool) -> str:

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from trtop_core._flows import Flows, Prepared
 from trtop_core._sketch import MAX_DESTINATIONS_LIMIT
 from trtop_core._state import NETWORK, State
+from trtop_core._waits import longest_waits
 from trtop_core._window import EPOCH_NS, LEVELS
 from trtop_core.activity import Activity
 from trtop_core.baseline import Baseline
@@ -26,7 +27,7 @@ from trtop_core.errors import TrtopError
 from trtop_core.groups import SketchState
 from trtop_core.health import Health
 from trtop_core.query import Exported, pick_rows
-from trtop_core.records import UNDECODED, GroupBy, Verdict, Window
+from trtop_core.records import UNDECODED, GroupBy, Verdict, Wait, Window
 from trtop_core.snapshot import Snapshot
 from trtop_core.view import Period, View
 
@@ -199,7 +200,12 @@ class Engine:
         clock_ns, first_ns = self._flows.clock or (None, None)
         regroup = view.group_by is not self._config.group_by
         table, total, n_destinations = pick_rows(
-            exported.keys, exported.counters, exported.state, view, regroup
+            exported.keys,
+            exported.counters,
+            exported.state,
+            view,
+            regroup,
+            self._waits(exported.counters),
         )
         health = self._health(None)
         began = self._baseline
@@ -318,6 +324,14 @@ class Engine:
         opened = self._history.open_slot(self._state, now_ns // EPOCH_NS, health)
         return [*self._history.slots(), *([] if opened is None else [opened])]
 
+    def _waits(self, counters: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+        """For how long attempts and requests of each row wait; see ``Table.waits_ns``."""
+        waits_ns = np.zeros((len(counters), len(Wait)), np.int64)
+        is_wanted = (counters["pending"] != 0) | (counters["waiting"] != 0)
+        if is_wanted.any():
+            longest_waits(self._state, is_wanted.view(np.uint8), waits_ns)
+        return waits_ns
+
     def _past(self, view: View, period: Period) -> Snapshot:
         """What is known of a span in the past."""
         found = self._of_period(period, view.group_by)
@@ -377,7 +391,7 @@ class Engine:
         clock = self._flows.clock
         if window is Window.ALL or clock is None:
             keys, counters = self._state.destinations.export()
-            state = SketchState(*self._state.sketches.export(len(keys)))
+            state = self._sketch_state(*self._state.sketches.export(len(keys)))
             everything = Exported(keys, counters, state, self._flows.span_ns, None)
             return everything if self._baseline is None else self._baseline.since(everything)
         level = _level_of(window)
@@ -395,8 +409,17 @@ class Engine:
         first_slot = max(destinations.first_slot(level), sketches.first_slot(level))
         first_epoch = first_slot * LEVELS[level][1]
         keys, counters = destinations.export_window(level, first_slot, first_epoch)
-        state = SketchState(*sketches.export_window(len(keys), level, first_slot, first_epoch))
+        exported = sketches.export_window(len(keys), level, first_slot, first_epoch)
+        state = self._sketch_state(*exported)
         return keys, counters, state, first_epoch
+
+    def _sketch_state(
+        self,
+        stats: npt.NDArray[Any],
+        page_keys: npt.NDArray[np.uint32],
+        pages: npt.NDArray[np.uint64],
+    ) -> SketchState:
+        return SketchState(stats, page_keys, pages, not self._state.sketches.n_unbinned)
 
     def _health(self, level: int | None) -> Health:
         health = self._raw_health(level)

@@ -18,7 +18,7 @@ from trtop_core._sketch import BINS_IN_PAGE, PAGES_PER_SKETCH
 from trtop_core.memory import take_records
 from trtop_core.metrics import SKETCHES
 from trtop_core.records import DestinationKind
-from trtop_core.sketch import SketchColumn, merge_stats, nearest_ranks, values_of
+from trtop_core.sketch import SketchColumn, ends_known, merge_stats, nearest_ranks, values_of
 
 LEFT_OUT = -2
 """The rank of a row of which nothing is wanted."""
@@ -38,11 +38,13 @@ class SketchState:
         stats: shape (n_destinations * n_sketches,), dtype ``records.SKETCH_STATS``.
         page_keys: shape (n_pages,), uint32: which sketch, and which page of it.
         pages: shape (n_pages, bins per page), uint64.
+        is_whole: every sample has a bin, so that counts are those of the bins.
     """
 
     stats: npt.NDArray[Any]
     page_keys: npt.NDArray[np.uint32]
     pages: npt.NDArray[np.uint64]
+    is_whole: bool = False
 
 
 class Groups:
@@ -78,11 +80,23 @@ class Groups:
         self._ends = np.append(self._starts[1:], len(ordered))
         self.keys = take_records(plain, self._order[self._starts])
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether each row is a group of its own, in the order of the rows."""
+        return self._starts is None
+
     def merge_counter(self, column: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
         """One counter of the rows -> that of the groups."""
         if self._starts is None:
             return column
         merged: npt.NDArray[np.uint64] = np.add.reduceat(column[self._order], self._starts)
+        return merged
+
+    def merge_greatest(self, column: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Numbers of the rows, shape (n, …) -> the greatest ones of each group."""
+        if self._starts is None:
+            return column
+        merged: npt.NDArray[np.int64] = np.maximum.reduceat(column[self._order], self._starts)
         return merged
 
     def merge_stats(self, stats: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -152,8 +166,14 @@ class LateColumn:
         self._sketch = SKETCHES.index(name)
         self._rows = rows
         self._groups = groups
-        of_rows = take_records(pages.state.stats, rows * len(SKETCHES) + self._sketch)
-        self.stats = groups.merge_stats(of_rows)
+        stats = pages.state.stats
+        if groups.is_plain and len(rows) * len(SKETCHES) == len(stats):
+            # All of them: a look at what is there, which nobody holds on to.
+            self.stats = stats.reshape(len(rows), len(SKETCHES))[:, self._sketch]
+        else:
+            self.stats = groups.merge_stats(
+                take_records(stats, rows * len(SKETCHES) + self._sketch)
+            )
 
     def sums(self) -> list[int]:
         """Exact sum of each group's samples."""
@@ -201,7 +221,24 @@ class _Pages:
     def quantiles(
         self, sketch: int, rows: npt.NDArray[np.intp], percentiles: Sequence[float]
     ) -> npt.NDArray[np.int64]:
-        """Percentiles of one sketch of some rows, in the order given, as of a ``SketchColumn``."""
+        """Percentiles of one sketch of some rows, in the order given, as of a ``SketchColumn``.
+
+        Of few samples the first or the last is wanted, which are known without a look at pages.
+        """
+        result = np.full((len(percentiles), len(rows)), -1, np.int64)
+        binned = np.arange(len(rows))
+        if self.state.is_whole and len(rows):
+            stats = take_records(self.state.stats, rows * len(SKETCHES) + sketch)
+            is_known = ends_known(stats, percentiles, result)
+            binned = np.flatnonzero(~is_known)
+        if len(binned):
+            result[:, binned] = self._binned_quantiles(sketch, rows[binned], percentiles)
+        return result
+
+    def _binned_quantiles(
+        self, sketch: int, rows: npt.NDArray[np.intp], percentiles: Sequence[float]
+    ) -> npt.NDArray[np.int64]:
+        """Percentiles of one sketch of some rows, by their bins."""
         result = np.full((len(percentiles), len(rows)), -1, np.int64)
         chosen, owners = self._of(sketch, rows)
         page_keys = self.state.page_keys[chosen]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,7 @@ from trtop_core.records import DESTINATION_KEY, SKETCH_STATS
 from trtop_core.sketch import SketchColumn, merge_all_stats
 from trtop_core.sorting import order_of, sort_column
 from trtop_core.table import Table
+from trtop_core.verdicts.ports import standing_out
 from trtop_core.verdicts.rules import severity
 from trtop_core.view import View
 
@@ -56,6 +57,7 @@ def pick_rows(
     state: SketchState,
     view: View,
     by_addr_only: bool,
+    waits_ns: npt.NDArray[np.int64] | None = None,
 ) -> tuple[Table, Table, int]:
     """The rows that a view asks for, in its order; a row of totals; how many rows there are.
 
@@ -65,9 +67,11 @@ def pick_rows(
         state: sketches of the same n destinations.
         view: sort and limit.
         by_addr_only: merge the rows of one address, whatever their ports.
+        waits_ns: shape (n, 2), see ``Table.waits_ns``; None: not known.
     """
     visible = visible_rows(counters, state)
     groups = Groups(take_records(keys, visible), by_addr_only)
+    waiting = None if waits_ns is None else groups.merge_greatest(waits_ns[visible])
     if view.sort == "destination":
         column = None
     elif view.sort in SKETCHES:
@@ -77,6 +81,7 @@ def pick_rows(
         column = severity(
             MergedCounters(counters, visible, groups),
             MergedSketches(state, visible, groups),
+            waits_ns=waiting,
         )
     else:
         column = sort_column(MergedCounters(counters, visible, groups), view.sort)
@@ -84,10 +89,15 @@ def pick_rows(
     rows, ranks = groups.members_of(order)
     table, total = write_out(keys, counters, state, visible, visible[rows])
     if len(rows) == len(order):
-        table = Table(take_records(groups.keys, order), table.counters, table.sketches)
+        shown = Table(take_records(groups.keys, order), table.counters, table.sketches)
     else:
-        table = table.merged(take_records(groups.keys, order), ranks)
-    return table, total, len(groups.keys)
+        shown = table.merged(take_records(groups.keys, order), ranks)
+    if by_addr_only:
+        ports = standing_out(table.keys["port"], table.counters, ranks, len(order))
+        shown = replace(shown, ports=ports)
+    if waiting is not None:
+        shown = replace(shown, waits_ns=waiting[order])
+    return shown, total, len(groups.keys)
 
 
 def visible_rows(counters: npt.NDArray[Any], state: SketchState) -> npt.NDArray[np.intp]:

@@ -154,6 +154,13 @@ class GroupBy(IntEnum):
     ADDR_PORT = 1
 
 
+class Wait(IntEnum):
+    """What waits for an answer: the columns of ``Table.waits_ns``."""
+
+    ATTEMPT = 0
+    REQUEST = 1
+
+
 class Window(IntEnum):
     """Spans that counters and sketches can be asked for; the value is in seconds (0: all)."""
 

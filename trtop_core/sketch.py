@@ -233,6 +233,29 @@ def values_of(
     return np.where(ranks == n_samples, high, value)
 
 
+def ends_known(
+    stats: npt.NDArray[Any], percentiles: Sequence[float], values: npt.NDArray[np.int64]
+) -> npt.NDArray[np.bool_]:
+    """Percentiles of rows of which all are the least or the greatest sample, or that have none.
+
+    Args:
+        stats: shape (n,), dtype ``records.SKETCH_STATS``, of rows whose samples all have bins.
+        percentiles: which ones.
+        values: OUT shape (n_percentiles, n), -1 everywhere: the percentiles of these rows.
+
+    Returns:
+        Shape (n,): whether it is such a row.
+    """
+    counts = stats["count"].astype(np.int64)
+    is_known = np.ones(len(stats), bool)
+    for percentile, found in zip(percentiles, values, strict=True):
+        ranks = nearest_ranks(counts, percentile)
+        is_last = (ranks >= counts) & (counts > 0)
+        is_known &= is_last | (ranks == 1) | (counts == 0)
+        found[:] = np.where(is_last, stats["max"], np.where(counts > 0, stats["min"], -1))
+    return is_known
+
+
 def merge_stats(
     stats: npt.NDArray[Any], labels: npt.NDArray[np.intp], n_groups: int
 ) -> npt.NDArray[Any]:

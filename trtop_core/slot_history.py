@@ -143,12 +143,16 @@ def _pages_of(
     _, page_keys, _ = state.sketches.export(0)
     of_sketch = page_keys // PAGES_PER_SKETCH
     wanted = rows * len(SKETCHES) + SKETCHES.index("response_time")
-    label_of = np.full(int(of_sketch.max(initial=0)) + 2, -1, np.intp)
+    label_of = np.full(int(of_sketch.max(initial=0)) + 2, -1, np.int32)
     is_there = wanted < len(label_of)
     label_of[wanted[is_there]] = labels[is_there]
     groups = label_of[of_sketch]
     numbers = np.flatnonzero(groups >= 0)
-    return numbers, groups[numbers], (page_keys[numbers] % PAGES_PER_SKETCH).astype(np.intp)
+    return (
+        numbers,
+        groups[numbers].astype(np.intp),
+        (page_keys[numbers] % PAGES_PER_SKETCH).astype(np.intp),
+    )
 
 
 def _increments(

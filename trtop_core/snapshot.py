@@ -27,7 +27,7 @@ from trtop_core.records import Window
 from trtop_core.sketch import SketchColumn
 from trtop_core.table import RowOrigin, Table
 from trtop_core.verdicts.because import judge
-from trtop_core.verdicts.rules import Evidence
+from trtop_core.verdicts.evidence import Evidence
 from trtop_core.view import View
 
 SCHEMA = 2
@@ -103,9 +103,10 @@ class Row:
 
     def judged(self) -> tuple[str, str | None]:
         """The verdict, and why: a sentence where something is wrong."""
-        counters = self.table.counters[self.idx : self.idx + 1]
-        columns = {name: self._sketch(name) for name in self.table.sketches}
-        words, sentences = judge(Evidence(counters, columns, self.loss))
+        row = self.table.cut(self.idx, self.idx + 1)
+        words, sentences = judge(
+            Evidence(row.counters, row.sketches, self.loss, waits_ns=row.waits_ns, ports=row.ports)
+        )
         return words[0], sentences[0]
 
     def samples(self, sketch: str) -> int:

@@ -34,7 +34,7 @@ def arrange(table: Table, view: View, rows: npt.NDArray[np.intp] | None = None) 
         column = None if table.names is None else _ranks(table.row_names())[chosen]
     elif view.sort == "verdict":
         some = table if len(chosen) == len(table) else table.take(chosen)
-        column = severity(some.counters, some.sketches)
+        column = severity(some.counters, some.sketches, waits_ns=some.waits_ns)
     elif view.sort in SKETCHES:
         values = table.sketches[view.sort].quantiles(view.percentile)
         column = values.astype(np.float64)[chosen]

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from trtop_core.memory import take_records
 from trtop_core.metrics import COUNTER_ROW, COUNTERS, GAUGES, SKETCHES
-from trtop_core.records import DESTINATION_KEY, DestinationKind, GroupBy
+from trtop_core.records import DESTINATION_KEY, DestinationKind, GroupBy, Wait
 from trtop_core.sketch import SketchColumn, concatenate
 
 OTHER_NAME = "(other)"
@@ -66,6 +66,10 @@ class Table:
         sketches: one column per name of ``metrics.SKETCHES``.
         names: what the rows are called, n of them; None: what their keys say.
         hosts: shape (n,), str: which machine saw each row; None unless rows are kept apart by it.
+        waits_ns: shape (n, 2), by ``Wait``: for how long the oldest attempt and the oldest request
+            have waited for an answer by now, 0 where none does; None: not known.
+        ports: shape (n, n_causes), of rows of addresses: the port that stands out, by cause, see
+            ``verdicts.ports``; None: not known.
     """
 
     keys: npt.NDArray[Any]
@@ -73,6 +77,8 @@ class Table:
     sketches: dict[str, SketchColumn]
     names: tuple[RowName, ...] | None = None
     hosts: npt.NDArray[np.str_] | None = None
+    waits_ns: npt.NDArray[np.int64] | None = None
+    ports: npt.NDArray[np.uint16] | None = None
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -82,8 +88,10 @@ class Table:
         columns = {name: column.take(rows) for name, column in self.sketches.items()}
         names = None if self.names is None else tuple(self.names[row] for row in rows)
         hosts = None if self.hosts is None else self.hosts[rows]
+        waits_ns = None if self.waits_ns is None else self.waits_ns[rows]
         keys, counters = take_records(self.keys, rows), take_records(self.counters, rows)
-        return Table(keys, counters, columns, names, hosts)
+        ports = None if self.ports is None else self.ports[rows]
+        return Table(keys, counters, columns, names, hosts, waits_ns, ports)
 
     def row_names(self) -> list[str]:
         """What each row is called, not escaped."""
@@ -106,7 +114,10 @@ class Table:
         columns = {name: column.cut(start, end) for name, column in self.sketches.items()}
         names = None if self.names is None else self.names[start:end]
         hosts = None if self.hosts is None else self.hosts[start:end]
-        return Table(self.keys[start:end], self.counters[start:end], columns, names, hosts)
+        waits_ns = None if self.waits_ns is None else self.waits_ns[start:end]
+        ports = None if self.ports is None else self.ports[start:end]
+        keys, counters = self.keys[start:end], self.counters[start:end]
+        return Table(keys, counters, columns, names, hosts, waits_ns, ports)
 
     def grouped(self, group_by: GroupBy) -> Table:
         """Rows with equal keys merged, after dropping what ``group_by`` does not look at."""
@@ -132,7 +143,11 @@ class Table:
         for name in COUNTERS + GAUGES:
             np.add.at(counters[name], labels, self.counters[name])
         columns = {name: column.group(labels, len(keys)) for name, column in self.sketches.items()}
-        return Table(keys, counters, columns)
+        waits_ns = None
+        if self.waits_ns is not None:
+            waits_ns = np.zeros((len(keys), len(Wait)), np.int64)
+            np.maximum.at(waits_ns, labels, self.waits_ns)
+        return Table(keys, counters, columns, waits_ns=waits_ns)
 
     @staticmethod
     def concatenated(tables: Sequence[Table]) -> Table:
@@ -141,7 +156,14 @@ class Table:
             np.concatenate([table.keys for table in tables]),
             np.concatenate([table.counters for table in tables]),
             {name: concatenate([table.sketches[name] for table in tables]) for name in SKETCHES},
+            waits_ns=_joined_waits(tables),
         )
+
+
+def _joined_waits(tables: Sequence[Table]) -> npt.NDArray[np.int64] | None:
+    """How long rows of several tables wait; None where one of these does not know."""
+    waits_ns = [table.waits_ns for table in tables if table.waits_ns is not None]
+    return np.concatenate(waits_ns) if len(waits_ns) == len(tables) else None
 
 
 def destination_names(keys: npt.NDArray[Any]) -> list[str]:

@@ -165,12 +165,12 @@ def test_every_span_of_the_past_has_a_report_and_nothing_counts_twice(
 
 
 def test_spans_go_on_as_time_does_until_a_signal(daemon: Daemon) -> None:
-    """From a start in the past on; what has not ended is waited for."""
+    """From a start in the past on; what has not ended is waited for, and a signal cuts it short."""
     command = [*TRTOP, "attach", daemon.path, "--every", "10s", "--from", "+1s", "--format"]
-    with subprocess.Popen(
-        [*command, "ndjson"], stdout=subprocess.PIPE, text=True, env=environment()
-    ) as running:
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen([*command, "ndjson"], **pipes, text=True, env=environment()) as running:
         assert running.stdout is not None
+        assert running.stderr is not None
         at = []
         for line in running.stdout:
             if '"capture"' in line:
@@ -178,10 +178,12 @@ def test_spans_go_on_as_time_does_until_a_signal(daemon: Daemon) -> None:
             if '"totals"' in line and len(at) == 2:
                 break
         running.send_signal(signal.SIGINT)
-        rest = running.stdout.read()
+        (rest,) = heads(running.stdout.read())
+        said = running.stderr.read()
         assert running.wait(TIMEOUT_S) == 0
     assert at == [90, 0]
-    assert '"capture"' not in rest
+    assert (rest["first_ns"] // NS_PER_S % 100, rest["clock_ns"] // NS_PER_S % 100) == (0, 2)
+    assert said == "trtop: interrupted: the last report is of 2.44s of 10s\n"
 
 
 def test_live_prints_a_report_for_every_span_as_time_goes_on() -> None:
@@ -321,6 +323,14 @@ def test_without_a_daemon_it_says_how_to_start_one(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (1, "")
     expected = f"trtop: ipc://{tmp_path}/none.sock: no daemon runs there; start one: sudo trtopd\n"
     assert done.stderr == expected
+
+
+def test_what_is_no_socket_is_called_what_it_is(tmp_path: Path) -> None:
+    for path, what in ((EXAMPLE, "a file"), (tmp_path, "a folder")):
+        done = trtop("attach", path)
+        assert done.returncode == 1
+        assert f"it is {what}, not a daemon's socket; to read a capture: trtop " in done.stderr
+        assert done.stderr.count("\n") == 1
 
 
 def test_a_dead_daemon_is_called_dead(daemon: Daemon) -> None:

@@ -25,6 +25,7 @@ from support.daemons import (
 from support.paths import EXAMPLE
 from support.traffic.busy import busy
 
+from trtop.cli.attached_connections import WHEN_ROWS_COME
 from trtop_core import wire
 from trtop_core.closed_connections import ClosedView
 
@@ -222,6 +223,26 @@ def test_a_daemon_that_is_gone_is_said_once(tmp_path: Path) -> None:
         assert reader.wait(TIMEOUT_S) == 0
     name = f"trtop: ipc://{running.path}"
     assert said.read_text() == f"{name}: the daemon is gone; waiting for it to come back\n"
+
+
+def test_a_reader_that_has_nothing_to_write_says_when_rows_come(tmp_path: Path) -> None:
+    fifo, said = tmp_path / "fifo", tmp_path / "said"
+    os.mkfifo(fifo)
+    writing = os.open(fifo, os.O_RDWR)  # the capture does not end
+    args = ("-r", fifo, "--speed=max", "--connections=1000")
+    with (
+        os.fdopen(writing, "wb", 0) as capture,
+        said.open("wb") as stderr,
+        Daemon(tmp_path / "one", *args, command=TRTOPD) as running,
+    ):
+        capture.write(write_pcap(busy(7, 3)))  # all of them stay in the table
+        command = [*TRTOP, "attach", *PER, "csv", "--interval=0.1", str(running.path)]
+        reader = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=stderr,
+                                  env=environment())  # fmt: skip
+        wait_for(lambda: said.stat().st_size > 0)
+        reader.send_signal(signal.SIGTERM)
+        assert reader.wait(TIMEOUT_S) == 0
+    assert said.read_text() == f"trtop: {WHEN_ROWS_COME}\n"
 
 
 @pytest.mark.parametrize("kind", ["ndjson", "parquet"])

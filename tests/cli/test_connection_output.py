@@ -28,6 +28,7 @@ from trtop_core.engine import Engine
 from trtop_core.errors import TrtopError
 from trtop_core.metrics import COUNTERS, SKETCHES
 from trtop_core.records import NS_PER_S
+from trtop_core.view import View
 
 SERVER = "198.51.100.7"
 
@@ -103,6 +104,36 @@ def test_all_formats_say_the_same(schema: Schema) -> None:
             assert row[name] == text or float(row[name]) == value, name
 
 
+@pytest.mark.parametrize("seed", [3, 7])
+def test_requests_that_wait_add_up_to_those_of_the_destinations(seed: int) -> None:
+    packets = busy(seed, 60)
+    n_waiting = 0
+    for end in range(20, len(packets), len(packets) // 12):
+        made = Engine(EngineConfig(), SEED)
+        made.feed(PacketBatch.from_packets(packets[:end]))
+        made.finish()
+        lines = lines_of(packets[:end], Schema.TRTOP)
+        waiting = sum(line["waiting"] for line in lines)
+        assert waiting == made.snapshot(View()).totals.count("waiting")
+        n_waiting += waiting
+        assert all(line["verdict"] != "ok" for line in lines if line["waiting"])
+    assert n_waiting > 0
+
+
+def test_a_connection_of_which_something_waits_is_not_ok() -> None:
+    talk = Talk(client_port=1000)
+    waits = [*opened(talk, FIRST_NS), *asked(talk, FIRST_NS + NS_PER_S, 0, None)]
+    answered = [*waits[:3], *asked(talk, FIRST_NS + NS_PER_S, 0, NS_PER_S)]
+    for packets, waiting, verdict in (
+        (waits[:1], 0, "waiting"),
+        (waits, 1, "waiting"),
+        (answered, 0, "ok"),
+        ([*waits, (FIRST_NS + 2 * NS_PER_S, talk.back(501, flags=RST))], 0, "RESET"),
+    ):
+        (line,) = lines_of(packets, Schema.TRTOP)
+        assert (line["waiting"], line["verdict"]) == (waiting, verdict)
+
+
 def test_the_command_writes_connections_whose_sums_are_the_destinations(capture: Path) -> None:
     done = trtop("--per", "connection", "--format", "ndjson", capture)
     assert (done.returncode, done.stderr) == (0, b"")
@@ -173,7 +204,7 @@ def _midstream(t: Talk) -> list[Packet]:
         (_midstream, "OTH", 6, "ok"),
         (lambda t: opened(t, FIRST_NS), "S1", 6, "ok"),
         (lambda t: [*_finished(t)[:-1]], "S2", 6, "ok"),
-        (lambda t: [(FIRST_NS, t.out(100, flags=SYN))], "S0", 6, "ok"),
+        (lambda t: [(FIRST_NS, t.out(100, flags=SYN))], "S0", 6, "waiting"),
     ],
 )
 def test_schemas_name_how_a_connection_went(

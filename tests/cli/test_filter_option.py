@@ -138,6 +138,24 @@ def test_fail_on_looks_at_the_rows_of_the_filter_and_by_port_where_it_asks_for_o
     assert unknown.stderr == "trtop: --fail-on foo: no name or address contains 'foo'\n"
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("rtt>8ms and 192.0.2.11", "response_time 8.81ms; its verdict is ok"),
+        ("est>99% 192.0.2.11", "est 7 (100%); its verdict is ok"),
+        ("server/rtt>0.1 192.0.2.11", "its verdict is ok"),
+        ("rtt>net 192.0.2.11", "response_time 8.81ms, path_rtt "),
+        ("192.0.2.11", "matches; its verdict is ok"),
+        ("est_rate>0 192.0.2.11", "est_rate 0.33; its verdict is ok"),
+    ],
+)
+def test_a_row_with_which_nothing_else_is_wrong_says_why_it_is_named(text: str, said: str) -> None:
+    done = trtop(EXAMPLE, "--format", "csv", "--fail-on", text)
+    assert done.returncode == 3
+    assert said in done.stderr.removeprefix(f"trtop: --fail-on {text}: ")
+    assert ": ok\n" not in done.stderr
+
+
 def test_many_rows_are_counted_rather_than_named(tmp_path: Path) -> None:
     done = trtop(EXAMPLE, "--format", "csv", "--fail-on", "tcp")
     assert done.stderr.count("\n") == ALL

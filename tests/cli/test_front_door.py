@@ -1,5 +1,6 @@
 """What a user sees who knows nothing yet, or who slipped."""
 
+import re
 import shlex
 from pathlib import Path
 
@@ -96,6 +97,32 @@ def test_a_named_destination_is_explained(tmp_path: Path) -> None:
     (tmp_path / "hosts").write_text("192.0.2.12 slow\n")
     _, out, _ = said(tmp_path, "explain", "--names", "hosts:hosts", "-i", str(EXAMPLE), "slow")
     assert out.startswith(" slow  SLOW SERVER\n")
+
+
+def test_what_a_filter_finds_is_explained(tmp_path: Path) -> None:
+    _, out, _ = said(tmp_path, "explain", EXAMPLE, "192.0.2.12:80")
+    assert out.startswith(" 192.0.2.12:80  SLOW SERVER\n")
+    _, out, err = said(tmp_path, "explain", EXAMPLE, "192.0.2.16/31", "verdict:far")
+    heads = [line for line in out.splitlines() if re.match(r" \S+  [A-Z ]+$", line)]
+    assert heads == [" 192.0.2.16  SLOW CONNECT", " 192.0.2.17  LOSS", " 2001:db8::11  FAR"]
+    assert err == ""
+    _, out, err = said(tmp_path, "explain", "--limit", "1", EXAMPLE, "192.0.2.0/24")
+    assert out.startswith(" 192.0.2.13  REFUSED\n")
+    more = "trtop: 8 more destinations match 192.0.2.0/24: --limit N explains more\n"
+    assert err == more
+    status, _, err = said(tmp_path, "explain", EXAMPLE, "192.0.2.12:443")
+    assert status == 1
+    assert err.startswith("trtop: no destination 192.0.2.12:443 in the capture; the nearest: ")
+    status, _, err = said(tmp_path, "explain", EXAMPLE, "rtt>")
+    assert status == 1
+    assert err.startswith("trtop: rtt>: a number is missing")
+
+
+def test_the_port_of_what_is_refused_is_named(tmp_path: Path) -> None:
+    _, out, _ = said(tmp_path, "explain", EXAMPLE, "192.0.2.13")
+    assert "13 of 13 attempts refused (port 80): nothing listens at that port" in out
+    assert "port of nearly all of these       80\n" in out
+    assert "--group-by addr,port" not in out
 
 
 def test_what_cannot_be_explained_is_one_line(tmp_path: Path) -> None:

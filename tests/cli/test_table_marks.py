@@ -13,7 +13,8 @@ from trtop.table.text import Role
 from trtop_core.metric_types import Grade, Kind, Metric, Thresholds, Unit, above, below
 from trtop_core.metrics import COUNTERS, GAUGES, METRIC_OF, SKETCHES
 from trtop_core.snapshot import Snapshot
-from trtop_core.verdicts.rules import RESTS_ON, Cause
+from trtop_core.verdicts.causes import Cause
+from trtop_core.verdicts.rules import RESTS_ON
 
 GRADES = {Grade.ORDINARY: Role.PLAIN, Grade.NOTABLE: Role.NOTABLE, Grade.HIGH: Role.HIGH}
 

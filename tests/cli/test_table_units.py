@@ -1,8 +1,10 @@
 import unicodedata
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from trtop.escape import display_width, escape, shorten
+from trtop.escape import display_width, distinct, escape, shorten
 from trtop.metrics import format as units
 
 
@@ -123,6 +125,15 @@ def test_every_character_is_printable_once_escaped() -> None:
         assert escape(chr(code)).isprintable()
 
 
+ADDRESSES = (
+    "192.168.100.13",
+    "192.168.100.14",
+    "192.168.101.13",
+    "[2001:db8:85a3:8d3:1319:8a2e:370:7348]",
+    "[2001:db8:85a3:8d3:1319:8a2e:371:7348]",
+)
+
+
 @pytest.mark.parametrize("ascii_only", [False, True])
 def test_a_shortened_name_fits_at_every_width(ascii_only: bool) -> None:
     names = [
@@ -143,6 +154,38 @@ def test_a_shortened_name_keeps_what_tells_it_apart() -> None:
     assert shorten("2001:db8:85a3:8d3:1319:8a2e:370:7348", 20) == "2001:db8:8…:370:7348"
     assert shorten("payments.eu-west-1.example.com:5432", 20) == "payments.eu-we…:5432"
     assert shorten("[2001:db8:85a3:8d3:1319:8a2e:370:7348]:443", 16).endswith("48]:443")
+    assert shorten("192.168.100.13:16379", 18) == "192…8.100.13:16379"
+
+
+def test_names_that_would_look_alike_keep_where_they_differ() -> None:
+    names = [
+        *(f"{host}:{port}" for host in ADDRESSES for port in (443, 16379)),
+        *(f"web-frontend-eu-{n}.prod.example.com{port}" for n in (1, 2) for port in ("", ":443")),
+    ]
+    for width in range(18, 45):
+        shown = distinct(names, width)
+        assert shown.keys() == {name for name in names if len(name) > width}
+        assert all(display_width(text) <= width for text in shown.values())
+        assert len(set(shown.values())) == len(shown), width
+        assert all(text.endswith(name[name.rfind(":") :]) for name, text in shown.items()
+                   if name.endswith(("443", "16379")))  # fmt: skip
+
+    assert distinct(["payments.example.com"], 9, ascii_only=True) == {
+        "payments.example.com": "payments~"
+    }
+
+
+@pytest.mark.parametrize("ascii_only", [False, True])
+@settings(max_examples=200, deadline=None)
+@given(
+    names=st.lists(st.text("ab1:.日[]", min_size=1, max_size=30), min_size=1, max_size=6),
+    width=st.integers(1, 30),
+)
+def test_distinct_names_fit_whatever_they_are(
+    names: list[str], width: int, ascii_only: bool
+) -> None:
+    for name, text in distinct(names, width, ascii_only).items():
+        assert display_width(text) <= width < display_width(name)
 
 
 def test_a_text_is_as_wide_as_its_characters_together() -> None:

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from support.builders.evidence import AT_ITS_LIMIT, CASES, MS, evidence, healthy
 
+from trtop_core.verdicts.causes import Cause
 from trtop_core.verdicts.explain import CASES as JUDGED_BY
 from trtop_core.verdicts.explain import FACTS, NEXT_STEPS, Fact, explain
-from trtop_core.verdicts.rules import RESTS_ON, Cause
+from trtop_core.verdicts.rules import RESTS_ON
 
 ILL = tuple(AT_ITS_LIMIT)
 

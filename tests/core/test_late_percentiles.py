@@ -4,7 +4,7 @@ import random
 
 import numpy as np
 import pytest
-from support.builders.snapshot import destination, snapshot
+from support.builders.snapshot import destination, sketch_column, snapshot
 from support.traffic.busy import SEED, WINDOWS, busy
 
 from trtop_core.batch import PacketBatch
@@ -14,7 +14,10 @@ from trtop_core.groups import Groups, MergedSketches, SketchState
 from trtop_core.metrics import SKETCHES
 from trtop_core.query import visible_rows
 from trtop_core.records import GroupBy, Window
-from trtop_core.verdicts.rules import Cause, Evidence, causes_of, severity
+from trtop_core.sketch import ends_known
+from trtop_core.verdicts.causes import Cause
+from trtop_core.verdicts.evidence import Evidence
+from trtop_core.verdicts.rules import causes_of, severity
 from trtop_core.view import View
 
 MS = 1_000_000
@@ -38,12 +41,15 @@ def test_the_order_by_verdict_is_that_of_whole_tables(
     assert (np.diff(whole) <= 0).all()
 
 
+@pytest.mark.parametrize("is_whole", [False, True])
 @pytest.mark.parametrize("by_addr_only", [False, True])
-def test_percentiles_of_pages_are_those_of_whole_distributions(by_addr_only: bool) -> None:
+def test_percentiles_of_pages_are_those_of_whole_distributions(
+    by_addr_only: bool, is_whole: bool
+) -> None:
     made = Engine(EngineConfig(group_by=GroupBy.ADDR_PORT), SEED)
     made.feed(PacketBatch.from_packets(busy(5, 60)))
     keys, counters = made._state.destinations.export()
-    state = SketchState(*made._state.sketches.export(len(keys)))
+    state = SketchState(*made._state.sketches.export(len(keys)), is_whole)
     visible = visible_rows(counters, state)
     groups = Groups(keys[visible], by_addr_only)
     assert len(groups.keys) > 2
@@ -85,6 +91,23 @@ def random_rows(seed: int) -> list[object]:
             )
         )
     return rows
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_ends_are_known_where_percentiles_are_the_least_or_the_greatest(seed: int) -> None:
+    rng = random.Random(seed)
+    samples = [
+        [rng.randrange(MS, 9 * MS) for _ in range(rng.choice([0, 1, 2, 3, 19, 20, 21, 40]))]
+        for _ in range(60)
+    ]
+    column = sketch_column(samples)
+    for asked in ((50.0,), (95.0,), (0.1, 100.0), (50.0, 95.0)):
+        found = np.full((len(asked), len(column)), -1, np.int64)
+        known = ends_known(column.stats, asked, found)
+        assert np.array_equal(found[:, known], column.quantiles_at(asked)[:, known])
+        assert known[[not row for row in samples]].all()
+    assert known.any()
+    assert not known.all()
 
 
 @pytest.mark.parametrize("seed", range(8))

@@ -16,7 +16,8 @@ from trtop_core.engine import Engine
 from trtop_core.merging.snapshots import merge
 from trtop_core.records import GroupBy
 from trtop_core.sorting import arrange
-from trtop_core.verdicts.rules import Cause, causes_of, severity
+from trtop_core.verdicts.causes import Cause
+from trtop_core.verdicts.rules import causes_of, severity
 from trtop_core.view import View
 
 SEED = b"\7" * 16
@@ -26,17 +27,17 @@ WORST_FIRST = View(sort="verdict")
 def test_each_cause_stands_before_those_that_follow_it() -> None:
     rows = [healthy(**changes[0]) for changes in AT_ITS_LIMIT.values()]
     e = evidence([*rows, healthy(), {}])
-    ranks = severity(e._counters, e._sketches)
+    ranks = severity(e._counters, e._sketches, waits_ns=e._waits_ns)
     assert (np.diff(ranks) < 0).all()
     assert causes_of(e).tolist() == list(range(len(Cause)))
 
 
 def test_of_equal_causes_the_one_that_affects_more_stands_first() -> None:
     e = evidence([healthy(refused=10), healthy(refused=11), healthy(refused=10, requests=10**9)])
-    ranks = severity(e._counters, e._sketches).tolist()
+    ranks = severity(e._counters, e._sketches, waits_ns=e._waits_ns).tolist()
     assert ranks[1] > ranks[0] == ranks[2]
     e = evidence([healthy(), healthy(requests=1001), healthy(syn=101, synack=101, est=101)])
-    ranks = severity(e._counters, e._sketches).tolist()
+    ranks = severity(e._counters, e._sketches, waits_ns=e._waits_ns).tolist()
     assert ranks[1] == ranks[2] > ranks[0]
 
 

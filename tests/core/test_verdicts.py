@@ -9,19 +9,14 @@ from support.builders.evidence import AT_ITS_LIMIT, CASES, MS, evidence, healthy
 
 from trtop_core.records import NS_PER_S
 from trtop_core.verdicts.because import SENTENCES, because
-from trtop_core.verdicts.rules import (
-    RULES,
-    WORDS,
-    Cause,
-    holding,
-    verdicts,
-)
+from trtop_core.verdicts.causes import WORDS, Cause
+from trtop_core.verdicts.rules import RULES, holding, verdicts
 
 
 def verdict(row: dict[str, Any], loss: float | None = None, **limits: Any) -> Cause:
     """The verdict of one row."""
     e = evidence([row], loss, **limits)
-    return Cause(int(verdicts(e._counters, e._sketches, loss, e.limits)[0]))
+    return Cause(int(verdicts(e._counters, e._sketches, loss, e.limits, e._waits_ns)[0]))
 
 
 JUST_INSIDE: list[dict[str, Any]] = [
@@ -52,6 +47,9 @@ JUST_INSIDE: list[dict[str, Any]] = [
     {"reuse": [2] * 20, "response_duration": [23 * MS] * 100},
     {"reuse": [1] * 20, "response_duration": [24 * MS] * 100},
     {"multiplexed_unfollowed": 49},
+    {"waiting": 1, "request_wait_ns": 999 * MS},
+    {"waiting": 1, "request_wait_ns": 1100 * MS, "response_time": [400 * MS] * 100},
+    {"pending": 1, "attempt_wait_ns": 900 * MS},
 ]
 """What a healthy row bears."""
 
@@ -103,14 +101,14 @@ def test_a_lossy_capture_makes_every_row_suspect() -> None:
 
 def test_a_share_needs_three_cases_or_all_that_there_are() -> None:
     assert verdict({"syn": 2, "timeouts": 2}) is Cause.NO_ANSWER
-    assert verdict({"syn": 2, "timeouts": 1}) is Cause.OK
-    assert verdict({"syn": 3, "timeouts": 2}) is Cause.OK
+    assert verdict({"syn": 2, "est": 1, "synack": 1, "timeouts": 1}) is Cause.OK
+    assert verdict({"syn": 3, "est": 1, "synack": 1, "timeouts": 2}) is Cause.OK
     assert verdict({"syn": 3, "timeouts": 3}) is Cause.NO_ANSWER
     assert verdict({"syn": 1, "timeouts": 1}) is Cause.NO_ANSWER
 
 
 def test_one_sample_of_the_path_is_enough_ten_of_what_is_judged_are() -> None:
-    row = {"syn": 10, "path_rtt": [MS], "server_time": [500 * MS] * 10}
+    row = {"syn": 9, "synack": 9, "est": 9, "path_rtt": [MS], "server_time": [500 * MS] * 10}
     assert verdict(row) is Cause.SLOW_SERVER
     assert verdict(row | {"server_time": [500 * MS] * 9}) is Cause.OK
 
@@ -121,11 +119,42 @@ def test_nothing_happened_in_a_row_without_connections_and_turns() -> None:
     assert verdict({"requests": 1}) is Cause.OK
 
 
+@pytest.mark.parametrize(
+    ("row", "cause"),
+    [
+        ({"timeouts": 2}, Cause.NO_ANSWER),
+        ({"pending": 1, "pending_retrans": 1, "syn_retrans": 2}, Cause.NO_ANSWER),
+        ({"refused": 1, "rst_in": 1}, Cause.REFUSED),
+        ({"rst_in": 1}, Cause.RESET),
+        ({"unanswered": 1}, Cause.SILENT),
+        ({"est": 1, "synack": 1, "syn_retrans": 1}, Cause.SLOW_CONNECT),
+        ({"pending": 1}, Cause.WAITING),
+        ({"waiting": 1}, Cause.WAITING),
+        ({}, Cause.NOTHING),
+    ],
+)
+def test_what_began_before_a_window_is_judged_where_it_ends_or_waits(
+    row: dict[str, Any], cause: Cause
+) -> None:
+    assert verdict(row) is cause
+
+
+def test_a_row_without_any_answer_is_not_ok() -> None:
+    assert verdict({"syn": 2, "pending": 2}) is Cause.WAITING
+    assert verdict({"syn": 1, "synack": 1}) is Cause.NOTHING
+    assert verdict({"syn": 3, "timeouts": 1}) is Cause.NOTHING
+    assert verdict({"syn": 1, "synack": 1, "est": 1, "requests": 1, "waiting": 1}) is Cause.OK
+    assert verdict({"requests": 1, "waiting": 1}) is Cause.WAITING
+    assert verdict({"syn": 1, "pending": 1, "requests": 1, "waiting": 1}) is Cause.OK
+    assert verdict({"midstream": 1, "requests": 1, "waiting": 1}) is Cause.OK
+    assert verdict({"midstream": 1, "requests": 9, "responses": 8, "waiting": 1}) is Cause.OK
+
+
 def test_rows_are_judged_each_for_itself() -> None:
     rows = [healthy(), *(healthy(**change) for _, change in CASES), {}]
     e = evidence(rows)
     expected = [Cause.OK, *(cause for cause, _ in CASES), Cause.NOTHING]
-    assert verdicts(e._counters, e._sketches).tolist() == expected
+    assert verdicts(e._counters, e._sketches, waits_ns=e._waits_ns).tolist() == expected
 
 
 def test_what_else_holds_is_told() -> None:
@@ -224,6 +253,46 @@ SENTENCE_OF: list[tuple[dict[str, Any], float | None, str]] = [
         None,
         "60 of 100 connections used by both sides at once: request times cannot be told",
     ),
+    (
+        {"waiting": 1, "request_wait_ns": 4321 * MS, "response_time": [30 * MS] * 100},
+        None,
+        "1 request waits for an answer, for 4.32 s; answers take 30 ms (p95)",
+    ),
+    (
+        {"syn": 2, "synack": 0, "est": 0, "responses": 0, "pending": 2}
+        | {"attempt_wait_ns": 700 * MS, "response_time": []},
+        None,
+        "2 attempts wait for an answer, the longest for 700 ms",
+    ),
+    (
+        {"pending": 2, "waiting": 1, "attempt_wait_ns": 700 * MS, "request_wait_ns": 2000 * MS},
+        None,
+        "2 attempts and 1 request wait for an answer, the longest for 2 s; answers take 30 ms "
+        "(p95)",
+    ),
+    (
+        {"unanswered": 0, "waiting_long": 2, "request_wait_ns": 21_100 * MS},
+        None,
+        "2 requests wait longer than 10 s, the longest for 21.1 s: it accepts and does not answer",
+    ),
+    (
+        {"syn": 0, "synack": 0, "est": 0, "pending_retrans": 1, "pending": 1, "syn_retrans": 2}
+        | {"attempt_wait_ns": 15_000 * MS},
+        None,
+        "1 earlier attempt without an answer (1 still waiting, for 15 s, 2 SYNs sent again): the "
+        "host is down, or a route or firewall drops them",
+    ),
+    (
+        {"syn": 0, "synack": 0, "est": 0, "rst_in": 4, "requests": 0},
+        None,
+        "4 earlier connections reset by the other end",
+    ),
+    (
+        {"syn": 3, "synack": 3, "est": 3, "rst_in": 40, "requests": 6},
+        None,
+        "40 connections (3 began in this time) reset by the other end; connections carried 2 "
+        "requests on average",
+    ),
 ]
 
 
@@ -232,7 +301,7 @@ def test_a_verdict_says_its_numbers(
     change: dict[str, Any], loss: float | None, sentence: str
 ) -> None:
     e = evidence([healthy(**change)], loss)
-    cause = Cause(int(verdicts(e._counters, e._sketches, loss)[0]))
+    cause = Cause(int(verdicts(e._counters, e._sketches, loss, waits_ns=e._waits_ns)[0]))
     assert because(e, cause) == sentence
 
 

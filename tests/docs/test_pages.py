@@ -14,6 +14,8 @@ import pytest
 from support.paths import ROOT
 from support.scripts import TIMEOUT_S, environment
 
+from trtop.options.commands import COMMANDS
+
 sys.path.append(str(ROOT / "docs"))
 import pages
 
@@ -43,6 +45,16 @@ def test_every_option_is_on_every_page(program: pages.Program) -> None:
         text = re.sub(r"\\f[A-Z]", " ", write(program).replace("\\-", "-"))
         for flag in flags(program):
             assert re.search(rf"(?<![\w-]){re.escape(flag)}(?![\w-])", text), flag
+
+
+def test_commands_stand_one_by_one_in_the_man_page() -> None:
+    written = pages.man_page(pages.programs()["trtop"])
+    for command in COMMANDS:
+        called = f"trtop {command.name or 'FILE...'}"
+        example = command.example.replace("-", r"\-")
+        assert f".TP\n\\fB{called}\\fR\n{command.summary}:\n.br\n{example}\n" in written
+    synopsis = written.partition(".SH SYNOPSIS\n")[2].partition(".SH DESCRIPTION")[0]
+    assert "\n\n" not in synopsis
 
 
 @pytest.mark.parametrize("page", ["trtop.1", "trtopd.8"])

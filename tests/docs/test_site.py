@@ -12,7 +12,7 @@ from support.paths import ROOT
 
 from trtop_core.metric_types import Kind
 from trtop_core.metrics import METRICS
-from trtop_core.verdicts.rules import WORDS
+from trtop_core.verdicts.causes import WORDS
 
 TIMEOUT_S = 240
 

@@ -155,10 +155,10 @@ def shown(text: str, percentile: float = 95, span_ns: int = 10 * NS_PER_S) -> st
         ("Syn/Ack<90%", "134"),
         ("syn-rate>2", "03"),
         # verdicts
-        ("verdict:ok", "024"),
-        ("verdict:-", ""),
-        ("verdict=ok", "024"),
-        ("verdict!=ok", "13"),
+        ("verdict:ok", "02"),
+        ("verdict:-", "4"),
+        ("verdict=ok", "02"),
+        ("verdict!=ok", "134"),
         ("verdict:cap", "13"),
         ("verdict:reset or verdict:capture", "13"),
         # together, and not

@@ -20,7 +20,7 @@ from trtop.table.style import TableStyle
 from trtop_core.metrics import COUNTERS, SKETCHES
 from trtop_core.snapshot import Snapshot
 from trtop_core.table import RowName
-from trtop_core.verdicts.rules import Cause
+from trtop_core.verdicts.causes import Cause
 
 
 class Texts(HTMLParser):

@@ -77,6 +77,24 @@ def test_live_of_root_itself_shows_as_nobody() -> None:
         assert process.wait(TIMEOUT_S) == 0, seen()[-500:]
 
 
+def test_live_of_root_itself_saves_as_nobody_where_nobody_may_write(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = folder / "open"
+    opened.mkdir()
+    opened.chmod(0o1777)
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("TMPDIR", str(opened))
+    with terminal("live", "-r", str(EXAMPLE), "--speed=max", "--window=all") as (_, seen, press):
+        wait_for(lambda: "192.0.2.15" in seen())
+        press(b"s\r")  # as it is proposed
+        wait_for((opened / "trtop-saved.html").exists)
+        press(b"q")
+    saved = sorted(path.name for path in opened.glob("trtop-saved*"))
+    assert saved == [f"trtop-saved.{kind}" for kind in ("html", "json", "trtop")]
+    assert {path.stat().st_uid for path in opened.glob("trtop-saved*")} == {NOBODY.pw_uid}
+
+
 @pytest.mark.parametrize("user", [[], ["--user=root"]], ids=["default", "root"])
 @pytest.mark.parametrize("rights", [NET_RAW, STRANGE], ids=["net_raw", "user_namespace"])
 def test_root_that_can_become_nobody_captures_and_keeps_no_right(

@@ -26,6 +26,8 @@ def assert_equal_tables(ours: Table, theirs: Table) -> None:
 def assert_equal(ours: Snapshot, theirs: Snapshot) -> None:
     assert_equal_tables(ours.table, theirs.table)
     assert_equal_tables(ours.total, theirs.total)
+    for name in ("waits_ns", "ports"):
+        assert np.array_equal(getattr(ours.table, name), getattr(theirs.table, name)), name
     for name in ("view", "clock_ns", "first_ns", "span_ns", "n_destinations"):
         assert getattr(ours, name) == getattr(theirs, name), name
     assert (ours.health, ours.window_health) == (theirs.health, theirs.window_health)

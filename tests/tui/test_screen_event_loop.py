@@ -384,7 +384,8 @@ def test_s_saves_the_rows_as_text_and_json(tmp_path: Path) -> None:
     prefix = str(tmp_path / "out")
     setup = Setup(prefix=prefix)
     run = Run(["wait", "/", *"syn>39", "enter", "wait", "s"], setup=setup).go()
-    assert run.keyboard.text.splitlines()[-1].startswith("saved ")
+    assert f"saved {prefix}"[:70] in run.keyboard.text
+    assert run.keyboard.text.splitlines()[-1].startswith("? Help q Quit")
     document = json.loads(Path(f"{prefix}.json").read_text())
     rows = [row for row in run.source.engine.snapshot(View()).rows() if row.count("syn") > 39]
     assert [row["destination"] for row in document["destinations"]] == [row.name for row in rows]

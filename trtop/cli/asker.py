@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from trtop.cli.history_spans import Begun, Spans, asked_period
 from trtop.escape import escape
+from trtop.metrics.format import duration
 from trtop.options.attach_options import DEFAULT_TIMEOUT_S, AttachOptions
 from trtop.remote.diagnosis import diagnose
 from trtop.remote.source import DaemonSource
@@ -19,9 +20,12 @@ from trtop.runtime.environment import Environment
 from trtop_core.errors import TrtopError
 from trtop_core.records import NS_PER_S
 from trtop_core.snapshot import Snapshot
-from trtop_core.view import View
+from trtop_core.view import Period, View
 
 NUMBERS = re.compile(r"\b[0-9]+\b")
+
+LAST_ANSWER_S = 1.0
+"""How long is waited, after a signal, for what a span had counted by then."""
 
 SLICE_S = 0.1
 """A signal is noticed within this."""
@@ -92,6 +96,7 @@ class Asker:
             while not is_past and not spans.is_over(period, late_ns):
                 now = self.awaited(replace(view, limit=0))
                 if now is None:
+                    yield from self._begun_part(view, spans, period)
                     return
                 spans.clock_ns = now.clock_ns or spans.clock_ns
                 self._source.wait(SLICE_S)
@@ -100,6 +105,22 @@ class Asker:
                 return
             spans.pass_over(period, snapshot)
             yield snapshot
+
+    def _begun_part(self, view: View, spans: Spans, period: Period) -> Iterator[Snapshot]:
+        """What there is by now of a span that a signal cut short, and word of it."""
+        if spans.clock_ns < period.start_ns:
+            return
+        begun = Period(period.start_ns, min(spans.clock_ns + 1, period.end_ns))
+        end_s = self._env.monotonic_s() + LAST_ANSWER_S
+        while self._env.monotonic_s() < end_s:
+            snapshot = self._source.poll(replace(view, period=begun))
+            if snapshot is not None:
+                part, whole = begun.end_ns - begun.start_ns - 1, period.end_ns - period.start_ns
+                told = f"{duration(part)} of {duration(whole)}"
+                self._env.stderr.write(f"trtop: interrupted: the last report is of {told}\n")
+                yield snapshot
+                return
+            self._source.wait(SLICE_S)
 
     def of_period(self, view: View) -> View:
         """The view, of the span of the daemons' history that was asked for.

@@ -210,7 +210,8 @@ class _Attachment:
         """The interactive screen, until the user quits or a signal comes."""
         self._namer.is_enabled = False  # the screen names rows itself
         setup = make_setup(self._options, True, self._namer)
-        setup = replace(setup, state=replace(setup.state, period=period))
+        state = replace(setup.state, period=period)
+        setup = replace(setup, state=state, writes_as=self._options.writes_as)
         show(self._source, setup, make_display_options(self._options, self._env), self._is_over)
 
     def _draw(self, first: Snapshot, view: View) -> Snapshot:

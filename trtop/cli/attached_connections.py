@@ -23,6 +23,15 @@ from trtop_core.errors import EXIT_INCOMPLETE, EXIT_OK, TrtopError
 FLUSH_S = 1.0
 """How long a record is held back at most."""
 
+WHEN_ROWS_COME = (
+    "rows come when connections are forgotten: a minute after they closed, five after their SYN "
+    "was not answered (Ctrl-C ends)"
+)
+"""Said where nothing came at first, since nothing may come for as long."""
+
+SILENCE_S = 2.0
+"""How long nothing comes before that is said."""
+
 LAST_S = 2.0
 """What a process that has ended had sent is here within this."""
 
@@ -96,6 +105,8 @@ def _write_all(
     patience_s = DEFAULT_TIMEOUT_S if options.timeout_s is None else options.timeout_s
     give_up_s = env.monotonic_s() + patience_s
     flush_s = env.monotonic_s() + FLUSH_S
+    silent_s = env.monotonic_s() + SILENCE_S
+    n_rows = 0
     told: set[str] = set()
     while not waiting.is_over():
         has_more = False
@@ -103,6 +114,7 @@ def _write_all(
             records = reader.poll(env.monotonic_s())
             if records is not None:
                 writer.add(records)
+                n_rows += len(records)
                 has_more |= not reader.has_caught_up
             _check(reader, env, give_up_s)
         if env.monotonic_s() >= flush_s:
@@ -110,6 +122,11 @@ def _write_all(
             flush_s = env.monotonic_s() + FLUSH_S
         if all(r.is_over or (options.once and r.has_caught_up) for r in readers):
             return
+        has_begun = all(reader.has_begun for reader in readers)
+        is_silent = has_begun and not n_rows and env.monotonic_s() >= silent_s
+        if is_silent and WHEN_ROWS_COME not in told:
+            told.add(WHEN_ROWS_COME)
+            env.stderr.write(f"trtop: {WHEN_ROWS_COME}\n")
         if not waiting.are_ours:
             _tell(readers, env, told)
         waiting.source.wait(0 if has_more else SLICE_S)

@@ -9,11 +9,15 @@ from __future__ import annotations
 import argparse
 import difflib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 
 from trtop.escape import escape
+from trtop.filters.errors import FilterError
+from trtop.filters.filter import Filter, parse_filter
+from trtop.filters.snapshots import filtered, with_ports
+from trtop.filters.tree import Text
 from trtop.names.engine_factory import final_snapshot, make_engine
 from trtop.names.namer import Namer
 from trtop.options.report_arguments import make_parser as report_parser
@@ -36,26 +40,32 @@ from trtop_core.argument_parser import UsageError
 from trtop_core.engine import SEED_BYTES
 from trtop_core.errors import EXIT_INCOMPLETE, EXIT_OK, EXIT_UNUSABLE, TrtopError
 from trtop_core.pace import read_timed
+from trtop_core.records import GroupBy
 from trtop_core.snapshot import Snapshot
 from trtop_core.sources import open_capture
-from trtop_core.verdicts.rules import Cause
+from trtop_core.verdicts.causes import Cause
 
 USAGE = "trtop explain [OPTION...] FILE [DESTINATION...]"
 
 DESCRIPTION = """\
 What is wrong with the worst destinations of a capture, or with those that are named: the verdict,
-the numbers and limits that it rests on, what to look at next. More captures: -i FILE.
+the numbers and limits that it rests on, what to look at next. A DESTINATION is an address or a
+name, or what --filter takes: 192.0.2.12:443, 10/8, 'verdict:slow'. More captures: -i FILE.
 """
 
 EPILOG = """\
 examples:
   trtop explain incident.pcap
-  trtop explain incident.pcap 192.0.2.12
+  trtop explain incident.pcap 192.0.2.12 10.1.0.0/16
+  trtop explain incident.pcap 192.0.2.12:443
   trtop explain --names capture --limit 1 incident.pcap
 """
 
 N_WORST = 3
 """Destinations that are explained unless ``--limit`` says otherwise."""
+
+N_FOUND = 20
+"""Destinations that are explained of those that one filter finds, unless ``--limit`` says more."""
 
 WIDTH = 100
 """Characters of a line where there is no terminal."""
@@ -82,8 +92,12 @@ def main(argv: Sequence[str], env: Environment) -> int:
     inputs = options.inputs[: n_more or 1]
     wanted = options.inputs[len(inputs) :]
     options = replace(options, inputs=inputs)
-    snapshot, status = _measured(options, env)
-    rows = _named(snapshot, wanted) if wanted else _worst(snapshot, options.view.limit)
+    filters = {text: _understood(text) for text in wanted}
+    snapshot, by_port, status = _measured(options, filters.values(), env)
+    if wanted:
+        rows = _named(snapshot, by_port, filters, options.view.limit or N_FOUND, env)
+    else:
+        rows = _worst(snapshot, options.view.limit)
     left = snapshot.filtered
     if left is not None and not snapshot.n_destinations:
         env.stdout.write(f"no destination matches the filter (of {left.n_before:,})\n")
@@ -111,16 +125,23 @@ def make_parser() -> argparse.ArgumentParser:
     return report_parser("trtop explain", USAGE, DESCRIPTION, EPILOG)
 
 
-def _measured(options: Options, env: Environment) -> tuple[Snapshot, int]:
-    """All that the capture holds, and the exit status."""
+def _measured(
+    options: Options, filters: Iterable[Filter | None], env: Environment
+) -> tuple[Snapshot, Snapshot, int]:
+    """All that the capture holds, by port too if a filter asks for that; and the exit status."""
     with Plugins() as plugins, closing(make_namer(options, plugins) or Namer()) as namer:
-        engine = make_engine(options.engine, os.urandom(SEED_BYTES), namer)
+        # By port, so that a port that stands out in an address can be named.
+        config = replace(options.engine, group_by=GroupBy.ADDR_PORT)
+        engine = make_engine(config, os.urandom(SEED_BYTES), namer)
         confine_reading(options, env)
         with open_capture(options.inputs) as source:
             result = read_timed(engine, source, options.timing)
             if result.is_unusable and result.failure is not None:
                 raise result.failure
-            snapshot = final_snapshot(engine, replace(options.view, limit=None))
+            view = replace(options.view, limit=None)
+            snapshot = by_port = final_snapshot(engine, view)
+            if with_ports(view, *filters) != view:
+                by_port = final_snapshot(engine, with_ports(view, *filters))
             complain_of_nobody(snapshot, options, env)
             complain_of_filter(snapshot, env)
             complain_of_names(engine, env)
@@ -128,8 +149,8 @@ def _measured(options: Options, env: Environment) -> tuple[Snapshot, int]:
             complain_of_order(source, env)
             is_whole = not source.errors and not engine.unsupported_link_types
     if result.is_unusable:
-        return snapshot, EXIT_UNUSABLE
-    return snapshot, EXIT_OK if is_whole else EXIT_INCOMPLETE
+        return snapshot, by_port, EXIT_UNUSABLE
+    return snapshot, by_port, EXIT_OK if is_whole else EXIT_INCOMPLETE
 
 
 def _worst(snapshot: Snapshot, limit: int | None) -> list[QuickRow]:
@@ -143,16 +164,41 @@ def _ill(snapshot: Snapshot) -> list[QuickRow]:
     return [row for row in quick_rows(snapshot) if row.cause not in fine]
 
 
-def _named(snapshot: Snapshot, wanted: Sequence[str]) -> list[QuickRow]:
-    """The rows of these names or addresses.
+def _understood(text: str) -> Filter | None:
+    """A destination as a filter; None: it can only be a whole name or address.
+
+    Raises:
+        UsageError: it is neither.
+    """
+    try:
+        chosen = parse_filter(text)
+    except FilterError as error:
+        raise UsageError(f"{text}: {error}") from None
+    return None if chosen is None or isinstance(chosen.tree, Text) else chosen
+
+
+def _named(
+    snapshot: Snapshot,
+    by_port: Snapshot,
+    wanted: Mapping[str, Filter | None],
+    limit: int,
+    env: Environment,
+) -> list[QuickRow]:
+    """The rows of these names, addresses or filters.
 
     Raises:
         TrtopError: nobody is called like that.
     """
     rows = list(quick_rows(snapshot))
-    found = []
-    for text in wanted:
+    found: list[QuickRow] = []
+    for text, chosen in wanted.items():
         here = [row for row in rows if text in (row.name, row.origin.address, row.origin.name)]
+        if not here and chosen is not None:
+            shown = filtered(by_port if chosen.needs_ports else snapshot, chosen)
+            here = list(quick_rows(shown))[:limit]
+            if (n_more := shown.n_destinations - len(here)) > 0:
+                more = f"{n_more:,} more destinations match {escape(text)}"
+                env.stderr.write(f"trtop: {more}: --limit N explains more\n")
         if not here:
             near = difflib.get_close_matches(text, [row.name for row in rows], 3, cutoff=0)
             hint = f"; the nearest: {', '.join(near)}" if near else ""

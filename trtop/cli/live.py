@@ -27,6 +27,7 @@ from trtop.options.old_spellings import respell_capture_filter
 from trtop.options.parser import add_every
 from trtop.reporters.arrow_batches import need_pyarrow
 from trtop.reporters.formats import COLUMNAR, Per
+from trtop.reporters.html_page.reporter import load_parts
 from trtop.runtime.config_file import read_config
 from trtop.runtime.environment import Environment
 from trtop.runtime.signals import Interrupt
@@ -134,6 +135,8 @@ def main(argv: Sequence[str], env: Environment) -> int:
         if os.geteuid() == ROOT_UID:
             _import_all(options)
             drop_to(identity)  # what only shows needs no rights
+            if identity is not None:  # said before files of users are out of reach
+                options = replace(options, writes_as=user_name(identity.uid))
         shown = replace(options, endpoints=(endpoint,), timeout_s=START_TIMEOUT_S)
         status = EXIT_OK
         try:
@@ -201,7 +204,11 @@ def _make_folder(identity: Identity | None) -> str:
 
 
 def _import_all(options: AttachOptions) -> None:
-    """Import what is else imported when it is used: nobody may not read a Python in root's home."""
+    """Import what is else imported when it is used: nobody may not read a Python in root's home.
+
+    The same holds for the parts of the page that the screen saves.
+    """
+    load_parts()
     for name in LATER:
         import_module(name)
     if options.report_format in COLUMNAR:

@@ -23,7 +23,8 @@ from trtop_core.merging.delta import subtract
 from trtop_core.metrics import GAUGES
 from trtop_core.records import DESTINATION_KEY, DestinationKind
 from trtop_core.table import Table
-from trtop_core.verdicts.rules import Cause, severity, verdicts
+from trtop_core.verdicts.causes import Cause
+from trtop_core.verdicts.rules import severity, verdicts
 
 HOLD_S = 600.0
 """How long a series stays that is no longer among the most important ones: two scrapes of a slow
@@ -188,7 +189,7 @@ def _most_important(table: Table, recent: Table, limit: int) -> list[bytes]:
 
 
 def _is_bad(table: Table) -> npt.NDArray[np.bool_]:
-    return np.asarray(verdicts(table.counters, table.sketches) < Cause.OK)
+    return np.asarray(verdicts(table.counters, table.sketches) < Cause.WAITING)
 
 
 def _ranked(

@@ -24,7 +24,8 @@ from trtop_core.errors import TrtopError
 from trtop_core.records import DestinationKind, GroupBy, Window
 from trtop_core.snapshot import Snapshot
 from trtop_core.table import Table, address_name
-from trtop_core.verdicts.rules import WORDS, verdicts
+from trtop_core.verdicts.causes import WORDS
+from trtop_core.verdicts.rules import verdicts
 from trtop_core.view import View
 from trtop_daemon.ipc.export_orders import Orders
 
@@ -170,7 +171,8 @@ class Reader:
 def _words(rows: Table, recent: Snapshot) -> tuple[str, ...]:
     """The verdict of the last minute of each row but the last; empty where nothing happened."""
     table = recent.table
-    causes = verdicts(table.counters, table.sketches, recent.window_health.loss)
+    loss = recent.window_health.loss
+    causes = verdicts(table.counters, table.sketches, loss, waits_ns=table.waits_ns)
     place = {key.tobytes(): WORDS[cause] for key, cause in zip(table.keys, causes, strict=True)}
     found = (place.get(key.tobytes(), "") for key in rows.keys[:-1])
     return tuple("" if word == "-" else word for word in found)

@@ -67,7 +67,7 @@ class Filter:
         """
         return [
             one_line(said)
-            for node in _wanted(self.tree)
+            for node in wanted_leaves(self.tree)
             if (said := _said_of_nothing(node)) and not mask_of(node, rows).any()
         ]
 
@@ -93,12 +93,12 @@ def nodes_of(node: Node) -> Iterator[Node]:
             yield from nodes_of(part)
 
 
-def _wanted(node: Node) -> Iterator[Node]:
+def wanted_leaves(node: Node) -> Iterator[Node]:
     """Leaves that are not negated."""
     match node:
         case And(parts) | Or(parts):
             for part in parts:
-                yield from _wanted(part)
+                yield from wanted_leaves(part)
         case Not():
             return
         case _:

@@ -93,10 +93,10 @@ def _whole_test(pattern: str, is_glob: bool) -> Callable[[str], bool]:
 def _condition(node: Compare, rows: Rows) -> Mask:
     left, right = node.left, node.right
     if not isinstance(right, Number):
-        return _compared(_numbers(left, rows), node.operator, _numbers(right, rows))
+        return _compared(numbers_of(left, rows), node.operator, numbers_of(right, rows))
     if isinstance(left, Ratio) or (right.unit == "%" and METRIC_OF[left.metric].share_of):
         return _share(left, node.operator, right, rows)
-    found = _numbers(left, rows)
+    found = numbers_of(left, rows)
     if METRIC_OF[left.metric].unit is Unit.SHARE:
         found = 100 * found
     return _compared(found, node.operator, np.float64(_value(right, left)))
@@ -105,20 +105,20 @@ def _condition(node: Compare, rows: Rows) -> Mask:
 def _share(left: Column | Ratio, comparison: str, limit: Number, rows: Rows) -> Mask:
     """A part against its share of a whole: multiplied out, so that 7 of 100 are exactly 7 %."""
     if isinstance(left, Ratio):
-        part, whole = _numbers(left.part, rows), _numbers(left.whole, rows)
+        part, whole = numbers_of(left.part, rows), numbers_of(left.whole, rows)
     else:
-        part, whole = _numbers(left, rows), rows.whole(left.metric)
+        part, whole = numbers_of(left, rows), rows.whole(left.metric)
     whole = np.where(whole > 0, whole, np.nan)
     if limit.unit == "%":
         return _compared(100 * part, comparison, limit.value * whole)
     return _compared(part, comparison, _value(limit, left) * whole)
 
 
-def _numbers(operand: Column | Ratio, rows: Rows) -> Floats:
+def numbers_of(operand: Column | Ratio, rows: Rows) -> Floats:
     """An operand of every row, NaN where it is unknown."""
     if isinstance(operand, Column):
         return rows.column(operand.metric, operand.statistic)
-    part, whole = _numbers(operand.part, rows), _numbers(operand.whole, rows)
+    part, whole = numbers_of(operand.part, rows), numbers_of(operand.whole, rows)
     return np.asarray(part / np.where(whole > 0, whole, np.nan))
 
 

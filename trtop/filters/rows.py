@@ -18,7 +18,8 @@ from trtop_core.metrics import METRIC_OF
 from trtop_core.parse import Network
 from trtop_core.records import DestinationKind
 from trtop_core.table import OTHER_NAME, Table, address_name
-from trtop_core.verdicts.rules import Evidence, causes_of
+from trtop_core.verdicts.evidence import Evidence
+from trtop_core.verdicts.rules import causes_of
 
 Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
@@ -137,7 +138,9 @@ class Rows:
     @cached_property
     def causes(self) -> npt.NDArray[np.int8]:
         """Verdicts by number."""
-        return causes_of(Evidence(self.table.counters, self.table.sketches, self.loss))
+        table = self.table
+        evidence = Evidence(table.counters, table.sketches, self.loss, waits_ns=table.waits_ns)
+        return causes_of(evidence)
 
     def column(self, name: str, statistic: str = "") -> Floats:
         """A metric of every row, NaN where it is unknown.

@@ -31,20 +31,30 @@ def filtered(snapshot: Snapshot, chosen: Filter, members: Members | None = None)
     table = snapshot.table
     if chosen.needs_ports and (table.keys["kind"] == DestinationKind.ADDR).any():
         raise ValueError("rows are by address only: they have no ports (group_by='addr,port')")
-    rows = Rows(
+    shown, remarks = chosen.shown(rows_of(snapshot, members))
+    return replace(
+        snapshot,
+        table=table if shown.all() else table.take(np.flatnonzero(shown)),
+        n_destinations=int(np.count_nonzero(shown)),
+        filtered=Filtered(chosen.text, len(table), tuple(remarks)),
+    )
+
+
+def rows_of(snapshot: Snapshot, members: Members | None = None) -> Rows:
+    """The rows of a snapshot as filters are asked about them.
+
+    Args:
+        snapshot: with these rows.
+        members: as for ``filtered``.
+    """
+    table = snapshot.table
+    return Rows(
         table,
         table.row_names,
         snapshot.span_ns,
         snapshot.view.percentile,
         snapshot.window_health.loss,
         members,
-    )
-    shown, remarks = chosen.shown(rows)
-    return replace(
-        snapshot,
-        table=table if shown.all() else table.take(np.flatnonzero(shown)),
-        n_destinations=int(np.count_nonzero(shown)),
-        filtered=Filtered(chosen.text, len(table), tuple(remarks)),
     )
 
 

@@ -17,7 +17,7 @@ from trtop.metrics.lookup import sortable_names
 from trtop_core.metric_types import Kind, Metric, Unit
 from trtop_core.metrics import METRIC_OF, METRICS
 from trtop_core.parse import TIME_UNITS_NS
-from trtop_core.verdicts.rules import WORDS
+from trtop_core.verdicts.causes import WORDS
 
 N_NEAREST = 3
 

@@ -24,7 +24,7 @@ from trtop_core.health import Health
 from trtop_core.metrics import COUNTERS, DERIVED, GAUGES, METRIC_OF, SKETCHES
 from trtop_core.snapshot import DETAIL_PERCENTILES, Row, Snapshot, percentile_key
 from trtop_core.table import NOWHERE, RowOrigin, Table
-from trtop_core.verdicts.rules import WORDS, Cause
+from trtop_core.verdicts.causes import FAULTS, WORDS, Cause
 
 if TYPE_CHECKING:
     import pandas
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 MAX_ADDRESS_CHARS = 45
 """An IPv6 address whose last four bytes are written as an IPv4 one."""
 
-_FINE = (WORDS[Cause.OK], WORDS[Cause.NOTHING])
+_FINE = tuple(WORDS[cause] for cause in Cause if cause not in FAULTS)
 
 SHOWN_ROWS = 20
 """Rows that a notebook shows of a result."""

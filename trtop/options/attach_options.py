@@ -103,6 +103,8 @@ class AttachOptions:
         every_ns: a report of each span of the history that is so long, in capture time.
         per: what a row stands for.
         schema: what the fields of a connection are called.
+        writes_as: the user that the process became, who writes what is saved; empty: whoever
+            started it.
     """
 
     endpoints: tuple[Endpoint, ...]
@@ -134,6 +136,7 @@ class AttachOptions:
     every_ns: int | None = None
     per: Per = Per.DESTINATION
     schema: Schema = Schema.TRTOP
+    writes_as: str = ""
 
     resolver = whitelist = None
     """Parts of one's own are for captures that are read here."""

@@ -9,6 +9,7 @@ import grp
 import os
 import pwd
 import socket
+import stat
 
 from trtop_core.wire.endpoint import Endpoint
 
@@ -19,6 +20,9 @@ def diagnose(endpoint: Endpoint) -> str:
     """What stands between us and a daemon on this machine; empty if nothing can be seen."""
     if endpoint.path is None:
         return ""
+    if os.path.exists(endpoint.path) and not _is_socket(endpoint.path):
+        what = "a folder" if os.path.isdir(endpoint.path) else "a file"
+        return f"it is {what}, not a daemon's socket; to read a capture: trtop {endpoint.path}"
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.setblocking(False)
         try:
@@ -32,6 +36,14 @@ def diagnose(endpoint: Endpoint) -> str:
         except OSError:
             return ""
     return ""
+
+
+def _is_socket(path: str) -> bool:
+    """Whether a path that is there is a socket; what cannot be looked at may be one."""
+    try:
+        return stat.S_ISSOCK(os.stat(path).st_mode)
+    except OSError:
+        return True
 
 
 def _owner(path: str) -> str:

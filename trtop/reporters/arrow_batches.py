@@ -75,6 +75,10 @@ class ArrowFields(Fields):
         """A column of whole numbers."""
         self._put(name, self._pa.array(numbers, self._pa.int64(), mask=numbers == UNKNOWN))
 
+    def add_flags(self, name: str, flags: npt.NDArray[np.bool_]) -> None:
+        """A column of truth values."""
+        self._put(name, self._pa.array(flags, self._pa.bool_()))
+
     def add_literals(self, name: str, values: Sequence[Literal]) -> None:
         """A column of text, of truth values, or of numbers of any kind."""
         # By what the field is, not by what is in it: a column without values has a type too.

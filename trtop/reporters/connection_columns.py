@@ -12,11 +12,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from trtop.reporters.record_columns import picked
 from trtop_core._community_id import community_ids
 from trtop_core._table import PROTOCOL_BITS, STATE_BITS
 from trtop_core._text import UNKNOWN
 from trtop_core.connection_records import (
     COUNTER_PLACES,
+    OVER,
     SAMPLE_PLACES,
     Ended,
     ended,
@@ -26,7 +28,9 @@ from trtop_core.metrics import COUNTERS, GAUGES, SKETCHES
 from trtop_core.records import SKETCH_STATS, TS_LIMIT_NS
 from trtop_core.sketch import SketchColumn
 from trtop_core.table import address_name
-from trtop_core.verdicts.rules import WORDS, Evidence, causes_of
+from trtop_core.verdicts.causes import WORDS, Cause
+from trtop_core.verdicts.evidence import Evidence
+from trtop_core.verdicts.rules import causes_of
 
 Numbers = npt.NDArray[np.int64]
 Tokens = list[bytes]
@@ -111,11 +115,22 @@ class Connections:
     def states(self) -> Tokens:
         """Where each stood, as a word."""
         words = [end.name.lower().encode() for end in Ended]
-        return [words[end] for end in self.ended.tolist()]
+        return picked(words, self.ended)
+
+    @cached_property
+    def waiting(self) -> Numbers:
+        """Requests that wait for their answer where the record was made; 0 of what is over."""
+        is_left_out = np.isin(self.ended, OVER) | (self.ended == Ended.EVICTED)
+        is_left_out |= (self["one_sided"] > 0) | (self["multiplexed_unfollowed"] > 0)
+        answered = self["responses"] + self["unanswered"]
+        return np.where(is_left_out, 0, np.maximum(self["requests"] - answered, 0))
 
     @cached_property
     def verdicts(self) -> Tokens:
-        """The verdict that each one's counters alone would give a row; latencies are not judged."""
+        """The verdict that each one's counters alone would give a row; latencies are not judged.
+
+        Of one in which nothing is wrong, and whose SYN or request waits, that it waits.
+        """
         empty = SketchColumn(
             np.zeros(len(self.records), SKETCH_STATS),
             np.zeros(len(self.records) + 1, np.int64),
@@ -126,7 +141,10 @@ class Connections:
         counters |= dict.fromkeys(GAUGES, np.zeros(len(self.records), np.int64))
         evidence = Evidence(counters, dict.fromkeys(SKETCHES, empty), None)
         words = [word.encode() for word in WORDS]
-        return [words[cause] for cause in causes_of(evidence).tolist()]
+        causes = causes_of(evidence)
+        waits = (self.waiting > 0) | (self.ended == Ended.PENDING)
+        causes[waits & np.isin(causes, (Cause.OK, Cause.NOTHING))] = Cause.WAITING
+        return picked(words, causes)
 
     @cached_property
     def community_ids(self) -> Tokens:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from trtop.reporters.connection_columns import Connections, Numbers, Tokens
 from trtop.reporters.formats import Schema
-from trtop.reporters.record_columns import Fields
+from trtop.reporters.record_columns import Fields, picked
 from trtop_core._text import UNKNOWN
 from trtop_core.connection_records import OVER, Ended
 from trtop_core.metrics import COUNTERS, METRIC_OF, SKETCHES
@@ -43,9 +43,9 @@ def _add_trtop(fields: Fields, c: Connections) -> None:
         fields.add_numbers(f"{end}_port", c.port(end))
     fields.add_tokens("community_id", c.community_ids)
     fields.add_tokens("state", c.states)
-    fields.add_literals("is_over", np.isin(c.ended, OVER).tolist())
-    fields.add_literals("is_tls", c.carries("tls").tolist())
-    fields.add_literals("is_http2", c.carries("http2").tolist())
+    fields.add_flags("is_over", np.isin(c.ended, OVER))
+    fields.add_flags("is_tls", c.carries("tls"))
+    fields.add_flags("is_http2", c.carries("http2"))
     fields.add_numbers("first_ns", c.first_ns)
     fields.add_numbers("last_ns", c.last_ns)
     fields.add_numbers("duration_ns", c.duration_ns)
@@ -53,6 +53,7 @@ def _add_trtop(fields: Fields, c: Connections) -> None:
         fields.add_numbers(f"packets_{way}", c.packets(way))
     for name in COUNTERS:
         fields.add_numbers(name, c[name])
+    fields.add_numbers("waiting", c.waiting)
     fields.add_tokens("verdict", c.verdicts)
     for name in SKETCHES:
         samples, unit = c.samples(name), METRIC_OF[name].unit.suffix
@@ -105,7 +106,7 @@ def zeek_states(c: Connections) -> Tokens:
     ]
     words = [*(word.encode() for _, word in holds), b"S0"]
     found = np.select([mask for mask, _ in holds], list(range(len(holds))), len(holds))
-    return [words[at] for at in found.tolist()]
+    return picked(words, found)
 
 
 def _add_ecs(fields: Fields, c: Connections) -> None:

@@ -25,7 +25,7 @@ from trtop_core._text import UNKNOWN
 from trtop_core.metric_types import Kind
 from trtop_core.snapshot import Snapshot, percentile_key
 from trtop_core.table import Table
-from trtop_core.verdicts.rules import WORDS
+from trtop_core.verdicts.causes import WORDS
 
 CLOCK = "clock_ns"
 

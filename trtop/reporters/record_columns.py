@@ -8,6 +8,7 @@ and in which order, ``trtop_core.snapshot.Row.record``.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +19,7 @@ from trtop_core.sketch import SketchColumn
 from trtop_core.snapshot import DETAIL_PERCENTILES, percentile_key
 from trtop_core.table import RowOrigin, Table
 from trtop_core.verdicts.because import judge
-from trtop_core.verdicts.rules import Evidence, suspect_rows
+from trtop_core.verdicts.evidence import Evidence, suspect_rows
 
 Literal = float | bool | str | None
 """What a record holds besides whole numbers."""
@@ -68,6 +69,11 @@ class Fields:
             if value not in texts:
                 texts[value] = self.literal(value).encode()
         self._add(name, self._no_numbers, [texts[value] for value in values])
+
+    def add_flags(self, name: str, flags: npt.NDArray[np.bool_]) -> None:
+        """A field of true and false, shape (n_rows,)."""
+        words = [self.literal(flag).encode() for flag in (False, True)]
+        self._add(name, self._no_numbers, picked(words, flags.astype(np.intp)))
 
     def add_tokens(self, name: str, tokens: list[bytes]) -> None:
         """A field of ASCII that no format has to quote or escape, one text per row."""
@@ -119,6 +125,12 @@ class Fields:
         self._texts.append(texts)
 
 
+def picked(words: Sequence[bytes], places: npt.NDArray[np.integer[Any]]) -> list[bytes]:
+    """One of some words per row, by its place; shape (n_rows,)."""
+    found: list[bytes] = np.array(words, object)[places].tolist()
+    return found
+
+
 def add_identity(fields: Fields, table: Table) -> None:
     """Whose numbers they are."""
     fields.add_literals("destination", table.row_names())
@@ -148,7 +160,9 @@ def add_records(fields: Fields, table: Table, span_ns: int, loss: float | None) 
         fields.add_numbers(name, table.counters[name].astype(np.int64))
     for name in DERIVED:
         fields.add_literals(name, known(derived(name, table.counters, span_ns)))
-    evidence = Evidence(table.counters, table.sketches, loss)
+    evidence = Evidence(
+        table.counters, table.sketches, loss, waits_ns=table.waits_ns, ports=table.ports
+    )
     quantiles = {name: evidence.percentiles(name, DETAIL_PERCENTILES) for name in SKETCHES}
     fields.add_literals("suspect", suspect_rows(evidence).tolist())
     words, sentences = judge(evidence)

@@ -10,7 +10,8 @@ from dataclasses import replace
 
 from trtop.escape import escape
 from trtop.filters.filter import Filter
-from trtop.filters.snapshots import filtered
+from trtop.filters.snapshots import filtered, rows_of
+from trtop.filters.told import numbers_told
 from trtop.runtime.environment import Environment
 from trtop.table.rows import quick_rows
 from trtop_core.errors import EXIT_FOUND, EXIT_OK
@@ -40,9 +41,11 @@ def fail_on(snapshot: Snapshot, chosen: Filter, env: Environment) -> int:
     if not n_found:
         return EXIT_OK
     named = replace(found, table=found.table.cut(0, min(n_found, MAX_NAMED)))
-    for row in quick_rows(named):
+    numbers = numbers_told(chosen, rows_of(named))
+    for row, told in zip(quick_rows(named), numbers, strict=True):
         word, reason = row.judged()
-        env.stderr.write(f"{what}: {escape(row.name)}: {escape(reason or word)}\n")
+        said = reason or f"{told or 'matches'}; its verdict is {word}"
+        env.stderr.write(f"{what}: {escape(row.name)}: {escape(said)}\n")
     if n_found > MAX_NAMED:
         env.stderr.write(f"{what}: and {n_found - MAX_NAMED:,} more\n")
     return EXIT_FOUND

@@ -15,7 +15,7 @@ from trtop.metrics.format import Forms
 from trtop.table.marks import MARKS, marks_of
 from trtop.table.rows import Figures, QuickRow
 from trtop.table.text import MARKED, Role
-from trtop_core.verdicts.rules import WORDS
+from trtop_core.verdicts.causes import WORDS
 
 SHORTEST = 9
 """Beyond the number of forms of any cell."""

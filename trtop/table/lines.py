@@ -6,8 +6,8 @@ role, and follow a ``!`` where the layout has room for marks.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from trtop.escape import display_width, shorten
 from trtop.metrics.format import fitting
@@ -16,7 +16,7 @@ from trtop.table.marks import verdict_role
 from trtop.table.rows import QuickRow
 from trtop.table.text import HIGH_MARK, Line, Role, Span, line_of
 from trtop_core.metric_types import Group
-from trtop_core.verdicts.rules import WORDS
+from trtop_core.verdicts.causes import WORDS
 
 SUSPECT_MARK = "?"
 
@@ -29,11 +29,13 @@ class Grid:
         layout: columns and widths.
         heading: of the names.
         ascii_only: nothing but ASCII.
+        short_names: what is shown of names that are too wide.
     """
 
     layout: Layout
     heading: str
     ascii_only: bool = False
+    short_names: Mapping[str, str] = field(default_factory=dict)
 
     def group_line(self) -> Line:
         """The classic groups over their columns; empty where there is no column."""
@@ -101,7 +103,9 @@ class Grid:
         return (" ", Span(word, role), " " * (width - len(word))) if width else ()
 
     def _name(self, name: str, role: Role) -> tuple[Span, str]:
-        shown = shorten(name, self.layout.name_width, self.ascii_only)
+        shown = self.short_names.get(name)
+        if shown is None:
+            shown = shorten(name, self.layout.name_width, self.ascii_only)
         return Span(shown, role), " " * (self.layout.name_width - display_width(shown))
 
 

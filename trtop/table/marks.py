@@ -16,7 +16,9 @@ from trtop.table.rows import Figures, QuickRow
 from trtop.table.text import Role
 from trtop_core.metric_types import Grade, Kind, Metric, Thresholds, Unit
 from trtop_core.metrics import METRIC_OF
-from trtop_core.verdicts.rules import RESTS_ON, Cause
+from trtop_core.verdicts.causes import FAULTS, Cause
+from trtop_core.verdicts.phrases import of_whole, several
+from trtop_core.verdicts.rules import RESTS_ON
 
 JUDGED_PERCENTILES = {"path_rtt": 50.0, "reuse": 50.0}
 """Percentiles that verdicts look at, where that is not p95."""
@@ -26,14 +28,14 @@ MARKS = (Role.PLAIN, Role.NOTABLE, Role.HIGH, Role.VERDICT)
 
 VERDICT_MARK = MARKS.index(Role.VERDICT)
 
-_IS_FINE = np.array([cause in (Cause.OK, Cause.NOTHING) for cause in Cause])
+_IS_FINE = np.array([cause not in FAULTS for cause in Cause])
 
 
 def verdict_role(row: QuickRow) -> Role:
     """How the verdict itself stands out."""
     if row.cause is Cause.NOTHING:
         return Role.DIM
-    return Role.PLAIN if row.cause is Cause.OK else Role.VERDICT
+    return Role.VERDICT if row.cause in FAULTS else Role.PLAIN
 
 
 def verdict_text(row: QuickRow, ascii_only: bool = False) -> str:
@@ -51,14 +53,15 @@ def verdict_text(row: QuickRow, ascii_only: bool = False) -> str:
 
 
 def quiet_text(row: QuickRow) -> str:
-    """What there is to say of a row in which nothing began: what ended, or waits, is of before."""
+    """What there is to say of a row in which nothing began, or nothing came of what began."""
+    n_attempts = row.count("syn")
+    if n_attempts:
+        answered, n_late = row.count("synack"), row.count("timeouts")
+        text = f"{of_whole(n_attempts, n_attempts, 'attempt')} came to no connection"
+        return f"{text}; {answered:,} answered, {n_late:,} without an answer for 20 s"
     text = "nothing began here in this time"
-    for name, became in (
-        ("timeouts", "ended without an answer"),
-        ("pending_retrans", "still waiting for an answer"),
-    ):
-        if n := row.count(name):
-            text += f"; {n:,} earlier attempt{'' if n == 1 else 's'} {became}"
+    if n_open := row.count("active"):
+        text += f"; {several(n_open, 'connection')} open"
     return text
 
 

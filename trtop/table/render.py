@@ -11,7 +11,7 @@ import itertools
 import textwrap
 from collections.abc import Iterator, Sequence
 
-from trtop.escape import display_width, escape, shorten
+from trtop.escape import display_width, distinct, escape, shorten
 from trtop.metrics.columns import COLUMNS, CellFormat
 from trtop.table.health import health_items, warnings
 from trtop.table.layout import Layout, lay_out
@@ -52,7 +52,8 @@ def render(
     longest_name = max(len(HEADING), *(display_width(name) for name in names))
     columns = style.columns or COLUMNS
     layout = lay_out(rows, longest_name, style.width, cell_format, columns, style.columns)
-    grid = Grid(layout, HEADING, style.ascii_only)
+    short_names = distinct(names, layout.name_width, style.ascii_only)
+    grid = Grid(layout, HEADING, style.ascii_only, short_names)
 
     yield from _health_lines(snapshot, rows[0], style, cell_format)
     yield ""

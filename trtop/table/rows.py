@@ -14,7 +14,9 @@ from trtop_core.metrics import METRIC_OF, derived, known
 from trtop_core.snapshot import DETAIL_PERCENTILES, TOTALS_NAME, Row, Snapshot, percentile_key
 from trtop_core.table import RowOrigin, Table
 from trtop_core.verdicts.because import because
-from trtop_core.verdicts.rules import WORDS, Cause, Evidence, causes_of, suspect_rows
+from trtop_core.verdicts.causes import WORDS, Cause
+from trtop_core.verdicts.evidence import Evidence, suspect_rows
+from trtop_core.verdicts.rules import causes_of
 
 ROWS_PER_BLOCK = 2048
 """Rows whose columns are worked out together: bounds the memory of a report."""
@@ -71,7 +73,14 @@ class Figures:
     def causes(self) -> tuple[Evidence, list[Cause]]:
         """What the verdicts rest on, and the verdict of every row."""
         if self._evidence is None:
-            evidence = Evidence(self._table.counters, self._table.sketches, self._loss)
+            table = self._table
+            evidence = Evidence(
+                table.counters,
+                table.sketches,
+                self._loss,
+                waits_ns=table.waits_ns,
+                ports=table.ports,
+            )
             self._evidence = evidence, [Cause(cause) for cause in causes_of(evidence).tolist()]
         return self._evidence
 

@@ -73,13 +73,19 @@ Line = tuple[Span, ...]
 
 def line_of(*parts: str | Span) -> Line:
     """A line from text and spans; empty ones are left out."""
-    spans = (part if isinstance(part, Span) else Span(part) for part in parts)
-    return tuple(span for span in spans if span.text)
+    spans: list[Span] = []
+    for part in parts:
+        if isinstance(part, Span):
+            if part.text:
+                spans.append(part)
+        elif part:
+            spans.append(Span(part))
+    return tuple(spans)
 
 
 def plain(line: Iterable[Span]) -> str:
     """The text alone."""
-    return "".join(span.text for span in line)
+    return "".join([span.text for span in line])
 
 
 def painted(line: Iterable[Span], color: bool, theme: Theme = Theme.TERMINAL) -> str:

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 
 from trtop.escape import escape
 from trtop.table.text import Line, Role, Span, line_of
+from trtop.tui.foot import height_of
 from trtop.tui.frame import Size, TerminalCaps, cut
 from trtop.tui.keys import name_of_shown
 from trtop.tui.pages.registry import ALL_KEYS, PAGE_OF_MODE
-from trtop.tui.prompt_line import prompt_line
+from trtop.tui.prompt_line import MIN_HEIGHT_OF_FOOT, prompt_line
 from trtop.tui.scene import Scene
-from trtop.tui.state import State
+from trtop.tui.state import Mode, State
 
 
 def bottom_line(
@@ -21,7 +22,7 @@ def bottom_line(
     state = scene.state
     if state.prompt is not None:
         return prompt_line(state.prompt, _matches(scene), size, caps)
-    if state.message:
+    if state.message and not has_room_above(scene, size):
         text = escape(state.message, caps.ascii_only)
         return cut(line_of(Span(text, Role.BOLD)), size.width, caps.ascii_only), None
     page = PAGE_OF_MODE.get(state.mode)
@@ -31,10 +32,17 @@ def bottom_line(
     return _keys_line(pairs, size.width), None
 
 
+def has_room_above(scene: Scene, size: Size) -> bool:
+    """Whether a message stands above the keys: under the rows, or in the edge of a page."""
+    if scene.state.mode is not Mode.LIST:
+        return size.height >= MIN_HEIGHT_OF_FOOT
+    return scene.model is not None and height_of(size) > 0
+
+
 def key_places(state: State, bottom: Line) -> tuple[tuple[int, int, str], ...]:
     """Where the keys of the bottom line stand, with their labels."""
     places: list[tuple[int, int, str]] = []
-    if state.prompt is not None or state.message:
+    if state.prompt is not None:
         return ()
     at = 0
     for span in bottom:

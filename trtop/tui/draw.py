@@ -14,7 +14,7 @@ from trtop.escape import escape
 from trtop.table.layout import MARK_WIDTH, Layout
 from trtop.table.text import HIGH_MARK, Line, Role, Span, line_of
 from trtop.tui import header
-from trtop.tui.bottom_line import bottom_line, key_places
+from trtop.tui.bottom_line import bottom_line, has_room_above, key_places
 from trtop.tui.foot import foot_lines, height_of
 from trtop.tui.frame import (
     Frame,
@@ -32,7 +32,7 @@ from trtop.tui.header import WINDOW_NAMES
 from trtop.tui.pages.page import Page
 from trtop.tui.pages.registry import PAGE_OF_MODE
 from trtop.tui.scene import Scene
-from trtop.tui.state import State
+from trtop.tui.state import Mode, State
 from trtop.tui.strip import has_strip, strip_lines
 from trtop.tui.view_model import ViewModel
 from trtop_core.records import Window
@@ -233,6 +233,14 @@ def _sides(lines: Sequence[Line], size: Size, caps: TerminalCaps) -> list[Line]:
     return [bordered(line, size.width, caps) for line in lines]
 
 
+def _message_of_page(scene: Scene, size: Size, caps: TerminalCaps) -> Line:
+    """A message while a page is shown, for its lower edge; empty where there is none."""
+    state = scene.state
+    if state.mode is Mode.LIST or not state.message or not has_room_above(scene, size):
+        return ()
+    return line_of(Span(escape(state.message, caps.ascii_only), Role.BOLD))
+
+
 def _framed(
     scene: Scene,
     size: Size,
@@ -250,6 +258,6 @@ def _framed(
         return Frame(to_height([top, *body, bottom], size.height))
     empty = bordered((), size.width, caps)
     filled_up = [*body[:room], *[empty] * (room - len(body)), *foot]
-    low = edge(size.width, caps, (), count, is_top=False)
+    low = edge(size.width, caps, _message_of_page(scene, size, caps), count, is_top=False)
     lines = to_height([top, *filled_up, low, bottom], size.height)
     return Frame(lines, cursor, keys=key_places(scene.state, bottom))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum, auto
 
+from trtop.tui.saving_place import Proposal
 from trtop.tui.state import Grouping, State
 from trtop.tui.view_model import ViewModel
 from trtop_core.records import Window
@@ -24,6 +25,9 @@ class Effect(Enum):
     SAVE = auto()
 
 
+NOTHING_PROPOSED = Proposal()
+
+
 @dataclass(frozen=True, slots=True)
 class Context:
     """What keys depend on besides the state.
@@ -37,6 +41,7 @@ class Context:
         prefix: of the files to save, None to ask for one.
         is_over: nothing more comes, so that counting from now on makes no sense.
         timeline: of the history; None where there is none (yet).
+        proposed: where files can be saved, if one is asked for a prefix.
     """
 
     model: ViewModel | None = None
@@ -47,6 +52,7 @@ class Context:
     prefix: str | None = None
     is_over: bool = False
     timeline: Timeline | None = None
+    proposed: Proposal = NOTHING_PROPOSED
 
     @property
     def n_rows(self) -> int:

@@ -22,6 +22,7 @@ from trtop.tui.page_question import PageQuestion, question_of
 from trtop.tui.pages.registry import PAGE_OF_MODE
 from trtop.tui.prompt import tried
 from trtop.tui.save import is_there, prefix_of, save
+from trtop.tui.saving_place import proposal, refusal
 from trtop.tui.scene import Scene
 from trtop.tui.selection import selecting
 from trtop.tui.setup import Screen, Setup
@@ -179,6 +180,7 @@ class EventLoop:
             prefix=self._setup.prefix,
             is_over=self._was_over,
             timeline=self._history.timeline,
+            proposed=proposal(self._setup.writes_as),
         )
 
     def _carry_out(self, updated: Updated) -> None:
@@ -350,5 +352,8 @@ class EventLoop:
             return
         baseline = self._baselines.get(self.state.shown_grouping)
         names, recording = self._setup.names, make_recording(self._ask_question)
-        done = save(prefix, self._scene(), answer, baseline, names, recording)
+        try:
+            done = save(prefix, self._scene(), answer, baseline, names, recording)
+        except PermissionError as error:
+            done = refusal(str(error.filename or prefix), self._setup.writes_as)
         self.state = self.state.saying(done)

@@ -1,4 +1,4 @@
-"""The lines under the rows: why a row has its verdict, or what is wrong with what is typed.
+"""The lines under the rows: why a row has its verdict, a message, or what is wrong with a text.
 
 Pure: takes the rows and a state, gives so many lines.
 """
@@ -30,8 +30,12 @@ def height_of(size: Size) -> int:
 def foot_lines(
     model: ViewModel, state: State, n_lines: int, width: int, caps: TerminalCaps
 ) -> list[Line]:
-    """What is said of what is being typed, else why the selected row has its verdict."""
+    """A message, or what is said of what is typed; else why the selected row has its verdict."""
     prompt = state.prompt
+    if n_lines and prompt is None and state.message:
+        said = _wrapped(escape(state.message, caps.ascii_only), n_lines, width, caps)
+        lines = [line_of(" ", Span(part, Role.BOLD)) for part in said]
+        return lines + [()] * (n_lines - len(lines))
     if not n_lines or prompt is None or not (prompt.error or prompt.note):
         return _because(model, state, n_lines, width, caps)
     role = Role.WARNING if prompt.is_refused else Role.PLAIN

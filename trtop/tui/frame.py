@@ -93,8 +93,11 @@ def cut(line: Line, width: int, ascii_only: bool = False) -> Line:
 
 def filled(line: Line, width: int, ascii_only: bool = False) -> Line:
     """A line of exactly a width."""
-    line = cut(line, width, ascii_only)
-    return line_of(*line, " " * (width - display_width(plain(line))))
+    used = display_width(plain(line))
+    if used > width:
+        line = cut(line, width, ascii_only)
+        used = display_width(plain(line))
+    return (*line, Span(" " * (width - used))) if used < width else line
 
 
 def bordered(line: Line, width: int, caps: TerminalCaps) -> Line:

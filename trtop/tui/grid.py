@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from trtop.escape import display_width, escape
+from trtop.escape import display_width, distinct, escape
 from trtop.metrics.columns import CellFormat
 from trtop.table.layout import Layout, lay_out
 from trtop.table.lines import Grid
@@ -72,7 +72,8 @@ def table_of(scene: Scene, shown: range, width: int, caps: TerminalCaps) -> Tabl
         if not beside.n_left_out:
             layout, trends = beside, TrendColumns(scene.trends, caps.ascii_only)
     layout = layout or lay_out(rows, longest, width, cell_format, *chosen)
-    grid = Grid(layout, HEADING, caps.ascii_only)
+    short_names = distinct(names, layout.name_width, caps.ascii_only)
+    grid = Grid(layout, HEADING, caps.ascii_only, short_names)
     lines = []
     for i, (row, name) in enumerate(zip(rows, names, strict=True)):
         cells = [placed.cells[i] for placed in layout.placed]

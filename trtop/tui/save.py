@@ -63,6 +63,9 @@ def save(
 
     Returns:
         What became of it, in one sentence.
+
+    Raises:
+        PermissionError: this process may not write there.
     """
     state, n_all = scene.state, max(1, answer.n_destinations)
     rows = make_view_model(answer, state, n_all, baseline, names)
@@ -99,5 +102,7 @@ def save(
     try:
         write_files(prefix, writers)
     except (TrtopError, ValueError) as error:  # ValueError: a NUL in the path
+        if isinstance(error.__cause__, PermissionError):
+            raise error.__cause__ from None
         return str(error)
     return f"saved {prefix}{TABLE_SUFFIX}, {JSON_SUFFIX} and {HTML_SUFFIX}"

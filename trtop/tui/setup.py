@@ -45,6 +45,8 @@ class Setup:
         windows: the windows that the source keeps.
         groupings: what the source's rows can be grouped by.
         refresh_s: seconds between snapshots.
+        writes_as: the user that the process became, who writes what is saved; empty: whoever
+            started it.
     """
 
     state: State = field(default_factory=State)
@@ -54,3 +56,4 @@ class Setup:
     windows: tuple[Window, ...] = WINDOWS
     groupings: tuple[Grouping, ...] = tuple(Grouping)
     refresh_s: float = REFRESH_S
+    writes_as: str = ""

@@ -87,6 +87,10 @@ def click(state: State, row: int | None, column: str | None) -> State:
 
 def wheel(state: State, is_down: bool, context: Context) -> State:
     """What the wheel of a mouse makes of a state."""
+    page = PAGE_OF_MODE.get(state.mode)
+    if page is not None and page.is_of_row:
+        step = WHEEL_ROWS if is_down else -WHEEL_ROWS
+        return replace(state, scroll=max(0, min(state.scroll + step, MAX_SCROLL)))
     key = "down" if is_down else "up"
     for _ in range(WHEEL_ROWS):
         state = state if state.prompt else update(state, key, context).state
@@ -197,7 +201,9 @@ def _save(state: State, context: Context) -> Updated:
         return Updated(state.saying("there is nothing to save yet"))
     if context.prefix is not None:
         return Updated(state, Effect.SAVE, context.prefix)
-    return Updated(replace(state, prompt=Prompt(Purpose.SAVE)))
+    text, note = context.proposed
+    asked = Prompt(Purpose.SAVE, text, len(text), note=note)
+    return Updated(replace(state, prompt=asked))
 
 
 def _back(state: State, context: Context) -> Updated:
@@ -241,6 +247,8 @@ def _on_page(page: Page, state: State, key: str, context: Context) -> Updated:
     action = ACTION_OF.get(key)
     if action is Action.COMMAND:
         return _command(state, context)
+    if page.is_of_row and action in (Action.UP, Action.DOWN):
+        return Updated(replace(MOVES[action](state, context).state, scroll=0))
     if action in STEPS:
         step = STEPS[action](max(1, context.page))
         if n_choices := page.count(state):

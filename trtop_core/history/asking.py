@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from trtop_core._state import HEALTH, State
 from trtop_core._window import EPOCH_NS
-from trtop_core.history.slots import BINS_OF_SKETCH, Cells, Slot
+from trtop_core.history.slots import Cells, Slot
 from trtop_core.history.sums import summed
 from trtop_core.query import Exported
 from trtop_core.sketch import MIDDLE, nearest_rank
@@ -148,11 +148,15 @@ def percentiles(
     """
     parts = [slot.response_bins for slot in slots]
     bins = Cells.listed(parts)
-    at = np.repeat(places * BINS_OF_SKETCH, [len(part.at) for part in parts]) + bins.at
-    counted = np.bincount(at, bins.amounts, n_columns * BINS_OF_SKETCH)
-    before = np.cumsum(counted.reshape(n_columns, BINS_OF_SKETCH), axis=1)
     found = np.full(n_columns, -1, np.int64)
+    if not len(bins.at):
+        return found
+    # Most bins are beyond what there is.
+    least, n_bins = int(bins.at.min()), int(np.ptp(bins.at)) + 1
+    at = np.repeat(places * n_bins, [len(part.at) for part in parts]) + bins.at - least
+    counted = np.bincount(at, bins.amounts, n_columns * n_bins)
+    before = np.cumsum(counted.reshape(n_columns, n_bins), axis=1)
     for column in np.flatnonzero(before[:, -1]):
         rank = nearest_rank(int(before[column, -1]), PERCENTILE)
-        found[column] = MIDDLE[np.searchsorted(before[column], rank, side="left")]
+        found[column] = MIDDLE[least + np.searchsorted(before[column], rank, side="left")]
     return found

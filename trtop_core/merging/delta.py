@@ -74,7 +74,7 @@ def subtract(now: Table, before: Table) -> Table:
         name: _subtract_sketch(column, before.sketches[name].take(old), rows)
         for name, column in now.sketches.items()
     }
-    return Table(now.keys, counters, columns)
+    return Table(now.keys, counters, columns, waits_ns=now.waits_ns)
 
 
 def _subtract_sketch(

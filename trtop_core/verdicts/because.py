@@ -8,8 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from trtop_core.records import Wait
+from trtop_core.verdicts.causes import WORDS, Cause
+from trtop_core.verdicts.evidence import Evidence
 from trtop_core.verdicts.phrases import duration, of_whole, percent, several, share
-from trtop_core.verdicts.rules import WORDS, Cause, Evidence, causes_of
+from trtop_core.verdicts.ports import CAUSES_OF_PORTS
+from trtop_core.verdicts.rules import causes_of
 
 
 def judge(evidence: Evidence) -> tuple[list[str], list[str | None]]:
@@ -59,6 +63,21 @@ class RowEvidence:
         """How many samples a distribution has."""
         return int(self.evidence.samples(sketch)[self._idx])
 
+    def wait(self, what: Wait) -> int:
+        """For how long the oldest attempt or request waits, in ns; 0: none does, or not known."""
+        return int(self.evidence.wait(what)[self._idx])
+
+    def port(self, cause: Cause) -> int:
+        """The port at which nearly all cases of a cause are; 0: none, or not known."""
+        if self.evidence.ports is None or cause not in CAUSES_OF_PORTS:
+            return 0
+        return int(self.evidence.ports[self._idx, CAUSES_OF_PORTS.index(cause)])
+
+    def at_port(self, cause: Cause) -> str:
+        """That port in brackets; empty where there is none."""
+        port = self.port(cause)
+        return f" (port {port})" if port else ""
+
     def sum(self, *sketches: str) -> float:
         """The sum of all samples of some distributions."""
         return float(self.evidence.total(*sketches)[self._idx])
@@ -81,16 +100,20 @@ def _capture(row: RowEvidence) -> str:
 
 def _refused(row: RowEvidence) -> str:
     cases = of_whole(row["refused"], row["syn"], "attempt")
-    return f"{cases} refused: nothing listens at that port, or a firewall answers"
+    port = row.at_port(Cause.REFUSED)
+    return f"{cases} refused{port}: nothing listens at that port, or a firewall answers"
 
 
 def _no_answer(row: RowEvidence) -> str:
     cases = of_whole(row["timeouts"] + row["pending_retrans"], row["syn"], "attempt")
     again = several(row["syn_retrans"], "SYN")
+    port = row.port(Cause.NO_ANSWER)
+    where = f"port {port}, " if port else ""
     n_waiting = row["pending_retrans"]
-    waiting = f"{n_waiting:,} still waiting, " if n_waiting else ""
+    age = _age(n_waiting, row.wait(Wait.ATTEMPT))
+    waiting = f"{n_waiting:,} still waiting{age}, " if n_waiting else ""
     return (
-        f"{cases} without an answer ({waiting}{again} sent again): "
+        f"{cases} without an answer ({where}{waiting}{again} sent again): "
         "the host is down, or a route or firewall drops them"
     )
 
@@ -99,18 +122,20 @@ def _reset(row: RowEvidence) -> str:
     cases = of_whole(row["rst_in"] - row["refused"], row.connections, "connection")
     age = row.at("reset_age", 50)
     after = f", half of them within {duration(age)}" if age >= 0 else ""
-    each = f"{row['requests'] / row.connections:.2g}"
-    requests = "request" if each == "1" else "requests"
-    return (
-        f"{cases} reset by the other end{after}; connections carried {each} {requests} on average"
-    )
+    carried = ""
+    if row.connections:
+        each = f"{row['requests'] / row.connections:.2g}"
+        requests = "request" if each == "1" else "requests"
+        carried = f"; connections carried {each} {requests} on average"
+    return f"{cases} reset by the other end{row.at_port(Cause.RESET)}{after}{carried}"
 
 
 def _tls_fails(row: RowEvidence) -> str:
     cases = of_whole(row["tls_failed"], row["tls_hellos"], "TLS handshake")
     n_there = row["tls_failed_in"]
     n_here = row["tls_failed"] - n_there
-    return f"{cases} failed: {n_there} ended by the server, {n_here} by the client"
+    port = row.at_port(Cause.TLS_FAILS)
+    return f"{cases} failed{port}: {n_there} ended by the server, {n_here} by the client"
 
 
 def _silent(row: RowEvidence) -> str:
@@ -121,14 +146,15 @@ def _silent(row: RowEvidence) -> str:
     if row["waiting_long"]:
         waiting = several(row["waiting_long"], "request")
         verb = "waits" if row["waiting_long"] == 1 else "wait"
-        parts.append(f"{waiting} {verb} longer than 10 s")
-    return f"{', '.join(parts)}: it accepts and does not answer"
+        age = _age(row["waiting_long"], row.wait(Wait.REQUEST))
+        parts.append(f"{waiting} {verb} longer than 10 s{age}")
+    return f"{', '.join(parts)}{row.at_port(Cause.SILENT)}: it accepts and does not answer"
 
 
 def _slow_connect(row: RowEvidence) -> str:
     syns = several(row["syn_retrans"], "SYN")
     synacks = several(row["synack_retrans"], "SYN/ACK")
-    attempts = several(row["syn"], "attempt")
+    attempts = several(row["syn"], "attempt") if row["syn"] else "earlier attempts"
     times = ""
     if row.samples("connect_latency"):
         latency, path = row.at("connect_latency", 95), row.at("path_rtt", 50)
@@ -195,6 +221,27 @@ def _mixed(row: RowEvidence) -> str:
     return f"{cases} used by both sides at once: request times cannot be told"
 
 
+def _waiting(row: RowEvidence) -> str:
+    n_attempts, n_requests = row["pending"], row["waiting"]
+    parts = [several(n_attempts, "attempt")] if n_attempts else []
+    if n_requests:
+        parts.append(several(n_requests, "request"))
+    n_all = n_attempts + n_requests
+    verb = "waits" if n_all == 1 else "wait"
+    age = _age(n_all, max(row.wait(what) for what in Wait))
+    usual = ""
+    if n_requests and row.samples("response_time"):
+        usual = f"; answers take {duration(row.at('response_time', 95))} (p95)"
+    return f"{' and '.join(parts)} {verb} for an answer{age}{usual}"
+
+
+def _age(n: int, wait_ns: int) -> str:
+    """For how long the one that waits longest of n does; empty where nobody knows."""
+    if wait_ns <= 0:
+        return ""
+    return f", for {duration(wait_ns)}" if n == 1 else f", the longest for {duration(wait_ns)}"
+
+
 SENTENCES: dict[Cause, Callable[[RowEvidence], str]] = {
     Cause.CAPTURE: _capture,
     Cause.REFUSED: _refused,
@@ -209,5 +256,6 @@ SENTENCES: dict[Cause, Callable[[RowEvidence], str]] = {
     Cause.FAR: _far,
     Cause.NO_REUSE: _no_reuse,
     Cause.MIXED: _mixed,
+    Cause.WAITING: _waiting,
 }
 """How each cause is said."""

@@ -6,13 +6,16 @@ decides what is wrong: ``trtop_core.verdicts.rules`` does.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from trtop_core.records import Wait
 from trtop_core.verdicts.because import RowEvidence, because
-from trtop_core.verdicts.phrases import duration, of_whole, percent, share
-from trtop_core.verdicts.rules import WORDS, Cause, Evidence, causes_of, holding
+from trtop_core.verdicts.causes import WORDS, Cause
+from trtop_core.verdicts.evidence import Evidence
+from trtop_core.verdicts.phrases import duration, of_whole, percent, several, share
+from trtop_core.verdicts.rules import causes_of, holding
 
 FEW_CASES = 10
 """Below, what was seen may be chance."""
@@ -20,6 +23,8 @@ FEW_CASES = 10
 MANY_CASES = 100
 """From here on, it hardly is."""
 
+HINT = "of few cases"
+"""Said of what would hold if fewer cases were enough."""
 
 LATE_BY_LOSS = 0.05
 """Share of the answers that loss made late, from which on it is what their p95 tells."""
@@ -51,6 +56,7 @@ class Explanation:
         next_steps: what to look at next, a sentence each.
         also: other causes that hold for the row and do not follow from this one, as words, with
             their sentences.
+        hints: the same of causes that would hold if fewer cases were enough to judge them.
     """
 
     cause: Cause
@@ -59,6 +65,7 @@ class Explanation:
     certainty: str
     next_steps: tuple[str, ...]
     also: tuple[tuple[str, str], ...]
+    hints: tuple[tuple[str, str], ...] = ()
 
 
 def explain(evidence: Evidence, idx: int = 0) -> Explanation:
@@ -70,26 +77,48 @@ def explain(evidence: Evidence, idx: int = 0) -> Explanation:
     """
     cause = Cause(int(causes_of(evidence)[idx]))
     row = RowEvidence(evidence, idx)
-    others = [
-        other
-        for other, holds in holding(evidence).items()
-        if holds[idx] and other not in (cause, Cause.OK) and not _follows(other, cause, row)
-    ]
+    others = _others(evidence, idx, cause)
+    anyhow = evidence.limits._replace(cases=1, samples=1)
+    hints = [one for one in _others(evidence.under(anyhow), idx, cause) if one not in others]
     facts = FACTS.get(cause)
     return Explanation(
         cause=cause,
         sentence=because(evidence, cause, idx),
-        facts=() if facts is None else tuple(facts(row)),
+        facts=() if facts is None else (*facts(row), *_port(row, cause)),
         certainty=_certainty(cause, row),
         next_steps=NEXT_STEPS.get(cause, ()),
-        also=tuple((WORDS[other], because(evidence, other, idx) or "") for other in others),
+        also=_said(evidence, idx, others),
+        hints=_said(evidence, idx, hints),
     )
+
+
+def _port(row: RowEvidence, cause: Cause) -> Iterator[Fact]:
+    """Where nearly all cases are, if that is one port."""
+    if port := row.port(cause):
+        yield Fact("port of nearly all of these", f"{port}")
+
+
+def _others(evidence: Evidence, idx: int, cause: Cause) -> list[Cause]:
+    """Causes that hold for a row besides its verdict, and do not follow from it."""
+    row = RowEvidence(evidence, idx)
+    return [
+        other
+        for other, holds in holding(evidence).items()
+        if holds[idx] and other not in (cause, Cause.OK) and not _follows(other, cause, row)
+    ]
+
+
+def _said(evidence: Evidence, idx: int, causes: Sequence[Cause]) -> tuple[tuple[str, str], ...]:
+    """Causes as words, with their sentences."""
+    return tuple((WORDS[cause], because(evidence, cause, idx) or "") for cause in causes)
 
 
 def _follows(other: Cause, cause: Cause, row: RowEvidence) -> bool:
     """Whether a cause holds because of another one, and says nothing of its own."""
     if other is Cause.SLOW_CONNECT:
         return cause is Cause.NO_ANSWER
+    if other is Cause.WAITING:
+        return cause in (Cause.NO_ANSWER, Cause.SILENT)
     if other is Cause.SLOW_SERVER and cause is Cause.LOSS:
         return row["slow_by_loss"] >= LATE_BY_LOSS * row.samples("server_time")
     return False
@@ -106,25 +135,34 @@ def _certainty(cause: Cause, row: RowEvidence) -> str:
         how = "enough to act on"
     else:
         how = "firm"
-    return f"{n:,} {noun}: {how}"
+    return f"{several(n, noun)}: {how}"
+
+
+def _n_sent_again(row: RowEvidence) -> int:
+    return row["syn_retrans"] + row["synack_retrans"]
 
 
 CASES: dict[Cause, tuple[str, Callable[[RowEvidence], int]]] = {
-    Cause.REFUSED: ("attempts", lambda row: row["syn"]),
-    Cause.NO_ANSWER: ("attempts", lambda row: row["syn"]),
-    Cause.RESET: ("connections", lambda row: row.connections),
-    Cause.TLS_FAILS: ("TLS handshakes", lambda row: row["tls_hellos"]),
-    Cause.SILENT: ("requests", lambda row: row["requests"]),
-    Cause.SLOW_CONNECT: ("attempts", lambda row: row["syn"]),
-    Cause.LOSS: ("segments", lambda row: row["segments_out"] + row["segments_in"]),
-    Cause.SLOW_SERVER: ("responses timed", lambda row: row.samples("server_time")),
-    Cause.STALLS: ("connections", lambda row: row.connections),
-    Cause.FAR: ("responses timed", lambda row: row.samples("response_time")),
-    Cause.NO_REUSE: ("closed connections", lambda row: row.samples("reuse")),
-    Cause.MIXED: ("connections", lambda row: row.connections),
-    Cause.OK: ("connections", lambda row: row.connections),
+    Cause.REFUSED: ("attempt", lambda row: max(row["syn"], row["refused"])),
+    Cause.NO_ANSWER: (
+        "unanswered SYN",
+        lambda row: row["timeouts"] + row["pending"] + row["syn_retrans"],
+    ),
+    Cause.RESET: ("connection", lambda row: max(row.connections, row["rst_in"])),
+    Cause.TLS_FAILS: ("TLS handshake", lambda row: max(row["tls_hellos"], row["tls_failed"])),
+    Cause.SILENT: ("request", lambda row: max(row["requests"], row["waiting"])),
+    Cause.SLOW_CONNECT: ("opening segment", lambda row: row["syn"] + _n_sent_again(row)),
+    Cause.LOSS: ("segment", lambda row: row["segments_out"] + row["segments_in"]),
+    Cause.SLOW_SERVER: ("timed response", lambda row: row.samples("server_time")),
+    Cause.STALLS: ("connection", lambda row: row.connections),
+    Cause.FAR: ("timed response", lambda row: row.samples("response_time")),
+    Cause.NO_REUSE: ("closed connection", lambda row: row.samples("reuse")),
+    Cause.MIXED: ("connection", lambda row: row.connections),
+    Cause.WAITING: ("open case", lambda row: row["pending"] + row["waiting"]),
+    Cause.OK: ("connection", lambda row: row.connections),
 }
-"""What each verdict was judged by, and how many there are."""
+"""What each verdict was judged by, and how many there are. A SYN that is sent again and stays
+without an answer is one more try that failed."""
 
 
 def _cases(name: str, cases: int, whole: int, noun: str, limit: float) -> Fact:
@@ -163,6 +201,8 @@ def _no_answer(row: RowEvidence) -> Iterator[Fact]:
     yield _cases("without an answer", cases, row["syn"], "attempt", limit)
     yield Fact("of these, given up after 20 s", f"{row['timeouts']:,}")
     yield Fact("of these, waiting, SYN sent again", f"{row['pending_retrans']:,}")
+    yield Fact("further SYNs without an answer", f"{row['syn_retrans']:,}")
+    yield from _oldest(row, Wait.ATTEMPT)
 
 
 def _reset(row: RowEvidence) -> Iterator[Fact]:
@@ -185,12 +225,13 @@ def _silent(row: RowEvidence) -> Iterator[Fact]:
     limit = row.evidence.limits.unanswered
     yield _cases("unanswered", row["unanswered"], row["requests"], "request", limit)
     yield Fact("waiting longer than 10 s now", f"{row['waiting_long']:,}", "from 1")
+    yield from _oldest(row, Wait.REQUEST)
 
 
 def _slow_connect(row: RowEvidence) -> Iterator[Fact]:
     limits = row.evidence.limits
-    again = row["syn_retrans"] + row["synack_retrans"]
-    sent_again = f"{again:,} for {row['syn']:,} attempts"
+    attempts = several(row["syn"], "attempt") if row["syn"] else "earlier attempts"
+    sent_again = f"{_n_sent_again(row):,} for {attempts}"
     yield Fact(
         "SYNs and SYN/ACKs sent again", sent_again, f"from {percent(limits.connect_retrans)}"
     )
@@ -247,6 +288,24 @@ def _mixed(row: RowEvidence) -> Iterator[Fact]:
     yield _cases("used by both sides at once", cases, row.connections, "connection", limit)
 
 
+def _waiting(row: RowEvidence) -> Iterator[Fact]:
+    limits = row.evidence.limits
+    yield Fact("attempts without an answer yet", f"{row['pending']:,}")
+    yield from _oldest(row, Wait.ATTEMPT)
+    yield Fact("requests without an answer yet", f"{row['waiting']:,}")
+    usual = f"from {duration(limits.wait_ns)} and {limits.beyond_usual:g} × the usual"
+    yield from _oldest(row, Wait.REQUEST, usual if row.samples("response_time") else "")
+    yield _latency(row, "usual until the answer", "response_time", 95)
+    answered = f"{row['est']:,} and {row['responses']:,}"
+    yield Fact("handshakes and answers in this time", answered)
+
+
+def _oldest(row: RowEvidence, what: Wait, limit: str = "") -> Iterator[Fact]:
+    """For how long the oldest attempt or request waits, where that is known."""
+    if age_ns := row.wait(what):
+        yield Fact(f"the oldest {what.name.lower()} waits", duration(age_ns), limit)
+
+
 FACTS: dict[Cause, Callable[[RowEvidence], Iterator[Fact]]] = {
     Cause.CAPTURE: _capture,
     Cause.REFUSED: _refused,
@@ -261,6 +320,7 @@ FACTS: dict[Cause, Callable[[RowEvidence], Iterator[Fact]]] = {
     Cause.FAR: _far,
     Cause.NO_REUSE: _no_reuse,
     Cause.MIXED: _mixed,
+    Cause.WAITING: _waiting,
 }
 """The numbers that each verdict rests on."""
 
@@ -320,6 +380,11 @@ NEXT_STEPS: dict[Cause, tuple[str, ...]] = {
     Cause.MIXED: (
         "HTTP/2 over TLS and WebSocket carry many requests at once: connecting, TLS, loss, resets "
         "and bytes hold here; for request times ask the application.",
+    ),
+    Cause.WAITING: (
+        "Nothing is judged yet: look again in some seconds, or at a longer time.",
+        "Attempts whose SYN is sent again without an answer, and requests that wait longer than "
+        "10 s, get a verdict.",
     ),
 }
 """What to look at next, by verdict."""

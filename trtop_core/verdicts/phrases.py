@@ -11,13 +11,17 @@ def several(n: int, noun: str) -> str:
 
 
 def of_whole(cases: int, whole: int, noun: str) -> str:
-    """``3 of 17 attempts``."""
-    return f"{cases:,} of {several(whole, noun)}"
+    """``3 of 17 attempts``; where some began before: ``40 connections (3 began in this time)``."""
+    if cases <= whole:
+        return f"{cases:,} of {several(whole, noun)}"
+    if not whole:
+        return several(cases, f"earlier {noun}")
+    return f"{several(cases, noun)} ({whole:,} began in this time)"
 
 
 def share(part: int, whole: int) -> str:
-    """A part of a whole in percent; of nothing it is 0."""
-    return percent(part / whole if whole else 0.0)
+    """A part of a whole in percent, at most all of it; nothing of nothing is 0."""
+    return percent(part / max(whole, part, 1))
 
 
 def percent(fraction: float) -> str:

@@ -8,6 +8,7 @@ other: what the receiver does not know is left out, what the sender does not cou
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated
 
 import msgspec
@@ -16,9 +17,16 @@ import numpy.typing as npt
 from msgspec import Meta
 
 from trtop_core.metrics import COUNTER_ROW, COUNTERS, GAUGES, SKETCHES
-from trtop_core.records import DESTINATION_KEY, SKETCH_STATS, DestinationKind
+from trtop_core.records import (
+    DESTINATION_KEY,
+    SKETCH_STATS,
+    TS_LIMIT_NS,
+    DestinationKind,
+    Wait,
+)
 from trtop_core.sketch import N_BINS, SketchColumn, no_samples
 from trtop_core.table import Table
+from trtop_core.verdicts.ports import CAUSES_OF_PORTS
 from trtop_core.wire.errors import WireError
 from trtop_core.wire.packed import ZEROS, Packed, pack, unpack
 
@@ -30,6 +38,15 @@ MAX_SUM_HI = 1 << 62
 
 MAX_METRICS = 512
 """Far above what there is; bounds what a message can make the decoder allocate."""
+
+MAX_WAIT_NS = 2 * TS_LIMIT_NS
+"""From the least capture time to the greatest."""
+
+WAIT_NAMES = {wait: f"longest_{wait.name.lower()}_wait_ns" for wait in Wait}
+"""What travels beside counters: for how long the oldest attempt and request of a row wait."""
+
+PORT_NAMES = tuple(f"port_of_{cause.name.lower()}" for cause in CAUSES_OF_PORTS)
+"""Likewise: the port that stands out in a row, by cause."""
 
 N_STATS = len(SKETCH_STATS.names or ())
 
@@ -55,7 +72,8 @@ def table_out(table: Table) -> SentTable:
     """A table as it travels; what rows are called and who saw them stays behind."""
     return SentTable(
         keys=memoryview(table.keys.tobytes()),
-        counters={name: pack(table.counters[name]) for name in COUNTERS + GAUGES},
+        counters={name: pack(table.counters[name]) for name in COUNTERS + GAUGES}
+        | dict(_beside_counters(table)),
         sketches={name: _sketch_out(table.sketches[name]) for name in SKETCHES},
     )
 
@@ -81,7 +99,39 @@ def table_in(sent: SentTable) -> Table:
         else no_samples(len(keys))
         for name in SKETCHES
     }
-    return Table(keys, counters, sketches)
+    waits_ns, ports = _waits_in(sent, len(keys)), _ports_in(sent, len(keys))
+    return Table(keys, counters, sketches, waits_ns=waits_ns, ports=ports)
+
+
+def _beside_counters(table: Table) -> Iterator[tuple[str, Packed]]:
+    """How long rows wait, and ports that stand out; nothing where that is not known."""
+    if table.waits_ns is not None:
+        for wait, name in WAIT_NAMES.items():
+            yield name, pack(table.waits_ns[:, wait].astype(np.uint64))
+    if table.ports is not None:
+        for place, name in enumerate(PORT_NAMES):
+            yield name, pack(np.ascontiguousarray(table.ports[:, place]))
+
+
+def _ports_in(sent: SentTable, n_rows: int) -> npt.NDArray[np.uint16] | None:
+    """The ports that were sent; None where the sender did not know."""
+    if not sent.counters.keys() >= set(PORT_NAMES):
+        return None
+    columns = [unpack(sent.counters[name], np.uint16, n_rows) for name in PORT_NAMES]
+    return np.stack(columns, axis=1).astype(np.uint16)
+
+
+def _waits_in(sent: SentTable, n_rows: int) -> npt.NDArray[np.int64] | None:
+    """How long the rows wait that were sent; None where the sender did not know."""
+    if not sent.counters.keys() >= set(WAIT_NAMES.values()):
+        return None
+    waits_ns = np.zeros((n_rows, len(Wait)), np.int64)
+    for wait, name in WAIT_NAMES.items():
+        numbers = unpack(sent.counters[name], np.uint64, n_rows)
+        if len(numbers) and int(numbers.max()) > MAX_WAIT_NS:
+            raise WireError("a wait is out of range")
+        waits_ns[:, wait] = numbers
+    return waits_ns
 
 
 def _sketch_out(column: SketchColumn) -> _Sketch:

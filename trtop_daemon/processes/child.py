@@ -35,7 +35,7 @@ ENVIRONMENT = {
 """Variables of a subprocess: no threads of libraries, which would keep their capabilities; and
 buffers that grow by realloc, kept out of mmap, which costs a third."""
 
-ANSWER_TIMEOUT_S = 10.0
+ANSWER_TIMEOUT_S = 30.0
 """Time for the launcher's imports on a busy machine."""
 
 STATUS_TIMEOUT_S = 0.5

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 
 from support.builders.snapshot import sketch_column
-from trtop_core.records import NS_PER_MS
+from trtop_core.records import NS_PER_MS, Wait
 from trtop_core.sketch import LEAST
-from trtop_core.verdicts.rules import Cause, Evidence, Limits
+from trtop_core.verdicts.causes import Cause, Limits
+from trtop_core.verdicts.evidence import Evidence
 
 COUNTERS = (
     *("syn", "synack", "est", "midstream", "refused", "rst_in", "timeouts", "pending_retrans"),
@@ -17,7 +18,7 @@ COUNTERS = (
     *("responses", "syn_retrans", "synack_retrans", "retrans_out", "retrans_in", "segments_out"),
     *("segments_in", "slow_by_loss", "stalls", "streams", "zero_window_connections_out"),
     *("zero_window_connections_in", "multiplexed_unfollowed", "acked_bytes", "gap_bytes"),
-    *("capture_gaps", "tls_turns", "banners"),
+    *("capture_gaps", "tls_turns", "banners", "pending", "waiting"),
 )
 SKETCHES = (
     *("connect_latency", "tls_latency", "response_time", "response_duration", "server_time"),
@@ -27,15 +28,20 @@ SKETCHES = (
 MS = NS_PER_MS
 
 
+WAITS = {Wait.ATTEMPT: "attempt_wait_ns", Wait.REQUEST: "request_wait_ns"}
+"""For how long the oldest attempt and the oldest request of a row wait."""
+
+
 def evidence(rows: list[dict[str, Any]], loss: float | None = None, **limits: Any) -> Evidence:
-    """The evidence of rows told as keywords: a list is samples, an int a counter."""
+    """The evidence of rows told as keywords: a list is samples, an int a counter or a wait."""
     for row in rows:
-        assert row.keys() <= {*COUNTERS, *SKETCHES}
+        assert row.keys() <= {*COUNTERS, *SKETCHES, *WAITS.values()}
     counters = {name: np.array([row.get(name, 0) for row in rows], np.uint64) for name in COUNTERS}
     sketches = {
         name: sketch_column([row.get(name, []) for row in rows], LEAST[name]) for name in SKETCHES
     }
-    return Evidence(counters, sketches, loss, Limits(**limits))
+    waits = np.array([[row.get(WAITS[wait], 0) for wait in Wait] for row in rows], np.int64)
+    return Evidence(counters, sketches, loss, Limits(**limits), waits.reshape(len(rows), len(Wait)))
 
 
 def healthy(**changes: Any) -> dict[str, Any]:
@@ -83,6 +89,7 @@ AT_ITS_LIMIT: dict[Cause, list[dict[str, Any]]] = {
     Cause.FAR: [{"path_rtt": [100 * MS] * 100, "response_time": [200 * MS] * 100}],
     Cause.NO_REUSE: [{"reuse": [1] * 20, "response_duration": [23 * MS] * 100}],
     Cause.MIXED: [{"multiplexed_unfollowed": 50}],
+    Cause.WAITING: [{"waiting": 1, "request_wait_ns": 1000 * MS}],
 }
 """What makes a healthy row ill, exactly as much as it takes."""
 

@@ -18,7 +18,7 @@ from trtop.table.marks import MARKS, marks_of
 from trtop.table.rows import QuickRow, quick_totals
 from trtop.table.text import Role
 from trtop_core.metric_types import Kind, Thresholds
-from trtop_core.verdicts.rules import WORDS, Cause
+from trtop_core.verdicts.causes import FAULTS, WORDS, Cause
 
 MICRO = "µ"
 
@@ -171,7 +171,7 @@ def _cells_of(
 def _verdict_cell(row: QuickRow) -> str:
     if row.is_total:
         return "<td></td>"
-    style = "fine" if row.cause in FINE else "verdict"
+    style = "verdict" if row.cause in FAULTS else "fine"
     return f'<td class="{style}">{markup(row.judged()[0])}</td>'
 
 

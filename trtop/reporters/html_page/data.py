@@ -27,7 +27,7 @@ from trtop_core.metrics import METRICS
 from trtop_core.records import NS_PER_US
 from trtop_core.sketch import BINS_PER_OCTAVE
 from trtop_core.snapshot import Snapshot
-from trtop_core.verdicts.explain import NEXT_STEPS, explain
+from trtop_core.verdicts.explain import HINT, NEXT_STEPS, explain
 
 BINS_PER_BAR = (8, 16, 32)
 """Bins of a sketch that a histogram may show as one bar: 8, 4 or 2 bars an octave, the first of
@@ -139,8 +139,9 @@ def _detail(row: QuickRow) -> dict[str, Any]:
         detail["facts"] = [[fact.name, fact.value, fact.limit] for fact in found.facts]
     if found.certainty and found.sentence:
         detail["sure"] = found.certainty
-    if found.also:
-        detail["also"] = [list(other) for other in found.also]
+    if found.also or found.hints:
+        few = [(f"{word} ({HINT})", sentence) for word, sentence in found.hints]
+        detail["also"] = [list(other) for other in (*found.also, *few)]
     detail["fields"] = [
         [i, text] for i, metric in enumerate(FIELDS) if (text := _field_text(metric, row))
     ]

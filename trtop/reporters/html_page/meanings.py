@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from trtop_core.verdicts.rules import Cause
+from trtop_core.verdicts.causes import Cause
 
 MEANINGS = {
     Cause.CAPTURE: "the capture missed packets: the numbers of the row are lower bounds",
@@ -18,6 +18,7 @@ MEANINGS = {
     Cause.FAR: "the path takes the time: distance, not a slow service",
     Cause.NO_REUSE: "connections carry one request each, and connecting takes much of the time",
     Cause.MIXED: "both sides talk at once: request times cannot be told",
+    Cause.WAITING: "nothing was answered yet, or a request waits longer than is usual here",
     Cause.OK: "none of these",
     Cause.NOTHING: "nothing happened",
 }

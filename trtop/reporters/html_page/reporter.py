@@ -78,6 +78,12 @@ class HtmlReporter:
         self._stream.flush()
 
 
+def load_parts() -> None:
+    """Read what every page holds, for a process that will not be able to read it later."""
+    for name in (*SCRIPTS, STYLE):
+        _file(name)
+
+
 def default_columns() -> Sequence[Column]:
     """The most important columns, in the order of the screen."""
     chosen = sorted(COLUMNS, key=lambda column: column.importance)[:N_COLUMNS]

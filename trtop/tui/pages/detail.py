@@ -30,7 +30,7 @@ from trtop.tui.strip import period_text
 from trtop_core.detail import Detail
 from trtop_core.metric_types import Group, Kind, Metric, Unit
 from trtop_core.metrics import METRIC_OF, METRICS
-from trtop_core.verdicts.rules import Cause
+from trtop_core.verdicts.causes import Cause
 
 CELL_WIDTH = 28
 """Columns of a field's name and its number."""

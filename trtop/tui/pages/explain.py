@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Sequence
 from dataclasses import replace
 
 from trtop.escape import escape
@@ -12,20 +13,25 @@ from trtop.table.text import Line, Role, Span, line_of
 from trtop.tui.effects import Context
 from trtop.tui.frame import TerminalCaps
 from trtop.tui.keys import KEY_OF, Action
-from trtop.tui.pages.page import Page
+from trtop.tui.pages.page import ROW_LABELS, Page
 from trtop.tui.scene import Scene
 from trtop.tui.state import Mode, State
-from trtop_core.verdicts.explain import Explanation, explain
-from trtop_core.verdicts.rules import WORDS, Cause
+from trtop_core.records import DestinationKind
+from trtop_core.verdicts.because import RowEvidence
+from trtop_core.verdicts.causes import WORDS, Cause
+from trtop_core.verdicts.explain import HINT, Explanation, Fact, explain
+from trtop_core.verdicts.ports import CAUSES_OF_PORTS
 
 GONE = "this destination is not among the rows any more"
 NOTHING_WRONG = "None of the causes that are looked for holds for this destination."
 
+WHICH_PORT = "Which port is it? Rows by address:port tell: g on the screen, --group-by addr,port."
+
 NAME_WIDTH = 33
 VALUE_WIDTH = 38
 
-MIN_SIDE_BY_SIDE = NAME_WIDTH + VALUE_WIDTH + 20
-"""Characters from which on a number and its limit stand on one line."""
+COUNTS = "counts "
+"""What stands before a limit; a number and its limit stand on one line where all of them fit."""
 
 
 def explain_lines(scene: Scene, width: int, caps: TerminalCaps) -> list[Line]:
@@ -62,15 +68,26 @@ def lines_of(row: QuickRow, name: str, width: int, ascii_only: bool) -> list[Lin
     lines = [line_of(" ", Span(name, Role.BOLD), "  ", Span(word, verdict_role(row)))]
     lines += [(), *text.paragraph(found.sentence or _nothing_wrong(row), " ")]
     lines += _facts(found, text)
-    if found.next_steps:
+    steps = found.next_steps
+    if found.cause in CAUSES_OF_PORTS and _may_be_of_many_ports(row, found.cause):
+        steps = (*steps, WHICH_PORT)
+    if steps:
         lines += [(), text.title("What to look at next")]
-        for step in found.next_steps:
+        for step in steps:
             lines += text.paragraph(step, " - ", "   ")
-    if found.also:
+    if found.also or found.hints:
         lines += [(), text.title("What else holds")]
         for other, sentence in found.also:
             lines += text.paragraph(f"{other}: {sentence}", " - ", "   ")
+        for other, sentence in found.hints:
+            lines += text.paragraph(f"{other} ({HINT}): {sentence}", " - ", "   ")
     return lines
+
+
+def _may_be_of_many_ports(row: QuickRow, cause: Cause) -> bool:
+    """Whether a row is of an address of which no port is known to stand out."""
+    is_address = row.table.keys["kind"][row.idx] == DestinationKind.ADDR
+    return bool(is_address) and not RowEvidence(row.figures.causes()[0], row.idx).port(cause)
 
 
 def _nothing_wrong(row: QuickRow) -> str:
@@ -85,10 +102,12 @@ def _facts(found: Explanation, text: _Text) -> list[Line]:
     lines: list[Line] = []
     if found.facts:
         lines += [(), text.title("What it rests on")]
+    widths = _widths(found.facts, text.width)
     for fact in found.facts:
-        limit = f"counts {fact.limit}" if fact.limit else ""
-        if text.width >= MIN_SIDE_BY_SIDE:
-            shown = text.plain(f"{fact.name:<{NAME_WIDTH}} {fact.value:<{VALUE_WIDTH}} ")
+        limit = f"{COUNTS}{fact.limit}" if fact.limit else ""
+        if widths is not None:
+            name_width, value_width = widths
+            shown = text.plain(f"{fact.name:<{name_width}} {fact.value:<{value_width}} ")
             lines.append(line_of(" ", shown, Span(text.plain(limit), Role.DIM)))
             continue
         lines += text.paragraph(f"{fact.name}: {fact.value}", " ", "   ")
@@ -97,6 +116,17 @@ def _facts(found: Explanation, text: _Text) -> list[Line]:
     if found.certainty:
         lines += [(), *text.paragraph(f"How sure: {found.certainty}", " ")]
     return lines
+
+
+def _widths(facts: Sequence[Fact], width: int) -> tuple[int, int] | None:
+    """Characters for names and for numbers; None where these and limits need lines of their own."""
+    limits = max((len(COUNTS + fact.limit) for fact in facts), default=0)
+    names = max((len(fact.name) for fact in facts), default=0)
+    values = max((len(fact.value) for fact in facts), default=0)
+    for name_width, value_width in ((NAME_WIDTH, VALUE_WIDTH), (names, values)):
+        if width > name_width + value_width + limits + len(3 * " "):
+            return name_width, value_width
+    return None
 
 
 class _Text:
@@ -142,5 +172,7 @@ EXPLAIN_PAGE = Page(
     lines=explain_lines,
     prepare=_prepared,
     row_actions=frozenset({Action.WINDOW, Action.PAUSE}),
+    labels=ROW_LABELS,
     is_saved=True,
+    is_of_row=True,
 )

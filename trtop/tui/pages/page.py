@@ -19,6 +19,14 @@ from trtop_core.wire.questions import Question
 LABELS = (("Esc", "Back"), ("Up Down", "Scroll"), ("?", "Help"), ("q", "Quit"))
 """The bottom line of a page that scrolls."""
 
+ROW_LABELS = (
+    ("Esc", "Back"),
+    ("Up Down", "Other row"),
+    ("PgUp PgDn", "Scroll"),
+    *LABELS[2:],
+)
+"""The bottom line of one whose row changes by Up and Down."""
+
 
 def _always(state: State, context: Context) -> State:
     return state
@@ -42,6 +50,7 @@ class Page:
         row_actions: keys that do what they do where the rows are.
         question: what a source is asked for while it is shown; None: nothing.
         is_saved: ``s`` writes its text, not the table.
+        is_of_row: Up and Down show it of the rows above and below; a page at a time scrolls.
     """
 
     mode: Mode
@@ -56,6 +65,7 @@ class Page:
     row_actions: frozenset[Action] = frozenset()
     question: Callable[[State], Question | None] | None = None
     is_saved: bool = False
+    is_of_row: bool = False
 
     def count(self, state: State) -> int:
         """How many of its lines can be chosen."""

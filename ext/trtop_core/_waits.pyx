@@ -1,0 +1,57 @@
+# cython: freethreading_compatible=False
+"""How long the oldest attempt and the oldest request of each row wait for an answer; read-only.
+
+A look at every connection, but only at those of the rows that wait at all beyond their first line.
+"""
+
+from libc.stdint cimport int64_t, uint8_t, uint32_t
+
+from trtop_core._clock cimport FOREVER_NS
+from trtop_core._connection cimport (
+    P_HTTP2,
+    S_ALIVE,
+    S_WAITING,
+    T_ANSWERED,
+    T_OPEN,
+    connection_t,
+)
+from trtop_core._state cimport State
+from trtop_core._waiting cimport waiting_of
+
+
+def longest_waits(State state, const uint8_t[::1] is_wanted, int64_t[:, ::1] waits_ns):
+    """Find out how long the oldest attempt and the oldest request of each row wait until now.
+
+    Args:
+        state: the engine's tables, settled.
+        is_wanted: IN shape (n_rows,), of the rows of destinations: whether it is looked for there.
+        waits_ns: IN and OUT shape (n_rows, 2): raised to the age of the oldest attempt without an
+            answer, and to that of the oldest request; at least 1 where there is one.
+
+    Raises:
+        ValueError: a shape is another one.
+    """
+    cdef uint32_t number
+    cdef uint32_t n_rows = state.destinations.n_rows
+    cdef const connection_t* c
+    cdef int64_t oldest_ns
+    if is_wanted.shape[0] != n_rows or waits_ns.shape[0] != n_rows or waits_ns.shape[1] != 2:
+        raise ValueError("as many marks and waits as there are rows of destinations")
+    with nogil:
+        for number in range(state.table.n_used):
+            c = &state.table.connections[number]
+            if not c.state & S_ALIVE or c.destination >= n_rows or not is_wanted[c.destination]:
+                continue
+            if c.state & S_WAITING:
+                raise_to(waits_ns, c.destination, 0, state.clock_ns - c.began_clock_ns)
+            if not c.protocol & P_HTTP2 and c.turn.flags & (T_OPEN | T_ANSWERED) != T_OPEN:
+                continue
+            oldest_ns = waiting_of(state, c).oldest_ns
+            if oldest_ns != FOREVER_NS:
+                raise_to(waits_ns, c.destination, 1, state.clock_ns - oldest_ns)
+
+
+cdef inline void raise_to(
+    int64_t[:, ::1] waits_ns, uint32_t row, int which, int64_t age_ns
+) noexcept nogil:
+    waits_ns[row, which] = max(waits_ns[row, which], max(1, age_ns))
