@@ -221,6 +221,7 @@ ADDRESSES = st.one_of(st.ip_addresses(v=4), st.ip_addresses(v=6)).map(str)
 PORTS = st.integers(0, 0xFFFF)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(ADDRESSES, PORTS, ADDRESSES, PORTS), max_size=5), PORTS)
 def test_community_ids_are_what_the_text_of_the_specification_says(
     ends: list[tuple[str, int, str, int]], seed: int
