@@ -97,6 +97,7 @@ def pick_rows(
         shown = replace(shown, ports=ports)
     if waiting is not None:
         shown = replace(shown, waits_ns=waiting[order])
+        total = replace(total, waits_ns=waiting.max(axis=0, initial=0, keepdims=True))
     return shown, total, len(groups.keys)
 
 
