@@ -412,3 +412,30 @@ def test_the_commands_are_installed() -> None:
         env=environment(),
     )
     assert done.stdout.startswith(b"trtopd ")
+
+
+@can_capture
+def test_an_interface_that_is_missing_is_said_while_another_is_busy(tmp_path: Path) -> None:
+    is_over = threading.Event()
+
+    def talk() -> None:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as talking:
+            while not is_over.wait(0.002):
+                talking.sendto(b"packets", ("127.0.0.1", 9))
+
+    talker = threading.Thread(target=talk)
+    talker.start()
+    try:
+        args = ("-i", "lo", "-i", "nosuch0", "--listen", tmp_path / "socket", *AS_ROOT)
+        done = subprocess.run(
+            [*TRTOPD, *map(str, args)],
+            stderr=subprocess.PIPE,
+            env=environment(),
+            timeout=TIMEOUT_S,
+            check=False,
+        )
+    finally:
+        is_over.set()
+        talker.join()
+    assert done.returncode == 1
+    assert "nosuch0: no such interface" in done.stderr.decode()

@@ -30,6 +30,9 @@ STOP_TIMEOUT_S = 5.0
 LAST_MESSAGE_MS = 500
 """A message of a process that has ended takes no longer through the socket."""
 
+LAST_MESSAGES_S = 2.0
+"""All that a process that has ended sent is here within this; the socket serves senders in turn."""
+
 END_GRACE_S = 0.1
 """Time between a process's last message and its end."""
 
@@ -128,9 +131,15 @@ class CaptureSlots:
         return True
 
     def take_last_messages(self, slot: CaptureSlot) -> None:
-        """Take what a process that has ended sent last; it may be on its way still."""
+        """Take what a process that has ended sent last; it may be on its way still.
+
+        Others send on meanwhile: their messages are no reason to wait for more of its own.
+        """
+        until_s = time.monotonic() + LAST_MESSAGES_S
         while not slot.has_ended and self._packets.pull.poll(LAST_MESSAGE_MS):
             self.take_message()
+            if time.monotonic() > until_s:
+                return
 
     def stop(self, slots: list[CaptureSlot]) -> None:
         """Take what some slots hold, end their subprocesses and remove them."""
