@@ -31,6 +31,17 @@ SLICE_S = 0.1
 """A signal is noticed within this."""
 
 
+def portless(snapshot: Snapshot) -> Snapshot:
+    """A snapshot whose sentences name no port, as those of a file do not.
+
+    For a report files are read by address alone, and a report is the same of a file and of a daemon
+    that saw the same packets.
+    """
+    if snapshot.table.ports is None:
+        return snapshot
+    return replace(snapshot, table=replace(snapshot.table, ports=None))
+
+
 class Asker:
     """One run of questions.
 
@@ -54,6 +65,10 @@ class Asker:
         self._is_over = is_over
         self._told: set[str] = set()
 
+    def _poll(self, view: View) -> Snapshot | None:
+        answer = self._source.poll(view)
+        return None if answer is None else portless(answer)
+
     def first(self, view: View) -> Snapshot | None:
         """The first answer; None if a signal came before it.
 
@@ -66,7 +81,7 @@ class Asker:
         if given_s is None and all(diagnose(item) for item in self._options.endpoints):
             raise TrtopError(self._why_silent())
         while not self._is_over():
-            if (snapshot := self._source.poll(view)) is not None:
+            if (snapshot := self._poll(view)) is not None:
                 return snapshot
             if self._env.monotonic_s() >= end_s:
                 raise TrtopError(self._why_silent())
@@ -76,7 +91,7 @@ class Asker:
     def awaited(self, view: View) -> Snapshot | None:
         """An answer, however long it takes; None if a signal came before it."""
         while not self._is_over():
-            if (snapshot := self._source.poll(view)) is not None:
+            if (snapshot := self._poll(view)) is not None:
                 return snapshot
             self.tell()
             self._source.wait(SLICE_S)
@@ -113,7 +128,7 @@ class Asker:
         begun = Period(period.start_ns, min(spans.clock_ns + 1, period.end_ns))
         end_s = self._env.monotonic_s() + LAST_ANSWER_S
         while self._env.monotonic_s() < end_s:
-            snapshot = self._source.poll(replace(view, period=begun))
+            snapshot = self._poll(replace(view, period=begun))
             if snapshot is not None:
                 part, whole = begun.end_ns - begun.start_ns - 1, period.end_ns - period.start_ns
                 told = f"{duration(part)} of {duration(whole)}"
@@ -163,10 +178,10 @@ class Asker:
             if wait_s > 0:
                 self._source.wait(min(wait_s, SLICE_S))
                 continue
-            snapshot = self._source.poll(view)
+            snapshot = self._poll(view)
             if snapshot is None:
                 self._source.wait(SLICE_S)
-                snapshot = self._source.poll(view)
+                snapshot = self._poll(view)
             if snapshot is None:
                 tell()
                 continue

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import zmq
 
 from trtop.cli import attached_connections
-from trtop.cli.asker import Asker
+from trtop.cli.asker import Asker, portless
 from trtop.escape import escape
 from trtop.names.engine import settled
 from trtop.names.namer import Namer
@@ -151,7 +151,7 @@ class _Attachment:
         if snapshot is None:
             return EXIT_OK
         source, first = self._source, snapshot
-        everything = settled(lambda: source.renamed(first), self._namer)
+        everything = settled(lambda: portless(source.renamed(first)), self._namer)
         self._reporter().report(everything.limited(view.limit))
         self._asker.tell()
         self._tell_of_filter(everything)
