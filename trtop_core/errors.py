@@ -29,6 +29,11 @@ class TrtopError(Exception):
     exit_status = EXIT_UNUSABLE
 
 
+def one_line(text: str) -> str:
+    """A text in which somebody else's words stand, line feeds and the like as escapes."""
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+
+
 def reason_of(error: OSError) -> str:
     """What the system says, without its number, behind the file that it says it of."""
     reason = error.strerror or str(error)

@@ -54,7 +54,8 @@ cdef inline bint may_be_held(
     cdef uint32_t is_gone = <uint32_t>(state.n_seen - head.number - 1) // N_SEEN
     cdef uint32_t differs = (head.mark ^ <uint32_t>fingerprint) & ~<uint32_t>HAS_OLDER
     cdef uint32_t is_last = (head.mark & HAS_OLDER) - 1
-    cdef uint32_t is_late = <uint32_t>(<uint64_t>(DUPLICATE_NS - behind_ns) >> 63)
+    # Times may be as far from each other as 64 bits tell; where they are, they are no one clock's.
+    cdef uint32_t is_late = <uint32_t>((<uint64_t>DUPLICATE_NS - <uint64_t>behind_ns) >> 63)
     return is_gone | (differs & is_last) | (is_late & state.has_one_clock) == 0
 
 # Whether a segment equals one of the latest of its direction, at most 1 ms after it.

@@ -5,6 +5,7 @@ import shlex
 from pathlib import Path
 
 import pytest
+from support.builders.savefile import write_pcap
 from support.paths import EXAMPLE
 from support.scripts import run_python
 from support.terminals import OnTerminal
@@ -133,6 +134,14 @@ def test_what_cannot_be_explained_is_one_line(tmp_path: Path) -> None:
     assert "prints text" in said(tmp_path, "explain", "--format", "json", EXAMPLE)[2]
     _, out, _ = said(tmp_path, "explain", "--allow", "192.0.2.11", EXAMPLE)
     assert out == "nothing is wrong with any destination (1)\n"
+
+
+def test_a_capture_without_connections_is_not_called_well(tmp_path: Path) -> None:
+    path = tmp_path / "empty.pcap"
+    path.write_bytes(write_pcap([]))
+    status, out, err = said(tmp_path, "explain", str(path))
+    assert (status, err) == (0, "")
+    assert out == "no connection was seen, so none is judged (0 packets)\n"
 
 
 def test_what_could_not_be_read_is_told_beside_the_explanation(tmp_path: Path) -> None:

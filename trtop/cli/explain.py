@@ -101,6 +101,9 @@ def main(argv: Sequence[str], env: Environment) -> int:
     left = snapshot.filtered
     if left is not None and not snapshot.n_destinations:
         env.stdout.write(f"no destination matches the filter (of {left.n_before:,})\n")
+    elif not snapshot.n_destinations:
+        n_packets = snapshot.health.packets
+        env.stdout.write(f"no connection was seen, so none is judged ({n_packets:,} packets)\n")
     elif not rows:
         n_all = f"{snapshot.n_destinations:,}"
         env.stdout.write(f"nothing is wrong with any destination ({n_all})\n")

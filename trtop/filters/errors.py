@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from trtop_core.errors import one_line
+
 
 class FilterError(ValueError):
     """A filter cannot be understood; ``str()`` is one line for the user.
@@ -14,8 +16,3 @@ class FilterError(ValueError):
     def __init__(self, message: str, start: int, end: int) -> None:
         self.start, self.end = start, end
         super().__init__(one_line(message))
-
-
-def one_line(text: str) -> str:
-    """A text in which words of a filter stand, line feeds and the like as escapes."""
-    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)

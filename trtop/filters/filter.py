@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from trtop.filters.errors import one_line
 from trtop.filters.masks import mask_of
 from trtop.filters.parser import parse
 from trtop.filters.rows import Mask, Rows
@@ -25,6 +24,7 @@ from trtop.filters.tree import (
     Text,
     Whole,
 )
+from trtop_core.errors import one_line
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from typing import TypeVar
 
 import msgspec
 
+from trtop_core.errors import one_line
 from trtop_core.wire.errors import WireError, WireVersionError
 
 MAGIC = b"trtop"
@@ -81,12 +82,12 @@ def unpack_payload(data: bytes | memoryview, decoder: msgspec.msgpack.Decoder[T]
     try:
         return decoder.decode(memoryview(data)[HEADER_BYTES:])
     except msgspec.DecodeError as error:
-        raise WireError(f"a message that cannot be read: {_line(str(error))}") from None
+        raise WireError(f"a message that cannot be read: {_bounded(str(error))}") from None
     except (ValueError, OverflowError, RecursionError):
         raise WireError("a message that cannot be read") from None
 
 
-def _line(text: str) -> str:
-    """A text in which the sender's own names may stand, as one plain line of bounded length."""
-    shown = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text[:MAX_WHY])
+def _bounded(text: str) -> str:
+    """A text in which the sender's own names may stand, as one line of bounded length."""
+    shown = one_line(text[:MAX_WHY])
     return shown if len(text) <= MAX_WHY else shown + "…"
