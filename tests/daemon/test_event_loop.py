@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 import zmq
 from support.desk import Desk
 
+from trtop.runtime.signals import SIGNALS
 from trtop_core import View
 from trtop_core.health import Health
 from trtop_core.wire import Notice
@@ -40,7 +42,7 @@ class EndlessFeed:
     def on_ready(self, budget_s: float) -> None:
         self.budgets_s.append(budget_s)
         if not self.turn(len(self.budgets_s)):
-            os.kill(os.getpid(), 15)
+            os.kill(os.getpid(), signal.SIGTERM)
 
     def tick(self, now_s: float) -> float:
         return 1.0
@@ -57,6 +59,15 @@ def desk() -> Iterator[Desk]:
     made = Desk(interval_s=0)
     yield made
     made.close()
+
+
+@pytest.fixture(autouse=True)
+def _handlers() -> Iterator[None]:
+    """A process that was asked to end ignores further signals: this one goes on."""
+    handlers = {number: signal.getsignal(number) for number in SIGNALS}
+    yield
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture
