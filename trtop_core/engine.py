@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from importlib import import_module
 from ipaddress import IPv4Network, IPv6Network
 from typing import TYPE_CHECKING, Any
 
@@ -52,6 +53,25 @@ REMAINING_BLOCK = 1 << 14
 
 N_HASH_TABLES = 2
 N_HASH_WORDS = 10
+
+LATE_MODULES = (
+    "connection_records",
+    "detail_query",
+    "history.active",
+    "history.asking",
+    "history.log",
+    "slow_connections",
+    "trend_query",
+)
+
+
+def import_answers() -> None:
+    """Import now what an engine imports when it is first asked for what a report has no need of.
+
+    A process that gives up its rights may not be able to read it afterwards.
+    """
+    for name in LATE_MODULES:
+        import_module(f"trtop_core.{name}")
 
 
 class Engine:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 import zmq
 
+from trtop_core.engine import import_answers
 from trtop_core.errors import TrtopError
 from trtop_core.wire.endpoint import Endpoint, default_listen
 from trtop_daemon.config.arguments import EXPORTING, Command
@@ -94,6 +95,7 @@ def run(command: Command, make_feed: FeedMaker) -> int:
             stack.enter_context(closing(PidFile(settings.pidfile)))
         feed = make_feed(settings.capture_config(), context)
         stack.callback(feed.stop)
+        import_answers()
         drop_to(identity)
         _confine(command, settings, listeners, feed, exporter)
         server = Server(feed.snapshot, feed.answer, settings.interval)
