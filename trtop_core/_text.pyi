@@ -13,4 +13,5 @@ def format_rows(
     texts: Sequence[Sequence[bytes] | None],
     unknown: bytes,
     separator: bytes,
-) -> bytes: ...
+    room: bytearray,
+) -> memoryview: ...

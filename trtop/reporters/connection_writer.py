@@ -103,12 +103,14 @@ class ConnectionWriter:
 
 
 def _json_lines(stream: TextIO, schema: Schema) -> Callable[[Block], None]:
+    room = bytearray()
+
     def write(records: Block) -> None:
         if not len(records):
             return
         fields = JsonFields(len(records), "{", "null")
         add_connections(fields, records, schema)
-        _put(stream, fields.ascii("}\n", ""))
+        _put(stream, fields.ascii("}\n", "", room))
 
     return write
 
@@ -138,6 +140,7 @@ class _ConnectionCsv(CsvFields):
 
 def _csv_lines(stream: TextIO, schema: Schema) -> Callable[[Block], None]:
     has_header = False
+    room = bytearray()
 
     def write(records: Block) -> None:
         nonlocal has_header
@@ -147,17 +150,17 @@ def _csv_lines(stream: TextIO, schema: Schema) -> Callable[[Block], None]:
             has_header = True
             stream.write(",".join(fields.header) + "\n")
         if len(records):
-            _put(stream, fields.ascii("\n", ""))
+            _put(stream, fields.ascii("\n", "", room))
 
     return write
 
 
-def _put(stream: TextIO, lines: bytes) -> None:
+def _put(stream: TextIO, lines: memoryview) -> None:
     """Write ASCII, past the encoding of a stream where that can be."""
     stream.flush()
     below = getattr(stream, "buffer", None)
     if below is None:
-        stream.write(lines.decode())
+        stream.write(str(lines, "ascii"))
     else:
         below.write(lines)
         below.flush()

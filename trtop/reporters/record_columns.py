@@ -104,13 +104,20 @@ class Fields:
             closing: what stands behind each.
             separator: what stands between two.
         """
-        return self.ascii(closing, separator).decode()
+        return str(self.ascii(closing, separator, bytearray()), "ascii")
 
-    def ascii(self, closing: str, separator: str) -> bytes:
-        """The rows as they are written, as ``text`` gives them."""
+    def ascii(self, closing: str, separator: str, room: bytearray) -> memoryview:
+        """The rows as they are written, as ``text`` gives them.
+
+        Args:
+            closing: as for ``text``.
+            separator: as for ``text``.
+            room: where they are written to, which grows; used again once the result is gone.
+        """
         fragments = [*self._fragments, (self._pending + closing).encode()]
         numbers = np.stack(self._numbers)
-        return format_rows(fragments, numbers, self._texts, self._unknown, separator.encode())
+        between = separator.encode()
+        return format_rows(fragments, numbers, self._texts, self._unknown, between, room)
 
     def _add(
         self,
