@@ -37,7 +37,7 @@ cdef struct Column:
     const char* fragment     # before its values, with OVERSHOOT bytes behind it
     Py_ssize_t n_bytes
     const int64_t* numbers
-    PyObject* texts              # a list instead; NULL: none
+    PyObject* texts          # a list instead; NULL: none
 
 
 def format_rows(fragments, numbers, texts, bytes unknown, bytes separator, bytearray room):
