@@ -55,13 +55,14 @@ N_HASH_TABLES = 2
 N_HASH_WORDS = 10
 
 LATE_MODULES = (
-    "connection_records",
-    "detail_query",
-    "history.active",
-    "history.asking",
-    "history.log",
-    "slow_connections",
-    "trend_query",
+    "numpy.ma",  # numpy.unique's
+    "trtop_core.connection_records",
+    "trtop_core.detail_query",
+    "trtop_core.history.active",
+    "trtop_core.history.asking",
+    "trtop_core.history.log",
+    "trtop_core.slow_connections",
+    "trtop_core.trend_query",
 )
 
 
@@ -71,7 +72,7 @@ def import_answers() -> None:
     A process that gives up its rights may not be able to read it afterwards.
     """
     for name in LATE_MODULES:
-        import_module(f"trtop_core.{name}")
+        import_module(name)
 
 
 class Engine:

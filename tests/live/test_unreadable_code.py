@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import numpy
 import pytest
 from support.daemons import Daemon, finished, peer
 from support.paths import EXAMPLE
@@ -33,14 +34,17 @@ NOBODY = "nobody"
 
 PACKAGES = ("trtop", "trtop_core", "trtop_daemon")
 
+LIBRARIES = ("msgspec", "numpy", "numpy.libs", "pyzmq.libs", "zmq")
+
 
 @pytest.fixture
 def code() -> Iterator[Path]:
-    """A copy of the packages that root alone can read."""
-    built = Path(trtop_core.__file__).parents[1]
+    """A copy of the packages, and of those that they need, that root alone can read."""
+    built, site = Path(trtop_core.__file__).parents[1], Path(numpy.__file__).parents[1]
     with TemporaryDirectory(dir=Path.home()) as folder:
-        for name in PACKAGES:
-            shutil.copytree(built / name, Path(folder) / name)
+        found = [built / name for name in PACKAGES] + [site / name for name in LIBRARIES]
+        for path in filter(Path.exists, found):
+            shutil.copytree(path, Path(folder) / path.name, ignore=shutil.ignore_patterns("tests"))
         yield Path(folder)
 
 
@@ -77,7 +81,7 @@ def test_every_question_is_answered(code: Path, sockets: Path) -> None:
             kind = next(kind for kind in KINDS if isinstance(question, kind.question))
             client.send(wire.encode_request(kind.ask(number, question)))
             frames = client.socket.recv_multipart()
-            assert isinstance(wire.decode_reply(frames[0]), kind.head), frames
+            assert isinstance(wire.decode_reply(frames[0]), kind.head), daemon.log
         assert {type(question) for question in asked} == {kind.question for kind in KINDS}
         assert "Traceback" not in daemon.log
         assert Path(f"/proc/{daemon.pid}").stat().st_uid != 0

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import zmq
+import zmq.utils.garbage  # pyzmq does at the first message, when it may be unreadable
 
 from trtop_core.batch import PacketBatch
 from trtop_core.errors import TrtopError

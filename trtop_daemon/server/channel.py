@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Protocol
 
 import zmq
+import zmq.utils.garbage  # pyzmq does at the first message, when it may be unreadable
 
 MAX_PARTS = 4
 """Parts that are kept: who it is from, and of a question one or two. The rest is thrown away."""
