@@ -9,6 +9,7 @@ import os
 import signal
 from collections.abc import Generator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,13 +20,11 @@ NETWORK = ("classic/test_classic_live", "daemon/test_interfaces", "live/")
 """Files whose tests compare latencies with known delays, or change what interfaces there are: one
 worker runs them all, so that none disturbs another."""
 
-SIGNALS = {
-    signal.SIGHUP: signal.SIG_DFL,
-    signal.SIGINT: signal.default_int_handler,
-    signal.SIGTERM: signal.SIG_DFL,
-}
+SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
 
 TESTS = Path(__file__).parent
+
+HANDLERS = pytest.StashKey[dict[signal.Signals, Any]]()
 
 pytest.register_assert_rewrite("support")
 
@@ -38,16 +37,15 @@ def pytest_make_parametrize_id(config: pytest.Config, val: object, argname: str)
 def pytest_configure(config: pytest.Config) -> None:
     """Under ``nohup`` SIGHUP is ignored, also by what a test starts: not in here."""
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    config.stash[HANDLERS] = {number: signal.getsignal(number) for number in SIGNALS}
 
 
-@pytest.hookimpl(wrapper=True, trylast=True)
+@pytest.hookimpl(wrapper=True)
 def pytest_runtest_teardown(item: pytest.Item) -> Generator[None]:
     """Signals are handled after a test as before: what the next one starts inherits them."""
     yield
-    changed = [number.name for number in SIGNALS if signal.getsignal(number) != SIGNALS[number]]
-    for number, handler in SIGNALS.items():
+    for number, handler in item.config.stash[HANDLERS].items():
         signal.signal(number, handler)
-    assert not changed, f"handled differently after this test: {changed}"
 
 
 # Before xdist's own, which looks for groups.

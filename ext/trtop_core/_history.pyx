@@ -289,7 +289,7 @@ def grown_bins(
         shape (n,), uint64; how many pages changed.
     """
     cdef walk_t walk = begin(log, level, first_slot, pages.shape[0], marks)
-    cdef uint32_t row, key
+    cdef uint32_t row, key, ahead
     cdef uint32_t per_row = <uint32_t>totals.shape[0]
     cdef unsigned int used
     cdef int i
@@ -308,7 +308,9 @@ def grown_bins(
     cdef uint64_t[::1] amount_out = amounts
     with nogil:
         while go_on(&walk):
-            __builtin_prefetch(&pages[ahead_of(&walk), 0], 0)
+            ahead = ahead_of(&walk)
+            __builtin_prefetch(&pages[ahead, 0], 0)
+            __builtin_prefetch(&page_keys[ahead], 0)
             row = page_keys[walk.item] // per_row
             if row >= is_kept.shape[0]:
                 continue

@@ -50,6 +50,10 @@ def guarded(tmp_path: Path, keys: Path) -> Daemon:
     )
 
 
+REFUSED_S = 6
+"""Who is refused asks again for as long."""
+
+
 def attach(
     daemon: Daemon, keys: Path, own: str, server: str, timeout_s: int = 100
 ) -> tuple[int, str, str]:
@@ -67,7 +71,7 @@ def test_who_has_a_known_key_gets_in(daemon: Daemon, keys: Path) -> None:
 
 
 def test_who_has_an_unknown_key_is_told_so(daemon: Daemon, keys: Path) -> None:
-    status, out, err = attach(daemon, keys, "mallory", "web1")
+    status, out, err = attach(daemon, keys, "mallory", "web1", REFUSED_S)
     assert (status, out) == (1, "")
     assert "it does not accept this key" in err
     wait_for(lambda: "without an authorized key refused, the last from 127.0.0.1" in daemon.log)
@@ -88,7 +92,7 @@ def test_who_has_no_key_is_told_what_is_missing(daemon: Daemon) -> None:
 def test_a_key_that_is_added_lets_in_after_sighup_and_a_removed_one_no_more(
     daemon: Daemon, keys: Path
 ) -> None:
-    assert attach(daemon, keys, "mallory", "web1")[0] == 1
+    assert attach(daemon, keys, "mallory", "web1", REFUSED_S)[0] == 1
     (keys / "known" / "mallory.key").write_bytes((keys / "mallory.key").read_bytes())
     (keys / "known" / "bob.key").unlink()
     (keys / "known" / "odd.key").write_text("nothing")
@@ -96,7 +100,7 @@ def test_a_key_that_is_added_lets_in_after_sighup_and_a_removed_one_no_more(
     wait_for(lambda: "reloaded" in daemon.log)
     assert f"{keys}/known/odd.key: holds no key" in daemon.log
     assert attach(daemon, keys, "mallory", "web1")[0] == 0
-    assert attach(daemon, keys, "bob", "web1")[0] == 1
+    assert attach(daemon, keys, "bob", "web1", REFUSED_S)[0] == 1
 
 
 def test_a_local_socket_beside_needs_no_key(tmp_path: Path, keys: Path) -> None:

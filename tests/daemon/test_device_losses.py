@@ -15,6 +15,9 @@ TIMEOUT_MS = 50
 SETTLED_S = 0.2
 """When the ring is known to hold nothing of what came before."""
 
+OPENED_NS = 1_000_500_000
+"""Half a millisecond after packets that are stamped with a second."""
+
 DOWN = "The interface went down"
 
 
@@ -24,11 +27,13 @@ class Ring:
     Attributes:
         received: packets that the kernel has put into the ring.
         shown: of these, how many the next call gives.
+        usec: when they came, in microseconds of the first second.
         error: what the next call says instead.
     """
 
     def __init__(self) -> None:
         self.received = self.shown = 0
+        self.usec = 1_000
         self.error = ""
 
     def take(self, n_packets: int) -> None:
@@ -40,7 +45,9 @@ class Ring:
             said, self.error = self.error, ""
             raise pcapy.PcapError(said)
         n, self.shown = self.shown, 0
-        return bytes(60 * n), b"".join(struct.pack("=4I", 1, 0, 60 * i, 60) for i in range(n))
+        return bytes(60 * n), b"".join(
+            struct.pack("=4I", 1, self.usec, 60 * i, 60) for i in range(n)
+        )
 
     def stats(self) -> tuple[int, int, int]:
         return self.received, 0, 0
@@ -66,6 +73,9 @@ class Clock:
 
     def monotonic(self) -> float:
         return self.now_s
+
+    def time_ns(self) -> int:
+        return OPENED_NS
 
 
 @pytest.fixture
@@ -145,3 +155,20 @@ def test_an_error_that_ends_the_device_loses_all_that_it_holds(ring: Ring, clock
     with pytest.raises(device.DeviceError):
         opened.read()
     assert lost(opened) == 7
+
+
+def test_what_came_before_the_filter_was_set_is_not_received(ring: Ring, clock: Clock) -> None:
+    ring.take(13)
+    opened = opened_on(ring)
+    assert opened.totals().received == 0
+    ring.take(7)
+    assert opened.totals().received == 7
+    # Of the thirteen the filter lets five through.
+    ring.shown, ring.usec = 5, 499
+    opened.read()
+    assert opened.totals().received == 5 + 7
+    ring.shown, ring.usec = 7, 501
+    opened.read()
+    assert opened.totals().received == 5 + 7
+    assert lost(opened) == 0
+    assert opened.is_drained()

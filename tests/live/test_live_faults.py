@@ -355,6 +355,22 @@ def test_an_interface_that_goes_down_and_up_is_said_and_captured_on(
         assert (health.interruptions, health.read_lost) == (0, 0)
 
 
+def test_what_passes_while_a_device_is_opened_is_not_received(hosts: tuple[Host, Host]) -> None:
+    near, far = hosts
+    config = CaptureConfig((near.link,), capture_filter="tcp dst port 1")
+    command = [sys.executable, str(SENDER), far.link, "--packets", "100000", "--rate", "50000"]
+    for _ in range(3):
+        with far.inside(), subprocess.Popen(command, stdout=subprocess.DEVNULL) as sender:
+            before = arrived(near)
+            wait_for(lambda before=before: arrived(near) > before)
+            with near.inside(), feeding(config) as feed:
+                drive(feed, lambda: whole(feed).health.received is not None)
+                drive_for(feed, 0.3)
+                assert arrived(near) > before + 1_000
+                assert whole(feed).health.received == 0
+            sender.kill()
+
+
 def test_packets_that_a_read_error_throws_away_are_counted(hosts: tuple[Host, Host]) -> None:
     near, far = hosts
     n_packets = 1_021

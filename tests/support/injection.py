@@ -11,6 +11,7 @@ import os
 import platform
 import signal
 import struct
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -20,6 +21,9 @@ _CONT, _ATTACH, _DETACH, _SINGLESTEP, _GETREGS, _SETREGS = 7, 16, 17, 9, 12, 13
 _WALL = 0x40000000
 _SYSCALL_INSTRUCTION = b"\x0f\x05"
 _RED_ZONE_BYTES = 4_096
+
+_PATIENCE_S = 60.0
+_PAUSE_S = 0.01
 
 _REGS = struct.Struct("=27Q")
 _NAMES = (
@@ -48,22 +52,28 @@ def call(tid: int, number: int, *arguments: int | bytes) -> int:
     Raises:
         KilledError: the process was ended by it.
     """
-    with _stopped(tid):
-        raw = ctypes.create_string_buffer(_REGS.size)
-        _ptrace(_GETREGS, tid, ctypes.addressof(raw))
-        before = dict(zip(_NAMES, _REGS.unpack(raw.raw), strict=True))
-        with open(f"/proc/{tid}/mem", "r+b", buffering=0) as memory:
-            found = _call(tid, memory.fileno(), before, number, arguments)
-        _ptrace(_SETREGS, tid, ctypes.addressof(raw))
-    return found
+    end_s = time.monotonic() + _PATIENCE_S
+    while True:
+        with _stopped(tid):
+            raw = ctypes.create_string_buffer(_REGS.size)
+            _ptrace(_GETREGS, tid, ctypes.addressof(raw))
+            before = dict(zip(_NAMES, _REGS.unpack(raw.raw), strict=True))
+            with open(f"/proc/{tid}/mem", "r+b", buffering=0) as memory:
+                found = _call(tid, memory.fileno(), before, number, arguments)
+            _ptrace(_SETREGS, tid, ctypes.addressof(raw))
+        if found is not None:
+            return found
+        assert time.monotonic() < end_s, "it never waits in a system call"
+        time.sleep(_PAUSE_S)
 
 
 def _call(
     tid: int, memory: int, before: dict[str, int], number: int, arguments: tuple[int | bytes, ...]
-) -> int:
+) -> int | None:
     # Whoever waits in the system stands behind the instruction that called it.
     at = before["rip"] - len(_SYSCALL_INSTRUCTION)
-    assert os.pread(memory, 2, at) == _SYSCALL_INSTRUCTION, "it does not wait in a system call"
+    if os.pread(memory, 2, at) != _SYSCALL_INSTRUCTION:
+        return None  # it was at work
     room = (before["rsp"] - _RED_ZONE_BYTES) & ~0xF
     values = []
     for argument in arguments:

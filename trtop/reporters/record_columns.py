@@ -104,7 +104,7 @@ class Fields:
             closing: what stands behind each.
             separator: what stands between two.
         """
-        return str(self.ascii(closing, separator, bytearray()), "ascii")
+        return str(self.ascii(closing, separator, bytearray()), "utf-8")
 
     def ascii(self, closing: str, separator: str, room: bytearray) -> memoryview:
         """The rows as they are written, as ``text`` gives them.

@@ -11,6 +11,7 @@ import select
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import sub
 
 import numpy as np
 import numpy.typing as npt
@@ -101,6 +102,9 @@ class Device:
         self._config = config
         self._is_promiscuous = config.interface != ANY_INTERFACE
         self._totals = [0, 0, 0]
+        self._before = [0, 0, 0]
+        self._is_early = True
+        self._counting_from_ns = 0
         self._is_loopback = config.interface == ANY_INTERFACE or is_loopback(config.interface)
         self._n_read = 0
         self._n_lost = 0
@@ -119,6 +123,7 @@ class Device:
             if config.fanout_group is not None:
                 self._handle.set_fanout(config.fanout_group, pcapy.PACKET_FANOUT_HASH)
             self._handle.setnonblock(1)
+            self._begin_counting()
         except pcapy.PcapError as error:
             raise TrtopError(f"{config.interface}: {error}") from error
         self.link_type: int = LINKTYPE_OF.get(dlt, dlt)
@@ -148,6 +153,8 @@ class Device:
         self.is_down = False
         index = index_of(raw, self.link_type, self._config.snaplen_bytes)
         self._n_read += len(index)
+        if self._is_early:
+            self._count_early(index["ts_ns"])
         if self._settled_at_s is not None:
             self._await_settled()
         return PacketBatch(np.frombuffer(data, np.uint8), index)
@@ -163,7 +170,7 @@ class Device:
         except pcapy.PcapError:  # of a device that is gone: what was known last stays
             counters = self._totals
         self._totals = [unwrap(*pair) for pair in zip(self._totals, counters, strict=True)]
-        received, kernel, interface = self._totals
+        received, kernel, interface = map(sub, self._totals, self._before)
         known = interface if self._is_promiscuous else None
         return Totals(received, kernel, known, self._n_lost)
 
@@ -228,6 +235,18 @@ class Device:
         for fd, _ in poller.poll(max(1.0, timeout_s * 1000.0)):
             if fd == control.fd:
                 control.read()
+
+    def _begin_counting(self) -> None:
+        """Leave out what the kernel counted while the filter was not set yet."""
+        self._totals = list(self._handle.stats())
+        self._before = list(self._totals)
+        self._counting_from_ns = time.time_ns()
+
+    def _count_early(self, times_ns: npt.NDArray[np.int64]) -> None:
+        """Add what came before counting began, and that the filter let through, to what came."""
+        n_early = int(np.count_nonzero(times_ns < self._counting_from_ns))
+        self._before[0] -= n_early
+        self._is_early = n_early == len(times_ns)
 
     def _set_filter(self, expression: str) -> None:
         try:
