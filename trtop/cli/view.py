@@ -39,6 +39,9 @@ from trtop_core.records import GroupBy
 from trtop_core.sources import Source, open_capture
 from trtop_core.sources.files import STDIN_NAME
 
+HISTORY_CREDIT_NS = 50_000_000
+"""What the strip of a file may cost before packets have earned it: too short to be seen."""
+
 POLL_S = 0.001
 """A capture that has nothing says so at once: keys are waited for instead."""
 
@@ -60,6 +63,7 @@ def view(options: Options, env: Environment) -> int:
         windows=WINDOWS[:-1],
         group_by=GroupBy.ADDR_PORT,
         history_bytes=options.history_bytes,
+        history_credit_ns=HISTORY_CREDIT_NS,
         is_paced=is_live(options),
     )
     with Plugins() as plugins, closing(make_namer(options, plugins) or Namer()) as namer:

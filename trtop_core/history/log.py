@@ -45,11 +45,12 @@ ROW_NS = 150
 PIECE_NS = 35
 """What a slot costs, each row that changed in it, and each sketch and page of bins; measured."""
 
-EARNED_NS = 4
-"""What may be spent per packet: 4 % of the least that counting one takes with all windows."""
+EARNED_NS = 2
+"""What may be spent per packet: 2.5 % of the least that counting one takes with all windows; caches
+that a slot leaves cold cost as much again."""
 
-TEN_DEBT_NS = 5_000_000
-MINUTE_DEBT_NS = 20_000_000
+TEN_DEBT_NS = 3_000_000
+MINUTE_DEBT_NS = 12_000_000
 """What changes may cost beyond what was earned, before slots become longer."""
 
 FIRST_SLOTS = 1200
