@@ -28,6 +28,7 @@ from support.desk import Desk
 from support.paths import CAPTURES, EXAMPLE
 
 from trtop_core import Engine, EngineConfig, Snapshot, View, wire
+from trtop_core.closed_connections import ClosedView
 from trtop_core.metrics import SORTABLE
 from trtop_core.records import GroupBy, Window
 from trtop_core.sources import open_capture
@@ -480,3 +481,18 @@ def test_all_clients_are_served_while_one_floods(daemon: Daemon) -> None:
         stop.set()
         flooding.join(TIMEOUT_S)
     assert os.path.exists(daemon.path)
+
+
+def test_a_reader_that_asks_no_more_is_not_waited_for(desk: Desk) -> None:
+    client = desk.client()
+    client.send(wire.encode_request(wire.AskClosed(1, ClosedView())))
+    desk.turn(now_s=100.0)
+    assert not desk.server.has_readers(100.0)  # there may be more records yet
+    desk.server.expect_readers(104.9)
+    assert desk.server.has_readers(105.0)
+    assert not desk.server.has_readers(105.1)
+    client.send(wire.encode_request(wire.AskClosed(2, ClosedView())))
+    desk.turn(now_s=105.1)
+    assert desk.server.has_readers(110.1)
+    desk.server.expect_readers(110.2)
+    assert not desk.server.has_readers(110.2)

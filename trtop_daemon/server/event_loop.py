@@ -259,7 +259,8 @@ class Loop:
         poller = zmq.Poller()
         for listener in self._listeners.listeners:
             poller.register(listener.pollable, zmq.POLLIN)
-        while self._server.has_readers and time.monotonic() < until_s:
+        now_s = time.monotonic()
+        while self._server.has_readers(now_s) and now_s < until_s:
             poller.poll(0 if self._has_work else READER_SLICE_MS)
             now_s = time.monotonic()
             for listener in self._listeners.listeners:

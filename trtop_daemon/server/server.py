@@ -118,18 +118,20 @@ class Server:
         """Somebody waits for an answer."""
         return bool(self._waiting)
 
-    @property
-    def has_readers(self) -> bool:
-        """Somebody reads records of connections, and has not got the last ones."""
-        return bool(self._unserved)
+    def has_readers(self, now_s: float) -> bool:
+        """Somebody reads records of connections, and has not got the last ones.
+
+        Who has not asked for long has gone.
+        """
+        return any(self._is_reading(client, now_s) for client in self._unserved)
 
     def expect_readers(self, now_s: float) -> None:
         """There will be no more records: from now on ``has_readers`` tells who lacks some."""
-        self._unserved = {
-            client
-            for client, asked_s in self._readers.items()
-            if now_s - asked_s <= READER_MEMORY_S
-        }
+        self._unserved = {client for client in self._readers if self._is_reading(client, now_s)}
+
+    def _is_reading(self, client: Client, now_s: float) -> bool:
+        asked_s = self._readers.get(client)
+        return asked_s is not None and now_s - asked_s <= READER_MEMORY_S
 
     def forget_answers(self) -> None:
         """Forget computed answers, so that the next ones are computed anew."""
