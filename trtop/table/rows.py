@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from trtop_core.metrics import METRIC_OF, derived, known
+from trtop_core.records import Wait
 from trtop_core.snapshot import DETAIL_PERCENTILES, TOTALS_NAME, Row, Snapshot, percentile_key
 from trtop_core.table import RowOrigin, Table
 from trtop_core.verdicts.because import because
@@ -20,6 +21,13 @@ from trtop_core.verdicts.rules import causes_of
 
 ROWS_PER_BLOCK = 2048
 """Rows whose columns are worked out together: bounds the memory of a report."""
+
+WAITED_FOR = {
+    Cause.NO_ANSWER: (Wait.ATTEMPT,),
+    Cause.SILENT: (Wait.REQUEST,),
+    Cause.WAITING: tuple(Wait),
+}
+"""What waits where a verdict is about waiting."""
 
 
 class Figures:
@@ -151,6 +159,13 @@ class QuickRow(Row):
         """The verdict as a word, and why: a sentence where something is wrong."""
         evidence, causes = self.figures.causes()
         return WORDS[causes[self.idx]], because(evidence, causes[self.idx], self.idx)
+
+    @property
+    def wait_ns(self) -> int:
+        """For how long the oldest of what the verdict is about waits; 0: nothing of that does."""
+        kinds = WAITED_FOR.get(self.cause, ())
+        evidence, _ = self.figures.causes()
+        return max((int(evidence.wait(kind)[self.idx]) for kind in kinds), default=0)
 
     def samples(self, sketch: str) -> int:
         """How many samples a sketch has."""

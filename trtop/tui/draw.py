@@ -33,7 +33,7 @@ from trtop.tui.pages.page import Page
 from trtop.tui.pages.registry import PAGE_OF_MODE
 from trtop.tui.scene import Scene
 from trtop.tui.state import Mode, State
-from trtop.tui.strip import has_strip, strip_lines
+from trtop.tui.strip import has_strip, strip_lines, waiting_span
 from trtop.tui.view_model import ViewModel
 from trtop_core.records import Window
 
@@ -132,7 +132,8 @@ def _parts(scene: Scene, size: Size, caps: TerminalCaps) -> _Parts:
     # Upper edge, headings, totals, one row, lower edge, bottom line.
     strip: list[Line] = []
     if scene.timeline is not None and has_strip(scene.timeline, scene.state.period, size):
-        strip = strip_lines(scene.timeline, scene.state.period, inner, caps)
+        waiting = None if scene.model is None else waiting_span(scene.model)
+        strip = strip_lines(scene.timeline, scene.state.period, inner, caps, waiting)
     left = size.height - 6 - len(strip)
     if left < MIN_LEFT:
         left, strip = left + len(strip), []
