@@ -205,7 +205,7 @@ class Engine:
             exported.state,
             view,
             regroup,
-            self._waits(exported.counters),
+            self._waits(),
         )
         health = self._health(None)
         began = self._baseline
@@ -273,7 +273,8 @@ class Engine:
         else:
             exported = self._of_period(view.period, view.group_by).exported
         levels = {spec[0]: i for i, spec in enumerate(LEVELS) if Window(spec[0]) in self._windows}
-        return answer_detail(self._state, self._flows, exported, view, levels)
+        waits_ns = self._waits() if view.period is None else None
+        return answer_detail(self._state, self._flows, exported, view, levels, waits_ns)
 
     def trends(self, view: TrendView) -> Trends:
         """How some rows went until this moment of capture time.
@@ -324,10 +325,13 @@ class Engine:
         opened = self._history.open_slot(self._state, now_ns // EPOCH_NS, health)
         return [*self._history.slots(), *([] if opened is None else [opened])]
 
-    def _waits(self, counters: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+    def _waits(self) -> npt.NDArray[np.int64]:
         """For how long attempts and requests of each row wait; see ``Table.waits_ns``."""
+        _, counters = self._state.destinations.export()
         waits_ns = np.zeros((len(counters), len(Wait)), np.int64)
-        is_wanted = (counters["pending"] != 0) | (counters["waiting"] != 0)
+        # An attempt that timed out may still be tried.
+        gauges = ("pending", "waiting", "timeouts")
+        is_wanted = np.logical_or.reduce([counters[name] != 0 for name in gauges])
         if is_wanted.any():
             longest_waits(self._state, is_wanted.view(np.uint8), waits_ns)
         return waits_ns

@@ -69,7 +69,7 @@ def pick_rows(
         by_addr_only: merge the rows of one address, whatever their ports.
         waits_ns: shape (n, 2), see ``Table.waits_ns``; None: not known.
     """
-    visible = visible_rows(counters, state)
+    visible = visible_rows(counters, state, waits_ns)
     groups = Groups(take_records(keys, visible), by_addr_only)
     waiting = None if waits_ns is None else groups.merge_greatest(waits_ns[visible])
     if view.sort == "destination":
@@ -101,14 +101,25 @@ def pick_rows(
     return shown, total, len(groups.keys)
 
 
-def visible_rows(counters: npt.NDArray[Any], state: SketchState) -> npt.NDArray[np.intp]:
-    """The rows in which something happened: a window shows only these.
+def visible_rows(
+    counters: npt.NDArray[Any], state: SketchState, waits_ns: npt.NDArray[np.int64] | None
+) -> npt.NDArray[np.intp]:
+    """The rows in which something happened or waits: a window shows only these.
 
-    Idling closes connections with samples and no counter.
+    Idling closes connections with samples and no counter; an attempt that timed out counts in
+    nothing until its SYN is sent again.
+
+    Args:
+        counters: as for ``pick_rows``.
+        state: as for ``pick_rows``.
+        waits_ns: as for ``pick_rows``.
     """
     fields = counters.view(np.uint64).reshape(len(counters), N_FIELDS)
     has_samples = (state.stats["count"].reshape(len(counters), len(SKETCHES)) != 0).any(axis=1)
-    return np.flatnonzero(fields.any(axis=1) | has_samples)
+    is_visible = fields.any(axis=1) | has_samples
+    if waits_ns is not None:
+        is_visible |= waits_ns.any(axis=1)
+    return np.flatnonzero(is_visible)
 
 
 def _pages_of(

@@ -64,6 +64,23 @@ def test_how_sure_it_is_depends_on_the_number_of_cases(n: int, said: str) -> Non
     assert explain(evidence([{"syn": n, "refused": n}])).certainty == said
 
 
+def test_few_that_wait_for_long_are_no_chance() -> None:
+    row = {"syn": 3, "synack": 3, "est": 3, "requests": 3, "waiting": 1, "waiting_long": 1}
+    for wait_s, how in (
+        (12, "few, it may be chance"),
+        (145, "few, but a wait of 145 s is no chance: enough to act on"),
+    ):
+        found = explain(evidence([row | {"request_wait_ns": wait_s * 1000 * MS}]))
+        assert found.cause is Cause.SILENT
+        assert found.certainty == f"3 requests: {how}"
+    tried = explain(evidence([{"attempt_wait_ns": 45_000 * MS}]))
+    assert tried.cause is Cause.NO_ANSWER
+    assert tried.certainty.startswith("1 unanswered SYN: few, but a wait of 45 s is no chance")
+    # How long others wait says nothing of a share.
+    refused = explain(evidence([{"syn": 9, "refused": 9, "attempt_wait_ns": 45_000 * MS}]))
+    assert refused.certainty == "9 attempts: few, it may be chance"
+
+
 def test_what_else_holds_is_said_and_the_verdict_not_twice() -> None:
     found = explain(evidence([healthy(refused=20, rst_in=40, unanswered=500)]))
     assert found.cause is Cause.REFUSED

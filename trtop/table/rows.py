@@ -11,23 +11,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from trtop_core.metrics import METRIC_OF, derived, known
-from trtop_core.records import Wait
 from trtop_core.snapshot import DETAIL_PERCENTILES, TOTALS_NAME, Row, Snapshot, percentile_key
 from trtop_core.table import RowOrigin, Table
 from trtop_core.verdicts.because import because
-from trtop_core.verdicts.causes import WORDS, Cause
+from trtop_core.verdicts.causes import WAITED_FOR, WORDS, Cause
 from trtop_core.verdicts.evidence import Evidence, suspect_rows
 from trtop_core.verdicts.rules import causes_of
 
 ROWS_PER_BLOCK = 2048
 """Rows whose columns are worked out together: bounds the memory of a report."""
-
-WAITED_FOR = {
-    Cause.NO_ANSWER: (Wait.ATTEMPT,),
-    Cause.SILENT: (Wait.REQUEST,),
-    Cause.WAITING: tuple(Wait),
-}
-"""What waits where a verdict is about waiting."""
 
 
 class Figures:

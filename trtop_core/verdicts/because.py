@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from trtop_core.records import Wait
-from trtop_core.verdicts.causes import WORDS, Cause
+from trtop_core.verdicts.causes import ANSWER_TIMEOUT_NS, WORDS, Cause
 from trtop_core.verdicts.evidence import Evidence
 from trtop_core.verdicts.phrases import duration, of_whole, percent, several, share
 from trtop_core.verdicts.ports import CAUSES_OF_PORTS
@@ -105,15 +105,21 @@ def _refused(row: RowEvidence) -> str:
 
 
 def _no_answer(row: RowEvidence) -> str:
-    cases = of_whole(row["timeouts"] + row["pending_retrans"], row["syn"], "attempt")
-    again = several(row["syn_retrans"], "SYN")
-    port = row.port(Cause.NO_ANSWER)
-    where = f"port {port}, " if port else ""
-    n_waiting = row["pending_retrans"]
-    age = _age(n_waiting, row.wait(Wait.ATTEMPT))
-    waiting = f"{n_waiting:,} still waiting{age}, " if n_waiting else ""
+    n_cases, n_waiting = row["timeouts"] + row["pending_retrans"], row["pending_retrans"]
+    port, wait_ns = row.port(Cause.NO_ANSWER), row.wait(Wait.ATTEMPT)
+    parts = [f"port {port}"] if port else []
+    if wait_ns >= ANSWER_TIMEOUT_NS and not row["timeouts"]:
+        # Of an attempt that timed out before this time, of which there may be more.
+        parts += [f"{n_waiting:,} still waiting"] if n_waiting else []
+        parts.append(f"one tried for {duration(wait_ns)}")
+    elif n_waiting:
+        parts.append(f"{n_waiting:,} still waiting{_age(n_waiting, wait_ns)}")
+    if row["syn_retrans"]:
+        parts.append(f"{several(row['syn_retrans'], 'SYN')} sent again")
+    reason = f" ({', '.join(parts)})" if parts else ""
+    cases = of_whole(n_cases, row["syn"], "attempt") if n_cases else "attempts"
     return (
-        f"{cases} without an answer ({where}{waiting}{again} sent again): "
+        f"{cases} without an answer{reason}: "
         "the host is down, or a route or firewall drops them"
     )
 

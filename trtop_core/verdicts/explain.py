@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from trtop_core.records import Wait
+from trtop_core.records import NS_PER_S, Wait
 from trtop_core.verdicts.because import RowEvidence, because
-from trtop_core.verdicts.causes import WORDS, Cause
+from trtop_core.verdicts.causes import WAITED_FOR, WORDS, Cause
 from trtop_core.verdicts.evidence import Evidence
 from trtop_core.verdicts.phrases import duration, of_whole, percent, several, share
 from trtop_core.verdicts.rules import causes_of, holding
@@ -22,6 +22,9 @@ FEW_CASES = 10
 
 MANY_CASES = 100
 """From here on, it hardly is."""
+
+LONG_WAIT_NS = 30 * NS_PER_S
+"""What waits for so long is no chance, however few they are: no answer is as late by itself."""
 
 HINT = "of few cases"
 """Said of what would hold if fewer cases were enough."""
@@ -129,13 +132,17 @@ def _certainty(cause: Cause, row: RowEvidence) -> str:
         return ""
     noun, count = CASES[cause]
     n = count(row)
-    if n < FEW_CASES:
-        how = "few, it may be chance"
-    elif n < MANY_CASES:
-        how = "enough to act on"
-    else:
+    cases = several(n, noun)
+    wait_ns = max((row.wait(what) for what in WAITED_FOR.get(cause, ())), default=0)
+    if n >= MANY_CASES:
         how = "firm"
-    return f"{several(n, noun)}: {how}"
+    elif n >= FEW_CASES:
+        how = "enough to act on"
+    elif wait_ns >= LONG_WAIT_NS:
+        how = f"few, but a wait of {duration(wait_ns)} is no chance: enough to act on"
+    else:
+        how = "few, it may be chance"
+    return f"{cases}: {how}"
 
 
 def _n_sent_again(row: RowEvidence) -> int:
@@ -146,7 +153,8 @@ CASES: dict[Cause, tuple[str, Callable[[RowEvidence], int]]] = {
     Cause.REFUSED: ("attempt", lambda row: max(row["syn"], row["refused"])),
     Cause.NO_ANSWER: (
         "unanswered SYN",
-        lambda row: row["timeouts"] + row["pending"] + row["syn_retrans"],
+        # Of an attempt that timed out before, nothing counts between two of its SYNs.
+        lambda row: max(1, row["timeouts"] + row["pending"] + row["syn_retrans"]),
     ),
     Cause.RESET: ("connection", lambda row: max(row.connections, row["rst_in"])),
     Cause.TLS_FAILS: ("TLS handshake", lambda row: max(row["tls_hellos"], row["tls_failed"])),
