@@ -166,6 +166,10 @@ def _slow_connect(row: RowEvidence) -> str:
         latency, path = row.at("connect_latency", 95), row.at("path_rtt", 50)
         of_path = f", the path {duration(path)}" if path >= 0 else ""
         times = f"connecting takes {duration(latency)} (p95){of_path}; "
+    answers = ("synack", "est", "responses", "rst_in")
+    if row["syn"] and not any(row[name] for name in answers):
+        # Fewer than can be judged as NO ANSWER wait with their SYN sent again.
+        return f"{syns} sent again for {attempts}, none answered: SYNs are lost, or the host is down"
     return (
         f"{times}{syns} and {synacks} sent again for {attempts}: "
         "the listen queue is full, the host overloaded, or SYNs are lost"

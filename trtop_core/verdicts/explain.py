@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from trtop_core.records import NS_PER_S, Wait
 from trtop_core.verdicts.because import RowEvidence, because
-from trtop_core.verdicts.causes import WAITED_FOR, WORDS, Cause
+from trtop_core.verdicts.causes import ENOUGH_CASES, WAITED_FOR, WORDS, Cause
 from trtop_core.verdicts.evidence import Evidence
 from trtop_core.verdicts.phrases import duration, of_whole, percent, several, share
 from trtop_core.verdicts.rules import causes_of, holding
@@ -28,6 +28,12 @@ LONG_WAIT_NS = 30 * NS_PER_S
 
 HINT = "of few cases"
 """Said of what would hold if fewer cases were enough."""
+
+YOUNG_NS = NS_PER_S
+"""Below this age of a connection no idle timeout can have run out."""
+
+EQUAL_WITHIN = 1.2
+"""Ages are nearly equal if p95 is at most so many times p5."""
 
 LATE_BY_LOSS = 0.05
 """Share of the answers that loss made late, from which on it is what their p95 tells."""
@@ -89,10 +95,41 @@ def explain(evidence: Evidence, idx: int = 0) -> Explanation:
         sentence=because(evidence, cause, idx),
         facts=() if facts is None else (*facts(row), *_port(row, cause)),
         certainty=_certainty(cause, row),
-        next_steps=NEXT_STEPS.get(cause, ()),
+        next_steps=_next_steps(cause, row),
         also=_said(evidence, idx, others),
         hints=_said(evidence, idx, hints),
     )
+
+
+def _next_steps(cause: Cause, row: RowEvidence) -> tuple[str, ...]:
+    """What to look at next, by the row's numbers where these say more than the verdict does."""
+    return tuple(_after_resets(row)) if cause is Cause.RESET else NEXT_STEPS.get(cause, ())
+
+
+def _after_resets(row: RowEvidence) -> Iterator[str]:
+    """What ages and requests of connections that were reset point to."""
+    least, half, most = (row.at("reset_age", percentile) for percentile in (5, 50, 95))
+    if half < 0:
+        yield "It is not known how old the connections were: they began before the capture."
+    elif most < YOUNG_NS:
+        yield (
+            "All were cut soon after they began: a crash, a limit of connections, or a proxy "
+            "without a backend. No idle timeout is as short."
+        )
+    elif least >= YOUNG_NS and most <= EQUAL_WITHIN * least:
+        yield (
+            f"Nearly equal ages, {duration(half)}: an idle timeout or a lifetime that is shorter "
+            "there than here."
+        )
+    else:
+        yield (
+            f"Ages differ ({duration(least)} p5, {duration(most)} p95), so that no lifetime ends "
+            "them all: a restart or a crash there, or an idle timeout where they idle."
+        )
+    carried = row.at("reuse", 50)
+    if row.samples("reuse") >= ENOUGH_CASES and 1 < carried == row.at("reuse", 95):
+        yield f"Each carried {carried:,} requests: a limit of requests per connection."
+    yield NEXT_STEPS[Cause.RESET][0]
 
 
 def _port(row: RowEvidence, cause: Cause) -> Iterator[Fact]:
@@ -345,11 +382,7 @@ NEXT_STEPS: dict[Cause, tuple[str, ...]] = {
         "Is the host up, and is the route to it the right one? ping, ip route get",
         "A firewall or security group may drop the SYNs: does a capture there show them?",
     ),
-    Cause.RESET: (
-        "Equal ages point to an idle timeout or a lifetime that is shorter there than here.",
-        "Equal numbers of requests point to a limit of requests; ages near 0 to a crash or a proxy "
-        "without a backend. The other end's log has the moment.",
-    ),
+    Cause.RESET: ("The other end's log has the moment; if it has nothing, what is between cut them.",),
     Cause.TLS_FAILS: (
         "Ended by the client: it does not trust the certificate, its name or its dates.",
         "Ended by the server: version, cipher, name (SNI) or client certificate do not suit it.",
@@ -395,4 +428,4 @@ NEXT_STEPS: dict[Cause, tuple[str, ...]] = {
         "10 s, get a verdict.",
     ),
 }
-"""What to look at next, by verdict."""
+"""What to look at next, by verdict; for RESET, what its numbers point to stands before it."""
