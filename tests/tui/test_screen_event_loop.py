@@ -201,6 +201,33 @@ def test_a_source_that_is_over_is_asked_no_more_without_a_key() -> None:
     assert source.views[-1].window is Window.LAST_10_S
 
 
+def test_a_terminal_that_grows_has_all_its_rows_at_once() -> None:
+    """A capture that is over is not asked again by itself."""
+    packets: list[tuple[int, bytes]] = []
+    for i in range(100):
+        for at_ns, packet in busy(1, 1)[:2]:
+            packets.append((at_ns, packet.replace(bytes([198, 51, 100, 7]), bytes([198, 51, 0, i]))))
+    made = Engine(EngineConfig(windows=WINDOWS, group_by=GroupBy.ADDR_PORT), SEED)
+    made.feed(PacketBatch.from_packets(packets))
+    seen: list[str] = []
+
+    def sized(width: int, height: int) -> Callable[[], None]:
+        def change() -> None:
+            run.keyboard.size = Size(width, height)
+
+        return change
+
+    def look() -> None:
+        seen.append(run.keyboard.text)
+
+    shrunk = ["/", "1", "9", "8", "enter", "esc", sized(8, 2), "resize"]
+    steps = ["wait", "wait", *shrunk, sized(300, 60), "resize", look]
+    run = Run(steps, Recorded(made, is_over=True))
+    run.keyboard.size = Size(20, 5)
+    run.go()
+    assert seen[0].count("198.51.0.") > 40
+
+
 def test_what_is_pressed_is_asked_at_once() -> None:
     run = Run(["wait", "R", "wait", "g", "p"]).go()
     assert run.source.views[-1] == replace(
