@@ -297,8 +297,9 @@ def test_the_screen_of_a_file_and_of_daemons_has_trends(n_daemons: int, tmp_path
             daemons = [stack.enter_context(replaying(folder)) for folder in folders]
             args = ("attach", "--window=all", *(daemon.path for daemon in daemons))
         terminal = stack.enter_context(OnTerminal("-m", "trtop", *args, size=(132, 24)))
-        # 13 refused in the first slot of five, two that timed out in the last, one without errors.
-        expected = {"192.0.2.13": "█    ", "192.0.2.19": "    █", "192.0.2.12": "     "}
+        # 13 refused in the first slot of five, two that waited until they timed out in the last, one
+        # without errors.
+        expected = {"192.0.2.13": "█    ", "192.0.2.19": "····█", "192.0.2.12": "     "}
         terminal.wait_for(
             lambda now: all(
                 errors_of(now, address) == bars.rjust(N_BARS) for address, bars in expected.items()
