@@ -145,8 +145,7 @@ def _title(timeline: Timeline, period: Period | None, width: int) -> Line:
         Span("history ", Role.SORTED),
         f"{moment_text(begin, has_days)} to {moment_text(end, has_days)}, {a_bar} a bar",
     )
-    used = f"{units.bytes_forms(timeline.n_bytes)[-1]}B"
-    bound = f"{units.bytes_forms(timeline.max_bytes)[-1]}B"
+    used, bound = units.memory(timeline.n_bytes), units.memory(timeline.max_bytes)
     grain = f", kept per {units.duration(timeline.grain_ns)}" if timeline.grain_ns else ""
     tail = f"{grain}, {used} of {bound}"
     n_used = sum(len(span.text) for span in head)
