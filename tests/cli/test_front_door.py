@@ -113,7 +113,9 @@ def test_what_a_filter_finds_is_explained(tmp_path: Path) -> None:
     assert err == more
     status, _, err = said(tmp_path, "explain", EXAMPLE, "192.0.2.12:443")
     assert status == 1
-    assert err.startswith("trtop: no destination 192.0.2.12:443 in the capture; the nearest: ")
+    assert err == (
+        "trtop: no destination 192.0.2.12:443 in the capture: no such address or port among 10\n"
+    )
     status, _, err = said(tmp_path, "explain", EXAMPLE, "rtt>")
     assert status == 1
     assert err.startswith("trtop: rtt>: a number is missing")
@@ -129,7 +131,15 @@ def test_the_port_of_what_is_refused_is_named(tmp_path: Path) -> None:
 def test_what_cannot_be_explained_is_one_line(tmp_path: Path) -> None:
     status, out, err = said(tmp_path, "explain", EXAMPLE, "192.0.2.1")
     assert (status, out) == (1, "")
-    assert err.startswith("trtop: no destination 192.0.2.1 in the capture; the nearest: 192.0.2.1")
+    assert err == (
+        "trtop: no destination 192.0.2.1 in the capture: no such address or port among 10\n"
+    )
+    for unseen in ("10.0.0.0/8", "10/8", "2001:db8::77", ":9999"):
+        assert "nearest" not in said(tmp_path, "explain", EXAMPLE, unseen)[2]
+    (tmp_path / "hosts").write_text("192.0.2.12 billing-db\n192.0.2.13 cache\n")
+    named = ("explain", "--names", "hosts:hosts", "-i", str(EXAMPLE))
+    assert said(tmp_path, *named, "biling-db")[2].endswith("; the nearest: billing-db\n")
+    assert said(tmp_path, *named, "frontend")[2].endswith("frontend in the capture (10)\n")
     assert said(tmp_path, "explain")[0] == 1
     assert "prints text" in said(tmp_path, "explain", "--format", "json", EXAMPLE)[2]
     _, out, _ = said(tmp_path, "explain", "--allow", "192.0.2.11", EXAMPLE)
