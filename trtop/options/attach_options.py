@@ -20,6 +20,7 @@ from trtop.options.parser import (
     add_period,
     add_showing,
     check_output,
+    check_period,
     one_of,
     view_of,
 )
@@ -204,6 +205,7 @@ def make_options(given: argparse.Namespace, endpoints: tuple[Endpoint, ...]) -> 
     is_one = getattr(given, "once", False) and given.every is None
     if given.format is Format.HTML and not is_one:
         raise UsageError("--format html is one page: it goes with trtop attach --once")
+    check_period(given)
     if given.every is not None:
         _check_every(given)
     names = tuple(name for part in given.names for name in part)
