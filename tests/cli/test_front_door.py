@@ -1,5 +1,6 @@
 """What a user sees who knows nothing yet, or who slipped."""
 
+import json
 import re
 import shlex
 from pathlib import Path
@@ -160,3 +161,20 @@ def test_what_could_not_be_read_is_told_beside_the_explanation(tmp_path: Path) -
     assert status == 2
     assert " 192.0.2.13  REFUSED" in out
     assert err.startswith("trtop: cut.pcap: ")
+
+
+def test_a_report_of_a_cut_capture_says_so_itself(tmp_path: Path) -> None:
+    """What is kept is the report; the line on standard error is not."""
+    cut = tmp_path / "cut.pcap"
+    cut.write_bytes(Path(EXAMPLE).read_bytes()[:60_000])
+    what = f"{cut}: file cut off at byte 59,980, after packet 570"
+    status, table, err = said(tmp_path, "--format", "table", "--width", "300", cut)
+    assert (status, err) == (2, f"trtop: {what}\n")
+    assert "completeness 100% of what was read" in table
+    assert f"\n! Not all was read: {what}.\n" in table
+    _, text, _ = said(tmp_path, "--format", "json", cut)
+    assert json.loads(text)["health"]["unread"] == [what]
+    _, whole, _ = said(tmp_path, "--format", "json", EXAMPLE)
+    assert "unread" not in json.loads(whole)["health"]
+    _, page, _ = said(tmp_path, "--format", "html", cut)
+    assert "file cut off at byte 59,980" in page

@@ -137,7 +137,8 @@ def _run(engine: Engine, options: Options, env: Environment) -> int:
             view = options.view
             # All rows are looked through, whatever is shown of them.
             asked = view if options.fail_on is None else replace(view, limit=None)
-            everything = final_snapshot(engine, asked)
+            unread = tuple(str(error) for error in errors)
+            everything = replace(final_snapshot(engine, asked), unread=unread)
             snapshot = everything.limited(view.limit)
             is_told = timed and timed.is_over and options.timing.every_ns
             if is_listening and not is_told and not _is_in_files_only(options, env):
