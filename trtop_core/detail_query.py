@@ -82,9 +82,7 @@ def _marks(rows: npt.NDArray[np.intp], n_rows: int) -> npt.NDArray[np.uint8]:
     return marks
 
 
-def _table(
-    exported: Exported, view: DetailView, waits_ns: npt.NDArray[np.int64] | None
-) -> Table:
+def _table(exported: Exported, view: DetailView, waits_ns: npt.NDArray[np.int64] | None) -> Table:
     rows = _rows_of(exported.keys, view)
     rows = np.intersect1d(rows, visible_rows(exported.counters, exported.state, waits_ns))
     table, total = write_out(exported.keys, exported.counters, exported.state, rows, rows)

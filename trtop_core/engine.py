@@ -7,9 +7,9 @@ packets in the same order give the same numbers, however they are cut into batch
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from ipaddress import IPv4Network, IPv6Network
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +26,7 @@ from trtop_core.config import EngineConfig
 from trtop_core.errors import TrtopError
 from trtop_core.groups import SketchState
 from trtop_core.health import Health
-from trtop_core.query import Exported, pick_rows
+from trtop_core.query import Candidates, Exported, Picking, pick_rows
 from trtop_core.records import UNDECODED, GroupBy, Verdict, Wait, Window
 from trtop_core.snapshot import Snapshot
 from trtop_core.view import Period, View
@@ -41,6 +41,9 @@ if TYPE_CHECKING:
     from trtop_core.trends import Trends, TrendView
 
 SEED_BYTES = 16
+
+ChooseOf: TypeAlias = Callable[[Candidates, int, float | None], npt.NDArray[np.bool_]]
+"""Which rows are wanted, by the rows, the capture time that they cover, and the capture's loss."""
 
 MAX_SKETCH_PAGES = 1 << 22
 """Bound on bins, in pages of 64 bytes: 256 MiB. Touched memory only is in use."""
@@ -196,8 +199,36 @@ class Engine:
         """
         if view.period is not None:
             return self._past(view, view.period)
+        return self._now(view, None)
+
+    def chosen_snapshot(self, view: View, choose: ChooseOf) -> Snapshot:
+        """A snapshot of those of its rows that are wanted, of which a limit keeps the first.
+
+        Nothing is written out of the others. ``n_destinations`` is how many there are of all.
+
+        Args:
+            view: of no period in the past.
+            choose: takes rows, the capture time that they cover in ns, and the share of packets
+                that the capture lost meanwhile (None: unknown), gives which are wanted.
+
+        Raises:
+            ValueError: as ``snapshot``.
+        """
+        if view.period is not None:
+            raise ValueError("rows of a period are not chosen")
+        return self._now(view, choose)
+
+    def _now(self, view: View, choose: ChooseOf | None) -> Snapshot:
+        """What is known at this moment, of all rows or of some."""
         exported = self._export(view.window, view.group_by)
         clock_ns, first_ns = self._flows.clock or (None, None)
+        health = self._health(None)
+        window_health = health if exported.level is None else self._health(exported.level)
+
+        def chosen(rows: Candidates) -> npt.NDArray[np.bool_]:
+            assert choose is not None
+            return choose(rows, exported.span_ns, window_health.loss)
+
         regroup = view.group_by is not self._config.group_by
         table, total, n_destinations = pick_rows(
             exported.keys,
@@ -205,9 +236,8 @@ class Engine:
             exported.state,
             view,
             regroup,
-            self._waits(),
+            Picking(self._waits(), None if choose is None else chosen),
         )
-        health = self._health(None)
         began = self._baseline
         return Snapshot(
             view=view,
@@ -218,7 +248,7 @@ class Engine:
             total=total,
             n_destinations=n_destinations,
             health=health,
-            window_health=health if exported.level is None else self._health(exported.level),
+            window_health=window_health,
             is_period=began is not None,
         )
 

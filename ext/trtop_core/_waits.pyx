@@ -3,9 +3,9 @@
 
 A look at every connection, but only at those of the rows that wait at all beyond their first line.
 
-An attempt that timed out waits on while its SYN may be sent again: a system doubles the time between
-SYNs, so that the next one is due once as much time has passed since the last one as had passed until
-then, and some. It errs towards waiting: a program may have given up before.
+An attempt that timed out waits on while its SYN may be sent again: a system doubles the time
+between SYNs, so that the next one is due once as much time has passed since the last one as had
+passed until then, and some. It errs towards waiting: a program may have given up before.
 """
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t

@@ -151,7 +151,7 @@ def test_a_row_without_any_answer_is_not_ok() -> None:
 
 
 def test_a_host_that_never_answered_is_not_said_to_have_a_full_queue() -> None:
-    """Two of three attempts are too few for NO ANSWER (§10); of SYNs sent again there are enough."""
+    """Two of three attempts are too few for NO ANSWER (§10); four SYNs sent again are enough."""
     never = evidence([{"syn": 3, "pending": 3, "pending_retrans": 2, "syn_retrans": 4}])
     assert causes_of(never)[0] == Cause.SLOW_CONNECT
     assert because(never, Cause.SLOW_CONNECT) == (

@@ -206,7 +206,9 @@ def test_a_terminal_that_grows_has_all_its_rows_at_once() -> None:
     packets: list[tuple[int, bytes]] = []
     for i in range(100):
         for at_ns, packet in busy(1, 1)[:2]:
-            packets.append((at_ns, packet.replace(bytes([198, 51, 100, 7]), bytes([198, 51, 0, i]))))
+            packets.append(
+                (at_ns, packet.replace(bytes([198, 51, 100, 7]), bytes([198, 51, 0, i])))
+            )
     made = Engine(EngineConfig(windows=WINDOWS, group_by=GroupBy.ADDR_PORT), SEED)
     made.feed(PacketBatch.from_packets(packets))
     seen: list[str] = []

@@ -129,7 +129,9 @@ def waiting_rows() -> Snapshot:
             response_time=[NS_PER_S] * 29,
         ),
     ]  # fmt: skip
-    made = snapshot(many, health=Health(packets=100), view=View(sort="destination", descending=False))
+    made = snapshot(
+        many, health=Health(packets=100), view=View(sort="destination", descending=False)
+    )
     waits = np.array([[0, 145], [7, 0], [0, 1]], np.int64) * NS_PER_S
     table = replace(made.table, waits_ns=waits)
     return replace(made, table=table, total=replace(made.total, waits_ns=waits.max(0)[None]))
@@ -297,7 +299,7 @@ def test_the_screen_of_a_file_and_of_daemons_has_trends(n_daemons: int, tmp_path
             daemons = [stack.enter_context(replaying(folder)) for folder in folders]
             args = ("attach", "--window=all", *(daemon.path for daemon in daemons))
         terminal = stack.enter_context(OnTerminal("-m", "trtop", *args, size=(132, 24)))
-        # 13 refused in the first slot of five, two that waited until they timed out in the last, one
+        # 13 refused in the first slot of five; two that waited, and timed out in the last; one
         # without errors.
         expected = {"192.0.2.13": "█    ", "192.0.2.19": "····█", "192.0.2.12": "     "}
         terminal.wait_for(

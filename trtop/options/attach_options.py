@@ -54,8 +54,9 @@ examples:
   trtop attach --by-host ipc:///run/a.sock ipc:///run/b.sock
   trtop attach --key alice.key_secret --server-key web1.key tcp://web1:7117
 
-exit status: 0 shown; 1 no daemon answered, wrong options, nothing checked; 2 some of several did not answer;
-3 (with --fail-on) there are such rows; 4 (with --once) nothing is captured there now.
+exit status: 0 shown; 1 no daemon answered, wrong options, no packet (with --fail-on); 2 some of
+several did not answer; 3 (with --fail-on) there are such rows; 4 (with --once) nothing is captured
+there now.
 """
 
 DEFAULT_TIMEOUT_S = 5.0

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
+from trtop.filters.engines import Labels, filtered_of_engine
+from trtop.filters.filter import Filter
 from trtop.metrics import format as units
 from trtop.names.namer import Namer
 from trtop.tui.source import Status, named_status
@@ -113,6 +115,13 @@ class EngineSource:
         """What is known by now."""
         self._n_shown = self.namer.n_answers
         return self._engine.snapshot(view)
+
+    def poll_chosen(self, view: View, chosen: Filter, labels: Labels) -> Snapshot | None:
+        """The same of the rows that a filter shows; None where names decide what a row is."""
+        if self.namer.shapes_rows or view.period is not None:
+            return None
+        self._n_shown = self.namer.n_answers
+        return filtered_of_engine(self._engine, view, chosen, labels)
 
     def answer(self, question: Question) -> QuestionReply | None:
         """What is known by now of what a page asks."""

@@ -34,10 +34,10 @@ from trtop.tui.trend_question import TrendQuestion
 from trtop.tui.update import update, wheel
 from trtop.tui.view_model import (
     ViewModel,
+    ask,
     asked_by,
     everything,
     make_view_model,
-    question,
 )
 from trtop_core.records import Window
 from trtop_core.snapshot import Snapshot
@@ -246,7 +246,8 @@ class EventLoop:
             self._is_asking = False
             return True
         n_rows = self._n_rows_wanted()
-        answer = self._source.poll(question(self.state, n_rows, bool(self._baselines)))
+        is_since_reset = bool(self._baselines)
+        answer = ask(self._source, self.state, n_rows, is_since_reset, self._setup.names)
         if answer is None:
             # What the source says of itself may be new.
             return is_time

@@ -118,10 +118,7 @@ def _no_answer(row: RowEvidence) -> str:
         parts.append(f"{several(row['syn_retrans'], 'SYN')} sent again")
     reason = f" ({', '.join(parts)})" if parts else ""
     cases = of_whole(n_cases, row["syn"], "attempt") if n_cases else "attempts"
-    return (
-        f"{cases} without an answer{reason}: "
-        "the host is down, or a route or firewall drops them"
-    )
+    return f"{cases} without an answer{reason}: the host is down, or a route or firewall drops them"
 
 
 def _reset(row: RowEvidence) -> str:
@@ -169,7 +166,9 @@ def _slow_connect(row: RowEvidence) -> str:
     answers = ("synack", "est", "responses", "rst_in")
     if row["syn"] and not any(row[name] for name in answers):
         # Fewer than can be judged as NO ANSWER wait with their SYN sent again.
-        return f"{syns} sent again for {attempts}, none answered: SYNs are lost, or the host is down"
+        return (
+            f"{syns} sent again for {attempts}, none answered: SYNs are lost, or the host is down"
+        )
     return (
         f"{times}{syns} and {synacks} sent again for {attempts}: "
         "the listen queue is full, the host overloaded, or SYNs are lost"

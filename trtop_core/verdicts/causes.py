@@ -18,7 +18,7 @@ ENOUGH_SAMPLES = 10
 """A percentile that is judged rests on at least so many samples."""
 
 ANSWER_TIMEOUT_NS = 20 * NS_PER_S
-"""An attempt that waits for so long counts in ``timeouts``; if its SYN is sent again, it waits on."""
+"""An attempt that waits for so long counts in ``timeouts``; it waits on if it is sent again."""
 
 
 class Cause(IntEnum):

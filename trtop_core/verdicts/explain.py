@@ -382,7 +382,9 @@ NEXT_STEPS: dict[Cause, tuple[str, ...]] = {
         "Is the host up, and is the route to it the right one? ping, ip route get",
         "A firewall or security group may drop the SYNs: does a capture there show them?",
     ),
-    Cause.RESET: ("The other end's log has the moment; if it has nothing, what is between cut them.",),
+    Cause.RESET: (
+        "The other end's log has the moment; if it has nothing, what is between cut them.",
+    ),
     Cause.TLS_FAILS: (
         "Ended by the client: it does not trust the certificate, its name or its dates.",
         "Ended by the server: version, cipher, name (SNI) or client certificate do not suit it.",
