@@ -547,3 +547,13 @@ def test_a_long_reason_takes_the_lines_that_are_free() -> None:
     full = DrivenScreen(made, size=Size(60, 12)).text().splitlines()
     assert full[-3].rstrip("│ ").endswith("…")
     assert all(f" 10.0.0.{i} " in "".join(full) for i in (1, 2))
+
+
+def test_how_long_the_oldest_waits_is_said_on_narrow_terminals_too() -> None:
+    for width in (60, 80):
+        stage = detail_screen((width, 200))
+        assert stage.detail is not None
+        stage.detail = replace(stage.detail, oldest_wait_ns=21_100_000_000)
+        shown = stage.text()
+        assert "the oldest waits 21.1s" in shown
+        assert ("5 of 23 connections, the oldest" in shown) == (width == 80)
