@@ -12,6 +12,7 @@ from support.builders.snapshot import snapshot
 from support.html_page import data_of
 from support.traffic.busy import SEED, busy
 
+from trtop.filters.filter import parse_filter
 from trtop.table.text import plain
 from trtop.tui.engine_source import EngineSource, Reading
 from trtop.tui.event_loop import EventLoop
@@ -533,7 +534,7 @@ def read(batches: list[PacketBatch], error: TrtopError | None = None) -> EngineS
         clock.now_s += 0.03
         return clock.now_s
 
-    made = Engine(EngineConfig(), SEED)
+    made = Engine(EngineConfig(windows=WINDOWS, history_bytes=HISTORY_BYTES), SEED)
     return EngineSource(made, Batches(batches, error), Reading("x.pcap"), ticking)  # type: ignore[arg-type]
 
 
@@ -568,12 +569,21 @@ def test_an_idle_capture_gives_control_back() -> None:
 
 def test_a_damaged_capture_shows_what_was_read_and_tells() -> None:
     error = DamagedCaptureError("x.pcap: cut off", 99, 5)
-    source = read([PacketBatch.from_packets(busy(2, 2)[:5])], error)
+    source = read([PacketBatch.from_packets(busy(2, 20))], error)
     source.step(100)
     assert source.error is error
     assert not source.is_unusable
     assert source.status().is_over
     assert "cut off at byte 99" in source.status().notices[0]
+    session = Run(["wait"], source).go()  # type: ignore[arg-type]
+    assert session.keyboard.text.count("cut off at byte 99") == 1
+    assert "% of what was read" in session.keyboard.text
+    labels = lambda keys: ["?"] * len(keys)  # noqa: E731
+    every = parse_filter("syn>=0")
+    assert every is not None
+    shown = source.poll_chosen(View(), every, labels)
+    assert shown is not None
+    assert shown.unread == (str(error),)
     unusable = read([], NotACaptureError("x.pcap: no capture"))
     unusable.step(100)
     assert unusable.is_unusable
