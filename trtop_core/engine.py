@@ -26,7 +26,7 @@ from trtop_core.config import EngineConfig
 from trtop_core.errors import TrtopError
 from trtop_core.groups import SketchState
 from trtop_core.health import Health
-from trtop_core.query import Candidates, Exported, Picking, pick_rows
+from trtop_core.query import Candidates, Choose, Exported, Picking, pick_rows
 from trtop_core.records import UNDECODED, GroupBy, Verdict, Wait, Window
 from trtop_core.snapshot import Snapshot
 from trtop_core.view import Period, View
@@ -198,7 +198,7 @@ class Engine:
             ValueError: the view asks for a window that is not kept, or for a finer grouping.
         """
         if view.period is not None:
-            return self._past(view, view.period)
+            return self._past(view, view.period, None)
         return self._now(view, None)
 
     def chosen_snapshot(self, view: View, choose: ChooseOf) -> Snapshot:
@@ -207,7 +207,7 @@ class Engine:
         Nothing is written out of the others. ``n_destinations`` is how many there are of all.
 
         Args:
-            view: of no period in the past.
+            view: what is asked for of these rows.
             choose: takes rows, the capture time that they cover in ns, and the share of packets
                 that the capture lost meanwhile (None: unknown), gives which are wanted.
 
@@ -215,7 +215,7 @@ class Engine:
             ValueError: as ``snapshot``.
         """
         if view.period is not None:
-            raise ValueError("rows of a period are not chosen")
+            return self._past(view, view.period, choose)
         return self._now(view, choose)
 
     def _now(self, view: View, choose: ChooseOf | None) -> Snapshot:
@@ -224,11 +224,7 @@ class Engine:
         clock_ns, first_ns = self._flows.clock or (None, None)
         health = self._health(None)
         window_health = health if exported.level is None else self._health(exported.level)
-
-        def chosen(rows: Candidates) -> npt.NDArray[np.bool_]:
-            assert choose is not None
-            return choose(rows, exported.span_ns, window_health.loss)
-
+        chosen = _choosing(choose, exported.span_ns, window_health.loss)
         regroup = view.group_by is not self._config.group_by
         table, total, n_destinations = pick_rows(
             exported.keys,
@@ -236,7 +232,7 @@ class Engine:
             exported.state,
             view,
             regroup,
-            Picking(self._waits(), None if choose is None else chosen),
+            Picking(self._waits(), chosen),
         )
         began = self._baseline
         return Snapshot(
@@ -366,20 +362,21 @@ class Engine:
             longest_waits(self._state, is_wanted.view(np.uint8), waits_ns)
         return waits_ns
 
-    def _past(self, view: View, period: Period) -> Snapshot:
-        """What is known of a span in the past."""
+    def _past(self, view: View, period: Period, choose: ChooseOf | None) -> Snapshot:
+        """What is known of a span in the past, of all rows or of some."""
         found = self._of_period(period, view.group_by)
         exported = found.exported
+        health = self._health_of(found.health_after)
+        if found.health_before is not None:
+            health = health.since(self._health_of(found.health_before))
         table, total, n_destinations = pick_rows(
             exported.keys,
             exported.counters,
             exported.state,
             view,
             view.group_by is not self._config.group_by,
+            Picking(None, _choosing(choose, exported.span_ns, health.loss)),
         )
-        health = self._health_of(found.health_after)
-        if found.health_before is not None:
-            health = health.since(self._health_of(found.health_before))
         return Snapshot(
             view=view,
             clock_ns=found.end_ns,
@@ -488,6 +485,11 @@ class Engine:
             clock_steps=int(raw["clock_steps"]),
             stray_times=int(raw["stray_times"]),
         )
+
+
+def _choosing(choose: ChooseOf | None, span_ns: int, loss: float | None) -> Choose | None:
+    """Who chooses rows that cover so much capture time, of a capture with that loss."""
+    return None if choose is None else lambda rows: choose(rows, span_ns, loss)
 
 
 def _level_of(window: Window) -> int:

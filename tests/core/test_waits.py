@@ -69,6 +69,13 @@ def test_the_row_of_a_dead_host_stays_while_its_syn_may_be_sent_again(end_s: int
     assert judged(outage(end_s))["203.0.113.9"][0] == "NO ANSWER"
 
 
+def test_a_dead_host_stands_before_what_is_well_between_two_syns() -> None:
+    other = Talk(server="203.0.113.1")
+    shown = outage(45, *opened(other, FIRST_NS + 40 * NS_PER_S))
+    assert list(judged(shown)) == ["203.0.113.9", "203.0.113.1"]
+    assert shown.n_destinations == len(shown.table) == 2
+
+
 def test_an_attempt_that_is_given_up_has_no_row() -> None:
     assert not judged(outage(129))
     packets = dead_host((0, 1, 3))  # the program gave up after some seconds

@@ -19,7 +19,7 @@ from trtop_core.metrics import COUNTERS, GAUGES, SKETCHES
 from trtop_core.records import NS_PER_S, GroupBy, Window
 from trtop_core.snapshot import Snapshot
 from trtop_core.table import destination_names
-from trtop_core.view import View
+from trtop_core.view import Period, View
 from trtop_core.wire.questions import Question, QuestionReply
 
 ROWS = [destination(f"10.0.0.{i}", syn=100 - i, response_time=[i * MS]) for i in range(1, 21)]
@@ -283,11 +283,13 @@ FILTERS = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("window", [Window.ALL, Window.LAST_10_S])
+@pytest.mark.parametrize("window", [Window.ALL, Window.LAST_10_S, None])
 @pytest.mark.parametrize("text", FILTERS)
-def test_a_filter_that_the_source_knows_shows_the_same(text: str, window: Window) -> None:
-    config = EngineConfig(windows=(Window.LAST_10_S,), group_by=GroupBy.ADDR_PORT)
+def test_a_filter_that_the_source_knows_shows_the_same(text: str, window: Window | None) -> None:
+    config = EngineConfig(windows=tuple(Window), group_by=GroupBy.ADDR_PORT, history_bytes=1 << 24)
     engine = fed(busy(9, 60), Engine(config, SEED), received=3000, kernel_dropped=1)
+
+    past = Period((engine.clock_ns or 0) - 40 * NS_PER_S, (engine.clock_ns or 0) - 20 * NS_PER_S)
 
     def names(address: str, port: int) -> str | None:
         return "one.example" if address.endswith("7") else None
@@ -295,9 +297,13 @@ def test_a_filter_that_the_source_knows_shows_the_same(text: str, window: Window
     for grouping in (Grouping.ADDR, Grouping.ADDR_PORT):
         for sort in ("verdict", "syn", "response_time", "destination"):
             state = State(
-                window=window, filter=parse_filter(text), sort=sort, grouping=grouping,
+                window=Window.ALL if window is None else window,
+                period=past if window is None else None,
+                filter=parse_filter(text),
+                sort=sort,
+                grouping=grouping,
                 percentile=90.0,
-            )  # fmt: skip
+            )
             models = []
             for source in (Direct(engine), Filtering(engine)):
                 answer = ask(source, state, 3, False, names)

@@ -29,7 +29,7 @@ def filtered_of_engine(engine: Engine, view: View, chosen: Filter, labels: Label
 
     Args:
         engine: has all rows.
-        view: of no period in the past.
+        view: what is asked for of these rows.
         chosen: the filter.
         labels: what rows are called; asked only if a word needs it.
 

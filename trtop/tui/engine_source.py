@@ -119,7 +119,7 @@ class EngineSource:
 
     def poll_chosen(self, view: View, chosen: Filter, labels: Labels) -> Snapshot | None:
         """The same of the rows that a filter shows; None where names decide what a row is."""
-        if self.namer.shapes_rows or view.period is not None:
+        if self.namer.shapes_rows:
             return None
         self._n_shown = self.namer.n_answers
         return self._told(filtered_of_engine(self._engine, view, chosen, labels))
