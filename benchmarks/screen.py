@@ -28,7 +28,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from trtop.filters.filter import parse_filter
+from trtop.filters.engines import Labels, filtered_of_engine
+from trtop.filters.filter import Filter, parse_filter
 from trtop.tui.draw import draw
 from trtop.tui.effects import WINDOWS
 from trtop.tui.scene import Scene
@@ -38,11 +39,12 @@ from trtop.tui.state import Grouping, Mode, State
 from trtop.tui.strip import n_bars
 from trtop.tui.terminal import Terminal
 from trtop.tui.trend_question import TrendQuestion
-from trtop.tui.view_model import make_view_model, question
+from trtop.tui.view_model import ask, make_view_model
 from trtop_core import Engine, EngineConfig, PacketBatch
 from trtop_core.records import GroupBy, Window
+from trtop_core.snapshot import Snapshot
 from trtop_core.timeline import TimelineView
-from trtop_core.view import Period
+from trtop_core.view import Period, View
 from trtop_core.wire.questions import Question, QuestionReply, answered
 
 COLUMNS, LINES = 132, 50
@@ -133,21 +135,38 @@ def traffic(n_destinations: int, seed: int, first_ns: int, span_s: float) -> Pac
 
 
 class Answering:
-    """A source of trends alone."""
+    """A source that is asked once, as that of a file is."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def answer(self, question: Question) -> QuestionReply:
+    def step(self, budget_s: float) -> bool:
+        """There is nothing to read."""
+        return False
+
+    def poll(self, view: View) -> Snapshot:
         """What the engine knows."""
+        return self._engine.snapshot(view)
+
+    def poll_chosen(self, view: View, chosen: Filter, labels: Labels) -> Snapshot:
+        """What it knows of the rows of a filter."""
+        return filtered_of_engine(self._engine, view, chosen, labels)
+
+    def answer(self, question: Question) -> QuestionReply:
+        """What it knows of something else."""
         return answered([self._engine], question)
+
+    def status(self) -> Status:
+        """Nothing is read."""
+        return Status("benchmark", is_live=True)
 
 
 def refresh(engine: Engine, state: State, terminal: Terminal) -> dict[str, float]:
     """One refresh, part by part; ms of wall time, and of CPU in all."""
     cpu_s = time.process_time()
     times = [time.perf_counter()]
-    answer = engine.snapshot(question(state, ROWS_WANTED, False))
+    answer = ask(Answering(engine), state, ROWS_WANTED, False, None)
+    assert answer is not None
     times.append(time.perf_counter())
     shown = make_view_model(answer, state, ROWS_WANTED, None, None)
     chosen = selecting(replace(state, selected=1, mode=Mode.LIST), shown)

@@ -30,7 +30,11 @@ ROOT = Path(__file__).parent.parent
 MAN_EXTRA = {
     "EXIT STATUS": (
         ("0", "Everything was read."),
-        ("1", "Nothing was measured: wrong options, no permission, not a capture."),
+        (
+            "1",
+            "Nothing was measured: wrong options, no permission, not a capture; "
+            "with --fail-on, no packet was seen.",
+        ),
         ("2", "Reported, but a part of the input could not be read."),
         ("3", "There are rows that --fail-on asks for; they are named on stderr."),
         ("4", "trtop attach --once: the daemon answered, and nothing is captured there now."),

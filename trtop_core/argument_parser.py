@@ -18,6 +18,12 @@ HELP_COLUMN = 28
 
 HELP_WIDTH = 98
 
+UNRECOGNIZED = "unrecognized arguments: "
+"""What argparse says in front of options that there are not."""
+
+LIKENESS = 0.7
+"""Of an option and one that it may have been meant for."""
+
 T = TypeVar("T")
 
 
@@ -27,7 +33,18 @@ class UsageError(TrtopError):
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        raise UsageError(f"{message} (see {self.prog} --help)")
+        meant = self._meant(message.removeprefix(UNRECOGNIZED)) if UNRECOGNIZED in message else ""
+        raise UsageError(f"{message}{meant} (see {self.prog} --help)")
+
+    def _meant(self, arguments: str) -> str:
+        """The option that the first unknown one may have been meant for; else nothing."""
+        import difflib  # noqa: PLC0415 - only for a slip of the pen
+
+        word = arguments.partition(" ")[0].partition("=")[0]
+        options = [text for text in self._option_string_actions if text.startswith("--")]
+        begun = [text for text in options if text.startswith(word) and len(word) > len("--")]
+        near = difflib.get_close_matches(word, options, 1, LIKENESS)
+        return f"; did you mean {(begun or near)[0]}?" if begun or near else ""
 
 
 def new_parser(

@@ -6,6 +6,7 @@ The last minutes come from the logs that windows are made of, so they cost no me
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from trtop_core.query import Exported, visible_rows, write_out
 from trtop_core.records import DestinationKind, GroupBy
 from trtop_core.slot_history import counted, response_times, slots_of
 from trtop_core.table import Table
+from trtop_core.verdicts.ports import standing_out
 
 SERIES = ("syn", "requests", "rst")
 """Counters of a history."""
@@ -28,7 +30,12 @@ MINUTES_S = 300
 
 
 def answer_detail(
-    state: State, flows: Flows, exported: Exported, view: DetailView, levels: dict[int, int]
+    state: State,
+    flows: Flows,
+    exported: Exported,
+    view: DetailView,
+    levels: dict[int, int],
+    waits_ns: npt.NDArray[np.int64] | None,
 ) -> Detail:
     """Everything known of one destination.
 
@@ -38,6 +45,7 @@ def answer_detail(
         exported: the rows of the view's window.
         view: which destination.
         levels: of the windows that are kept, by length in s.
+        waits_ns: of all rows, see ``Table.waits_ns``; None: not known.
     """
     keys, _ = state.destinations.export()
     rows = _rows_of(keys, view)
@@ -48,7 +56,7 @@ def answer_detail(
         view=view,
         clock_ns=clock[0] if clock else None,
         span_ns=exported.span_ns,
-        table=_table(exported, view),
+        table=_table(exported, view, waits_ns),
         minutes=_history(state, flows, rows, levels.get(MINUTES_S)),
         minute=_history(state, flows, rows, levels.get(MINUTE_S)),
         longest_open=longest_open(shown, view.n_connections),
@@ -74,15 +82,20 @@ def _marks(rows: npt.NDArray[np.intp], n_rows: int) -> npt.NDArray[np.uint8]:
     return marks
 
 
-def _table(exported: Exported, view: DetailView) -> Table:
+def _table(exported: Exported, view: DetailView, waits_ns: npt.NDArray[np.int64] | None) -> Table:
     rows = _rows_of(exported.keys, view)
-    rows = np.intersect1d(rows, visible_rows(exported.counters, exported.state))
+    rows = np.intersect1d(rows, visible_rows(exported.counters, exported.state, waits_ns))
     table, total = write_out(exported.keys, exported.counters, exported.state, rows, rows)
     if not len(rows):
-        return table
+        return replace(table, waits_ns=None if waits_ns is None else waits_ns[rows])
     key = table.keys[:1].copy()
     key["port"], key["kind"] = view.port, view.kind
-    return Table(key, total.counters, total.sketches)
+    waits = None if waits_ns is None else waits_ns[rows].max(axis=0, keepdims=True)
+    ports = None
+    if view.group_by is GroupBy.ADDR:
+        one = np.zeros(len(rows), np.intp)
+        ports = standing_out(table.keys["port"], table.counters, one, 1)
+    return Table(key, total.counters, total.sketches, waits_ns=waits, ports=ports)
 
 
 def _history(

@@ -7,10 +7,10 @@ packets in the same order give the same numbers, however they are cut into batch
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib import import_module
 from ipaddress import IPv4Network, IPv6Network
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -27,7 +27,7 @@ from trtop_core.config import EngineConfig
 from trtop_core.errors import TrtopError
 from trtop_core.groups import SketchState
 from trtop_core.health import Health
-from trtop_core.query import Exported, pick_rows
+from trtop_core.query import Candidates, Choose, Exported, Picking, pick_rows
 from trtop_core.records import UNDECODED, GroupBy, Verdict, Wait, Window
 from trtop_core.snapshot import Snapshot
 from trtop_core.view import Period, View
@@ -42,6 +42,9 @@ if TYPE_CHECKING:
     from trtop_core.trends import Trends, TrendView
 
 SEED_BYTES = 16
+
+ChooseOf: TypeAlias = Callable[[Candidates, int, float | None], npt.NDArray[np.bool_]]
+"""Which rows are wanted, by the rows, the capture time that they cover, and the capture's loss."""
 
 MAX_SKETCH_PAGES = 1 << 22
 """Bound on bins, in pages of 64 bytes: 256 MiB. Touched memory only is in use."""
@@ -216,9 +219,33 @@ class Engine:
             ValueError: the view asks for a window that is not kept, or for a finer grouping.
         """
         if view.period is not None:
-            return self._past(view, view.period)
+            return self._past(view, view.period, None)
+        return self._now(view, None)
+
+    def chosen_snapshot(self, view: View, choose: ChooseOf) -> Snapshot:
+        """A snapshot of those of its rows that are wanted, of which a limit keeps the first.
+
+        Nothing is written out of the others. ``n_destinations`` is how many there are of all.
+
+        Args:
+            view: what is asked for of these rows.
+            choose: takes rows, the capture time that they cover in ns, and the share of packets
+                that the capture lost meanwhile (None: unknown), gives which are wanted.
+
+        Raises:
+            ValueError: as ``snapshot``.
+        """
+        if view.period is not None:
+            return self._past(view, view.period, choose)
+        return self._now(view, choose)
+
+    def _now(self, view: View, choose: ChooseOf | None) -> Snapshot:
+        """What is known at this moment, of all rows or of some."""
         exported = self._export(view.window, view.group_by)
         clock_ns, first_ns = self._flows.clock or (None, None)
+        health = self._health(None)
+        window_health = health if exported.level is None else self._health(exported.level)
+        chosen = _choosing(choose, exported.span_ns, window_health.loss)
         regroup = view.group_by is not self._config.group_by
         table, total, n_destinations = pick_rows(
             exported.keys,
@@ -226,9 +253,8 @@ class Engine:
             exported.state,
             view,
             regroup,
-            self._waits(exported.counters),
+            Picking(self._waits(), chosen),
         )
-        health = self._health(None)
         began = self._baseline
         return Snapshot(
             view=view,
@@ -239,7 +265,7 @@ class Engine:
             total=total,
             n_destinations=n_destinations,
             health=health,
-            window_health=health if exported.level is None else self._health(exported.level),
+            window_health=window_health,
             is_period=began is not None,
         )
 
@@ -294,7 +320,8 @@ class Engine:
         else:
             exported = self._of_period(view.period, view.group_by).exported
         levels = {spec[0]: i for i, spec in enumerate(LEVELS) if Window(spec[0]) in self._windows}
-        return answer_detail(self._state, self._flows, exported, view, levels)
+        waits_ns = self._waits() if view.period is None else None
+        return answer_detail(self._state, self._flows, exported, view, levels, waits_ns)
 
     def trends(self, view: TrendView) -> Trends:
         """How some rows went until this moment of capture time.
@@ -345,28 +372,32 @@ class Engine:
         opened = self._history.open_slot(self._state, now_ns // EPOCH_NS, health)
         return [*self._history.slots(), *([] if opened is None else [opened])]
 
-    def _waits(self, counters: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+    def _waits(self) -> npt.NDArray[np.int64]:
         """For how long attempts and requests of each row wait; see ``Table.waits_ns``."""
+        _, counters = self._state.destinations.export()
         waits_ns = np.zeros((len(counters), len(Wait)), np.int64)
-        is_wanted = (counters["pending"] != 0) | (counters["waiting"] != 0)
+        # An attempt that timed out may still be tried.
+        gauges = ("pending", "waiting", "timeouts")
+        is_wanted = np.logical_or.reduce([counters[name] != 0 for name in gauges])
         if is_wanted.any():
             longest_waits(self._state, is_wanted.view(np.uint8), waits_ns)
         return waits_ns
 
-    def _past(self, view: View, period: Period) -> Snapshot:
-        """What is known of a span in the past."""
+    def _past(self, view: View, period: Period, choose: ChooseOf | None) -> Snapshot:
+        """What is known of a span in the past, of all rows or of some."""
         found = self._of_period(period, view.group_by)
         exported = found.exported
+        health = self._health_of(found.health_after)
+        if found.health_before is not None:
+            health = health.since(self._health_of(found.health_before))
         table, total, n_destinations = pick_rows(
             exported.keys,
             exported.counters,
             exported.state,
             view,
             view.group_by is not self._config.group_by,
+            Picking(None, _choosing(choose, exported.span_ns, health.loss)),
         )
-        health = self._health_of(found.health_after)
-        if found.health_before is not None:
-            health = health.since(self._health_of(found.health_before))
         return Snapshot(
             view=view,
             clock_ns=found.end_ns,
@@ -475,6 +506,11 @@ class Engine:
             clock_steps=int(raw["clock_steps"]),
             stray_times=int(raw["stray_times"]),
         )
+
+
+def _choosing(choose: ChooseOf | None, span_ns: int, loss: float | None) -> Choose | None:
+    """Who chooses rows that cover so much capture time, of a capture with that loss."""
+    return None if choose is None else lambda rows: choose(rows, span_ns, loss)
 
 
 def _level_of(window: Window) -> int:

@@ -180,6 +180,11 @@ class LateColumn:
         none = np.zeros(0, np.int64)
         return SketchColumn(self.stats, none, none.astype(np.uint16), none).sums()
 
+    def quantiles(self, percentile: float) -> npt.NDArray[np.int64]:
+        """One percentile, as ``SketchColumn`` gives it, of all groups."""
+        found: npt.NDArray[np.int64] = self.quantiles_at((percentile,))[0]
+        return found
+
     def quantiles_at(self, percentiles: Sequence[float]) -> npt.NDArray[np.int64]:
         """As ``SketchColumn`` gives them, of all groups."""
         return self.quantiles_of(np.arange(len(self.stats)), percentiles)
@@ -307,6 +312,8 @@ class MergedSketches(Mapping[str, LateColumn]):
         self._made: dict[str, LateColumn] = {}
 
     def __getitem__(self, name: str) -> LateColumn:
+        if name not in SKETCHES:
+            raise KeyError(name)
         if name not in self._made:
             self._made[name] = LateColumn(self._pages, name, self._rows, self._groups)
         return self._made[name]

@@ -163,7 +163,7 @@ class TimedFeed:
         """The capture ends: with it the engine's, unless the end came before.
 
         Raises:
-            TrtopError: it ended before the start.
+            TrtopError: it ended before the start, or the end is before that.
         """
         for _ in self.last_stops():
             self._at_moment()
@@ -172,12 +172,12 @@ class TimedFeed:
         """The moments that are left when the capture ends, as ``stops``; then it has ended.
 
         Raises:
-            TrtopError: it ended before the start.
+            TrtopError: it ended before the start, or the end is before that.
         """
         yield from self._stops(self._pace.flush(is_end=True))
         if not self.is_over:
             self._engine.finish()
-            self._grid.check_started(self._engine.clock_ns)
+            self._grid.check_over(self._engine.clock_ns)
 
     def _stops(self, parts: Iterator[Part]) -> Iterator[None]:
         for part, moments in parts:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -51,15 +52,55 @@ class Exported:
     level: int | None
 
 
+class Candidates(NamedTuple):
+    """Rows of which some are to be chosen; what is not asked for of them is not worked out.
+
+    Attributes:
+        keys: shape (n,), dtype ``records.DESTINATION_KEY``.
+        counters: by name.
+        sketches: by name.
+        waits_ns: see ``Table.waits_ns``.
+        hosts: no machine: they are of one engine.
+    """
+
+    keys: npt.NDArray[Any]
+    counters: MergedCounters
+    sketches: MergedSketches
+    waits_ns: npt.NDArray[np.int64] | None
+    hosts: None = None
+
+
+Choose: TypeAlias = Callable[[Candidates], npt.NDArray[np.bool_]]
+"""Which of some rows are wanted, shape (n,)."""
+
+
+class Picking(NamedTuple):
+    """What rows are picked by besides a view.
+
+    Attributes:
+        waits_ns: shape (n, 2) of n destinations, see ``Table.waits_ns``; None: not known.
+        choose: which of the rows are wanted; None: all.
+    """
+
+    waits_ns: npt.NDArray[np.int64] | None = None
+    choose: Choose | None = None
+
+
+ALL_ROWS = Picking()
+"""All of them, whatever waits."""
+
+
 def pick_rows(
     keys: npt.NDArray[Any],
     counters: npt.NDArray[Any],
     state: SketchState,
     view: View,
     by_addr_only: bool,
-    waits_ns: npt.NDArray[np.int64] | None = None,
+    picking: Picking = ALL_ROWS,
 ) -> tuple[Table, Table, int]:
     """The rows that a view asks for, in its order; a row of totals; how many rows there are.
+
+    Totals, and how many rows there are, do not depend on which of them are chosen.
 
     Args:
         keys: shape (n,), dtype ``records.DESTINATION_KEY``.
@@ -67,25 +108,30 @@ def pick_rows(
         state: sketches of the same n destinations.
         view: sort and limit.
         by_addr_only: merge the rows of one address, whatever their ports.
-        waits_ns: shape (n, 2), see ``Table.waits_ns``; None: not known.
+        picking: what is known besides, and which of the rows are wanted.
     """
-    visible = visible_rows(counters, state)
+    waits_ns, choose = picking
+    visible = visible_rows(counters, state, waits_ns)
     groups = Groups(take_records(keys, visible), by_addr_only)
     waiting = None if waits_ns is None else groups.merge_greatest(waits_ns[visible])
+    named_counters = MergedCounters(counters, visible, groups)
+    sketches = MergedSketches(state, visible, groups)
+    chosen = None
+    if choose is not None:
+        chosen = np.flatnonzero(choose(Candidates(groups.keys, named_counters, sketches, waiting)))
     if view.sort == "destination":
         column = None
     elif view.sort in SKETCHES:
-        merged = MergedSketches(state, visible, groups)[view.sort]
-        column = merged.quantiles_at((view.percentile,))[0].astype(np.float64)
+        column = sketches[view.sort].quantiles_at((view.percentile,))[0].astype(np.float64)
     elif view.sort == "verdict":
-        column = severity(
-            MergedCounters(counters, visible, groups),
-            MergedSketches(state, visible, groups),
-            waits_ns=waiting,
-        )
+        column = severity(named_counters, sketches, waits_ns=waiting)
     else:
-        column = sort_column(MergedCounters(counters, visible, groups), view.sort)
-    order = order_of(groups.keys, column, view)
+        column = sort_column(named_counters, view.sort)
+    if chosen is None:
+        order = order_of(groups.keys, column, view)
+    else:
+        of_chosen = None if column is None else column[chosen]
+        order = chosen[order_of(take_records(groups.keys, chosen), of_chosen, view)]
     rows, ranks = groups.members_of(order)
     table, total = write_out(keys, counters, state, visible, visible[rows])
     if len(rows) == len(order):
@@ -101,14 +147,27 @@ def pick_rows(
     return shown, total, len(groups.keys)
 
 
-def visible_rows(counters: npt.NDArray[Any], state: SketchState) -> npt.NDArray[np.intp]:
-    """The rows in which something happened: a window shows only these.
+def visible_rows(
+    counters: npt.NDArray[Any],
+    state: SketchState,
+    waits_ns: npt.NDArray[np.int64] | None = None,
+) -> npt.NDArray[np.intp]:
+    """The rows in which something happened or waits: a window shows only these.
 
-    Idling closes connections with samples and no counter.
+    Idling closes connections with samples and no counter; an attempt that timed out counts in
+    nothing until its SYN is sent again.
+
+    Args:
+        counters: as for ``pick_rows``.
+        state: as for ``pick_rows``.
+        waits_ns: as of ``Picking``.
     """
     fields = counters.view(np.uint64).reshape(len(counters), N_FIELDS)
     has_samples = (state.stats["count"].reshape(len(counters), len(SKETCHES)) != 0).any(axis=1)
-    return np.flatnonzero(fields.any(axis=1) | has_samples)
+    is_visible = fields.any(axis=1) | has_samples
+    if waits_ns is not None:
+        is_visible |= waits_ns.any(axis=1)
+    return np.flatnonzero(is_visible)
 
 
 def _pages_of(

@@ -191,6 +191,7 @@ class Snapshot:
         filtered: what a filter has left of the rows; None: they are all there.
         is_period: numbers count from a later moment than the first packet on, which is
             ``first_ns`` then.
+        unread: what of the input could not be read, one sentence each; a source does not know.
     """
 
     view: View
@@ -204,6 +205,7 @@ class Snapshot:
     window_health: Health
     filtered: Filtered | None = None
     is_period: bool = False
+    unread: tuple[str, ...] = ()
 
     def rows(self) -> Iterator[Row]:
         """The rows, in the view's order."""
@@ -236,6 +238,8 @@ class Snapshot:
         health = self.health.record()
         health["loss"] = self.health.loss
         health["completeness"] = self.totals.completeness
+        if self.unread:
+            health["unread"] = list(self.unread)
         left = self.filtered
         by_filter = {} if left is None else {"filter": left.text, "n_unfiltered": left.n_before}
         return {

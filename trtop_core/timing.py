@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from trtop_core.errors import TrtopError
-from trtop_core.moments import Moment, time_text
+from trtop_core.moments import Moment, Since, time_text
 from trtop_core.records import NS_PER_S
 
 STEP_NS = 24 * 3600 * NS_PER_S
@@ -121,21 +121,31 @@ class Grid:
         """
         self._every_ns, self._tick_ns = every_ns, next_ns
 
-    def check_started(self, clock_ns: int | None) -> None:
-        """Make sure that something could count.
+    def check_over(self, clock_ns: int | None) -> None:
+        """Make sure that something could count, and that the end was one of this capture.
 
         Args:
             clock_ns: the time at which the capture ended; None: it held no packet.
 
         Raises:
-            TrtopError: the capture ended before the start.
+            TrtopError: the capture ended before the start; or the end is a time of day before the
+                start, and the capture does not reach into the next day.
         """
-        if self._start is None or self.start_ns is None or self._is_started or clock_ns is None:
+        start, end = self._start, self._end
+        if start is None or self.start_ns is None or clock_ns is None:
             return
-        raise TrtopError(
-            f"the capture ends at {time_text(clock_ns)}, not after "
-            f"{self._start.text} ({time_text(self.start_ns)})"
-        )
+        if not self._is_started:
+            raise TrtopError(
+                f"the capture ends at {time_text(clock_ns)}, not after "
+                f"{start.text} ({time_text(self.start_ns)})"
+            )
+        if end is None or self.end_ns is None or not start.since is end.since is Since.MIDNIGHT:
+            return
+        if end.ns <= start.ns and clock_ns < self.end_ns - end.ns:
+            raise TrtopError(
+                f"{end.text} is not after {start.text}, and of the next day nothing was captured: "
+                f"the capture ends at {time_text(clock_ns)}"
+            )
 
     def _check_end(self, first_ns: int, end_ns: int, text: str) -> None:
         if self._start is not None and self.start_ns is not None and end_ns <= self.start_ns:

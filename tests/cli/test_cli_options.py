@@ -193,3 +193,28 @@ def test_a_format_and_a_reporter_exclude_each_other() -> None:
     with pytest.raises(UsageError, match="--format goes without --reporter"):
         parse(["--format", "json", "-rm", "curses", "x"])
     assert parse(["-rm", "curses", "x"]).parts.reporter == "curses"
+
+
+@pytest.mark.parametrize(
+    ("argument", "meant"),
+    [
+        ("--form", "--format"),
+        ("--percentil", "--percentile"),
+        ("--limits=5", "--limit"),
+        ("--colour", "--color"),
+        ("--group_by", "--group-by"),
+    ],
+)
+def test_an_unknown_option_is_answered_with_the_one_that_was_meant(
+    argument: str, meant: str
+) -> None:
+    with pytest.raises(UsageError) as refused:
+        parse([argument, "x.pcap"])
+    said = f"unrecognized arguments: {argument}; did you mean {meant}? (see trtop --help)"
+    assert str(refused.value) == said
+
+
+def test_what_is_like_no_option_is_answered_plainly() -> None:
+    for argument in ("--zzzz", "-Q"):
+        with pytest.raises(UsageError, match=f"^unrecognized arguments: {argument} "):
+            parse([argument, "x.pcap"])

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.builders.savefile import write_pcap
 from support.paths import EXAMPLE
 from support.terminals import environment
 
@@ -21,7 +22,7 @@ from trtop.options.old_spellings import (
 )
 from trtop.options.report_options import parse
 from trtop_core.argument_parser import UsageError
-from trtop_core.records import GroupBy
+from trtop_core.records import NS_PER_S, GroupBy
 from trtop_daemon.config.arguments import parse as parse_daemon
 
 TIMEOUT_S = 60
@@ -164,6 +165,29 @@ def test_many_rows_are_counted_rather_than_named(tmp_path: Path) -> None:
     damaged = trtop(cut, "--format", "csv", "--fail-on", "rst>5%")
     assert damaged.returncode == 3
     assert "cut.pcap" in damaged.stderr
+
+
+def test_a_check_of_nothing_does_not_pass(tmp_path: Path) -> None:
+    """What CI runs on a capture that was never written to must not be green."""
+    empty, other = tmp_path / "empty.pcap", tmp_path / "other.pcap"
+    empty.write_bytes(write_pcap([]))
+    other.write_bytes(write_pcap([(NS_PER_S, bytes(60))]))
+    nothing = "trtop: --fail-on rst>5%: nothing was checked: no packet was seen\n"
+    for command in ((), ("explain",), ("batch",)):
+        show = () if command == ("explain",) else ("--format", "csv")
+        done = trtop(*command, str(empty), *show, "--fail-on", "rst>5%")
+        assert (done.returncode, done.stderr) == (1, nothing)
+    done = trtop(str(other), "--format", "csv", "--fail-on", "rst>5%")
+    assert done.returncode == 0
+    assert done.stderr == "trtop: --fail-on rst>5%: no row was checked: no connection in 1 packet\n"
+
+
+@pytest.mark.parametrize("text", ["", "  "])
+def test_an_empty_check_is_refused(text: str) -> None:
+    done = trtop(EXAMPLE, "--format", "csv", "--fail-on", text)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "argument --fail-on: the filter is empty" in done.stderr
+    assert done.stderr.count("\n") == 1
 
 
 def test_fail_on_goes_with_what_ends() -> None:

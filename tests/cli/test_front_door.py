@@ -1,5 +1,6 @@
 """What a user sees who knows nothing yet, or who slipped."""
 
+import json
 import re
 import shlex
 from pathlib import Path
@@ -113,7 +114,9 @@ def test_what_a_filter_finds_is_explained(tmp_path: Path) -> None:
     assert err == more
     status, _, err = said(tmp_path, "explain", EXAMPLE, "192.0.2.12:443")
     assert status == 1
-    assert err.startswith("trtop: no destination 192.0.2.12:443 in the capture; the nearest: ")
+    assert err == (
+        "trtop: no destination 192.0.2.12:443 in the capture: no such address or port among 10\n"
+    )
     status, _, err = said(tmp_path, "explain", EXAMPLE, "rtt>")
     assert status == 1
     assert err.startswith("trtop: rtt>: a number is missing")
@@ -129,7 +132,15 @@ def test_the_port_of_what_is_refused_is_named(tmp_path: Path) -> None:
 def test_what_cannot_be_explained_is_one_line(tmp_path: Path) -> None:
     status, out, err = said(tmp_path, "explain", EXAMPLE, "192.0.2.1")
     assert (status, out) == (1, "")
-    assert err.startswith("trtop: no destination 192.0.2.1 in the capture; the nearest: 192.0.2.1")
+    assert err == (
+        "trtop: no destination 192.0.2.1 in the capture: no such address or port among 10\n"
+    )
+    for unseen in ("10.0.0.0/8", "10/8", "2001:db8::77", ":9999"):
+        assert "nearest" not in said(tmp_path, "explain", EXAMPLE, unseen)[2]
+    (tmp_path / "hosts").write_text("192.0.2.12 billing-db\n192.0.2.13 cache\n")
+    named = ("explain", "--names", "hosts:hosts", "-i", str(EXAMPLE))
+    assert said(tmp_path, *named, "biling-db")[2].endswith("; the nearest: billing-db\n")
+    assert said(tmp_path, *named, "frontend")[2].endswith("frontend in the capture (10)\n")
     assert said(tmp_path, "explain")[0] == 1
     assert "prints text" in said(tmp_path, "explain", "--format", "json", EXAMPLE)[2]
     _, out, _ = said(tmp_path, "explain", "--allow", "192.0.2.11", EXAMPLE)
@@ -150,3 +161,20 @@ def test_what_could_not_be_read_is_told_beside_the_explanation(tmp_path: Path) -
     assert status == 2
     assert " 192.0.2.13  REFUSED" in out
     assert err.startswith("trtop: cut.pcap: ")
+
+
+def test_a_report_of_a_cut_capture_says_so_itself(tmp_path: Path) -> None:
+    """What is kept is the report; the line on standard error is not."""
+    cut = tmp_path / "cut.pcap"
+    cut.write_bytes(Path(EXAMPLE).read_bytes()[:60_000])
+    what = f"{cut}: file cut off at byte 59,980, after packet 570"
+    status, table, err = said(tmp_path, "--format", "table", "--width", "300", cut)
+    assert (status, err) == (2, f"trtop: {what}\n")
+    assert "completeness 100% of what was read" in table
+    assert f"\n! Not all was read: {what}.\n" in table
+    _, text, _ = said(tmp_path, "--format", "json", cut)
+    assert json.loads(text)["health"]["unread"] == [what]
+    _, whole, _ = said(tmp_path, "--format", "json", EXAMPLE)
+    assert "unread" not in json.loads(whole)["health"]
+    _, page, _ = said(tmp_path, "--format", "html", cut)
+    assert "file cut off at byte 59,980" in page

@@ -134,7 +134,7 @@ def test_explain_is_of_the_period() -> None:
             "the capture ends at 2026-11-26 16:05:02.435572 UTC, not after 17:00",
         ),
         (("--to", "16:04"), "the capture begins at 2026-11-26 16:04:40.964842 UTC, not before"),
-        (("--from", "+5s", "--to", "+3s"), "is not after +5s"),
+        (("--from", "+5s", "--to", "+3s"), "--to +3s is not after --from +5s"),
         (("--from", "five"), "--from: 'five' is no time, such as 14:03"),
         (("--every", "0s"), "--every: '0s' is no span of time above 0"),
         (("--every", "1s", "--interval", "1"), "either --every (capture time) or --interval"),
@@ -146,6 +146,30 @@ def test_what_makes_no_sense_is_one_line(args: tuple[str, ...], said: str) -> No
         assert (done.returncode, done.stdout) == (1, "")
         assert said in done.stderr
         assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", [(), ("explain",), ("attach", "--once")])
+@pytest.mark.parametrize(
+    ("start", "end"), [("+10s", "+5s"), ("2026-11-26T16:05:00Z", "2026-11-26T16:04:00Z")]
+)
+def test_an_end_before_the_start_is_refused_before_anything_is_read(
+    command: tuple[str, ...], start: str, end: str
+) -> None:
+    source = () if "attach" in command else ("/nowhere.pcap",)
+    done = trtop(*command, "--from", start, "--to", end, *source)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"trtop: --to {end} is not after --from {start}\n"
+
+
+def test_a_time_of_day_before_the_start_is_of_the_next_day_or_an_error() -> None:
+    """It had counted everything to the end, and said nothing."""
+    done = trtop(EXAMPLE, "--format", "csv", "--from", "16:04:55", "--to", "16:04:50")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        "trtop: 16:04:50 is not after 16:04:55, and of the next day nothing was captured: "
+        "the capture ends at 2026-11-26 16:05:02.435572 UTC\n"
+    )
+    assert trtop(EXAMPLE, "--format", "csv", "--from", "16:04:55", "--to", "17:00").returncode == 0
 
 
 def test_a_damaged_capture_counts_up_to_the_end_that_was_asked_for(tmp_path: Path) -> None:

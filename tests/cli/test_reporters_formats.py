@@ -1,16 +1,26 @@
 import csv
+import errno
 import io
 import json
+import os
+import re
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
+from typing import TextIO
 
 import numpy as np
 import pytest
 from support.builders.snapshot import destination, incident, snapshot
+from support.paths import EXAMPLE
+from support.scripts import run_python
 
+from trtop.reporters.files import write_files
 from trtop.reporters.formats import TEXTS, Format, Reporter, make_reporter
 from trtop.table import rows
 from trtop.table.rows import quick_rows, quick_totals
 from trtop.table.style import TableStyle
+from trtop_core.errors import TrtopError
 from trtop_core.metrics import COUNTERS, GAUGES, METRIC_OF, SKETCHES
 from trtop_core.records import NS_PER_S
 from trtop_core.snapshot import Snapshot
@@ -218,3 +228,34 @@ def test_lines_of_json_are_their_records(with_bins: bool) -> None:
     expected = [{**stamp, **row.record(with_bins)} for row in incident().rows()]
     assert [list(json.loads(line)) for line in lines] == [list(record) for record in expected]
     assert [json.loads(line) for line in lines] == json.loads(json.dumps(expected))
+
+
+def test_a_full_disk_leaves_no_half_file_and_no_old_one_is_lost(tmp_path: Path) -> None:
+    def fill(stream: TextIO) -> None:
+        stream.write("half")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    (tmp_path / "x.trtop").write_text("old")
+    prefix = str(tmp_path / "x")
+    said = f"{prefix}.json: cannot be written: No space left on device; nothing was written"
+    with pytest.raises(TrtopError, match=f"^{re.escape(said)}$"):
+        write_files(prefix, {".trtop": lambda stream: None, ".json": fill, ".html": fill})
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("x.trtop", "old")]
+
+
+def test_what_was_written_before_an_error_is_said(tmp_path: Path) -> None:
+    (tmp_path / "x.json").mkdir()
+    prefix = str(tmp_path / "x")
+    suffixes = (".trtop", ".json", ".html")
+    writers: dict[str, Callable[[TextIO], None]] = dict.fromkeys(suffixes, lambda stream: None)
+    with pytest.raises(TrtopError, match=re.escape(f"; written: {prefix}.trtop") + "$"):
+        write_files(prefix, writers)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["x.json", "x.trtop"]
+
+
+def test_a_report_is_shown_though_its_copy_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "x.json").mkdir()
+    done = run_python(tmp_path, ("-m", "trtop", EXAMPLE, "--format", "csv", "--out", "x"))
+    assert done.returncode == 1
+    assert "192.0.2.13" in done.stdout
+    assert "cannot be written" in done.stderr

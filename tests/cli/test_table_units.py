@@ -196,3 +196,21 @@ def test_a_text_is_as_wide_as_its_characters_together() -> None:
             wide = unicodedata.east_asian_width(char) in "WF"
             width = 0 if unicodedata.category(char) in ("Mn", "Me") else 1 + wide
             assert display_width(f"─{char}█…") == 3 + width, hex(code)
+
+
+@pytest.mark.parametrize(
+    ("n_bytes", "text"),
+    [
+        (0, "0B"),
+        (1023, "1023B"),
+        (1024, "1KiB"),
+        (32_000, "31KiB"),
+        (999 << 10, "999KiB"),
+        (1000 << 10, "0.98MiB"),
+        (1_234_567, "1.2MiB"),
+        (64 << 20, "64MiB"),
+        (3 << 29, "1.5GiB"),
+    ],
+)
+def test_memory_is_told_in_the_units_in_which_it_is_asked_for(n_bytes: int, text: str) -> None:
+    assert units.memory(n_bytes) == text

@@ -27,7 +27,7 @@ def test_an_explanation_is_of_the_verdict(cause: Cause, change: dict[str, Any]) 
     assert found.cause is cause
     assert found.sentence
     assert any(fact.limit for fact in found.facts)
-    assert found.next_steps == NEXT_STEPS[cause]
+    assert found.next_steps[-len(NEXT_STEPS[cause]) :] == NEXT_STEPS[cause]
 
 
 @pytest.mark.parametrize("row", [{}, {"syn": 1}, healthy()])
@@ -62,6 +62,47 @@ def test_the_numbers_are_those_of_the_row() -> None:
 )
 def test_how_sure_it_is_depends_on_the_number_of_cases(n: int, said: str) -> None:
     assert explain(evidence([{"syn": n, "refused": n}])).certainty == said
+
+
+@pytest.mark.parametrize(
+    ("change", "begins"),
+    [
+        ({"reset_age": [8 * MS] * 10 + [9 * MS]}, ["All were cut soon after they began"]),
+        ({"reset_age": [60_000 * MS] * 11}, ["Nearly equal ages, 60 s: an idle timeout"]),
+        ({"reset_age": [60_000 * MS] * 6 + [MS] * 5}, ["Ages differ (1 ms p5, 60 s p95)"]),
+        ({"reset_age": [2 * MS] * 6 + [5_000 * MS] * 5}, ["Ages differ (2 ms p5, 5 s p95)"]),
+        ({}, ["It is not known how old"]),
+        (
+            {"reset_age": [8 * MS] * 11, "reuse": [100] * 11},
+            ["All were cut soon", "Each carried 100 requests: a limit of requests"],
+        ),
+        ({"reset_age": [8 * MS] * 11, "reuse": [1] * 11}, ["All were cut soon"]),
+    ],
+)
+def test_after_resets_it_is_said_what_their_ages_point_to(
+    change: dict[str, Any], begins: list[str]
+) -> None:
+    rows = {"syn": 11, "synack": 11, "est": 11, "requests": 11, "rst_in": 11, "reuse": []}
+    *known, last = explain(evidence([rows | change])).next_steps
+    assert [step[: len(text)] for step, text in zip(known, begins, strict=True)] == begins
+    assert last == NEXT_STEPS[Cause.RESET][0]
+
+
+def test_few_that_wait_for_long_are_no_chance() -> None:
+    row = {"syn": 3, "synack": 3, "est": 3, "requests": 3, "waiting": 1, "waiting_long": 1}
+    for wait_s, how in (
+        (12, "few, it may be chance"),
+        (145, "few, but a wait of 145 s is no chance: enough to act on"),
+    ):
+        found = explain(evidence([row | {"request_wait_ns": wait_s * 1000 * MS}]))
+        assert found.cause is Cause.SILENT
+        assert found.certainty == f"3 requests: {how}"
+    tried = explain(evidence([{"attempt_wait_ns": 45_000 * MS}]))
+    assert tried.cause is Cause.NO_ANSWER
+    assert tried.certainty.startswith("1 unanswered SYN: few, but a wait of 45 s is no chance")
+    # How long others wait says nothing of a share.
+    refused = explain(evidence([{"syn": 9, "refused": 9, "attempt_wait_ns": 45_000 * MS}]))
+    assert refused.certainty == "9 attempts: few, it may be chance"
 
 
 def test_what_else_holds_is_said_and_the_verdict_not_twice() -> None:

@@ -123,6 +123,6 @@ def test_nothing_between_start_and_end_is_an_error_that_says_when() -> None:
     grid = grid_of("06:00", None)
     grid.up_to(at("2026-11-24 05:59"))
     with pytest.raises(TrtopError, match="ends at 2026-11-24 05:59:00 UTC, not after 06:00"):
-        grid.check_started(at("2026-11-24 05:59"))
+        grid.check_over(at("2026-11-24 05:59"))
     grid.up_to(at("2026-11-24 06:00"))
-    grid.check_started(at("2026-11-24 06:00"))
+    grid.check_over(at("2026-11-24 06:00"))

@@ -10,7 +10,7 @@ from support.builders.evidence import AT_ITS_LIMIT, CASES, MS, evidence, healthy
 from trtop_core.records import NS_PER_S
 from trtop_core.verdicts.because import SENTENCES, because
 from trtop_core.verdicts.causes import WORDS, Cause
-from trtop_core.verdicts.rules import RULES, holding, verdicts
+from trtop_core.verdicts.rules import RULES, causes_of, holding, verdicts
 
 
 def verdict(row: dict[str, Any], loss: float | None = None, **limits: Any) -> Cause:
@@ -148,6 +148,17 @@ def test_a_row_without_any_answer_is_not_ok() -> None:
     assert verdict({"syn": 1, "pending": 1, "requests": 1, "waiting": 1}) is Cause.OK
     assert verdict({"midstream": 1, "requests": 1, "waiting": 1}) is Cause.OK
     assert verdict({"midstream": 1, "requests": 9, "responses": 8, "waiting": 1}) is Cause.OK
+
+
+def test_a_host_that_never_answered_is_not_said_to_have_a_full_queue() -> None:
+    """Two of three attempts are too few for NO ANSWER (§10); four SYNs sent again are enough."""
+    never = evidence([{"syn": 3, "pending": 3, "pending_retrans": 2, "syn_retrans": 4}])
+    assert causes_of(never)[0] == Cause.SLOW_CONNECT
+    assert because(never, Cause.SLOW_CONNECT) == (
+        "4 SYNs sent again for 3 attempts, none answered: SYNs are lost, or the host is down"
+    )
+    one = evidence([{"syn": 1, "pending": 1, "pending_retrans": 1, "syn_retrans": 1}])
+    assert causes_of(one)[0] == Cause.NO_ANSWER
 
 
 def test_rows_are_judged_each_for_itself() -> None:
@@ -311,7 +322,7 @@ def test_nothing_is_said_where_nothing_is_wrong() -> None:
 
 
 def test_a_sentence_holds_up_without_the_numbers_beside_it() -> None:
-    only_syns = evidence([{"syn": 3, "syn_retrans": 3}])
+    only_syns = evidence([{"syn": 3, "synack": 3, "syn_retrans": 3}])
     assert because(only_syns, Cause.SLOW_CONNECT) == (
         "3 SYNs and 0 SYN/ACKs sent again for 3 attempts: "
         "the listen queue is full, the host overloaded, or SYNs are lost"

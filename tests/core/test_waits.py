@@ -51,6 +51,55 @@ def test_a_dead_host_is_said_in_a_window_in_which_no_attempt_began() -> None:
     )
 
 
+def outage(end_s: int, *answers: Packet) -> Snapshot:
+    """The last 10 s of a dead host, live: the clock moves on between packets."""
+    made = Engine(EngineConfig(windows=WINDOWS, group_by=GroupBy.ADDR_PORT), SEED)
+    for at_ns, data in sorted([*dead_host((0, 1, 3, 7, 15, 31, 63)), *answers]):
+        if at_ns <= FIRST_NS + end_s * NS_PER_S:
+            for second in range(1 + at_ns // NS_PER_S - FIRST_NS // NS_PER_S):
+                made.advance(min(at_ns, FIRST_NS + second * NS_PER_S))
+            made.feed(PacketBatch.from_packets([(at_ns, data)]))
+    made.advance(FIRST_NS + end_s * NS_PER_S)
+    return made.snapshot(View(window=Window.LAST_10_S, sort="verdict"))
+
+
+@pytest.mark.parametrize("end_s", [1, 5, 12, 19, 20, 25, 29, 30, 31, 35, 45, 62, 63, 80, 126])
+def test_the_row_of_a_dead_host_stays_while_its_syn_may_be_sent_again(end_s: int) -> None:
+    """Between two SYNs of an attempt that timed out nothing counts, for up to a minute."""
+    assert judged(outage(end_s))["203.0.113.9"][0] == "NO ANSWER"
+
+
+def test_a_dead_host_stands_before_what_is_well_between_two_syns() -> None:
+    other = Talk(server="203.0.113.1")
+    shown = outage(45, *opened(other, FIRST_NS + 40 * NS_PER_S))
+    assert list(judged(shown)) == ["203.0.113.9", "203.0.113.1"]
+    assert shown.n_destinations == len(shown.table) == 2
+
+
+def test_an_attempt_that_is_given_up_has_no_row() -> None:
+    assert not judged(outage(129))
+    packets = dead_host((0, 1, 3))  # the program gave up after some seconds
+    assert judged(windowed(packets, FIRST_NS + 25 * NS_PER_S))
+    assert not judged(windowed(packets, FIRST_NS + 31 * NS_PER_S))
+    reset = Talk(server="203.0.113.9").out(2, flags=RST)
+    assert not judged(outage(50, (FIRST_NS + 33 * NS_PER_S, reset)))
+
+
+def test_it_is_said_for_how_long_a_dead_host_is_tried() -> None:
+    reason = "the host is down, or a route or firewall drops them"
+    assert judged(outage(45))["203.0.113.9"][1] == (
+        f"attempts without an answer (one tried for 45 s): {reason}"
+    )
+    assert judged(outage(31))["203.0.113.9"][1] == (
+        f"attempts without an answer (one tried for 31 s, 1 SYN sent again): {reason}"
+    )
+
+
+def test_a_host_that_answers_others_is_not_judged_by_one_old_attempt() -> None:
+    other = Talk(server="203.0.113.9", client_port=1000)
+    assert judged(outage(45, *opened(other, FIRST_NS + 40 * NS_PER_S)))["203.0.113.9"][0] == "ok"
+
+
 def test_an_attempt_that_was_not_sent_again_yet_waits() -> None:
     shown = windowed(dead_host((0,)), FIRST_NS + NS_PER_S // 2)
     assert judged(shown)["203.0.113.9"] == ("waiting", "1 attempt waits for an answer, for 500 ms")
@@ -102,9 +151,28 @@ def test_waits_are_those_of_the_connections(seed: int, group_by: GroupBy) -> Non
                 DetailView(bytes(key["addr"]), int(key["port"]), int(key["kind"]), group_by)
             ).oldest_wait_ns
             assert wait_ns[Wait.REQUEST] == max(0, asked_ns, int(asked_ns == 0))
-            assert (wait_ns[Wait.ATTEMPT] > 0) == (row.count("pending") > 0)
+            assert wait_ns[Wait.ATTEMPT] > 0 or not row.count("pending")
+            assert wait_ns[Wait.ATTEMPT] == 0 or row.count("pending") or row.count("timeouts")
             n_waiting += row.count("waiting")
     assert n_waiting > 0
+
+
+@pytest.mark.parametrize("group_by", list(GroupBy))
+def test_a_detail_says_the_same_as_the_row(group_by: GroupBy) -> None:
+    talk = Talk(server="203.0.113.9", client_port=1000)
+    packets = [*opened(talk, FIRST_NS), *asked(talk, FIRST_NS + NS_PER_S, 0, None)]
+    made = Engine(EngineConfig(windows=WINDOWS, group_by=GroupBy.ADDR_PORT), SEED)
+    made.feed(PacketBatch.from_packets([*packets, *dead_host((2, 5))]))
+    made.advance(FIRST_NS + 14 * NS_PER_S)
+    for window in (Window.ALL, Window.LAST_10_S):
+        shown = made.snapshot(View(window=window, group_by=group_by))
+        key = shown.table.keys[0]
+        about = (bytes(key["addr"]), int(key["port"]), int(key["kind"]), group_by, window)
+        detail = made.detail(DetailView(*about))
+        row = next(replace(shown, table=detail.table).rows())
+        assert row.judged() == next(shown.rows()).judged()
+        assert detail.table.waits_ns is not None
+        assert detail.table.waits_ns.tolist() == [[12 * NS_PER_S, 13 * NS_PER_S]]
 
 
 def test_waits_and_ports_travel_and_the_longest_waits_of_machines_hold() -> None:

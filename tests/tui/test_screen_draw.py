@@ -505,3 +505,55 @@ def test_one_module_alone_imports_curses() -> None:
         if re.search(r"^\s*(import|from) curses", module.read_text(), re.M)
     }
     assert users == {"terminal.py"}
+
+
+@pytest.mark.parametrize("height", [3, 4, 5])
+def test_where_there_is_room_for_one_line_it_is_a_row(height: int) -> None:
+    stage = DrivenScreen(size=Size(40, height))
+    for name in ("2001:db", "10.20.0.99"):
+        shown = stage.text()
+        assert name in shown
+        assert "total" not in shown
+        assert ("Host" in shown) == (height == 5)
+        stage.press("down")
+    assert "total" in DrivenScreen(size=Size(40, 6)).text()
+
+
+@pytest.mark.parametrize("width", [52, 60, 66])
+def test_resets_leave_after_handshakes(width: int) -> None:
+    """The worst verdicts rest on them; where no handshake completes, the verdict says so."""
+    shown = DrivenScreen(size=Size(width, 24)).text()
+    assert " Rst" in shown
+    assert "299(" in shown
+
+
+def test_a_narrow_column_is_no_stopgap_for_all_that_have_no_room() -> None:
+    shown = DrivenScreen(size=Size(32, 24)).text()
+    assert "QoS" not in shown
+
+
+def test_a_long_reason_takes_the_lines_that_are_free() -> None:
+    rows = [
+        destination("10.0.0.1", syn=300, synack=12, est=12, syn_retrans=400, timeouts=280),
+        destination("10.0.0.2", syn=3, synack=3, est=3),
+    ]
+    made = snapshot(rows, health=Health(packets=9))
+    stage = DrivenScreen(made, size=Size(60, 18))
+    shown = stage.text().splitlines()
+    said = " ".join(line.strip("│ ") for line in shown[-5:-2])
+    assert said.endswith("drops them")
+    assert "…" not in said
+    assert any(line.strip("│ ") == "" for line in shown[8:-5])
+    full = DrivenScreen(made, size=Size(60, 12)).text().splitlines()
+    assert full[-3].rstrip("│ ").endswith("…")
+    assert all(f" 10.0.0.{i} " in "".join(full) for i in (1, 2))
+
+
+def test_how_long_the_oldest_waits_is_said_on_narrow_terminals_too() -> None:
+    for width in (60, 80):
+        stage = detail_screen((width, 200))
+        assert stage.detail is not None
+        stage.detail = replace(stage.detail, oldest_wait_ns=21_100_000_000)
+        shown = stage.text()
+        assert "the oldest waits 21.1s" in shown
+        assert ("5 of 23 connections, the oldest" in shown) == (width == 80)

@@ -12,6 +12,7 @@ from support.builders.snapshot import snapshot
 from support.html_page import data_of
 from support.traffic.busy import SEED, busy
 
+from trtop.filters.filter import parse_filter
 from trtop.table.text import plain
 from trtop.tui.engine_source import EngineSource, Reading
 from trtop.tui.event_loop import EventLoop
@@ -199,6 +200,35 @@ def test_a_source_that_is_over_is_asked_no_more_without_a_key() -> None:
     Run(["wait"] * 10 + ["w"] + ["wait"] * 5, source).go()
     assert len(source.views) <= 2 * n_asked + 2
     assert source.views[-1].window is Window.LAST_10_S
+
+
+def test_a_terminal_that_grows_has_all_its_rows_at_once() -> None:
+    """A capture that is over is not asked again by itself."""
+    packets: list[tuple[int, bytes]] = []
+    for i in range(100):
+        for at_ns, packet in busy(1, 1)[:2]:
+            packets.append(
+                (at_ns, packet.replace(bytes([198, 51, 100, 7]), bytes([198, 51, 0, i])))
+            )
+    made = Engine(EngineConfig(windows=WINDOWS, group_by=GroupBy.ADDR_PORT), SEED)
+    made.feed(PacketBatch.from_packets(packets))
+    seen: list[str] = []
+
+    def sized(width: int, height: int) -> Callable[[], None]:
+        def change() -> None:
+            run.keyboard.size = Size(width, height)
+
+        return change
+
+    def look() -> None:
+        seen.append(run.keyboard.text)
+
+    shrunk = ["/", "1", "9", "8", "enter", "esc", sized(8, 2), "resize"]
+    steps = ["wait", "wait", *shrunk, sized(300, 60), "resize", look]
+    run = Run(steps, Recorded(made, is_over=True))
+    run.keyboard.size = Size(20, 5)
+    run.go()
+    assert seen[0].count("198.51.0.") > 40
 
 
 def test_what_is_pressed_is_asked_at_once() -> None:
@@ -504,7 +534,7 @@ def read(batches: list[PacketBatch], error: TrtopError | None = None) -> EngineS
         clock.now_s += 0.03
         return clock.now_s
 
-    made = Engine(EngineConfig(), SEED)
+    made = Engine(EngineConfig(windows=WINDOWS, history_bytes=HISTORY_BYTES), SEED)
     return EngineSource(made, Batches(batches, error), Reading("x.pcap"), ticking)  # type: ignore[arg-type]
 
 
@@ -539,12 +569,21 @@ def test_an_idle_capture_gives_control_back() -> None:
 
 def test_a_damaged_capture_shows_what_was_read_and_tells() -> None:
     error = DamagedCaptureError("x.pcap: cut off", 99, 5)
-    source = read([PacketBatch.from_packets(busy(2, 2)[:5])], error)
+    source = read([PacketBatch.from_packets(busy(2, 20))], error)
     source.step(100)
     assert source.error is error
     assert not source.is_unusable
     assert source.status().is_over
     assert "cut off at byte 99" in source.status().notices[0]
+    session = Run(["wait"], source).go()  # type: ignore[arg-type]
+    assert session.keyboard.text.count("cut off at byte 99") == 1
+    assert "% of what was read" in session.keyboard.text
+    labels = lambda keys: ["?"] * len(keys)  # noqa: E731
+    every = parse_filter("syn>=0")
+    assert every is not None
+    shown = source.poll_chosen(View(), every, labels)
+    assert shown is not None
+    assert shown.unread == (str(error),)
     unusable = read([], NotACaptureError("x.pcap: no capture"))
     unusable.step(100)
     assert unusable.is_unusable

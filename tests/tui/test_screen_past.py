@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from support.builders.screen import SIZES, DrivenScreen, timeline
+from support.builders.snapshot import destination, snapshot
 from support.golden import check_golden
 
 from trtop.table.text import Role, plain
 from trtop.tui.frame import Size, TerminalCaps
 from trtop.tui.past import IS_LIVE, NO_HISTORY
 from trtop.tui.strip import n_bars, strip_lines
+from trtop_core.health import Health
 from trtop_core.records import NS_PER_S, Window
 from trtop_core.timeline import TIMELINE, Timeline, TimelineView
 from trtop_core.view import Period
@@ -157,3 +161,23 @@ def test_a_history_of_one_silence_is_drawn() -> None:
     quiet = Timeline(TimelineView(), NS_PER_S, columns, NS_PER_S, 100, 200)
     lines = strip_lines(quiet, None, 100, TerminalCaps())
     assert all(plain(line).rstrip().endswith("-") for line in lines[1:])
+
+
+def test_the_strip_shows_since_when_requests_wait() -> None:
+    """Nothing is counted while all wait: without a mark, an outage would look as silence does."""
+    row = destination("10.0.0.1", syn=3, synack=3, est=3, requests=3, waiting=1, waiting_long=1)
+    made = snapshot([row], health=Health(packets=9), span_ns=60 * NS_PER_S)
+    waits = np.array([[0, 30 * NS_PER_S]], np.int64)
+    made = replace(
+        made, table=replace(made.table, waits_ns=waits), total=replace(made.total, waits_ns=waits)
+    )
+    columns = np.zeros(2, TIMELINE)
+    columns["start_ns"] = FIRST_NS + np.arange(2) * 10 * NS_PER_S
+    columns["end_ns"] = columns["start_ns"] + 10 * NS_PER_S
+    columns["requests"], columns["response_time_ns"] = 1, -1
+    before = Timeline(TimelineView(), 10 * NS_PER_S, columns, NS_PER_S, 100, 200)
+    stage = DrivenScreen(made, size=Size(80, 30), timeline=before)
+    (errors,) = [line for line in stage.text().splitlines() if "errors " in line]
+    assert "errors      ····" in errors
+    idle = replace(made, total=replace(made.total, waits_ns=np.zeros((1, 2), np.int64)))
+    assert "····" not in DrivenScreen(idle, size=Size(80, 30), timeline=before).text()

@@ -139,7 +139,7 @@ def test_a_whole_visit(tmux: Tmux) -> None:
 def test_keys_move_in_time(tmux: Tmux) -> None:
     tmux.keys(command(str(EXAMPLE)), "Enter")
     opened = tmux.wait_for("history 16:04:40 to 16:05:02, 1s a bar")
-    assert "of 67MB" in opened
+    assert "of 64MiB" in opened
     tmux.keys("[")
     tmux.wait_for("window 16:05:00 to 16:05:02")
     tmux.keys("}")

@@ -23,6 +23,7 @@ from trtop.tui.state import State
 from trtop.tui.trend_columns import N_BARS, WIDTH, TrendColumns
 from trtop.tui.trend_question import TrendQuestion
 from trtop.tui.view_model import make_view_model
+from trtop_core.health import Health
 from trtop_core.records import NS_PER_S, GroupBy, Window
 from trtop_core.snapshot import Snapshot
 from trtop_core.trends import MAX_TREND_ROWS, Trends, TrendView
@@ -106,6 +107,46 @@ def test_what_was_not_measured_is_blank() -> None:
     assert len(drawn) == WIDTH
     elsewhere = snapshot([destination("10.0.0.2")]).table.keys[0]
     assert plain(TrendColumns(trends, False).row_line(elsewhere)) == " " * WIDTH
+
+
+@pytest.mark.parametrize("ascii_only", [False, True])
+def test_errors_have_a_dot_while_what_may_become_one_waits(ascii_only: bool) -> None:
+    trends = one_row([-1] * 4, [0, 2, 0, 0])
+    drawn = TrendColumns(trends, ascii_only)
+    row, full, dot = trends.view.rows[0], "#" if ascii_only else "█", "." if ascii_only else "·"
+    for wait_s, shown in ((0, f" {full}  "), (5, f" {full} {dot}"), (6, f" {full}{dot}{dot}")):
+        assert plain(drawn.row_line(row, wait_s * NS_PER_S)).endswith(shown)
+    assert plain(drawn.row_line(row, 3600 * NS_PER_S)).endswith(f"{dot}{full}{dot}{dot}")
+
+
+def waiting_rows() -> Snapshot:
+    """One row whose request waits for 145 s, one whose SYNs do, one that waits for nothing bad."""
+    many = [
+        destination("10.0.0.1", syn=3, synack=3, est=3, requests=3, waiting=1, waiting_long=1),
+        destination("10.0.0.2", syn=3, syn_retrans=5, pending=3, pending_retrans=3),
+        destination(
+            "10.0.0.3", syn=3, synack=3, est=3, requests=30, responses=29, waiting=1,
+            response_time=[NS_PER_S] * 29,
+        ),
+    ]  # fmt: skip
+    made = snapshot(
+        many, health=Health(packets=100), view=View(sort="destination", descending=False)
+    )
+    waits = np.array([[0, 145], [7, 0], [0, 1]], np.int64) * NS_PER_S
+    table = replace(made.table, waits_ns=waits)
+    return replace(made, table=table, total=replace(made.total, waits_ns=waits.max(0)[None]))
+
+
+def test_rows_show_since_when_something_waits() -> None:
+    stage = DrivenScreen(
+        waiting_rows(), State(sort="destination", is_descending=False), Size(150, 20)
+    )
+    stage.trends = trends_of(stage.model, 3)
+    stage.trends.errors[:] = 0
+    lines = stage.text().splitlines()
+    (end,) = [line.index("Errors 60s") + len("Errors 60s") for line in lines if "Errors" in line]
+    charts = [line[end - N_BARS : end] for line in lines if " 10.0.0." in line]
+    assert charts == ["·" * N_BARS, f"{'··':>{N_BARS}}", " " * N_BARS]
 
 
 def test_no_slots_are_no_bars() -> None:
@@ -258,8 +299,9 @@ def test_the_screen_of_a_file_and_of_daemons_has_trends(n_daemons: int, tmp_path
             daemons = [stack.enter_context(replaying(folder)) for folder in folders]
             args = ("attach", "--window=all", *(daemon.path for daemon in daemons))
         terminal = stack.enter_context(OnTerminal("-m", "trtop", *args, size=(132, 24)))
-        # 13 refused in the first slot of five, two that timed out in the last, one without errors.
-        expected = {"192.0.2.13": "█    ", "192.0.2.19": "    █", "192.0.2.12": "     "}
+        # 13 refused in the first slot of five; two that waited, and timed out in the last; one
+        # without errors.
+        expected = {"192.0.2.13": "█    ", "192.0.2.19": "····█", "192.0.2.12": "     "}
         terminal.wait_for(
             lambda now: all(
                 errors_of(now, address) == bars.rjust(N_BARS) for address, bars in expected.items()

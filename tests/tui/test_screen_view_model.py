@@ -1,10 +1,15 @@
+from dataclasses import replace
+
 import pytest
 from support.builders.snapshot import MS, destination, other, snapshot
+from support.equal import assert_equal
 from support.traffic.busy import SEED, busy
 
-from trtop.filters.filter import parse_filter
+from trtop.filters.engines import Labels, filtered_of_engine
+from trtop.filters.filter import Filter, parse_filter
+from trtop.tui.source import Status
 from trtop.tui.state import Grouping, State
-from trtop.tui.view_model import everything, make_view_model, needs_all_rows, question
+from trtop.tui.view_model import ask, everything, make_view_model, needs_all_rows, question
 from trtop_core.batch import CaptureCounters, PacketBatch
 from trtop_core.config import EngineConfig
 from trtop_core.engine import Engine
@@ -14,7 +19,8 @@ from trtop_core.metrics import COUNTERS, GAUGES, SKETCHES
 from trtop_core.records import NS_PER_S, GroupBy, Window
 from trtop_core.snapshot import Snapshot
 from trtop_core.table import destination_names
-from trtop_core.view import View
+from trtop_core.view import Period, View
+from trtop_core.wire.questions import Question, QuestionReply
 
 ROWS = [destination(f"10.0.0.{i}", syn=100 - i, response_time=[i * MS]) for i in range(1, 21)]
 
@@ -242,3 +248,78 @@ def test_a_row_is_found_by_its_key() -> None:
         assert key is not None
         assert made.place(key) == i
     assert made.key(-1) is made.key(len(ROWS)) is None
+
+
+class Direct:
+    """A source of an engine's rows, all of them or those of a filter."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.views: list[View] = []
+
+    def step(self, budget_s: float) -> bool:
+        return False
+
+    def poll(self, view: View) -> Snapshot:
+        self.views.append(view)
+        return self.engine.snapshot(view)
+
+    def answer(self, question: Question) -> QuestionReply | None:
+        return None
+
+    def status(self) -> Status:
+        return Status("test")
+
+
+class Filtering(Direct):
+    def poll_chosen(self, view: View, chosen: Filter, labels: Labels) -> Snapshot:
+        return filtered_of_engine(self.engine, view, chosen, labels)
+
+
+FILTERS = (
+    "rtt>1ms", "rtt>10s", "p50(rtt)<5ms or mean(lat)>1ms", "max(rtt)>1ms", "count(rtt)>3", "syn>2",
+    "198.51", ":443", "443", "rst>5%", "verdict:ok", "not verdict:ok", "server/rtt>0.5", "nobody",
+    "198.51.100.0/24", "est_rate>0", "waiting>0 or rtt>1ms", "one.example", "~^one",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("window", [Window.ALL, Window.LAST_10_S, None])
+@pytest.mark.parametrize("text", FILTERS)
+def test_a_filter_that_the_source_knows_shows_the_same(text: str, window: Window | None) -> None:
+    config = EngineConfig(windows=tuple(Window), group_by=GroupBy.ADDR_PORT, history_bytes=1 << 24)
+    engine = fed(busy(9, 60), Engine(config, SEED), received=3000, kernel_dropped=1)
+
+    past = Period((engine.clock_ns or 0) - 40 * NS_PER_S, (engine.clock_ns or 0) - 20 * NS_PER_S)
+
+    def names(address: str, port: int) -> str | None:
+        return "one.example" if address.endswith("7") else None
+
+    for grouping in (Grouping.ADDR, Grouping.ADDR_PORT):
+        for sort in ("verdict", "syn", "response_time", "destination"):
+            state = State(
+                window=Window.ALL if window is None else window,
+                period=past if window is None else None,
+                filter=parse_filter(text),
+                sort=sort,
+                grouping=grouping,
+                percentile=90.0,
+            )
+            models = []
+            for source in (Direct(engine), Filtering(engine)):
+                answer = ask(source, state, 3, False, names)
+                assert answer is not None
+                assert (source.views == []) == isinstance(source, Filtering)
+                models.append(make_view_model(answer, state, 3, None, names))
+            expected, found = models
+            assert_equal(replace(found.snapshot, filtered=None), expected.snapshot)
+            for name in ("names", "members", "n_rows", "n_destinations", "filter", "remarks"):
+                assert getattr(found, name) == getattr(expected, name), name
+            assert found.is_since_reset is False
+
+
+def test_rows_that_are_made_here_need_all_that_there_are() -> None:
+    source = Filtering(fed(busy(9, 20), Engine(EngineConfig(), SEED)))
+    by_name = State(filter=parse_filter("rst>0"), grouping=Grouping.NAME)
+    for state, is_since_reset in ((by_name, False), (State(filter=parse_filter("rst>0")), True)):
+        assert ask(source, state, 3, is_since_reset, None) is not None
+        assert source.views.pop().limit is None

@@ -155,8 +155,8 @@ class _Attachment:
         self._reporter().report(everything.limited(view.limit))
         self._asker.tell()
         self._tell_of_filter(everything)
-        if chosen is not None and fail_on(everything, chosen, self._env):
-            return EXIT_FOUND
+        if chosen is not None and (status := fail_on(everything, chosen, self._env)):
+            return status
         if self._source.n_dead:
             return EXIT_CAPTURE_DEAD
         return EXIT_INCOMPLETE if self._source.n_missing else EXIT_OK
@@ -193,7 +193,9 @@ class _Attachment:
         for snapshot in self._asker.spans(asked, every_ns):
             reporter.report(snapshot.limited(view.limit))
             self._asker.tell()
-            is_found |= chosen is not None and bool(fail_on(snapshot, chosen, self._env))
+            # In some spans nothing happens.
+            if chosen is not None and snapshot.health.packets:
+                is_found |= bool(fail_on(snapshot, chosen, self._env))
         if is_found:
             return EXIT_FOUND
         return EXIT_INCOMPLETE if options.once and self._source.n_missing else EXIT_OK

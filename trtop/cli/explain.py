@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import difflib
 import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -66,6 +67,9 @@ N_WORST = 3
 
 N_FOUND = 20
 """Destinations that are explained of those that one filter finds, unless ``--limit`` says more."""
+
+NUMERIC = re.compile(r"[0-9A-Fa-f.:/\[\]]*[.:/][0-9A-Fa-f.:/\[\]]*")
+"""An address, a network or a port: what is like it is another one."""
 
 WIDTH = 100
 """Characters of a line where there is no terminal."""
@@ -203,8 +207,16 @@ def _named(
                 more = f"{n_more:,} more destinations match {escape(text)}"
                 env.stderr.write(f"trtop: {more}: --limit N explains more\n")
         if not here:
-            near = difflib.get_close_matches(text, [row.name for row in rows], 3, cutoff=0)
-            hint = f"; the nearest: {', '.join(near)}" if near else ""
-            raise TrtopError(f"no destination {text} in the capture{hint}")
+            raise TrtopError(_unknown(text, [row.name for row in rows]))
         found += here
     return found
+
+
+def _unknown(text: str, names: Sequence[str]) -> str:
+    """That there is no such destination; of names, not of addresses, those that are like it."""
+    missing = f"no destination {text} in the capture"
+    if NUMERIC.fullmatch(text):
+        return f"{missing}: no such address or port among {len(names):,}"
+    called = [name for name in names if not NUMERIC.fullmatch(name)]
+    near = difflib.get_close_matches(text, called, 3)
+    return f"{missing}; the nearest: {', '.join(near)}" if near else f"{missing} ({len(names):,})"

@@ -137,15 +137,17 @@ def _run(engine: Engine, options: Options, env: Environment) -> int:
             view = options.view
             # All rows are looked through, whatever is shown of them.
             asked = view if options.fail_on is None else replace(view, limit=None)
-            everything = final_snapshot(engine, asked)
+            unread = tuple(str(error) for error in errors)
+            everything = replace(final_snapshot(engine, asked), unread=unread)
             snapshot = everything.limited(view.limit)
-            if options.out_prefix is not None:
-                style = TableStyle(thresholds=options.thresholds, columns=options.columns)
-                copy_report(snapshot, options.out_prefix, style, options.with_bins, recording)
             is_told = timed and timed.is_over and options.timing.every_ns
             if is_listening and not is_told and not _is_in_files_only(options, env):
                 _report(reporter, snapshot)
             _end(reporter, is_listening)
+            # What was measured is shown, though no file can be written.
+            if options.out_prefix is not None:
+                style = TableStyle(thresholds=options.thresholds, columns=options.columns)
+                copy_report(snapshot, options.out_prefix, style, options.with_bins, recording)
             complain_of_nobody(snapshot, options, env)
             if options.report_format is not Format.TABLE:  # which says so itself
                 complain_of_filter(snapshot, env)

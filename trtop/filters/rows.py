@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from trtop_core.metrics import METRIC_OF
 from trtop_core.parse import Network
+from trtop_core.query import Candidates
 from trtop_core.records import DestinationKind
 from trtop_core.table import OTHER_NAME, Table, address_name
 from trtop_core.verdicts.evidence import Evidence
@@ -59,7 +60,7 @@ class Rows:
         members: what rows are made of, where one may be of several addresses.
     """
 
-    table: Table
+    table: Table | Candidates
     label_list: Callable[[], Sequence[str]]
     span_ns: int
     percentile: float
@@ -67,7 +68,7 @@ class Rows:
     members: Members | None = None
 
     def __len__(self) -> int:
-        return len(self.table)
+        return len(self.table.keys)
 
     @cached_property
     def names(self) -> list[str]:

@@ -63,6 +63,18 @@ def bytes_forms(n: int) -> Forms:
     return (str(n),) if n < 1000 else (_scaled(n, 3), _scaled(n, 2))
 
 
+def memory(n_bytes: int) -> str:
+    """Memory in the units in which it is asked for, of 1,024: ``780B``, ``1.2MiB``, ``64MiB``."""
+    if n_bytes < 1 << 10:
+        return f"{n_bytes}B"
+    unit, bits = next(
+        ((unit, bits) for unit, bits in (("KiB", 10), ("MiB", 20)) if n_bytes < 1000 << bits),
+        ("GiB", 30),
+    )
+    value = n_bytes / (1 << bits)
+    return f"{value:.2g}{unit}" if value < 9.95 else f"{round(value)}{unit}"
+
+
 def rate(per_s: float) -> str:
     """Events per second: ``0.03``, ``1.7``, ``23``, ``1.2k``."""
     if per_s == 0:

@@ -20,6 +20,7 @@ from trtop.options.parser import (
     add_period,
     add_showing,
     check_output,
+    check_period,
     one_of,
     view_of,
 )
@@ -53,8 +54,9 @@ examples:
   trtop attach --by-host ipc:///run/a.sock ipc:///run/b.sock
   trtop attach --key alice.key_secret --server-key web1.key tcp://web1:7117
 
-exit status: 0 shown; 1 no daemon answered, wrong options; 2 some of several did not answer;
-3 (with --fail-on) there are such rows; 4 (with --once) nothing is captured there now.
+exit status: 0 shown; 1 no daemon answered, wrong options, no packet (with --fail-on); 2 some of
+several did not answer; 3 (with --fail-on) there are such rows; 4 (with --once) nothing is captured
+there now.
 """
 
 DEFAULT_TIMEOUT_S = 5.0
@@ -204,6 +206,7 @@ def make_options(given: argparse.Namespace, endpoints: tuple[Endpoint, ...]) -> 
     is_one = getattr(given, "once", False) and given.every is None
     if given.format is Format.HTML and not is_one:
         raise UsageError("--format html is one page: it goes with trtop attach --once")
+    check_period(given)
     if given.every is not None:
         _check_every(given)
     names = tuple(name for part in given.names for name in part)

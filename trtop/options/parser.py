@@ -16,7 +16,7 @@ from trtop.reporters.formats import COLUMNAR, Format
 from trtop.table.text import Theme
 from trtop_core import parse
 from trtop_core.argument_parser import UsageError, argument
-from trtop_core.moments import moment, span_ns
+from trtop_core.moments import Since, moment, span_ns
 from trtop_core.records import GroupBy, Window
 from trtop_core.timing import Timing
 from trtop_core.view import DEFAULT_PERCENTILE, View
@@ -132,8 +132,28 @@ def add_every(group: argparse._ArgumentGroup, more: str) -> None:
     )
 
 
+def check_period(given: argparse.Namespace) -> None:
+    """Refuse an end before the start, where both are known without a capture.
+
+    A time of day before another one is of the next day.
+
+    Raises:
+        UsageError: it is.
+    """
+    start, end = getattr(given, "start", None), getattr(given, "end", None)
+    if start is None or end is None or start.since is not end.since:
+        return
+    if start.since is not Since.MIDNIGHT and end.ns <= start.ns:
+        raise UsageError(f"--to {end.text} is not after --from {start.text}")
+
+
 def timing_of(given: argparse.Namespace) -> Timing:
-    """The timing that ``add_period`` describes."""
+    """The timing that ``add_period`` describes.
+
+    Raises:
+        UsageError: it ends before it begins.
+    """
+    check_period(given)
     every_ns: int | None = getattr(given, "every", None)
     return Timing(given.start, given.end, every_ns, given.window is None)
 

@@ -102,9 +102,10 @@ def add_fail_on(group: argparse._ArgumentGroup) -> None:
     """``--fail-on``."""
     group.add_argument(
         "--fail-on",
-        type=argument(_filter),
+        type=argument(_check),
         metavar="FILTER",
-        help="end with status 3 if there are such rows, and name them on stderr",
+        help="end with status 3 if there are such rows, and name them on stderr; "
+        "with 1 if no packet was seen",
     )
 
 
@@ -157,6 +158,18 @@ def _filter(text: str) -> Filter | None:
     from trtop.filters.filter import parse_filter  # noqa: PLC0415 - seldom used
 
     return parse_filter(text)
+
+
+def _check(text: str) -> Filter:
+    """A filter that is not empty: a check of nothing would always pass.
+
+    Raises:
+        ValueError: it is empty, or no filter.
+    """
+    chosen = _filter(text)
+    if chosen is None:
+        raise ValueError("the filter is empty: such as 'rst>5% or verdict:refused'")
+    return chosen
 
 
 def _mode(text: str) -> RunMode:

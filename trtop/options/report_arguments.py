@@ -50,7 +50,7 @@ then one per destination; csv has a header and one line per destination; parquet
 same for programs (pip install 'trtop[records]'). Durations are in ns.
 html is one page for a browser, with a timeline and plots: trtop --format html x.pcap > x.html
 exit status: 0 all read; 1 nothing measured, wrong options; 2 a part could not be read;
-3 rows of --fail-on; 130 interrupted while reading files.
+3 rows of --fail-on (1: no packet was seen); 130 interrupted while reading files.
 """
 
 WINDOW_HELP = "all; 10s on the screen while packets arrive"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, TextIO
 
 from trtop.reporters.formats import Format, make_reporter
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 TABLE_SUFFIX = ".trtop"
 JSON_SUFFIX = ".json"
 HTML_SUFFIX = ".html"
+
+PART_SUFFIX = ".part"
+"""Of a file that is not complete yet."""
 
 
 def check_prefix(prefix: str) -> None:
@@ -37,24 +41,35 @@ def check_prefix(prefix: str) -> None:
 
 
 def write_files(prefix: str, writers: dict[str, Callable[[TextIO], None]]) -> None:
-    """Write files; one that exists is replaced when the new one is complete.
+    """Write files; those that exist are replaced when all the new ones are complete.
 
     Args:
         prefix: what paths begin with.
         writers: by suffix, what writes the file.
 
     Raises:
-        TrtopError: one of them cannot be written.
+        TrtopError: one of them cannot be written; nothing is left of it, and what was replaced
+            before is said.
     """
-    for suffix, write in writers.items():
-        path = f"{prefix}{suffix}"
-        part = f"{path}.part"
-        try:
-            with open(part, "w", encoding="utf-8") as stream:
+    paths = {f"{prefix}{suffix}": write for suffix, write in writers.items()}
+    path, done = prefix, list[str]()
+    try:
+        for path, write in paths.items():
+            with open(f"{path}{PART_SUFFIX}", "w", encoding="utf-8") as stream:
                 write(stream)
-            os.replace(part, path)
-        except OSError as error:
-            raise TrtopError(f"{path}: cannot be written: {error.strerror}") from error
+        for path in paths:
+            os.replace(f"{path}{PART_SUFFIX}", path)
+            done.append(path)
+    except OSError as error:
+        written = f"; written: {', '.join(done)}" if done else ""
+        nothing = "; nothing was written" if len(paths) > 1 and not done else ""
+        reason = f"{path}: cannot be written: {error.strerror}{written}{nothing}"
+        raise TrtopError(reason) from error
+    finally:
+        for each in paths:
+            if each not in done:
+                with suppress(OSError):
+                    os.unlink(f"{each}{PART_SUFFIX}")
 
 
 def copy_report(

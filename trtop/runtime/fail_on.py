@@ -14,8 +14,9 @@ from trtop.filters.snapshots import filtered, rows_of
 from trtop.filters.told import numbers_told
 from trtop.runtime.environment import Environment
 from trtop.table.rows import quick_rows
-from trtop_core.errors import EXIT_FOUND, EXIT_OK
+from trtop_core.errors import EXIT_FOUND, EXIT_OK, EXIT_UNUSABLE
 from trtop_core.snapshot import Snapshot
+from trtop_core.verdicts.phrases import several
 
 MAX_NAMED = 20
 """Rows that are named, one line each; of more their number is said."""
@@ -30,10 +31,18 @@ def fail_on(snapshot: Snapshot, chosen: Filter, env: Environment) -> int:
         env: where it is said.
 
     Returns:
-        ``EXIT_FOUND`` if there are any, else ``EXIT_OK``.
+        ``EXIT_FOUND`` if there are any, ``EXIT_UNUSABLE`` if no packet was seen: a check of nothing
+        must not pass; else ``EXIT_OK``.
     """
-    found = filtered(snapshot, chosen)
     what = f"trtop: --fail-on {escape(chosen.text)}"
+    if not snapshot.health.packets:
+        env.stderr.write(f"{what}: nothing was checked: no packet was seen\n")
+        return EXIT_UNUSABLE
+    found = filtered(snapshot, chosen)
+    if not found.n_destinations and not snapshot.n_destinations and snapshot.filtered is None:
+        seen = f"no connection in {several(snapshot.health.packets, 'packet')}"
+        env.stderr.write(f"{what}: no row was checked: {seen}\n")
+        return EXIT_OK
     assert found.filtered is not None
     for remark in found.filtered.remarks:
         env.stderr.write(f"{what}: {escape(remark)}\n")

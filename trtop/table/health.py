@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from trtop.escape import escape
 from trtop.metrics import format as units
 from trtop_core.config import EngineConfig
 from trtop_core.health import SUSPECT_COMPLETENESS, SUSPECT_LOSS, Health
@@ -56,7 +57,8 @@ def health_items(snapshot: Snapshot, totals: Row, micro: str = "µ") -> list[str
             items.append(f"{words} {value:,}")
     complete = totals.completeness
     known = "unknown" if complete is None else units.fine_percent(complete)
-    items.append(f"completeness {known}")
+    # Of a part that was not read nobody knows what it held.
+    items.append(f"completeness {known}" + (" of what was read" if snapshot.unread else ""))
     return items
 
 
@@ -68,6 +70,8 @@ def warnings(snapshot: Snapshot, totals: Row) -> Iterator[str]:
         totals: its row of all destinations together.
     """
     health = snapshot.health
+    for error in snapshot.unread:
+        yield f"Not all was read: {escape(error)}."
     loss = snapshot.window_health.loss
     if loss is not None and loss > SUSPECT_LOSS:
         yield (

@@ -7,6 +7,7 @@ over goes to exact numbers and full names before it goes to more columns. Never 
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -22,6 +23,9 @@ SHORTEST = 9
 
 N_CORE_COLUMNS = 10
 """Columns that are shown in full before any further column is shown at all."""
+
+MAX_LEFT_OUT = 4
+"""A narrow column is no stopgap where more than so many main ones before it have no room."""
 
 MARK_WIDTH = 1
 """Left of the name: room for the mark of suspect rows."""
@@ -181,7 +185,7 @@ def _fitted(
     room = max(1, width - MARK_WIDTH)
     name_width = min(longest_name, max(MIN_NAME_WIDTH, int(width * NAME_SHARE)), room)
     left = room - name_width
-    chosen = _fitting(fill, core, left)
+    chosen = _fitting(fill, core, left, MAX_LEFT_OUT)
     n_left_out = len(core) - len(chosen)
     left -= sum(placed.width + 1 for placed in chosen)
     for placed in chosen:
@@ -204,11 +208,23 @@ def _fitted(
 
 
 def _fitting(
-    fill: Callable[[Column], Placed], columns: Sequence[Column], left: int
+    fill: Callable[[Column], Placed],
+    columns: Sequence[Column],
+    left: int,
+    max_left_out: int = sys.maxsize,
 ) -> list[Placed]:
-    """The columns that fit side by side into the characters that are left, the first ones first."""
-    chosen = []
-    for column in columns:
+    """The columns that fit side by side into the characters that are left, the first ones first.
+
+    Args:
+        fill: gives a column its cells.
+        columns: the most important first.
+        left: characters.
+        max_left_out: none behind so many that did not fit.
+    """
+    chosen: list[Placed] = []
+    for i, column in enumerate(columns):
+        if i - len(chosen) > max_left_out:
+            break
         if left <= column.floor:
             continue
         placed = fill(column)

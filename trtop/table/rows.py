@@ -14,7 +14,7 @@ from trtop_core.metrics import METRIC_OF, derived, known
 from trtop_core.snapshot import DETAIL_PERCENTILES, TOTALS_NAME, Row, Snapshot, percentile_key
 from trtop_core.table import RowOrigin, Table
 from trtop_core.verdicts.because import because
-from trtop_core.verdicts.causes import WORDS, Cause
+from trtop_core.verdicts.causes import WAITED_FOR, WORDS, Cause
 from trtop_core.verdicts.evidence import Evidence, suspect_rows
 from trtop_core.verdicts.rules import causes_of
 
@@ -151,6 +151,13 @@ class QuickRow(Row):
         """The verdict as a word, and why: a sentence where something is wrong."""
         evidence, causes = self.figures.causes()
         return WORDS[causes[self.idx]], because(evidence, causes[self.idx], self.idx)
+
+    @property
+    def wait_ns(self) -> int:
+        """For how long the oldest of what the verdict is about waits; 0: nothing of that does."""
+        kinds = WAITED_FOR.get(self.cause, ())
+        evidence, _ = self.figures.causes()
+        return max((int(evidence.wait(kind)[self.idx]) for kind in kinds), default=0)
 
     def samples(self, sketch: str) -> int:
         """How many samples a sketch has."""

@@ -33,7 +33,7 @@ from trtop.tui.pages.page import Page
 from trtop.tui.pages.registry import PAGE_OF_MODE
 from trtop.tui.scene import Scene
 from trtop.tui.state import Mode, State
-from trtop.tui.strip import has_strip, strip_lines
+from trtop.tui.strip import has_strip, strip_lines, waiting_span
 from trtop.tui.view_model import ViewModel
 from trtop_core.records import Window
 
@@ -102,7 +102,11 @@ def _rows_frame(scene: Scene, size: Size, caps: TerminalCaps) -> Frame:
     if parts.groups:
         body.append(table.group)
     heading_at = 1 + len(body)
-    body += [table.heading, table.totals]
+    # Where there is room for one or two lines, these are rows.
+    room = max(1, size.height - 3) if table.rows else size.height
+    has_heading = room > 1
+    body += [table.heading] if has_heading else []
+    body += [table.totals] if room > len((table.heading, table.totals)) else []
     rows: dict[int, int] = {}
     sided = _sides(body, size, caps)
     for number, line in zip(shown, table.rows, strict=True):
@@ -112,9 +116,9 @@ def _rows_frame(scene: Scene, size: Size, caps: TerminalCaps) -> Frame:
         sided.append(bordered(highlighted(full) if is_selected else full, size.width, caps))
     if not table.rows:
         sided += _sides(_nothing(model, state, inner, caps), size, caps)
-    headings = {heading_at: _heading_places(table.layout)}
+    headings = {heading_at: _heading_places(table.layout)} if has_heading else {}
     count = _count_text(model, shown)
-    foot = _sides(foot_lines(model, state, parts.n_foot, inner, caps), size, caps)
+    foot = _sides(_foot(model, state, parts.n_foot, size, len(sided), caps), size, caps)
     frame = _framed(scene, size, caps, sided, line_of(count), foot)
     lowest = size.height - 2 - len(foot)
     return replace(
@@ -132,7 +136,8 @@ def _parts(scene: Scene, size: Size, caps: TerminalCaps) -> _Parts:
     # Upper edge, headings, totals, one row, lower edge, bottom line.
     strip: list[Line] = []
     if scene.timeline is not None and has_strip(scene.timeline, scene.state.period, size):
-        strip = strip_lines(scene.timeline, scene.state.period, inner, caps)
+        waiting = None if scene.model is None else waiting_span(scene.model)
+        strip = strip_lines(scene.timeline, scene.state.period, inner, caps, waiting)
     left = size.height - 6 - len(strip)
     if left < MIN_LEFT:
         left, strip = left + len(strip), []
@@ -161,6 +166,26 @@ def _parts(scene: Scene, size: Size, caps: TerminalCaps) -> _Parts:
     return _Parts(
         tuple(strip), above, ((),) if has_groups else (), max(1, left + 1 - has_groups), n_foot
     )
+
+
+def _foot(
+    model: ViewModel, state: State, n_lines: int, size: Size, n_above: int, caps: TerminalCaps
+) -> list[Line]:
+    """What stands under the rows: so many lines, and as many free ones above as a long text takes.
+
+    Args:
+        model: the rows.
+        state: what the user looks at.
+        n_lines: that are kept for it.
+        size: of the terminal.
+        n_above: lines above it that are taken.
+        caps: what the terminal can show.
+    """
+    n_free = max(0, size.height - 3 - n_above - n_lines) if n_lines else 0
+    lines = foot_lines(model, state, n_lines + n_free, max(1, size.width - 2), caps)
+    while len(lines) > n_lines and not lines[-1]:
+        lines.pop()
+    return lines
 
 
 def _nothing(model: ViewModel, state: State, width: int, caps: TerminalCaps) -> list[Line]:

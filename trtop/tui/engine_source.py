@@ -8,8 +8,11 @@ told on it meanwhile.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import NamedTuple
 
+from trtop.filters.engines import Labels, filtered_of_engine
+from trtop.filters.filter import Filter
 from trtop.metrics import format as units
 from trtop.names.namer import Namer
 from trtop.tui.source import Status, named_status
@@ -112,7 +115,19 @@ class EngineSource:
     def poll(self, view: View) -> Snapshot | None:
         """What is known by now."""
         self._n_shown = self.namer.n_answers
-        return self._engine.snapshot(view)
+        return self._told(self._engine.snapshot(view))
+
+    def poll_chosen(self, view: View, chosen: Filter, labels: Labels) -> Snapshot | None:
+        """The same of the rows that a filter shows; None where names decide what a row is."""
+        if self.namer.shapes_rows:
+            return None
+        self._n_shown = self.namer.n_answers
+        return self._told(filtered_of_engine(self._engine, view, chosen, labels))
+
+    def _told(self, snapshot: Snapshot) -> Snapshot:
+        """A snapshot that knows what could not be read."""
+        errors = tuple(str(error) for error in self._capture.errors)
+        return replace(snapshot, unread=errors) if errors else snapshot
 
     def answer(self, question: Question) -> QuestionReply | None:
         """What is known by now of what a page asks."""

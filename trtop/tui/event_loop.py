@@ -34,10 +34,10 @@ from trtop.tui.trend_question import TrendQuestion
 from trtop.tui.update import update, wheel
 from trtop.tui.view_model import (
     ViewModel,
+    ask,
     asked_by,
     everything,
     make_view_model,
-    question,
 )
 from trtop_core.records import Window
 from trtop_core.snapshot import Snapshot
@@ -220,11 +220,11 @@ class EventLoop:
             self._refresh()
 
     def _lacks_rows(self) -> bool:
-        """Whether the selection is moving towards rows that were not asked for."""
+        """Whether rows are nearly in sight that were not asked for: by moving, or by a resize."""
         model = self._model
         if model is None or len(model.names) >= model.n_rows:
             return False
-        return self.state.selected + self._frame.page >= len(model.names)
+        return self.state.selected + self._page >= len(model.names)
 
     def _refresh(self) -> bool:
         """Ask the source if it is time, and take its answer; whether to draw."""
@@ -246,7 +246,8 @@ class EventLoop:
             self._is_asking = False
             return True
         n_rows = self._n_rows_wanted()
-        answer = self._source.poll(question(self.state, n_rows, bool(self._baselines)))
+        is_since_reset = bool(self._baselines)
+        answer = ask(self._source, self.state, n_rows, is_since_reset, self._setup.names)
         if answer is None:
             # What the source says of itself may be new.
             return is_time
@@ -275,9 +276,13 @@ class EventLoop:
 
     def _n_rows_wanted(self) -> int:
         """Rows up to the end of the page that the selection is on, and some more."""
-        page = max(self._frame.page, self._screen.size.height)
         last = max(self.state.offset, self.state.selected)
-        return last + page + min(page, MAX_EXTRA_ROWS)
+        return last + self._page + min(self._page, MAX_EXTRA_ROWS)
+
+    @property
+    def _page(self) -> int:
+        """Rows of a page at most; the terminal may have grown since the last frame."""
+        return max(self._frame.page, self._screen.size.height)
 
     def _draw(self) -> None:
         if self._model is not None and self._held is None:

@@ -86,5 +86,5 @@ def table_of(scene: Scene, shown: range, width: int, caps: TerminalCaps) -> Tabl
         for i in range(len(part)):
             # Of a row of several destinations nobody knows how it went as a whole.
             if model.members[shown.start + i] == 1:
-                lines[1 + i] = (*lines[1 + i], *trends.row_line(part.keys[i]))
+                lines[1 + i] = (*lines[1 + i], *trends.row_line(part.keys[i], rows[1 + i].wait_ns))
     return TableLines(layout, group, heading, lines[0], lines[1:])

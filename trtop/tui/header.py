@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
@@ -83,7 +84,9 @@ def warning_sentences(scene: Scene, caps: TerminalCaps) -> list[str]:
     """Notices of the source, then why numbers cannot be trusted, and which rows that affects."""
     sentences = [escape(notice, caps.ascii_only) for notice in scene.status.notices]
     if scene.model is not None:
-        sentences += warnings(scene.model.snapshot, scene.model.totals)
+        # What could not be read is among the notices already.
+        snapshot = replace(scene.model.snapshot, unread=())
+        sentences += warnings(snapshot, scene.model.totals)
         sentences += _suspects(scene.model, caps)
     return sentences
 
@@ -106,7 +109,8 @@ def _health_items(model: ViewModel, form: int) -> Iterator[Line]:
         yield line_of("complete unknown")
     else:
         role = Role.HIGH if complete < SUSPECT_COMPLETENESS else Role.PLAIN
-        yield line_of("complete ", Span(units.fine_percent(complete), role))
+        read = " of what was read" if snapshot.unread else ""
+        yield line_of("complete ", Span(units.fine_percent(complete), role), read)
     undecoded = sum(health.undecoded.values())
     yield line_of(f"undecoded {units.count_forms(undecoded)[form]}")
     if health.kernel_dropped is None and health.interface_dropped is None:

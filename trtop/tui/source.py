@@ -7,12 +7,16 @@ about the source, as text. A source never draws, and never waits longer than it 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from trtop.names.namer import Namer
 from trtop_core.snapshot import Snapshot
 from trtop_core.view import View
 from trtop_core.wire.questions import Question, QuestionReply
+
+if TYPE_CHECKING:
+    from trtop.filters.engines import Labels
+    from trtop.filters.filter import Filter
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +66,20 @@ class SnapshotSource(Protocol):
 
     def status(self) -> Status:
         """What the source says of itself now; cheap."""
+
+
+@runtime_checkable
+class FilteringSource(Protocol):
+    """A source that can give the rows of a filter alone."""
+
+    def poll_chosen(self, view: View, chosen: Filter, labels: Labels) -> Snapshot | None:
+        """As ``poll``, of the rows that a filter shows; None where all must be asked for.
+
+        Args:
+            view: what is asked for of these rows.
+            chosen: the filter.
+            labels: what rows are called.
+        """
 
 
 def named_status(status: Status, namer: Namer, n_shown: int) -> Status:

@@ -12,6 +12,8 @@ BLOCKS_ASCII = "_.-:=+*#"
 
 GAP = " "
 
+UNKNOWN, UNKNOWN_ASCII = "·", "."
+
 
 def bars(values: Sequence[float | None], ascii_only: bool = False) -> str:
     """One bar per value, the tallest for the greatest; nothing for 0, a dot for what is unknown.
@@ -21,7 +23,7 @@ def bars(values: Sequence[float | None], ascii_only: bool = False) -> str:
     blocks = BLOCKS_ASCII if ascii_only else BLOCKS
     known = [value for value in values if value is not None]
     top = max(known, default=0)
-    unknown = "." if ascii_only else "·"
+    unknown = UNKNOWN_ASCII if ascii_only else UNKNOWN
     text = []
     for value in values:
         if value is None:
@@ -32,6 +34,16 @@ def bars(values: Sequence[float | None], ascii_only: bool = False) -> str:
             height = int(np.ceil(value / top * len(blocks)))
             text.append(blocks[min(len(blocks), max(1, height)) - 1])
     return "".join(text)
+
+
+def with_waits(text: str, n_waiting: int, ascii_only: bool = False) -> str:
+    """Bars of errors whose last ones have a dot where none is known yet, for something waits.
+
+    What waits is no error until it ends, and may become one: nothing drawn would say that all was
+    well.
+    """
+    start = max(0, len(text) - n_waiting)
+    return text[:start] + text[start:].replace(GAP, UNKNOWN_ASCII if ascii_only else UNKNOWN)
 
 
 def histogram(

@@ -12,9 +12,10 @@ import numpy as np
 from trtop.metrics import format as units
 from trtop.table.text import Line, Role, Span, line_of
 from trtop.tui.frame import Size, TerminalCaps
-from trtop.tui.sparkline import bars
+from trtop.tui.sparkline import bars, with_waits
+from trtop.tui.view_model import ViewModel
 from trtop_core.merging.timelines import merge_timelines
-from trtop_core.records import NS_PER_S
+from trtop_core.records import NS_PER_S, Wait
 from trtop_core.timeline import Timeline
 from trtop_core.view import Period
 
@@ -45,7 +46,11 @@ def has_strip(timeline: Timeline | None, period: Period | None, size: Size) -> b
 
 
 def strip_lines(
-    timeline: Timeline, period: Period | None, width: int, caps: TerminalCaps
+    timeline: Timeline,
+    period: Period | None,
+    width: int,
+    caps: TerminalCaps,
+    waiting: Period | None = None,
 ) -> list[Line]:
     """Where the span lies, and three rows of bars.
 
@@ -54,14 +59,21 @@ def strip_lines(
         period: that is looked at; None: now.
         width: characters of a line.
         caps: what the terminal can show.
+        waiting: since when something waits that should be answered long ago, until now; None:
+            nothing does.
     """
     timeline = _narrowed(timeline, n_bars(width))
     first = int(timeline.columns["start_ns"][0]) // timeline.length_ns
     at = timeline.columns["start_ns"] // timeline.length_ns - first
-    n = int(at[-1]) + 1
+    n_counted = n = int(at[-1]) + 1
+    n_waiting = 0
+    if waiting is not None:
+        # Where nothing else happens, no column is of now.
+        n = max(n, min(waiting.end_ns // timeline.length_ns - first + 1, n_bars(width)))
+        n_waiting = n - max(0, waiting.start_ns // timeline.length_ns - first)
     micro = "u" if caps.ascii_only else "µ"
     rows = (("requests", "requests"), ("errors", "errors"), ("Rtt p95", RTT))
-    marked = _marked(timeline, period, first, n)
+    marked = _marked(timeline, period, first, n_counted)
     lines = [_title(timeline, period, width)]
     for label, name in rows:
         values = np.zeros(n, np.int64)
@@ -69,6 +81,8 @@ def strip_lines(
         top = int(values.max(initial=0))
         shown = units.duration(top, micro) if name == RTT else units.count_forms(top)[-1]
         text = bars(values.tolist(), caps.ascii_only)
+        if name == "errors":
+            text = with_waits(text, n_waiting, caps.ascii_only)
         start, end = marked
         lines.append(
             line_of(
@@ -80,6 +94,18 @@ def strip_lines(
             )
         )
     return lines
+
+
+def waiting_span(model: ViewModel) -> Period | None:
+    """Since when requests or attempts of any row wait that should be answered long ago."""
+    totals, clock_ns = model.totals, model.snapshot.clock_ns
+    evidence, _ = totals.figures.causes()
+    late = ((Wait.REQUEST, "waiting_long"), (Wait.ATTEMPT, "pending_retrans"))
+    waits = [int(evidence.wait(what)[0]) for what, gauge in late if totals.count(gauge)]
+    longest_ns = max(waits, default=0)
+    if clock_ns is None or not longest_ns:
+        return None
+    return Period(clock_ns - longest_ns, clock_ns)
 
 
 def _narrowed(timeline: Timeline, n_columns: int) -> Timeline:
@@ -119,8 +145,7 @@ def _title(timeline: Timeline, period: Period | None, width: int) -> Line:
         Span("history ", Role.SORTED),
         f"{moment_text(begin, has_days)} to {moment_text(end, has_days)}, {a_bar} a bar",
     )
-    used = f"{units.bytes_forms(timeline.n_bytes)[-1]}B"
-    bound = f"{units.bytes_forms(timeline.max_bytes)[-1]}B"
+    used, bound = units.memory(timeline.n_bytes), units.memory(timeline.max_bytes)
     grain = f", kept per {units.duration(timeline.grain_ns)}" if timeline.grain_ns else ""
     tail = f"{grain}, {used} of {bound}"
     n_used = sum(len(span.text) for span in head)

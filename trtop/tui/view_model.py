@@ -19,6 +19,7 @@ import numpy.typing as npt
 from trtop.filters.filter import Filter
 from trtop.filters.rows import Members, Rows
 from trtop.table.rows import Figures, QuickRow, quick_totals
+from trtop.tui.source import FilteringSource, SnapshotSource
 from trtop.tui.state import Grouping, RowKey, State
 from trtop_core.merging.delta import since
 from trtop_core.records import DestinationKind
@@ -102,6 +103,29 @@ def question(state: State, n_rows: int, is_since_reset: bool) -> View:
     return everything(state) if needs_all_rows(state, is_since_reset) else state.view(n_rows)
 
 
+def ask(
+    source: SnapshotSource, state: State, n_rows: int, is_since_reset: bool, names: Names | None
+) -> Snapshot | None:
+    """The answer that ``make_view_model`` needs, with no more rows than it takes to give it.
+
+    Args:
+        source: gives snapshots.
+        state: what the user looks at.
+        n_rows: rows that are wanted, from the first on.
+        is_since_reset: numbers count from a reset on.
+        names: what destinations are called, None for addresses alone.
+    """
+    chosen = state.shown_filter
+    is_plain = not _makes_rows(state, is_since_reset)
+    if chosen is not None and is_plain and isinstance(source, FilteringSource):
+        shown_names = names if state.with_names else None
+        view = state.view(n_rows)
+        answer = source.poll_chosen(view, chosen, lambda keys: _names(keys, shown_names))
+        if answer is not None:
+            return answer
+    return source.poll(question(state, n_rows, is_since_reset))
+
+
 def everything(state: State) -> View:
     """What to ask for all rows; in the order that costs least, since ``make_view_model`` sorts."""
     return replace(state.view(None), sort="destination", descending=False)
@@ -123,9 +147,13 @@ def asked_by(state: State) -> object:
 
 def needs_all_rows(state: State, is_since_reset: bool) -> bool:
     """Whether rows are picked here rather than by the source."""
+    return state.shown_filter is not None or _makes_rows(state, is_since_reset)
+
+
+def _makes_rows(state: State, is_since_reset: bool) -> bool:
+    """Whether rows are not those that the source has: by name, or since a reset."""
     is_from_reset = is_since_reset and state.covers_all
-    is_by_name = state.shown_grouping is Grouping.NAME
-    return state.shown_filter is not None or is_by_name or is_from_reset
+    return is_from_reset or state.shown_grouping is Grouping.NAME
 
 
 def make_view_model(
@@ -134,7 +162,7 @@ def make_view_model(
     """The rows on the screen.
 
     Args:
-        answer: to ``question`` with the same arguments, or one with all rows.
+        answer: to ``ask`` or ``question`` with the same arguments, or one with all rows.
         state: what the user looks at.
         n_rows: rows that are wanted, from the first on.
         baseline: numbers count from here on; taken without a limit, by the same grouping.
@@ -150,6 +178,17 @@ def make_view_model(
             (1,) * len(table),
             answer.n_destinations,
             answer.n_destinations,
+        )
+    if answer.filtered is not None and chosen is not None:
+        left = answer.filtered
+        return ViewModel(
+            answer,
+            tuple(_names(answer.table.keys, shown_names)),
+            (1,) * len(answer.table),
+            answer.n_destinations,
+            left.n_before,
+            filter=chosen,
+            remarks=left.remarks,
         )
     is_since_reset = baseline is not None and state.covers_all
     if baseline is not None and is_since_reset:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from trtop_core.records import Wait
-from trtop_core.verdicts.causes import WORDS, Cause
+from trtop_core.verdicts.causes import ANSWER_TIMEOUT_NS, WORDS, Cause
 from trtop_core.verdicts.evidence import Evidence
 from trtop_core.verdicts.phrases import duration, of_whole, percent, several, share
 from trtop_core.verdicts.ports import CAUSES_OF_PORTS
@@ -105,17 +105,20 @@ def _refused(row: RowEvidence) -> str:
 
 
 def _no_answer(row: RowEvidence) -> str:
-    cases = of_whole(row["timeouts"] + row["pending_retrans"], row["syn"], "attempt")
-    again = several(row["syn_retrans"], "SYN")
-    port = row.port(Cause.NO_ANSWER)
-    where = f"port {port}, " if port else ""
-    n_waiting = row["pending_retrans"]
-    age = _age(n_waiting, row.wait(Wait.ATTEMPT))
-    waiting = f"{n_waiting:,} still waiting{age}, " if n_waiting else ""
-    return (
-        f"{cases} without an answer ({where}{waiting}{again} sent again): "
-        "the host is down, or a route or firewall drops them"
-    )
+    n_cases, n_waiting = row["timeouts"] + row["pending_retrans"], row["pending_retrans"]
+    port, wait_ns = row.port(Cause.NO_ANSWER), row.wait(Wait.ATTEMPT)
+    parts = [f"port {port}"] if port else []
+    if wait_ns >= ANSWER_TIMEOUT_NS and not row["timeouts"]:
+        # Of an attempt that timed out before this time, of which there may be more.
+        parts += [f"{n_waiting:,} still waiting"] if n_waiting else []
+        parts.append(f"one tried for {duration(wait_ns)}")
+    elif n_waiting:
+        parts.append(f"{n_waiting:,} still waiting{_age(n_waiting, wait_ns)}")
+    if row["syn_retrans"]:
+        parts.append(f"{several(row['syn_retrans'], 'SYN')} sent again")
+    reason = f" ({', '.join(parts)})" if parts else ""
+    cases = of_whole(n_cases, row["syn"], "attempt") if n_cases else "attempts"
+    return f"{cases} without an answer{reason}: the host is down, or a route or firewall drops them"
 
 
 def _reset(row: RowEvidence) -> str:
@@ -160,6 +163,12 @@ def _slow_connect(row: RowEvidence) -> str:
         latency, path = row.at("connect_latency", 95), row.at("path_rtt", 50)
         of_path = f", the path {duration(path)}" if path >= 0 else ""
         times = f"connecting takes {duration(latency)} (p95){of_path}; "
+    answers = ("synack", "est", "responses", "rst_in")
+    if row["syn"] and not any(row[name] for name in answers):
+        # Fewer than can be judged as NO ANSWER wait with their SYN sent again.
+        return (
+            f"{syns} sent again for {attempts}, none answered: SYNs are lost, or the host is down"
+        )
     return (
         f"{times}{syns} and {synacks} sent again for {attempts}: "
         "the listen queue is full, the host overloaded, or SYNs are lost"

@@ -9,13 +9,16 @@ from enum import IntEnum
 from typing import NamedTuple
 
 from trtop_core.health import SUSPECT_COMPLETENESS, SUSPECT_LOSS
-from trtop_core.records import NS_PER_MS, NS_PER_S
+from trtop_core.records import NS_PER_MS, NS_PER_S, Wait
 
 ENOUGH_CASES = 3
 """A share rests on at least so many cases, or on all that there are."""
 
 ENOUGH_SAMPLES = 10
 """A percentile that is judged rests on at least so many samples."""
+
+ANSWER_TIMEOUT_NS = 20 * NS_PER_S
+"""An attempt that waits for so long counts in ``timeouts``; it waits on if it is sent again."""
 
 
 class Cause(IntEnum):
@@ -46,6 +49,13 @@ WORDS = tuple(_QUIET_WORDS.get(cause, cause.name.replace("_", " ")) for cause in
 
 FAULTS = frozenset(Cause) - _QUIET_WORDS.keys()
 """Causes that say that something is wrong."""
+
+WAITED_FOR = {
+    Cause.NO_ANSWER: (Wait.ATTEMPT,),
+    Cause.SILENT: (Wait.REQUEST,),
+    Cause.WAITING: tuple(Wait),
+}
+"""What waits where a cause is about waiting."""
 
 
 class Limits(NamedTuple):

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from trtop_core.records import Wait
+from trtop_core.records import NS_PER_S, Wait
 from trtop_core.verdicts.because import RowEvidence, because
-from trtop_core.verdicts.causes import WORDS, Cause
+from trtop_core.verdicts.causes import ENOUGH_CASES, WAITED_FOR, WORDS, Cause
 from trtop_core.verdicts.evidence import Evidence
 from trtop_core.verdicts.phrases import duration, of_whole, percent, several, share
 from trtop_core.verdicts.rules import causes_of, holding
@@ -23,8 +23,17 @@ FEW_CASES = 10
 MANY_CASES = 100
 """From here on, it hardly is."""
 
+LONG_WAIT_NS = 30 * NS_PER_S
+"""What waits for so long is no chance, however few they are: no answer is as late by itself."""
+
 HINT = "of few cases"
 """Said of what would hold if fewer cases were enough."""
+
+YOUNG_NS = NS_PER_S
+"""Below this age of a connection no idle timeout can have run out."""
+
+EQUAL_WITHIN = 1.2
+"""Ages are nearly equal if p95 is at most so many times p5."""
 
 LATE_BY_LOSS = 0.05
 """Share of the answers that loss made late, from which on it is what their p95 tells."""
@@ -86,10 +95,41 @@ def explain(evidence: Evidence, idx: int = 0) -> Explanation:
         sentence=because(evidence, cause, idx),
         facts=() if facts is None else (*facts(row), *_port(row, cause)),
         certainty=_certainty(cause, row),
-        next_steps=NEXT_STEPS.get(cause, ()),
+        next_steps=_next_steps(cause, row),
         also=_said(evidence, idx, others),
         hints=_said(evidence, idx, hints),
     )
+
+
+def _next_steps(cause: Cause, row: RowEvidence) -> tuple[str, ...]:
+    """What to look at next, by the row's numbers where these say more than the verdict does."""
+    return tuple(_after_resets(row)) if cause is Cause.RESET else NEXT_STEPS.get(cause, ())
+
+
+def _after_resets(row: RowEvidence) -> Iterator[str]:
+    """What ages and requests of connections that were reset point to."""
+    least, half, most = (row.at("reset_age", percentile) for percentile in (5, 50, 95))
+    if half < 0:
+        yield "It is not known how old the connections were: they began before the capture."
+    elif most < YOUNG_NS:
+        yield (
+            "All were cut soon after they began: a crash, a limit of connections, or a proxy "
+            "without a backend. No idle timeout is as short."
+        )
+    elif least >= YOUNG_NS and most <= EQUAL_WITHIN * least:
+        yield (
+            f"Nearly equal ages, {duration(half)}: an idle timeout or a lifetime that is shorter "
+            "there than here."
+        )
+    else:
+        yield (
+            f"Ages differ ({duration(least)} p5, {duration(most)} p95), so that no lifetime ends "
+            "them all: a restart or a crash there, or an idle timeout where they idle."
+        )
+    carried = row.at("reuse", 50)
+    if row.samples("reuse") >= ENOUGH_CASES and 1 < carried == row.at("reuse", 95):
+        yield f"Each carried {carried:,} requests: a limit of requests per connection."
+    yield NEXT_STEPS[Cause.RESET][0]
 
 
 def _port(row: RowEvidence, cause: Cause) -> Iterator[Fact]:
@@ -129,13 +169,17 @@ def _certainty(cause: Cause, row: RowEvidence) -> str:
         return ""
     noun, count = CASES[cause]
     n = count(row)
-    if n < FEW_CASES:
-        how = "few, it may be chance"
-    elif n < MANY_CASES:
-        how = "enough to act on"
-    else:
+    cases = several(n, noun)
+    wait_ns = max((row.wait(what) for what in WAITED_FOR.get(cause, ())), default=0)
+    if n >= MANY_CASES:
         how = "firm"
-    return f"{several(n, noun)}: {how}"
+    elif n >= FEW_CASES:
+        how = "enough to act on"
+    elif wait_ns >= LONG_WAIT_NS:
+        how = f"few, but a wait of {duration(wait_ns)} is no chance: enough to act on"
+    else:
+        how = "few, it may be chance"
+    return f"{cases}: {how}"
 
 
 def _n_sent_again(row: RowEvidence) -> int:
@@ -146,7 +190,8 @@ CASES: dict[Cause, tuple[str, Callable[[RowEvidence], int]]] = {
     Cause.REFUSED: ("attempt", lambda row: max(row["syn"], row["refused"])),
     Cause.NO_ANSWER: (
         "unanswered SYN",
-        lambda row: row["timeouts"] + row["pending"] + row["syn_retrans"],
+        # Of an attempt that timed out before, nothing counts between two of its SYNs.
+        lambda row: max(1, row["timeouts"] + row["pending"] + row["syn_retrans"]),
     ),
     Cause.RESET: ("connection", lambda row: max(row.connections, row["rst_in"])),
     Cause.TLS_FAILS: ("TLS handshake", lambda row: max(row["tls_hellos"], row["tls_failed"])),
@@ -338,9 +383,7 @@ NEXT_STEPS: dict[Cause, tuple[str, ...]] = {
         "A firewall or security group may drop the SYNs: does a capture there show them?",
     ),
     Cause.RESET: (
-        "Equal ages point to an idle timeout or a lifetime that is shorter there than here.",
-        "Equal numbers of requests point to a limit of requests; ages near 0 to a crash or a proxy "
-        "without a backend. The other end's log has the moment.",
+        "The other end's log has the moment; if it has nothing, what is between cut them.",
     ),
     Cause.TLS_FAILS: (
         "Ended by the client: it does not trust the certificate, its name or its dates.",
@@ -387,4 +430,4 @@ NEXT_STEPS: dict[Cause, tuple[str, ...]] = {
         "10 s, get a verdict.",
     ),
 }
-"""What to look at next, by verdict."""
+"""What to look at next, by verdict; for RESET, what its numbers point to stands before it."""

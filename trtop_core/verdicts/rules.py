@@ -14,11 +14,7 @@ import numpy.typing as npt
 
 from trtop_core.metric_types import Counters
 from trtop_core.records import Wait
-from trtop_core.verdicts.causes import (
-    DEFAULT_LIMITS,
-    Cause,
-    Limits,
-)
+from trtop_core.verdicts.causes import ANSWER_TIMEOUT_NS, DEFAULT_LIMITS, Cause, Limits
 from trtop_core.verdicts.evidence import Evidence, Mask, Samples, suspect_rows
 
 
@@ -28,7 +24,17 @@ def _refused(e: Evidence) -> Mask:
 
 def _no_answer(e: Evidence) -> Mask:
     cases = e.count("timeouts") + e.count("pending_retrans")
-    return e.is_share(cases, e.count("syn"), e.limits.no_answer)
+    return e.is_share(cases, e.count("syn"), e.limits.no_answer) | _is_tried_in_vain(e)
+
+
+def _is_tried_in_vain(e: Evidence) -> Mask:
+    """Whether an attempt that timed out is still tried, and nothing at all answers meanwhile.
+
+    Between two of its SYNs, ever further apart, nothing counts.
+    """
+    answers = ("synack", "est", "midstream", "responses", "banners", "rst_in")
+    is_answered = np.logical_or.reduce([e.count(name) > 0 for name in answers])
+    return np.asarray((e.wait(Wait.ATTEMPT) >= ANSWER_TIMEOUT_NS) & ~is_answered)
 
 
 def _reset(e: Evidence) -> Mask:
@@ -174,7 +180,9 @@ _USES = _cases("syn", "midstream", "requests")
 
 AFFECTED: dict[Cause, Callable[[Evidence], npt.NDArray[np.int64]]] = {
     Cause.REFUSED: _cases("refused"),
-    Cause.NO_ANSWER: _cases("timeouts", "pending_retrans"),
+    Cause.NO_ANSWER: lambda e: np.maximum(
+        _cases("timeouts", "pending_retrans")(e), _is_tried_in_vain(e)
+    ),
     Cause.RESET: lambda e: e.count("rst_in") - e.count("refused"),
     Cause.TLS_FAILS: _cases("tls_failed"),
     Cause.SILENT: _cases("unanswered", "waiting_long"),

@@ -139,6 +139,8 @@ def _detail(row: QuickRow) -> dict[str, Any]:
         detail["facts"] = [[fact.name, fact.value, fact.limit] for fact in found.facts]
     if found.certainty and found.sentence:
         detail["sure"] = found.certainty
+    if found.next_steps != NEXT_STEPS.get(found.cause, ()):
+        detail["next"] = found.next_steps
     if found.also or found.hints:
         few = [(f"{word} ({HINT})", sentence) for word, sentence in found.hints]
         detail["also"] = [list(other) for other in (*found.also, *few)]

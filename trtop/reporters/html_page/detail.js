@@ -31,7 +31,7 @@ class Detail {
     this.body.append(element("p", { class: "why" }, verdict, " ", detail.why));
     this.dialog.showModal();
     this.width = Math.max(260, this.body.clientWidth);
-    this.explain(detail, this.data.next[this.data.verdicts[i][0]]);
+    this.explain(detail, detail.next || this.data.next[this.data.verdicts[i][0]]);
     this.timeline(detail);
     this.distributions(detail);
     this.connections(detail);

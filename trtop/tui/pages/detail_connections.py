@@ -34,8 +34,12 @@ def connection_lines(detail: Detail, fmt: DetailFormat) -> list[Line]:
         ("Longest open", detail.longest_open, ""),
         ("Slowest latest request", detail.slowest, oldest),
     ):
-        n_shown = f"  {len(part):,} of {detail.n_connections:,} connections{more}"
-        lines += [(), title_line(title, n_shown)]
+        n_shown = f"  {len(part):,} of {detail.n_connections:,}"
+        # How long the oldest waits is worth more than the word.
+        noun = " connections"
+        if len(f" {title}{n_shown}{noun}{more}") > fmt.width:
+            noun = ""
+        lines += [(), title_line(title, f"{n_shown}{noun}{more}")]
         if not len(part):
             lines.append(line_of("  none"))
             continue
