@@ -41,7 +41,9 @@ from trtop_core._http2 cimport (
     stop_if_lost,
 )
 from trtop_core._multiplex cimport (
+    MIN_SEGMENT_BYTES,
     count_crossed,
+    is_crossed,
     is_preface,
     judge_client_shape,
     multiplex,
@@ -108,6 +110,7 @@ cdef inline void client_run(State state, segment_context_t* at) noexcept nogil:
     if is_alert(at):
         end_response(state, c)
         c.turn.flags = 0
+        c.turn.n_bytes = 0
         if c.protocol & P_HELLO:
             take_client_alert(at)
         return
@@ -124,7 +127,10 @@ cdef inline void client_run(State state, segment_context_t* at) noexcept nogil:
             begin_handshake_turn(tls, &head)
             follow_handshake(state, at)
         return
-    count_crossed(at)
+    if is_crossed(at):
+        count_crossed(c, at.row)
+        # What crosses it the other way tells nothing more.
+        c.turn.n_bytes = MIN_SEGMENT_BYTES
     end_response(state, c)
     tls = tls_of(state, c)
     if tls != NULL:

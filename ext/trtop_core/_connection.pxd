@@ -74,6 +74,7 @@ cdef enum turn_flag_t:
     T_COUNTED = 1 << 9       # not of a multiplexed connection, nor of one that may be
     T_WINDOW_WAS_ZERO = 1 << 10  # since its last data
     T_PAST = 1 << 11         # its times lie on the other side of a step of the clock
+    T_MAY_BE_CROSSED = 1 << 12   # data that acknowledge nothing of its run have crossed it
 
 cdef enum direction_flag_t:
     D_SEEN = 1 << 0

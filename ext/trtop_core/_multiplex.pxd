@@ -16,8 +16,10 @@ from trtop_core._connection cimport (
     P_SUSPENDED,
     P_TLS13,
     T_COUNTED,
+    T_MAY_BE_CROSSED,
     T_OPEN,
     connection_t,
+    turn_t,
 )
 from trtop_core._context cimport segment_context_t
 from trtop_core._records cimport counter_row_t
@@ -33,6 +35,11 @@ from trtop_core._sides cimport (
 from trtop_core._tls cimport MAX_TICKET_BYTES, MIN_TICKET_BYTES, record_t
 from trtop_core._tls_handshake cimport opening_records_t
 from trtop_core._walk cimport TLS_APPLICATION_DATA, piece_t
+
+cdef enum:
+    # Every host takes segments of so many bytes (RFC 9293 §3.7.1): shorter ones are no part of a
+    # burst.
+    MIN_SEGMENT_BYTES = 536
 
 cdef enum:
     PREFACE_BYTES = 24
@@ -60,13 +67,37 @@ cdef inline void multiplex(connection_t* c, counter_row_t* row) noexcept nogil:
     row.multiplexed_unfollowed += not c.protocol & P_HTTP2
     c.turn.flags &= ~<uint32_t>T_COUNTED
 
-cdef inline void count_crossed(segment_context_t* at) noexcept nogil:
-    """A run that does not acknowledge all that the server had sent was not its answer."""
-    cdef connection_t* c = at.c
-    if not c.protocol & P_SERVER_END or (at.has_ack and at.acked >= c.server_end):
-        return
+cdef inline bint is_crossed(const segment_context_t* at) noexcept nogil:
+    """Whether a run's first segment does not acknowledge all that the server had sent."""
+    return at.c.protocol & P_SERVER_END and not (at.has_ack and at.acked >= at.c.server_end)
+
+cdef inline uint32_t may_be_crossed_behind(const turn_t* turn) noexcept nogil:
+    """T_MAY_BE_CROSSED for the turn behind this one, or 0.
+
+    A longer response may have been under way yet when the next run was sent; a greeting answers
+    nothing, and tickets neither.
+    """
+    cdef bint is_message = turn.n_bytes - 1 < MIN_SEGMENT_BYTES - 1     # unsigned: not 0
+    return is_message * <uint32_t>T_MAY_BE_CROSSED
+
+cdef inline bint crosses(const segment_context_t* at, bint is_withheld) noexcept nogil:
+    """Whether data, a message of their own, were sent before the server had any of the run.
+
+    What the client has acknowledged was captured late: it arrived before the run was sent.
+    """
+    # First what an answer fails.
+    return (
+        at.acked <= at.c.turn.asked_from
+        and at.c.turn.flags & T_MAY_BE_CROSSED
+        and at.segment.payload_len < MIN_SEGMENT_BYTES
+        and at.taken.new_start >= at.c.server.acked
+        and not is_withheld
+    )
+
+cdef inline void count_crossed(connection_t* c, counter_row_t* row) noexcept nogil:
+    """A run crossed data of the server on their way: neither answers the other."""
     if c.protocol & P_CROSSED:
-        multiplex(c, at.row)
+        multiplex(c, row)
     c.protocol |= P_CROSSED
 
 cdef inline int64_t content_len(const connection_t* c, int64_t length) noexcept nogil:

@@ -22,6 +22,7 @@ from trtop_core._connection cimport (
     T_ANSWERED,
     T_HANDSHAKE,
     T_KNOWS_SERVER,
+    T_MAY_BE_CROSSED,
     T_OPEN,
     connection_t,
     leave_past,
@@ -36,7 +37,13 @@ from trtop_core._http2 cimport (
     starts_settings,
     stop_if_lost,
 )
-from trtop_core._multiplex cimport decide_shape, note_server_shape, settle_shape
+from trtop_core._multiplex cimport (
+    count_crossed,
+    crosses,
+    decide_shape,
+    note_server_shape,
+    settle_shape,
+)
 from trtop_core._records cimport counter_row_t, segment_t
 from trtop_core._responses cimport (
     answer_t,
@@ -176,6 +183,8 @@ cdef inline void server_filled(State state, segment_context_t* at) noexcept nogi
     )
     if not turn.flags & T_ANSWERED:
         if is_of_turn and not is_alert(at):
+            # Late data tell nothing by what they acknowledge.
+            turn.flags &= ~<uint32_t>T_MAY_BE_CROSSED
             answer(state, at)
     elif not turn.flags & T_HANDSHAKE:
         fill_response(c, turn, at.segment.ts_ns, at.taken.n_bytes, is_of_turn, at.row)
@@ -203,6 +212,8 @@ cdef inline void answer(State state, segment_context_t* at) noexcept nogil:
         settle_shape(c, tls_of(state, c), at.row)
     leave_past(turn)
     answer_now(state, at, &first)
+    if crosses(at, first.is_withheld):
+        count_crossed(c, at.row)
     begin_response(state, c, turn, &first, at.row)
     grow_by_first(c, turn, at.taken.n_bytes, at.row)
     note_sent(c, at.taken.data_end)

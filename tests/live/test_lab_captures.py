@@ -24,9 +24,9 @@ FOLDER = ROOT / "tests" / "captures"
 
 RECORDS = tuple(recall(FOLDER))
 
-UNRECOGNISED = frozenset({"websocket", "websocket-tls", "nghttp-apache-h2"})
+UNRECOGNISED = frozenset({"nghttp-apache-h2"})
 """Connections on which both sides talk at once that nothing at the client's host tells apart from
-taking turns: no segment crosses another there, and nothing in the opening says it."""
+taking turns: no segment crosses another there twice, and nothing in the opening says it."""
 
 
 def named(records: Iterable[Record]) -> list[object]:

@@ -82,6 +82,8 @@ class Turn:
     is_counted: bool = True
     was_sent_again: bool = False
     is_answered: bool = False
+    # Whether data that acknowledge nothing of the client's bytes have crossed them.
+    may_be_crossed: bool = False
     is_withheld: bool = False
     is_sampled: bool = False
     first: Moment | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from support.builders.http2_frames import PREFACE
-from support.builders.packets import NS_PER_MS
+from support.builders.packets import ACK, FIN, NS_PER_MS
 from support.builders.tls_records import (
     CLIENT_FLIGHT_12,
     CLIENT_FLIGHT_13,
@@ -205,6 +205,195 @@ def test_keepalives_and_what_is_sent_again_cross_nothing() -> None:
         "response_duration": [50 * MS],
     }
     check(story, story.carried, OPEN, counted)
+
+
+# --- runs that data of the server crossed ---------------------------------------------------------
+
+
+def _crossed_back(n_runs: int, answer: bytes = R, first: bytes = R, n_seen: int = 0) -> Dialogue:
+    """An answered request, then runs followed by data that were sent before they had arrived."""
+    story = Dialogue().ask(100, Q).reply(150, first)
+    for n in range(n_runs):
+        asked = story.next[True]
+        story.ask(200 + 40 * n, Q).reply(205 + 40 * n, answer, seen=asked + n_seen)
+    return story
+
+
+def _taking_turns(n_runs: int) -> Expected:
+    return {
+        "requests": 1 + n_runs,
+        "responses": 1 + n_runs,
+        "response_time": [50 * MS] + [5 * MS] * n_runs,
+        "server_time": [40 * MS] + [0] * n_runs,
+        "response_duration": [50 * MS] + [5 * MS] * (n_runs - 1),
+    }
+
+
+CROSSED_TWICE: Expected = {
+    **MULTIPLEXED,
+    "requests": 3,
+    "responses": 2,
+    "response_time": [50 * MS, 5 * MS],
+    "server_time": [40 * MS, 0],
+    "response_duration": [50 * MS, 5 * MS],
+    "waiting": 0,
+    "multiplexed_unfollowed": 1,
+}
+
+
+def test_one_run_that_the_server_had_not_seen_is_answered_all_the_same() -> None:
+    story = _crossed_back(1)
+    check(story, story.carried, OPEN, _taking_turns(1), {"multiplexed_unfollowed": 0})
+
+
+@pytest.mark.parametrize("n_runs", [2, 3, 7])
+def test_what_crosses_the_second_one_is_no_response(n_runs: int) -> None:
+    story = _crossed_back(n_runs)
+    check(story, story.carried, OPEN, CROSSED_TWICE)
+
+
+def test_a_run_of_which_one_byte_was_acknowledged_is_not_crossed() -> None:
+    story = _crossed_back(3, n_seen=1)
+    check(story, story.carried, OPEN, _taking_turns(3))
+
+
+@pytest.mark.parametrize("n_bytes", [535, 536])
+def test_only_a_message_of_its_own_crosses(n_bytes: int) -> None:
+    # A longer one may be the rest of a response under way.
+    story = _crossed_back(1)
+    asked = story.next[True]
+    story.ask(240, Q).reply(245, b"r" * n_bytes, seen=asked)
+    check(story, story.carried, OPEN, CROSSED_TWICE if n_bytes < 536 else _taking_turns(2))
+
+
+@pytest.mark.parametrize("n_bytes", [535, 536])
+def test_behind_a_longer_response_nothing_crosses(n_bytes: int) -> None:
+    story = _crossed_back(2, first=b"r" * n_bytes)
+    check(story, story.carried, OPEN, CROSSED_TWICE if n_bytes < 536 else _taking_turns(2))
+
+
+def test_the_length_of_a_response_is_that_of_all_its_segments() -> None:
+    def story(n_more: int) -> Dialogue:
+        told = Dialogue().ask(100, Q).reply(150, b"r" * 500).reply(151, b"r" * n_more)
+        for n in range(2):
+            asked = told.next[True]
+            told.ask(200 + 40 * n, Q).reply(205 + 40 * n, R, seen=asked)
+        return told
+
+    for n_more in (35, 36):
+        told = story(n_more)
+        counted = CROSSED_TWICE if n_more < 36 else _taking_turns(2)
+        duration = {"response_duration": [51 * MS, 5 * MS]}
+        check(told, told.carried, OPEN, {**counted, **duration})
+
+
+def test_a_greeting_that_crosses_the_first_run_says_nothing() -> None:
+    story = Dialogue().ask(100, Q).reply(105, R, seen=1).ask(200, Q).reply(205, R, seen=11)
+    counted = {
+        "requests": 2,
+        "responses": 2,
+        "response_time": [5 * MS] * 2,
+        "server_time": [0, 0],
+        "response_duration": [5 * MS],
+    }
+    check(story, story.carried, OPEN, counted)
+
+
+def test_what_crosses_the_first_run_behind_a_handshake_says_nothing() -> None:
+    story = Dialogue().ask(100, hello()).reply(130, SERVER_FLIGHT_12).ask(140, CLIENT_FLIGHT_12)
+    story.reply(150, SERVER_FINISHED_12)
+    for n in range(2):
+        asked = story.next[True]
+        story.ask(200 + 40 * n, encrypted(90)).reply(205 + 40 * n, encrypted(99), seen=asked)
+    turns = {"tls_turns": 2, "tls_latency": [50 * MS]}
+    counted = {
+        "requests": 2,
+        "responses": 2,
+        "response_time": [5 * MS] * 2,
+        "server_time": [0, 0],
+        "response_duration": [5 * MS],
+    }
+    check(story, story.carried, OPEN, turns, counted, whole=True)
+    asked = story.next[True]
+    story.ask(300, encrypted(90)).reply(305, encrypted(99), seen=asked)
+    more = {**MULTIPLEXED, "requests": 1, "response_duration": [5 * MS]}
+    check(story, story.carried, OPEN, turns, counted, more, whole=True)
+
+
+def test_a_run_that_is_crossed_both_ways_counts_once() -> None:
+    story = _first_answered(Dialogue())
+    asked, unseen = story.next[True], story.next[False] - 1
+    story.ask(200, Q, seen=unseen).reply(205, R, seen=asked)
+    check(story, story.carried, OPEN, _taking_turns(1))
+
+
+def test_two_runs_that_are_crossed_one_way_each_are_two() -> None:
+    story = _crossed_back(1)
+    story.ask(240, Q, seen=story.next[False] - 1).reply(245, R)
+    check(story, story.carried, OPEN, _taking_turns(1), MULTIPLEXED)
+
+
+def test_data_that_the_client_had_acknowledged_were_captured_late() -> None:
+    # A capture that delays the server's packets: each is acknowledged before it is seen.
+    story = _first_answered(Dialogue())
+    for n in range(3):
+        asked, end = story.next[True], story.next[False] + len(R)
+        story.ask(200 + 40 * n, Q, seen=end).reply(205 + 40 * n, R, seen=asked)
+    check(story, story.carried, OPEN, _taking_turns(3))
+
+
+def test_a_lone_alert_crosses_nothing() -> None:
+    story = _first_answered(Dialogue())
+    for n in range(3):
+        asked = story.next[True]
+        story.ask(200 + 40 * n, Q).reply(205 + 40 * n, encrypted(19), seen=asked)
+        story.reply(210 + 40 * n, R)
+    times = [50 * MS] + [10 * MS] * 3
+    counted = {
+        "requests": 4,
+        "responses": 4,
+        "response_time": times,
+        "server_time": [40 * MS, 0, 0, 0],
+        "response_duration": times[:3],
+    }
+    check(story, story.carried, OPEN, counted)
+
+
+def test_behind_a_lone_alert_of_the_client_nothing_crosses() -> None:
+    story = _crossed_back(1).ask(230, encrypted(19))
+    asked = story.next[True]
+    story.ask(240, Q).reply(245, R, seen=asked)
+    check(story, story.carried, OPEN, _taking_turns(2))
+
+
+def test_where_something_is_missing_nothing_crosses() -> None:
+    # A segment of the client was missed within each run.
+    story = _first_answered(Dialogue())
+    for n in range(3):
+        asked = story.next[True]
+        story.ask(200 + 40 * n, Q)
+        story.next[True] += 10
+        story.ask(201 + 40 * n, Q).reply(205 + 40 * n, R, seen=asked)
+    counted = {
+        "requests": 3,
+        "responses": 3,
+        "withheld": 3,
+        "capture_gaps": 2,
+        "gap_bytes": 20,
+        "response_duration": [50 * MS],
+    }
+    check(story, story.carried, OPEN, ANSWERED, counted)
+
+
+def test_what_fills_a_hole_crosses_nothing() -> None:
+    # Its end, the FIN, came first.
+    story = _crossed_back(1)
+    asked, start = story.next[True], story.next[False]
+    story.ask(240, Q)
+    story.back(244, start + len(R), asked, flags=FIN | ACK)
+    story.reply(245, R, seen=asked)
+    carried = {**story.carried, "net_rtt": [50 * MS, 44 * MS]}
+    check(story, carried, OPEN, _taking_turns(2), {"fin_in": 1, "out_of_order": 1})
 
 
 # --- the preface of HTTP/2 ------------------------------------------------------------------------

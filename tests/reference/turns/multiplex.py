@@ -15,6 +15,8 @@ from .tls import Record
 
 HTTP2_PREFACE = b"PRI * HTTP/2.0"
 N_CROSSED_RUNS = 2
+# Every host takes segments of so many bytes (RFC 9293 §3.7.1): shorter ones are no part of a burst.
+MIN_SEGMENT_BYTES = 536
 
 PREFACE_BYTES = 24
 SETTINGS_BYTES = tuple(9 + 6 * n for n in range(11))
@@ -26,7 +28,11 @@ TLS12_OVERHEAD_BYTES = 24
 
 
 class Crossing:
-    """Client runs that do not acknowledge all that the server had sent, tickets apart."""
+    """Client runs that crossed data of the server on their way, tickets apart.
+
+    At the server's host such a run does not acknowledge all that the server had sent. At the
+    client's the server's data behind it acknowledge nothing of it.
+    """
 
     def __init__(self) -> None:
         self._server_end: int | None = None
@@ -35,10 +41,12 @@ class Crossing:
     def server_sent(self, end: int) -> None:
         self._server_end = end if self._server_end is None else max(end, self._server_end)
 
-    def is_multiplexed_by(self, acked: int | None) -> bool:
-        """Whether a run whose first segment acknowledges that is the second crossed one."""
-        if self._server_end is None or (acked is not None and acked >= self._server_end):
-            return False
+    def crosses(self, acked: int | None) -> bool:
+        """Whether a run whose first segment acknowledges that is crossed."""
+        return self._server_end is not None and (acked is None or acked < self._server_end)
+
+    def add(self) -> bool:
+        """Count a crossed run; return whether it is the second."""
         self._n_crossed += 1
         return self._n_crossed == N_CROSSED_RUNS
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ..data import Kind, Ledger, NewData, Sides, Turn
+from ..data import Answer, Kind, Ledger, NewData, Sides, Turn
 from . import tls
 from .handshake import Handshake
 from .http2 import Http2
-from .multiplex import HTTP2_PREFACE, Crossing, Http2Shape
+from .multiplex import HTTP2_PREFACE, MIN_SEGMENT_BYTES, Crossing, Http2Shape
 from .responses import Responses
 from .tickets import Held, ticket_len
 from .tls import Record, is_lone_alert
@@ -72,8 +72,9 @@ class Turns:
             self.handshake.client_alert(data)
             return
         is_handshake = self.handshake.starts_turn(data)
-        if not is_handshake and self._crossing.is_multiplexed_by(data.acked):
-            self._multiplex()
+        is_crossed = not is_handshake and self._crossing.crosses(data.acked)
+        if is_crossed:
+            self._cross()
         self.end_response()
         if is_handshake:
             self._begin(Kind.HANDSHAKE, data, data.new_start)
@@ -82,7 +83,8 @@ class Turns:
             self._follow_handshake(data, is_server_seen)
         else:
             self.handshake.client_records.restart()
-            self._begin_request(data, data.new_start, is_server_seen)
+            turn = self._begin_request(data, data.new_start, is_server_seen)
+            turn.may_be_crossed = turn.may_be_crossed and not is_crossed
 
     def _go_on(self, current: Turn, data: NewData, is_server_seen: bool) -> None:
         if current.kind is Kind.HANDSHAKE:
@@ -102,7 +104,7 @@ class Turns:
         if app_start is not None and not is_lone_alert(data.payload, data.payload_len):
             self._begin_request(data, app_start, is_server_seen)
 
-    def _begin_request(self, data: NewData, asked_from: int, is_server_seen: bool) -> None:
+    def _begin_request(self, data: NewData, asked_from: int, is_server_seen: bool) -> Turn:
         self.handshake.application_data(is_server_seen)
         turn = self._begin(Kind.REQUEST, data, asked_from)
         self._may_hold, self._tickets_possible = self._tickets_possible, False
@@ -112,10 +114,17 @@ class Turns:
             self._judge_client_shape(data)
         elif not self._is_multiplexed:
             self._ledger.add("requests")
+        return turn
 
     def _begin(self, kind: Kind, data: NewData, asked_from: int) -> Turn:
         self._held = None
+        before = self._current
         self._current = Turn(kind, data.client_start, data.server_start, asked_from, data.moment)
+        self._current.may_be_crossed = (
+            before is not None
+            and before.kind is Kind.REQUEST
+            and before.n_bytes < MIN_SEGMENT_BYTES
+        )
         self._current.is_counted = not self._is_multiplexed
         self._current.waits_since_ns = data.now_ns
         return self._current
@@ -163,6 +172,8 @@ class Turns:
             if current.kind is Kind.REQUEST:
                 self.responses.fill(current, data.moment, data.n_bytes, is_of_turn)
         elif is_of_turn and not is_lone_alert(data.payload, data.payload_len):
+            # Late data tell nothing by what they acknowledge.
+            current.may_be_crossed = False
             self._answer(current, data)
 
     def _follow_server_records(self, data: NewData) -> bool:
@@ -199,7 +210,10 @@ class Turns:
             return
         self._held = None
         self._settle_shape()
-        self.responses.begin(current, self.responses.answer(current, data))
+        answer = self.responses.answer(current, data)
+        if self._crosses(current, data, answer):
+            self._cross()
+        self.responses.begin(current, answer)
         self.responses.grow(current, data.moment, data.n_bytes)
         self._crossing.server_sent(data.end)
 
@@ -265,6 +279,25 @@ class Turns:
         if self._is_suspended and self._shape is not None:
             self._shape.end(self.handshake.is_13)
             self._act_on_shape()
+
+    def _crosses(self, current: Turn, data: NewData, answer: Answer) -> bool:
+        """Whether data, a message of their own, were sent before the server had any of the run.
+
+        What the client has acknowledged was captured late: it arrived before the run was sent.
+        """
+        acked = self._sides.server.acked
+        return (
+            current.may_be_crossed
+            and data.payload_len < MIN_SEGMENT_BYTES
+            and data.acked is not None
+            and data.acked <= current.asked_from
+            and (acked is None or data.new_start >= acked)
+            and not answer.is_withheld
+        )
+
+    def _cross(self) -> None:
+        if self._crossing.add():
+            self._multiplex()
 
     def _multiplex(self) -> None:
         if self._is_multiplexed:
