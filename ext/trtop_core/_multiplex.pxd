@@ -15,26 +15,36 @@ from trtop_core._connection cimport (
     P_SHAPE,
     P_SUSPENDED,
     P_TLS13,
+    P_UNCONFIRMED,
     T_COUNTED,
     T_MAY_BE_CROSSED,
     T_OPEN,
     connection_t,
     turn_t,
 )
-from trtop_core._context cimport segment_context_t
+from trtop_core._context cimport new_bytes, segment_context_t
 from trtop_core._records cimport counter_row_t
 from trtop_core._sides cimport (
+    SHAPE_CLIENT_ACK,
     SHAPE_EARLY,
     SHAPE_MORE,
     SHAPE_PREFACE,
     SHAPE_SERVER,
+    SHAPE_SERVER_ACK,
     SHAPE_SETTINGS,
     SHAPE_TICKETS,
     tls_t,
 )
-from trtop_core._tls cimport MAX_TICKET_BYTES, MIN_TICKET_BYTES, record_t
+from trtop_core._tls cimport (
+    MAX_TICKET_BYTES,
+    MIN_TICKET_BYTES,
+    OFFER_H2,
+    length_at,
+    record_t,
+    record_type,
+)
 from trtop_core._tls_handshake cimport opening_records_t
-from trtop_core._walk cimport TLS_APPLICATION_DATA, piece_t
+from trtop_core._walk cimport TLS_APPLICATION_DATA, TLS_HEADER_BYTES, piece_t
 
 cdef enum:
     # Every host takes segments of so many bytes (RFC 9293 §3.7.1): shorter ones are no part of a
@@ -181,8 +191,45 @@ cdef inline bint has_http2_shape(const connection_t* c, const tls_t* tls) noexce
 cdef inline void decide_shape(connection_t* c, tls_t* tls, counter_row_t* row) noexcept nogil:
     """Decide, if both sides have told enough."""
     cdef uint32_t told = SHAPE_SETTINGS | SHAPE_SERVER
-    if c.protocol & P_SHAPE and tls.flags & told == told:
-        settle_shape_as(c, has_http2_shape(c, tls), row)
+    cdef bint is_http2
+    if not c.protocol & P_SHAPE or tls.flags & told != told:
+        return
+    is_http2 = has_http2_shape(c, tls)
+    if not is_http2 and tls.offer == OFFER_H2:
+        if is_settings(content_len(c, tls.shape_server_len)):
+            c.protocol |= P_UNCONFIRMED
+    settle_shape_as(c, is_http2, row)
+
+cdef inline bint is_settings_ack(const segment_context_t* at) noexcept nogil:
+    """Whether a segment is one record as long as an acknowledgement of SETTINGS."""
+    cdef piece_t piece = new_bytes(at)
+    cdef uint32_t length
+    if piece.caplen < TLS_HEADER_BYTES:
+        return False
+    if record_type(piece.bytes, piece.caplen) != TLS_APPLICATION_DATA:
+        return False
+    length = length_at(piece.bytes)
+    return (
+        content_len(at.c, length) == FRAME_BYTES
+        and piece.end - piece.start == TLS_HEADER_BYTES + <int64_t>length
+    )
+
+cdef inline void confirm(segment_context_t* at, tls_t* tls, uint32_t by) noexcept nogil:
+    """Look at the first segment of a side behind the server's SETTINGS.
+
+    The acknowledgements of both sides are HTTP/2: HTTP/1.1 has no request as short as the client's.
+    """
+    cdef connection_t* c = at.c
+    cdef uint32_t both = SHAPE_CLIENT_ACK | SHAPE_SERVER_ACK
+    if tls.flags & by:
+        return
+    if not is_settings_ack(at):
+        c.protocol &= ~<uint32_t>P_UNCONFIRMED
+        return
+    tls.flags |= by
+    if tls.flags & both == both:
+        c.protocol &= ~<uint32_t>P_UNCONFIRMED
+        multiplex(c, at.row)
 
 cdef inline void settle_shape(connection_t* c, tls_t* tls, counter_row_t* row) noexcept nogil:
     """Decide about a request that waits for it: nothing more will tell."""

@@ -18,6 +18,7 @@ from trtop_core._connection cimport (
     P_SUSPENDED,
     P_TICKETS,
     P_TLS_OVER,
+    P_UNCONFIRMED,
     S_BANNER_POSSIBLE,
     T_ANSWERED,
     T_HANDSHAKE,
@@ -38,6 +39,7 @@ from trtop_core._http2 cimport (
     stop_if_lost,
 )
 from trtop_core._multiplex cimport (
+    confirm,
     count_crossed,
     crosses,
     decide_shape,
@@ -53,7 +55,7 @@ from trtop_core._responses cimport (
     grow_response,
     server_start_of,
 )
-from trtop_core._sides cimport tls_t
+from trtop_core._sides cimport SHAPE_SERVER_ACK, tls_t
 from trtop_core._state cimport State
 from trtop_core._tickets cimport answer_now, forget_held, hold
 from trtop_core._tls cimport (
@@ -120,6 +122,8 @@ cdef inline void special_server_data(State state, segment_context_t* at) noexcep
             return
     tls = tls_of(state, c)
     if tls != NULL:
+        if c.protocol & P_UNCONFIRMED:
+            confirm(at, tls, SHAPE_SERVER_ACK)
         follow_server_records(at, tls)
         if is_ticket_before_request(at):
             take_response(state, at)

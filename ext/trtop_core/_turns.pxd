@@ -16,6 +16,7 @@ from trtop_core._connection cimport (
     P_SIDE,
     P_TICKETS,
     P_TLS_OVER,
+    P_UNCONFIRMED,
     S_BANNER_POSSIBLE,
     S_WINDOW_IS_ZERO,
     T_ANSWERED,
@@ -81,7 +82,7 @@ cdef inline void tend_side(State state, connection_t* c) noexcept nogil:
     """Give a TLS handshake's record back when nothing depends on it any more."""
     if c.protocol & (P_SIDE | P_HTTP2) != P_SIDE:
         return
-    if c.protocol & (P_SHAPE | P_TICKETS | P_HELD):
+    if c.protocol & (P_SHAPE | P_TICKETS | P_HELD | P_UNCONFIRMED):
         return
     if c.protocol & (P_HELLO | P_TLS_OVER) == P_HELLO or c.turn.flags & T_HANDSHAKE:
         return

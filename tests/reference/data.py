@@ -89,6 +89,8 @@ class Turn:
     first: Moment | None = None
     last: Moment | None = None
     n_bytes: int = 0
+    # Of these, what may be tickets.
+    n_ticket_bytes: int = 0
     n_stalls: int = 0
     is_stream: bool = False
     stream_ns: int = 0

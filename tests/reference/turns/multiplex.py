@@ -57,6 +57,8 @@ class Http2Shape:
 
     def __init__(self) -> None:
         self.is_h2: bool | None = None
+        # It is not, but the acknowledgements of both sides may tell yet that it was.
+        self.lacks_acks = False
         self._has_preface = False
         self._has_settings = False
         # Behind the client's SETTINGS its first record held more: the server must confirm them, or
@@ -123,6 +125,32 @@ class Http2Shape:
         is_confirmed = _is_settings(content_len - SETTINGS_ACK_BYTES)
         is_plain = not self._has_more or self._is_early
         self.is_h2 = is_confirmed or (is_plain and _is_settings(content_len))
+        self.lacks_acks = not self.is_h2 and _is_settings(content_len)
+
+
+class SettingsAcks:
+    """Whether the first segment of each side behind the server's SETTINGS acknowledges SETTINGS.
+
+    Both together are HTTP/2: HTTP/1.1 has no request as short as the client's.
+    """
+
+    def __init__(self, is_13: bool) -> None:
+        self.is_possible = True
+        self._payload_len = tls.RECORD_HEADER_BYTES + SETTINGS_ACK_BYTES + _overhead(is_13)
+        self._sides: set[bool] = set()
+
+    def segment(self, from_client: bool, head: bytes, n_bytes: int) -> bool:
+        """Take new data of a segment (`head` captured of `n_bytes`); return whether both are."""
+        if from_client in self._sides:
+            return False
+        length = int.from_bytes(head[3:5], "big")
+        self.is_possible = (
+            len(head) >= tls.RECORD_HEADER_BYTES
+            and tls.starts_record(head, tls.APPLICATION_DATA)
+            and n_bytes == self._payload_len == tls.RECORD_HEADER_BYTES + length
+        )
+        self._sides.add(from_client)
+        return self.is_possible and len(self._sides) == 2
 
 
 def _overhead(is_13: bool) -> int:

@@ -13,7 +13,7 @@ from ..data import Answer, Kind, Ledger, NewData, Sides, Turn
 from . import tls
 from .handshake import Handshake
 from .http2 import Http2
-from .multiplex import HTTP2_PREFACE, MIN_SEGMENT_BYTES, Crossing, Http2Shape
+from .multiplex import HTTP2_PREFACE, MIN_SEGMENT_BYTES, Crossing, Http2Shape, SettingsAcks
 from .responses import Responses
 from .tickets import Held, ticket_len
 from .tls import Record, is_lone_alert
@@ -38,6 +38,7 @@ class Turns:
         self._is_multiplexed = False
         self._crossing = Crossing()
         self._shape: Http2Shape | None = None
+        self._acks: SettingsAcks | None = None
         self._had_finished = False
         # Whether the current request counts only once it is no HTTP/2.
         self._is_suspended = False
@@ -59,6 +60,7 @@ class Turns:
         held = self._held
         if held is not None and data.acked is not None and data.acked >= held.end:
             self.decide()
+        self._confirm(True, data)
         current = self._current
         if current is not None and not current.is_answered:
             self._go_on(current, data, is_server_seen)
@@ -123,7 +125,7 @@ class Turns:
         self._current.may_be_crossed = (
             before is not None
             and before.kind is Kind.REQUEST
-            and before.n_bytes < MIN_SEGMENT_BYTES
+            and before.n_bytes - before.n_ticket_bytes < MIN_SEGMENT_BYTES
         )
         self._current.is_counted = not self._is_multiplexed
         self._current.waits_since_ns = data.now_ns
@@ -178,6 +180,7 @@ class Turns:
 
     def _follow_server_records(self, data: NewData) -> bool:
         """Look at the records of a segment; return whether it may belong to a turn."""
+        self._confirm(False, data)
         records = self.handshake.server_data(data, self._shape is None)
         is_alert = is_lone_alert(data.payload, data.payload_len)
         if self.handshake.has_finished and self._shape is not None and not is_alert:
@@ -266,6 +269,8 @@ class Turns:
         """Count the first request behind a handshake, or take the connection for HTTP/2."""
         if self._shape is None or self._shape.is_h2 is None:
             return
+        if self._shape.lacks_acks and self.handshake.offers_h2:
+            self._acks = SettingsAcks(self.handshake.is_13)
         is_h2, self._shape = self._shape.is_h2, None
         is_suspended, self._is_suspended = self._is_suspended, False
         if is_h2:
@@ -279,6 +284,16 @@ class Turns:
         if self._is_suspended and self._shape is not None:
             self._shape.end(self.handshake.is_13)
             self._act_on_shape()
+
+    def _confirm(self, from_client: bool, data: NewData) -> None:
+        """Look whether the first segments behind the server's SETTINGS acknowledge SETTINGS."""
+        if self._acks is None:
+            return
+        if self._acks.segment(from_client, data.head, data.end - data.new_start):
+            self._multiplex()
+            self._acks = None
+        elif not self._acks.is_possible:
+            self._acks = None
 
     def _crosses(self, current: Turn, data: NewData, answer: Answer) -> bool:
         """Whether data, a message of their own, were sent before the server had any of the run.
@@ -320,6 +335,7 @@ class Turns:
         self.responses.begin(current, held.answer)
         for moment, n_bytes, is_excused in held.segments:
             self.responses.grow(current, moment, n_bytes, is_excused)
+        current.n_ticket_bytes = sum(n_bytes for _, n_bytes, _ in held.segments[:-1])
         self._crossing.server_sent(held.end)
 
     def end_response(self) -> None:
