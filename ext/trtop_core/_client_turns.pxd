@@ -21,6 +21,7 @@ from trtop_core._connection cimport (
     P_SUSPENDED,
     P_TICKETS,
     P_TLS13,
+    P_UNCONFIRMED,
     S_BANNER_POSSIBLE,
     T_ANSWERED,
     T_COUNTED,
@@ -41,13 +42,16 @@ from trtop_core._http2 cimport (
     stop_if_lost,
 )
 from trtop_core._multiplex cimport (
+    MIN_SEGMENT_BYTES,
+    confirm,
     count_crossed,
+    is_crossed,
     is_preface,
     judge_client_shape,
     multiplex,
     needs_client,
 )
-from trtop_core._sides cimport tls_t
+from trtop_core._sides cimport SHAPE_CLIENT_ACK, TLS_HELD_SHORT, tls_t
 from trtop_core._state cimport State
 from trtop_core._tickets cimport decide
 from trtop_core._tls cimport OFFER_NOT_H2
@@ -91,6 +95,11 @@ cdef inline void special_client_data(State state, segment_context_t* at) noexcep
     tls = tls_of(state, c)
     if tls != NULL and c.protocol & P_HELD and at.has_ack and at.acked >= tls.held_end:
         decide(state, c, at.row)
+        if tls.flags & TLS_HELD_SHORT:
+            # What was held before it may be tickets: no part of the response.
+            c.turn.n_bytes = 1
+    if tls != NULL and c.protocol & P_UNCONFIRMED:
+        confirm(at, tls, SHAPE_CLIENT_ACK)
     if c.turn.flags & (T_OPEN | T_ANSWERED) != T_OPEN:
         client_run(state, at)
         return
@@ -108,6 +117,7 @@ cdef inline void client_run(State state, segment_context_t* at) noexcept nogil:
     if is_alert(at):
         end_response(state, c)
         c.turn.flags = 0
+        c.turn.n_bytes = 0
         if c.protocol & P_HELLO:
             take_client_alert(at)
         return
@@ -124,7 +134,10 @@ cdef inline void client_run(State state, segment_context_t* at) noexcept nogil:
             begin_handshake_turn(tls, &head)
             follow_handshake(state, at)
         return
-    count_crossed(at)
+    if is_crossed(at):
+        count_crossed(c, at.row)
+        # What crosses it the other way tells nothing more.
+        c.turn.n_bytes = MIN_SEGMENT_BYTES
     end_response(state, c)
     tls = tls_of(state, c)
     if tls != NULL:

@@ -60,6 +60,7 @@ cdef enum protocol_t:
     P_HELD = 1 << 13         # segments that may be tickets wait for what follows
     P_SHAPE = 1 << 14        # whether it is HTTP/2 is told by records to come
     P_SUSPENDED = 1 << 15    # the request counts only once it is no HTTP/2
+    P_UNCONFIRMED = 1 << 16  # it did; acknowledgements of SETTINGS may tell yet that it was
 
 cdef enum turn_flag_t:
     T_OPEN = 1 << 0          # there is a turn
@@ -74,6 +75,7 @@ cdef enum turn_flag_t:
     T_COUNTED = 1 << 9       # not of a multiplexed connection, nor of one that may be
     T_WINDOW_WAS_ZERO = 1 << 10  # since its last data
     T_PAST = 1 << 11         # its times lie on the other side of a step of the clock
+    T_MAY_BE_CROSSED = 1 << 12   # data that acknowledge nothing of its run have crossed it
 
 cdef enum direction_flag_t:
     D_SEEN = 1 << 0

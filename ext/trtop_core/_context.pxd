@@ -14,7 +14,7 @@ cdef struct segment_context_t:
     counter_row_t* row
     taken_t taken
     int64_t now_ns           # clock
-    int64_t acked            # what it acknowledges of the peer, if `has_ack`
+    int64_t acked            # what it acknowledges of the peer; without `has_ack` beyond all
     int64_t own_start        # where a turn would start that begins with it
     int64_t peer_start       # if `knows_peer`; a sequence number if `is_peer_raw`
     int64_t floor_ns         # the least round trip before it, if `has_floor`

@@ -15,24 +15,41 @@ from trtop_core._connection cimport (
     P_SHAPE,
     P_SUSPENDED,
     P_TLS13,
+    P_UNCONFIRMED,
     T_COUNTED,
+    T_MAY_BE_CROSSED,
     T_OPEN,
     connection_t,
+    turn_t,
 )
-from trtop_core._context cimport segment_context_t
+from trtop_core._context cimport new_bytes, segment_context_t
 from trtop_core._records cimport counter_row_t
 from trtop_core._sides cimport (
+    SHAPE_CLIENT_ACK,
     SHAPE_EARLY,
     SHAPE_MORE,
     SHAPE_PREFACE,
     SHAPE_SERVER,
+    SHAPE_SERVER_ACK,
     SHAPE_SETTINGS,
     SHAPE_TICKETS,
     tls_t,
 )
-from trtop_core._tls cimport MAX_TICKET_BYTES, MIN_TICKET_BYTES, record_t
+from trtop_core._tls cimport (
+    MAX_TICKET_BYTES,
+    MIN_TICKET_BYTES,
+    OFFER_H2,
+    length_at,
+    record_t,
+    record_type,
+)
 from trtop_core._tls_handshake cimport opening_records_t
-from trtop_core._walk cimport TLS_APPLICATION_DATA, piece_t
+from trtop_core._walk cimport TLS_APPLICATION_DATA, TLS_HEADER_BYTES, piece_t
+
+cdef enum:
+    # Every host takes segments of so many bytes (RFC 9293 §3.7.1): shorter ones are no part of a
+    # burst.
+    MIN_SEGMENT_BYTES = 536
 
 cdef enum:
     PREFACE_BYTES = 24
@@ -60,13 +77,37 @@ cdef inline void multiplex(connection_t* c, counter_row_t* row) noexcept nogil:
     row.multiplexed_unfollowed += not c.protocol & P_HTTP2
     c.turn.flags &= ~<uint32_t>T_COUNTED
 
-cdef inline void count_crossed(segment_context_t* at) noexcept nogil:
-    """A run that does not acknowledge all that the server had sent was not its answer."""
-    cdef connection_t* c = at.c
-    if not c.protocol & P_SERVER_END or (at.has_ack and at.acked >= c.server_end):
-        return
+cdef inline bint is_crossed(const segment_context_t* at) noexcept nogil:
+    """Whether a run's first segment does not acknowledge all that the server had sent."""
+    return at.c.protocol & P_SERVER_END and not (at.has_ack and at.acked >= at.c.server_end)
+
+cdef inline uint32_t may_be_crossed_behind(const turn_t* turn) noexcept nogil:
+    """T_MAY_BE_CROSSED for the turn behind this one, or 0.
+
+    A longer response may have been under way yet when the next run was sent; a greeting answers
+    nothing, and tickets neither.
+    """
+    cdef bint is_message = turn.n_bytes - 1 < MIN_SEGMENT_BYTES - 1     # unsigned: not 0
+    return is_message * <uint32_t>T_MAY_BE_CROSSED
+
+cdef inline bint crosses(const segment_context_t* at, bint is_withheld) noexcept nogil:
+    """Whether data, a message of their own, were sent before the server had any of the run.
+
+    What the client has acknowledged was captured late: it arrived before the run was sent.
+    """
+    # First what an answer fails.
+    return (
+        at.acked <= at.c.turn.asked_from
+        and at.c.turn.flags & T_MAY_BE_CROSSED
+        and at.segment.payload_len < MIN_SEGMENT_BYTES
+        and at.taken.new_start >= at.c.server.acked
+        and not is_withheld
+    )
+
+cdef inline void count_crossed(connection_t* c, counter_row_t* row) noexcept nogil:
+    """A run crossed data of the server on their way: neither answers the other."""
     if c.protocol & P_CROSSED:
-        multiplex(c, at.row)
+        multiplex(c, row)
     c.protocol |= P_CROSSED
 
 cdef inline int64_t content_len(const connection_t* c, int64_t length) noexcept nogil:
@@ -150,8 +191,45 @@ cdef inline bint has_http2_shape(const connection_t* c, const tls_t* tls) noexce
 cdef inline void decide_shape(connection_t* c, tls_t* tls, counter_row_t* row) noexcept nogil:
     """Decide, if both sides have told enough."""
     cdef uint32_t told = SHAPE_SETTINGS | SHAPE_SERVER
-    if c.protocol & P_SHAPE and tls.flags & told == told:
-        settle_shape_as(c, has_http2_shape(c, tls), row)
+    cdef bint is_http2
+    if not c.protocol & P_SHAPE or tls.flags & told != told:
+        return
+    is_http2 = has_http2_shape(c, tls)
+    if not is_http2 and tls.offer == OFFER_H2:
+        if is_settings(content_len(c, tls.shape_server_len)):
+            c.protocol |= P_UNCONFIRMED
+    settle_shape_as(c, is_http2, row)
+
+cdef inline bint is_settings_ack(const segment_context_t* at) noexcept nogil:
+    """Whether a segment is one record as long as an acknowledgement of SETTINGS."""
+    cdef piece_t piece = new_bytes(at)
+    cdef uint32_t length
+    if piece.caplen < TLS_HEADER_BYTES:
+        return False
+    if record_type(piece.bytes, piece.caplen) != TLS_APPLICATION_DATA:
+        return False
+    length = length_at(piece.bytes)
+    return (
+        content_len(at.c, length) == FRAME_BYTES
+        and piece.end - piece.start == TLS_HEADER_BYTES + <int64_t>length
+    )
+
+cdef inline void confirm(segment_context_t* at, tls_t* tls, uint32_t by) noexcept nogil:
+    """Look at the first segment of a side behind the server's SETTINGS.
+
+    The acknowledgements of both sides are HTTP/2: HTTP/1.1 has no request as short as the client's.
+    """
+    cdef connection_t* c = at.c
+    cdef uint32_t both = SHAPE_CLIENT_ACK | SHAPE_SERVER_ACK
+    if tls.flags & by:
+        return
+    if not is_settings_ack(at):
+        c.protocol &= ~<uint32_t>P_UNCONFIRMED
+        return
+    tls.flags |= by
+    if tls.flags & both == both:
+        c.protocol &= ~<uint32_t>P_UNCONFIRMED
+        multiplex(c, at.row)
 
 cdef inline void settle_shape(connection_t* c, tls_t* tls, counter_row_t* row) noexcept nogil:
     """Decide about a request that waits for it: nothing more will tell."""

@@ -1,6 +1,6 @@
 # What one segment of a known connection counts.
 
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport INT64_MAX, int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
 from trtop_core._clock cimport FOREVER_NS
 from trtop_core._client_turns cimport client_data, client_sent_again
@@ -232,8 +232,7 @@ cdef inline void take_any(
         at.now_ns = state.clock_ns
         at.from_client = from_client
         at.has_ack = (segment.flags & TCP_ACK) != 0
-        if at.has_ack:
-            at.acked = unwrap(peer, segment.ack)
+        at.acked = unwrap(peer, segment.ack) if at.has_ack else INT64_MAX
         start_turn(peer, &at.peer_start, &at.knows_peer, &at.is_peer_raw)
         take_turn(state, &at)
     if is_fin:

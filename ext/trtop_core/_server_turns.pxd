@@ -18,10 +18,12 @@ from trtop_core._connection cimport (
     P_SUSPENDED,
     P_TICKETS,
     P_TLS_OVER,
+    P_UNCONFIRMED,
     S_BANNER_POSSIBLE,
     T_ANSWERED,
     T_HANDSHAKE,
     T_KNOWS_SERVER,
+    T_MAY_BE_CROSSED,
     T_OPEN,
     connection_t,
     leave_past,
@@ -36,7 +38,14 @@ from trtop_core._http2 cimport (
     starts_settings,
     stop_if_lost,
 )
-from trtop_core._multiplex cimport decide_shape, note_server_shape, settle_shape
+from trtop_core._multiplex cimport (
+    confirm,
+    count_crossed,
+    crosses,
+    decide_shape,
+    note_server_shape,
+    settle_shape,
+)
 from trtop_core._records cimport counter_row_t, segment_t
 from trtop_core._responses cimport (
     answer_t,
@@ -46,7 +55,7 @@ from trtop_core._responses cimport (
     grow_response,
     server_start_of,
 )
-from trtop_core._sides cimport tls_t
+from trtop_core._sides cimport SHAPE_SERVER_ACK, tls_t
 from trtop_core._state cimport State
 from trtop_core._tickets cimport answer_now, forget_held, hold
 from trtop_core._tls cimport (
@@ -113,6 +122,8 @@ cdef inline void special_server_data(State state, segment_context_t* at) noexcep
             return
     tls = tls_of(state, c)
     if tls != NULL:
+        if c.protocol & P_UNCONFIRMED:
+            confirm(at, tls, SHAPE_SERVER_ACK)
         follow_server_records(at, tls)
         if is_ticket_before_request(at):
             take_response(state, at)
@@ -176,6 +187,8 @@ cdef inline void server_filled(State state, segment_context_t* at) noexcept nogi
     )
     if not turn.flags & T_ANSWERED:
         if is_of_turn and not is_alert(at):
+            # Late data tell nothing by what they acknowledge.
+            turn.flags &= ~<uint32_t>T_MAY_BE_CROSSED
             answer(state, at)
     elif not turn.flags & T_HANDSHAKE:
         fill_response(c, turn, at.segment.ts_ns, at.taken.n_bytes, is_of_turn, at.row)
@@ -203,6 +216,8 @@ cdef inline void answer(State state, segment_context_t* at) noexcept nogil:
         settle_shape(c, tls_of(state, c), at.row)
     leave_past(turn)
     answer_now(state, at, &first)
+    if crosses(at, first.is_withheld):
+        count_crossed(c, at.row)
     begin_response(state, c, turn, &first, at.row)
     grow_by_first(c, turn, at.taken.n_bytes, at.row)
     note_sent(c, at.taken.data_end)

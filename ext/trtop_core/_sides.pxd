@@ -19,12 +19,15 @@ cdef enum tls_flag_t:
     TLS_HELD_SENT_AGAIN = 1 << 5
     TLS_HELD_FLOOR = 1 << 6
     TLS_PAST = 1 << 11           # its times lie on the other side of a step of the clock
+    TLS_HELD_SHORT = 1 << 16     # what was held last
     SHAPE_PREFACE = 1 << 7       # the client's first application record may hold it
     SHAPE_SETTINGS = 1 << 8
     SHAPE_SERVER = 1 << 9        # `shape_server_len` is set
     SHAPE_TICKETS = 1 << 10      # `shape_ticket_len` is set
     SHAPE_MORE = 1 << 12         # more than SETTINGS stood in it
     SHAPE_EARLY = 1 << 13        # the server had sent its own before it got that
+    SHAPE_CLIENT_ACK = 1 << 14   # the client may have acknowledged the server's SETTINGS
+    SHAPE_SERVER_ACK = 1 << 15   # and the server the client's
 
 cdef packed struct tls_t:
     walk_t client

@@ -15,7 +15,7 @@ from trtop_core._connection cimport (
     turn_t,
 )
 from trtop_core._context cimport segment_context_t
-from trtop_core._multiplex cimport settle_shape
+from trtop_core._multiplex cimport MIN_SEGMENT_BYTES, settle_shape
 from trtop_core._records cimport counter_row_t
 from trtop_core._responses cimport (
     add_bytes,
@@ -28,6 +28,7 @@ from trtop_core._responses cimport (
 from trtop_core._sides cimport (
     TLS_HELD_FLOOR,
     TLS_HELD_SENT_AGAIN,
+    TLS_HELD_SHORT,
     TLS_HELD_WITHHELD,
     tls_t,
 )
@@ -89,6 +90,10 @@ cdef inline bint hold(State state, segment_context_t* at) noexcept nogil:
         if length != tls.held_len and at.segment.ts_ns - tls.held_ns > limit_ns:
             return False
         tls.held_end = max(tls.held_end, at.taken.data_end)
+    if at.taken.n_bytes < MIN_SEGMENT_BYTES:
+        tls.flags |= TLS_HELD_SHORT
+    else:
+        tls.flags &= ~<uint32_t>TLS_HELD_SHORT
     # As if the response had begun; nothing is counted yet.
     leave_past(turn)
     turn.n_bytes += <uint64_t>at.taken.n_bytes

@@ -16,6 +16,7 @@ from trtop_core._connection cimport (
     P_SIDE,
     P_TICKETS,
     P_TLS_OVER,
+    P_UNCONFIRMED,
     S_BANNER_POSSIBLE,
     S_WINDOW_IS_ZERO,
     T_ANSWERED,
@@ -29,6 +30,7 @@ from trtop_core._connection cimport (
 )
 from trtop_core._context cimport segment_context_t
 from trtop_core._http2 cimport close_window, end_streams, stop_http2
+from trtop_core._multiplex cimport may_be_crossed_behind
 from trtop_core._records cimport counter_row_t
 from trtop_core._responses cimport end_of_response
 from trtop_core._sides cimport tls_t
@@ -50,7 +52,7 @@ cdef inline void begin_turn(
     cdef connection_t* c = at.c
     cdef turn_t* turn = &c.turn
     c.protocol &= ~<uint32_t>P_HELD
-    turn.flags = T_OPEN | kind
+    turn.flags = T_OPEN | kind | may_be_crossed_behind(turn)
     if at.knows_peer:
         turn.flags |= T_KNOWS_SERVER
     if at.is_peer_raw:
@@ -80,7 +82,7 @@ cdef inline void tend_side(State state, connection_t* c) noexcept nogil:
     """Give a TLS handshake's record back when nothing depends on it any more."""
     if c.protocol & (P_SIDE | P_HTTP2) != P_SIDE:
         return
-    if c.protocol & (P_SHAPE | P_TICKETS | P_HELD):
+    if c.protocol & (P_SHAPE | P_TICKETS | P_HELD | P_UNCONFIRMED):
         return
     if c.protocol & (P_HELLO | P_TLS_OVER) == P_HELLO or c.turn.flags & T_HANDSHAKE:
         return
@@ -103,6 +105,7 @@ cdef inline void forget_turns(State state, connection_t* c, counter_row_t* row) 
     """Start over, as when client and server turn out to be the other way round."""
     drop_side(state, c, row)
     c.turn.flags = 0
+    c.turn.n_bytes = 0
     c.protocol = 0
     c.n_responses = 0
     c.state &= ~<uint32_t>(S_BANNER_POSSIBLE | S_WINDOW_IS_ZERO)

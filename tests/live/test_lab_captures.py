@@ -24,10 +24,6 @@ FOLDER = ROOT / "tests" / "captures"
 
 RECORDS = tuple(recall(FOLDER))
 
-UNRECOGNISED = frozenset({"websocket", "websocket-tls", "nghttp-apache-h2"})
-"""Connections on which both sides talk at once that nothing at the client's host tells apart from
-taking turns: no segment crosses another there, and nothing in the opening says it."""
-
 
 def named(records: Iterable[Record]) -> list[object]:
     return [pytest.param(record, id=record.name) for record in records]
@@ -41,16 +37,9 @@ def test_there_are_captures_of_every_kind() -> None:
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("record", named(one for one in RECORDS if one.name not in UNRECOGNISED))
+@pytest.mark.parametrize("record", named(RECORDS))
 def test_a_capture_shows_what_the_client_measured(record: Record) -> None:
     assert not judge(record.kind, record.truth, read(record.capture)).failures
-
-
-@pytest.mark.parametrize("record", named(one for one in RECORDS if one.name in UNRECOGNISED))
-def test_what_cannot_be_recognised_is_what_the_page_says(record: Record) -> None:
-    row = read(record.capture)
-    assert row["multiplexed"] == 0
-    assert row["syn"] == record.truth.connections
 
 
 @pytest.mark.parametrize("record", named(RECORDS))

@@ -82,11 +82,15 @@ class Turn:
     is_counted: bool = True
     was_sent_again: bool = False
     is_answered: bool = False
+    # Whether data that acknowledge nothing of the client's bytes have crossed them.
+    may_be_crossed: bool = False
     is_withheld: bool = False
     is_sampled: bool = False
     first: Moment | None = None
     last: Moment | None = None
     n_bytes: int = 0
+    # Of these, what may be tickets.
+    n_ticket_bytes: int = 0
     n_stalls: int = 0
     is_stream: bool = False
     stream_ns: int = 0

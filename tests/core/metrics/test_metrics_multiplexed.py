@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import pytest
 from support.builders.http2_frames import PREFACE
-from support.builders.packets import NS_PER_MS
+from support.builders.packets import ACK, FIN, NS_PER_MS
 from support.builders.tls_records import (
     CLIENT_FLIGHT_12,
     CLIENT_FLIGHT_13,
+    HANDSHAKE,
     SERVER_FINISHED_12,
     SERVER_FLIGHT_12,
     SERVER_FLIGHT_13,
     TICKET,
     encrypted,
     hello,
+    record,
 )
 from support.traffic.dialogue import Dialogue
 from support.traffic.stories import (
@@ -23,6 +25,7 @@ from support.traffic.stories import (
     Expected,
     Story,
     Telling,
+    added,
     check,
     counted_by_kernels,
     counted_by_twin,
@@ -207,6 +210,217 @@ def test_keepalives_and_what_is_sent_again_cross_nothing() -> None:
     check(story, story.carried, OPEN, counted)
 
 
+# --- runs that data of the server crossed ---------------------------------------------------------
+
+
+def _crossed_back(n_runs: int, answer: bytes = R, first: bytes = R, n_seen: int = 0) -> Dialogue:
+    """An answered request, then runs followed by data that were sent before they had arrived."""
+    story = Dialogue().ask(100, Q).reply(150, first)
+    for n in range(n_runs):
+        asked = story.next[True]
+        story.ask(200 + 40 * n, Q).reply(205 + 40 * n, answer, seen=asked + n_seen)
+    return story
+
+
+def _taking_turns(n_runs: int) -> Expected:
+    return {
+        "requests": 1 + n_runs,
+        "responses": 1 + n_runs,
+        "response_time": [50 * MS] + [5 * MS] * n_runs,
+        "server_time": [40 * MS] + [0] * n_runs,
+        "response_duration": [50 * MS] + [5 * MS] * (n_runs - 1),
+    }
+
+
+CROSSED_TWICE: Expected = {
+    **MULTIPLEXED,
+    "requests": 3,
+    "responses": 2,
+    "response_time": [50 * MS, 5 * MS],
+    "server_time": [40 * MS, 0],
+    "response_duration": [50 * MS, 5 * MS],
+    "waiting": 0,
+    "multiplexed_unfollowed": 1,
+}
+
+
+def test_one_run_that_the_server_had_not_seen_is_answered_all_the_same() -> None:
+    story = _crossed_back(1)
+    check(story, story.carried, OPEN, _taking_turns(1), {"multiplexed_unfollowed": 0})
+
+
+@pytest.mark.parametrize("n_runs", [2, 3, 7])
+def test_what_crosses_the_second_one_is_no_response(n_runs: int) -> None:
+    story = _crossed_back(n_runs)
+    check(story, story.carried, OPEN, CROSSED_TWICE)
+
+
+def test_a_run_of_which_one_byte_was_acknowledged_is_not_crossed() -> None:
+    story = _crossed_back(3, n_seen=1)
+    check(story, story.carried, OPEN, _taking_turns(3))
+
+
+@pytest.mark.parametrize("n_bytes", [535, 536])
+def test_only_a_message_of_its_own_crosses(n_bytes: int) -> None:
+    # A longer one may be the rest of a response under way.
+    story = _crossed_back(1)
+    asked = story.next[True]
+    story.ask(240, Q).reply(245, b"r" * n_bytes, seen=asked)
+    check(story, story.carried, OPEN, CROSSED_TWICE if n_bytes < 536 else _taking_turns(2))
+
+
+@pytest.mark.parametrize("n_bytes", [535, 536])
+def test_behind_a_longer_response_nothing_crosses(n_bytes: int) -> None:
+    story = _crossed_back(2, first=b"r" * n_bytes)
+    check(story, story.carried, OPEN, CROSSED_TWICE if n_bytes < 536 else _taking_turns(2))
+
+
+def test_the_length_of_a_response_is_that_of_all_its_segments() -> None:
+    def story(n_more: int) -> Dialogue:
+        told = Dialogue().ask(100, Q).reply(150, b"r" * 500).reply(151, b"r" * n_more)
+        for n in range(2):
+            asked = told.next[True]
+            told.ask(200 + 40 * n, Q).reply(205 + 40 * n, R, seen=asked)
+        return told
+
+    for n_more in (35, 36):
+        told = story(n_more)
+        counted = CROSSED_TWICE if n_more < 36 else _taking_turns(2)
+        duration = {"response_duration": [51 * MS, 5 * MS]}
+        check(told, told.carried, OPEN, {**counted, **duration})
+
+
+def test_a_greeting_that_crosses_the_first_run_says_nothing() -> None:
+    story = Dialogue().ask(100, Q).reply(105, R, seen=1).ask(200, Q).reply(205, R, seen=11)
+    counted = {
+        "requests": 2,
+        "responses": 2,
+        "response_time": [5 * MS] * 2,
+        "server_time": [0, 0],
+        "response_duration": [5 * MS],
+    }
+    check(story, story.carried, OPEN, counted)
+
+
+def test_what_crosses_the_first_run_behind_a_handshake_says_nothing() -> None:
+    story = Dialogue().ask(100, hello()).reply(130, SERVER_FLIGHT_12).ask(140, CLIENT_FLIGHT_12)
+    story.reply(150, SERVER_FINISHED_12)
+    for n in range(2):
+        asked = story.next[True]
+        story.ask(200 + 40 * n, encrypted(90)).reply(205 + 40 * n, encrypted(99), seen=asked)
+    turns = {"tls_turns": 2, "tls_latency": [50 * MS]}
+    counted = {
+        "requests": 2,
+        "responses": 2,
+        "response_time": [5 * MS] * 2,
+        "server_time": [0, 0],
+        "response_duration": [5 * MS],
+    }
+    check(story, story.carried, OPEN, turns, counted, whole=True)
+    asked = story.next[True]
+    story.ask(300, encrypted(90)).reply(305, encrypted(99), seen=asked)
+    more = {**MULTIPLEXED, "requests": 1, "response_duration": [5 * MS]}
+    check(story, story.carried, OPEN, turns, counted, more, whole=True)
+
+
+@pytest.mark.parametrize("n_bytes", [535, 536])
+def test_tickets_are_no_part_of_the_response_before(n_bytes: int) -> None:
+    # The answer is held like the ticket before it until the client has seen it.
+    story = Dialogue().ask(100, hello()).reply(130, SERVER_FLIGHT_13).ask(140, CLIENT_FLIGHT_13)
+    story.ask(200, encrypted(90)).reply(205, encrypted(700)).reply(210, encrypted(n_bytes - 5))
+    for n in range(2):
+        asked = story.next[True]
+        story.ask(240 + 40 * n, encrypted(90)).reply(245 + 40 * n, encrypted(99), seen=asked)
+    counted = {
+        "tls_turns": 2,
+        "tls_latency": [40 * MS],
+        "requests": 3,
+        "responses": 2,
+        "response_time": [5 * MS] * 2,
+        "server_time": [0, 0],
+        "response_duration": [10 * MS, 5 * MS],
+    }
+    third = {"responses": 1, "response_time": [5 * MS], "server_time": [0]}
+    more = MULTIPLEXED if n_bytes < 536 else third
+    check(story, story.carried, OPEN, counted, more, whole=True)
+
+
+def test_a_run_that_is_crossed_both_ways_counts_once() -> None:
+    story = _first_answered(Dialogue())
+    asked, unseen = story.next[True], story.next[False] - 1
+    story.ask(200, Q, seen=unseen).reply(205, R, seen=asked)
+    check(story, story.carried, OPEN, _taking_turns(1))
+
+
+def test_two_runs_that_are_crossed_one_way_each_are_two() -> None:
+    story = _crossed_back(1)
+    story.ask(240, Q, seen=story.next[False] - 1).reply(245, R)
+    check(story, story.carried, OPEN, _taking_turns(1), MULTIPLEXED)
+
+
+def test_data_that_the_client_had_acknowledged_were_captured_late() -> None:
+    # A capture that delays the server's packets: each is acknowledged before it is seen.
+    story = _first_answered(Dialogue())
+    for n in range(3):
+        asked, end = story.next[True], story.next[False] + len(R)
+        story.ask(200 + 40 * n, Q, seen=end).reply(205 + 40 * n, R, seen=asked)
+    check(story, story.carried, OPEN, _taking_turns(3))
+
+
+def test_a_lone_alert_crosses_nothing() -> None:
+    story = _first_answered(Dialogue())
+    for n in range(3):
+        asked = story.next[True]
+        story.ask(200 + 40 * n, Q).reply(205 + 40 * n, encrypted(19), seen=asked)
+        story.reply(210 + 40 * n, R)
+    times = [50 * MS] + [10 * MS] * 3
+    counted = {
+        "requests": 4,
+        "responses": 4,
+        "response_time": times,
+        "server_time": [40 * MS, 0, 0, 0],
+        "response_duration": times[:3],
+    }
+    check(story, story.carried, OPEN, counted)
+
+
+def test_behind_a_lone_alert_of_the_client_nothing_crosses() -> None:
+    story = _crossed_back(1).ask(230, encrypted(19))
+    asked = story.next[True]
+    story.ask(240, Q).reply(245, R, seen=asked)
+    check(story, story.carried, OPEN, _taking_turns(2))
+
+
+def test_where_something_is_missing_nothing_crosses() -> None:
+    # A segment of the client was missed within each run.
+    story = _first_answered(Dialogue())
+    for n in range(3):
+        asked = story.next[True]
+        story.ask(200 + 40 * n, Q)
+        story.next[True] += 10
+        story.ask(201 + 40 * n, Q).reply(205 + 40 * n, R, seen=asked)
+    counted = {
+        "requests": 3,
+        "responses": 3,
+        "withheld": 3,
+        "capture_gaps": 2,
+        "gap_bytes": 20,
+        "response_duration": [50 * MS],
+    }
+    check(story, story.carried, OPEN, ANSWERED, counted)
+
+
+def test_what_fills_a_hole_crosses_nothing() -> None:
+    # Its end, the FIN, came first.
+    story = _crossed_back(1)
+    asked, start = story.next[True], story.next[False]
+    story.ask(240, Q)
+    story.back(244, start + len(R), asked, flags=FIN | ACK)
+    story.reply(245, R, seen=asked)
+    carried = {**story.carried, "net_rtt": [50 * MS, 44 * MS]}
+    check(story, carried, OPEN, _taking_turns(2), {"fin_in": 1, "out_of_order": 1})
+
+
 # --- the preface of HTTP/2 ------------------------------------------------------------------------
 
 
@@ -383,6 +597,105 @@ def test_settings_that_the_server_sent_before_it_got_the_clients_need_not_confir
     _check(crossed, MULTIPLEXED)
     answered = _open_13().ask(200, encrypted(129 + 17)).reply(250, bare)
     _check(answered, ONE_REQUEST)
+
+
+# Acknowledgements of SETTINGS that travel alone, as nghttp and Apache send them.
+ACK_13, ACK_12 = encrypted(9 + 17), encrypted(9 + 24)
+
+
+def _told_late(
+    client: bytes = ACK_13,
+    server: bytes = ACK_13,
+    hello_record: bytes = H2,
+    settings: bytes = SETTINGS_13,
+) -> Dialogue:
+    """Settings and a request in one record, settings of the server that confirm none; then what
+    each side sends next, the client first."""
+    story = _asked_at_once(400, settings, hello_record)
+    return story.ask(260, client).reply(300, server)
+
+
+# What was counted before both sides had acknowledged: the second request has no answer.
+TOLD_LATE: Expected = {
+    **MULTIPLEXED,
+    "requests": 2,
+    "responses": 1,
+    "response_time": [50 * MS],
+    "server_time": [40 * MS],
+    "response_duration": [50 * MS],
+}
+NOT_TOLD = added(
+    ONE_REQUEST,
+    {
+        "requests": 1,
+        "responses": 1,
+        "response_time": [40 * MS],
+        "server_time": [30 * MS],
+        "response_duration": [50 * MS],
+    },
+)
+
+
+def test_settings_that_both_sides_acknowledge_behind_them_are_confirmed() -> None:
+    _check(_told_late(), TOLD_LATE)
+    _check(_told_late().ask(400, encrypted(90)).reply(450, RESPONSE), TOLD_LATE)
+
+
+def test_the_server_may_acknowledge_before_the_client() -> None:
+    story = _asked_at_once(400, SETTINGS_13).reply(251, ACK_13)
+    # Its answers may follow at once.
+    story.reply(252, RESPONSE).ask(260, ACK_13).reply(300, RESPONSE)
+    _check(story, MULTIPLEXED, ONE_REQUEST)
+
+
+@pytest.mark.parametrize("length", [9 + 16, 9 + 18, 9 + 13 + 17, 2_000])
+def test_an_acknowledgement_has_nine_bytes(length: int) -> None:
+    other = encrypted(length)
+    _check(_told_late(client=other), NOT_TOLD)
+    _check(_told_late(server=other), NOT_TOLD)
+
+
+def test_an_acknowledgement_travels_alone() -> None:
+    _check(_told_late(client=ACK_13 + ACK_13), NOT_TOLD)
+    _check(_told_late(server=ACK_13 + encrypted(90)), NOT_TOLD)
+    _check(_told_late(client=ACK_13 + b"."), NOT_TOLD)
+    _check(_told_late(client=encrypted(9 + 16) + b"."), NOT_TOLD)
+    handshake = record(HANDSHAKE, bytes(9 + 17))
+    ended = {"tls_turns": 1, "response_duration": [50 * MS]}
+    _check(_told_late(client=handshake), ONE_REQUEST, ended)
+
+
+def test_only_the_first_segment_behind_the_settings_acknowledges_them() -> None:
+    again = {"requests": 1, "response_duration": [40 * MS]}
+    late = _told_late(client=encrypted(90)).ask(400, ACK_13)
+    _check(late, NOT_TOLD, again)
+    late = _told_late(server=encrypted(90)).reply(301, ACK_13)
+    _check(late, NOT_TOLD)
+
+
+def test_acknowledgements_alone_are_no_settings() -> None:
+    _check(_told_late(settings=encrypted(9 + 5 + 17)), NOT_TOLD)
+    _check(_told_late(hello_record=hello("http/1.1")), NOT_TOLD)
+
+
+def test_acknowledgements_tell_only_where_h2_was_seen_to_be_offered() -> None:
+    long = hello("h2", n_ciphers=300)
+    _check(_told_late(hello_record=long), TOLD_LATE)
+    cut = Dialogue().ask(90, long[:400]).ask(100, long[400:]).reply(130, SERVER_FLIGHT_13)
+    cut.ask(140, CLIENT_FLIGHT_13).ask(200, encrypted(400)).reply(250, SETTINGS_13)
+    cut.ask(260, ACK_13).reply(300, ACK_13)
+    turns = {"tls_turns": 2, "tls_latency": [50 * MS]}
+    check(cut, cut.carried, OPEN, NOT_TOLD, turns, whole=True)
+
+
+def test_in_tls_12_too_acknowledgements_confirm() -> None:
+    def story(ack: bytes) -> Dialogue:
+        told = Dialogue().ask(100, H2).reply(120, SERVER_FLIGHT_12).ask(130, CLIENT_FLIGHT_12)
+        told.reply(140, SERVER_FINISHED_12).ask(200, encrypted(400))
+        return told.reply(250, encrypted(9 + 18 + 24)).ask(260, ack).reply(300, ack)
+
+    _check(story(ACK_12), TOLD_LATE)
+    _check(story(ACK_13), NOT_TOLD)
 
 
 @pytest.mark.parametrize(("at_ms", "n"), [(10_199, 0), (10_200, 1)])

@@ -33,10 +33,11 @@ TITLES = {
 
 NOTES = {
     Kind.MULTIPLEXED: """HTTP/2 over TLS is known by its opening. WebSocket has none under TLS, and
-may take turns in clear: it is recognised where segments cross on their way, which a capture at the
-server's host sees (*captured at the server*). At the client's host nothing crosses; there it
-passes for taking turns, and its times are those of unrelated messages. Nghttp sends its first
-requests together with its settings, and Apache its own settings only then: neither crosses.""",
+may take turns in clear: it is recognised where short messages cross twice on their way, at either
+end's host (*captured at the server*: else at the client's). The shorter the path, the fewer cross:
+with a round trip of 1 ms, messages pass for taking turns until two did, and give times. Nghttp
+sends its first requests together with its settings, and Apache its own settings only then: these
+are HTTP/2 once both have acknowledged them.""",
     Kind.LOSSY: """The path loses 2 % of the frames each way by a seeded choice, first in first
 out. The capture lies before what is lost on the way out, and behind what is lost on the way in. So
 its `retrans_out` are all segments that the client sent again, lost or not; its `retrans_in` are

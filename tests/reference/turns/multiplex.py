@@ -15,6 +15,8 @@ from .tls import Record
 
 HTTP2_PREFACE = b"PRI * HTTP/2.0"
 N_CROSSED_RUNS = 2
+# Every host takes segments of so many bytes (RFC 9293 §3.7.1): shorter ones are no part of a burst.
+MIN_SEGMENT_BYTES = 536
 
 PREFACE_BYTES = 24
 SETTINGS_BYTES = tuple(9 + 6 * n for n in range(11))
@@ -26,7 +28,11 @@ TLS12_OVERHEAD_BYTES = 24
 
 
 class Crossing:
-    """Client runs that do not acknowledge all that the server had sent, tickets apart."""
+    """Client runs that crossed data of the server on their way, tickets apart.
+
+    At the server's host such a run does not acknowledge all that the server had sent. At the
+    client's the server's data behind it acknowledge nothing of it.
+    """
 
     def __init__(self) -> None:
         self._server_end: int | None = None
@@ -35,10 +41,12 @@ class Crossing:
     def server_sent(self, end: int) -> None:
         self._server_end = end if self._server_end is None else max(end, self._server_end)
 
-    def is_multiplexed_by(self, acked: int | None) -> bool:
-        """Whether a run whose first segment acknowledges that is the second crossed one."""
-        if self._server_end is None or (acked is not None and acked >= self._server_end):
-            return False
+    def crosses(self, acked: int | None) -> bool:
+        """Whether a run whose first segment acknowledges that is crossed."""
+        return self._server_end is not None and (acked is None or acked < self._server_end)
+
+    def add(self) -> bool:
+        """Count a crossed run; return whether it is the second."""
         self._n_crossed += 1
         return self._n_crossed == N_CROSSED_RUNS
 
@@ -49,6 +57,8 @@ class Http2Shape:
 
     def __init__(self) -> None:
         self.is_h2: bool | None = None
+        # It is not, but the acknowledgements of both sides may tell yet that it was.
+        self.lacks_acks = False
         self._has_preface = False
         self._has_settings = False
         # Behind the client's SETTINGS its first record held more: the server must confirm them, or
@@ -115,6 +125,32 @@ class Http2Shape:
         is_confirmed = _is_settings(content_len - SETTINGS_ACK_BYTES)
         is_plain = not self._has_more or self._is_early
         self.is_h2 = is_confirmed or (is_plain and _is_settings(content_len))
+        self.lacks_acks = not self.is_h2 and _is_settings(content_len)
+
+
+class SettingsAcks:
+    """Whether the first segment of each side behind the server's SETTINGS acknowledges SETTINGS.
+
+    Both together are HTTP/2: HTTP/1.1 has no request as short as the client's.
+    """
+
+    def __init__(self, is_13: bool) -> None:
+        self.is_possible = True
+        self._payload_len = tls.RECORD_HEADER_BYTES + SETTINGS_ACK_BYTES + _overhead(is_13)
+        self._sides: set[bool] = set()
+
+    def segment(self, from_client: bool, head: bytes, n_bytes: int) -> bool:
+        """Take new data of a segment (`head` captured of `n_bytes`); return whether both are."""
+        if from_client in self._sides:
+            return False
+        length = int.from_bytes(head[3:5], "big")
+        self.is_possible = (
+            len(head) >= tls.RECORD_HEADER_BYTES
+            and tls.starts_record(head, tls.APPLICATION_DATA)
+            and n_bytes == self._payload_len == tls.RECORD_HEADER_BYTES + length
+        )
+        self._sides.add(from_client)
+        return self.is_possible and len(self._sides) == 2
 
 
 def _overhead(is_13: bool) -> int:

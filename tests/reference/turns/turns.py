@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ..data import Kind, Ledger, NewData, Sides, Turn
+from ..data import Answer, Kind, Ledger, NewData, Sides, Turn
 from . import tls
 from .handshake import Handshake
 from .http2 import Http2
-from .multiplex import HTTP2_PREFACE, Crossing, Http2Shape
+from .multiplex import HTTP2_PREFACE, MIN_SEGMENT_BYTES, Crossing, Http2Shape, SettingsAcks
 from .responses import Responses
 from .tickets import Held, ticket_len
 from .tls import Record, is_lone_alert
@@ -38,6 +38,7 @@ class Turns:
         self._is_multiplexed = False
         self._crossing = Crossing()
         self._shape: Http2Shape | None = None
+        self._acks: SettingsAcks | None = None
         self._had_finished = False
         # Whether the current request counts only once it is no HTTP/2.
         self._is_suspended = False
@@ -59,6 +60,7 @@ class Turns:
         held = self._held
         if held is not None and data.acked is not None and data.acked >= held.end:
             self.decide()
+        self._confirm(True, data)
         current = self._current
         if current is not None and not current.is_answered:
             self._go_on(current, data, is_server_seen)
@@ -72,8 +74,9 @@ class Turns:
             self.handshake.client_alert(data)
             return
         is_handshake = self.handshake.starts_turn(data)
-        if not is_handshake and self._crossing.is_multiplexed_by(data.acked):
-            self._multiplex()
+        is_crossed = not is_handshake and self._crossing.crosses(data.acked)
+        if is_crossed:
+            self._cross()
         self.end_response()
         if is_handshake:
             self._begin(Kind.HANDSHAKE, data, data.new_start)
@@ -82,7 +85,8 @@ class Turns:
             self._follow_handshake(data, is_server_seen)
         else:
             self.handshake.client_records.restart()
-            self._begin_request(data, data.new_start, is_server_seen)
+            turn = self._begin_request(data, data.new_start, is_server_seen)
+            turn.may_be_crossed = turn.may_be_crossed and not is_crossed
 
     def _go_on(self, current: Turn, data: NewData, is_server_seen: bool) -> None:
         if current.kind is Kind.HANDSHAKE:
@@ -102,7 +106,7 @@ class Turns:
         if app_start is not None and not is_lone_alert(data.payload, data.payload_len):
             self._begin_request(data, app_start, is_server_seen)
 
-    def _begin_request(self, data: NewData, asked_from: int, is_server_seen: bool) -> None:
+    def _begin_request(self, data: NewData, asked_from: int, is_server_seen: bool) -> Turn:
         self.handshake.application_data(is_server_seen)
         turn = self._begin(Kind.REQUEST, data, asked_from)
         self._may_hold, self._tickets_possible = self._tickets_possible, False
@@ -112,10 +116,17 @@ class Turns:
             self._judge_client_shape(data)
         elif not self._is_multiplexed:
             self._ledger.add("requests")
+        return turn
 
     def _begin(self, kind: Kind, data: NewData, asked_from: int) -> Turn:
         self._held = None
+        before = self._current
         self._current = Turn(kind, data.client_start, data.server_start, asked_from, data.moment)
+        self._current.may_be_crossed = (
+            before is not None
+            and before.kind is Kind.REQUEST
+            and before.n_bytes - before.n_ticket_bytes < MIN_SEGMENT_BYTES
+        )
         self._current.is_counted = not self._is_multiplexed
         self._current.waits_since_ns = data.now_ns
         return self._current
@@ -163,10 +174,13 @@ class Turns:
             if current.kind is Kind.REQUEST:
                 self.responses.fill(current, data.moment, data.n_bytes, is_of_turn)
         elif is_of_turn and not is_lone_alert(data.payload, data.payload_len):
+            # Late data tell nothing by what they acknowledge.
+            current.may_be_crossed = False
             self._answer(current, data)
 
     def _follow_server_records(self, data: NewData) -> bool:
         """Look at the records of a segment; return whether it may belong to a turn."""
+        self._confirm(False, data)
         records = self.handshake.server_data(data, self._shape is None)
         is_alert = is_lone_alert(data.payload, data.payload_len)
         if self.handshake.has_finished and self._shape is not None and not is_alert:
@@ -199,7 +213,10 @@ class Turns:
             return
         self._held = None
         self._settle_shape()
-        self.responses.begin(current, self.responses.answer(current, data))
+        answer = self.responses.answer(current, data)
+        if self._crosses(current, data, answer):
+            self._cross()
+        self.responses.begin(current, answer)
         self.responses.grow(current, data.moment, data.n_bytes)
         self._crossing.server_sent(data.end)
 
@@ -252,6 +269,8 @@ class Turns:
         """Count the first request behind a handshake, or take the connection for HTTP/2."""
         if self._shape is None or self._shape.is_h2 is None:
             return
+        if self._shape.lacks_acks and self.handshake.offers_h2:
+            self._acks = SettingsAcks(self.handshake.is_13)
         is_h2, self._shape = self._shape.is_h2, None
         is_suspended, self._is_suspended = self._is_suspended, False
         if is_h2:
@@ -265,6 +284,35 @@ class Turns:
         if self._is_suspended and self._shape is not None:
             self._shape.end(self.handshake.is_13)
             self._act_on_shape()
+
+    def _confirm(self, from_client: bool, data: NewData) -> None:
+        """Look whether the first segments behind the server's SETTINGS acknowledge SETTINGS."""
+        if self._acks is None:
+            return
+        if self._acks.segment(from_client, data.head, data.end - data.new_start):
+            self._multiplex()
+            self._acks = None
+        elif not self._acks.is_possible:
+            self._acks = None
+
+    def _crosses(self, current: Turn, data: NewData, answer: Answer) -> bool:
+        """Whether data, a message of their own, were sent before the server had any of the run.
+
+        What the client has acknowledged was captured late: it arrived before the run was sent.
+        """
+        acked = self._sides.server.acked
+        return (
+            current.may_be_crossed
+            and data.payload_len < MIN_SEGMENT_BYTES
+            and data.acked is not None
+            and data.acked <= current.asked_from
+            and (acked is None or data.new_start >= acked)
+            and not answer.is_withheld
+        )
+
+    def _cross(self) -> None:
+        if self._crossing.add():
+            self._multiplex()
 
     def _multiplex(self) -> None:
         if self._is_multiplexed:
@@ -287,6 +335,7 @@ class Turns:
         self.responses.begin(current, held.answer)
         for moment, n_bytes, is_excused in held.segments:
             self.responses.grow(current, moment, n_bytes, is_excused)
+        current.n_ticket_bytes = sum(n_bytes for _, n_bytes, _ in held.segments[:-1])
         self._crossing.server_sent(held.end)
 
     def end_response(self) -> None:
