@@ -145,7 +145,8 @@ def test_no_line_is_wider_than_the_terminal(width: int, caps: TerminalCaps) -> N
 
 
 @pytest.mark.parametrize(
-    ("size", "n_lines"), [((80, 24), 2), ((132, 24), 1), ((80, 19), 1), ((80, 11), 0)]
+    ("size", "n_lines"),
+    [((80, 24), 2), ((132, 24), 1), ((80, 19), 2), ((80, 18), 1), ((80, 11), 0)],
 )
 def test_the_selected_row_says_why_above_the_keys(size: tuple[int, int], n_lines: int) -> None:
     stage = DrivenScreen(size=Size(*size)).press("down")
