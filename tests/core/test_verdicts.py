@@ -139,6 +139,50 @@ def test_what_began_before_a_window_is_judged_where_it_ends_or_waits(
     assert verdict(row) is cause
 
 
+def in_use(**changes: Any) -> dict[str, Any]:
+    """A row of a window in which no connection began, and whose path was not sampled."""
+    row = {
+        "requests": 20,
+        "responses": 20,
+        "segments_out": 20,
+        "segments_in": 20,
+        "response_time": [130 * MS] * 10,
+        "server_time": [100 * MS] * 10,
+    }
+    return row | changes
+
+
+def test_in_a_window_the_path_is_what_was_taken_off_where_no_sample_tells_it() -> None:
+    assert verdict(in_use()) is Cause.SLOW_SERVER
+    assert verdict(in_use(server_time=[99 * MS] * 10)) is Cause.OK
+    # 33 ms off: 100 ms are not three times as much.
+    assert verdict(in_use(response_time=[134 * MS] * 10)) is Cause.OK
+    assert verdict(in_use(response_time=[200 * MS] * 10)) is Cause.FAR
+    assert verdict(in_use(response_time=[199 * MS] * 10)) is Cause.OK
+    # Some response times have no server time: nobody knows what was taken off the others.
+    assert verdict(in_use(response_time=[130 * MS] * 11)) is Cause.OK
+    assert verdict(in_use(syn=1, synack=1, est=1)) is Cause.OK
+    assert verdict(in_use(midstream=1)) is Cause.OK
+    assert verdict(in_use(path_rtt=[40 * MS])) is Cause.OK
+    far = evidence([in_use(response_time=[200 * MS] * 10)])
+    assert because(far, Cause.FAR).startswith("the path takes 100 ms of the 2")
+    slow = evidence([in_use()])
+    assert because(slow, Cause.SLOW_SERVER).endswith(
+        "(p95), the path 30 ms: it is the service, not the network"
+    )
+
+
+@pytest.mark.parametrize(("side", "reader"), [("out", "here"), ("in", "there")])
+def test_a_reader_without_room_since_before_a_window_stalls_in_it(side: str, reader: str) -> None:
+    row = {"segments_out": 9, "segments_in": 9, f"zero_window_{side}": 3}
+    assert verdict(row) is Cause.STALLS
+    assert because(evidence([row]), Cause.STALLS) == (
+        f"3 segments said that the reader {reader} has no room yet"
+    )
+    assert verdict(row | {f"zero_window_{side}": 2}) is Cause.OK
+    assert verdict(row | {"midstream": 1}) is Cause.OK
+
+
 def test_a_row_without_any_answer_is_not_ok() -> None:
     assert verdict({"syn": 2, "pending": 2}) is Cause.WAITING
     assert verdict({"syn": 1, "synack": 1}) is Cause.NOTHING

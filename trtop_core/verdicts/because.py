@@ -59,6 +59,10 @@ class RowEvidence:
         """A percentile of a distribution, -1 without samples."""
         return int(self.evidence.percentile(sketch, percentile)[self._idx])
 
+    def path(self) -> int:
+        """The path's round trip in ns, p50; -1 where it is not known."""
+        return max(self.at("path_rtt", 50), int(self.evidence.taken_off_ns[self._idx]))
+
     def samples(self, sketch: str) -> int:
         """How many samples a distribution has."""
         return int(self.evidence.samples(sketch)[self._idx])
@@ -160,7 +164,7 @@ def _slow_connect(row: RowEvidence) -> str:
     attempts = several(row["syn"], "attempt") if row["syn"] else "earlier attempts"
     times = ""
     if row.samples("connect_latency"):
-        latency, path = row.at("connect_latency", 95), row.at("path_rtt", 50)
+        latency, path = row.at("connect_latency", 95), row.path()
         of_path = f", the path {duration(path)}" if path >= 0 else ""
         times = f"connecting takes {duration(latency)} (p95){of_path}; "
     answers = ("synack", "est", "responses", "rst_in")
@@ -185,7 +189,7 @@ def _loss(row: RowEvidence) -> str:
 
 
 def _slow_server(row: RowEvidence) -> str:
-    server, path = row.at("server_time", 95), row.at("path_rtt", 50)
+    server, path = row.at("server_time", 95), row.path()
     return (
         f"the service takes {duration(server)} (p95), the path {duration(path)}: "
         "it is the service, not the network"
@@ -194,12 +198,13 @@ def _slow_server(row: RowEvidence) -> str:
 
 def _stalls(row: RowEvidence) -> str:
     parts = []
-    if row["zero_window_connections_out"]:
-        cases = of_whole(row["zero_window_connections_out"], row.connections, "connection")
-        parts.append(f"{cases} had to wait for the reader here")
-    if row["zero_window_connections_in"]:
-        cases = of_whole(row["zero_window_connections_in"], row.connections, "connection")
-        parts.append(f"{cases} had to wait for the reader there")
+    for side, reader in (("out", "the reader here"), ("in", "the reader there")):
+        if row[f"zero_window_connections_{side}"]:
+            cases = of_whole(row[f"zero_window_connections_{side}"], row.connections, "connection")
+            parts.append(f"{cases} had to wait for {reader}")
+        elif row[f"zero_window_{side}"] and not row.connections:
+            segments = several(row[f"zero_window_{side}"], "segment")
+            parts.append(f"{segments} said that {reader} has no room yet")
     if row["stalls"]:
         pauses, streams = several(row["stalls"], "pause"), several(row["streams"], "stream")
         parts.append(f"{pauses} above 1 s in {streams} while the reader here was ready")
@@ -207,7 +212,7 @@ def _stalls(row: RowEvidence) -> str:
 
 
 def _far(row: RowEvidence) -> str:
-    path, response = row.at("path_rtt", 50), row.at("response_time", 50)
+    path, response = row.path(), row.at("response_time", 50)
     return (
         f"the path takes {duration(path)} of the {duration(response)} until an answer (p50): "
         "fewer round trips help, not a faster service"

@@ -143,8 +143,31 @@ class Evidence:
         """Whether p95 of a latency reaches a limit and is far beyond the path's round trip."""
         rows = (self.samples(name) >= self.limits.samples) & self.reaches(name, least_ns)
         latency = self.percentile_where(name, 95, rows)
-        rows &= (latency >= least_ns) & (self.samples("path_rtt") > 0)
-        return rows & self.is_times(latency, self.limits.beyond_path, rows)
+        rows &= latency >= least_ns
+        sampled = rows & (self.samples("path_rtt") > 0)
+        taken_off = self.taken_off_ns
+        return np.asarray(
+            (sampled & self.is_times(latency, self.limits.beyond_path, sampled))
+            | (rows & (taken_off >= 0) & (latency >= self.limits.beyond_path * taken_off))
+        )
+
+    @property
+    def taken_off_ns(self) -> npt.NDArray[np.int64]:
+        """What was taken off response times as the path, where nothing else tells it; shape (n,).
+
+        The path of open connections is sampled every ten seconds: a window in which none began may
+        hold no sample, though every ``server_time`` in it rests on one. The mean; -1 elsewhere.
+        """
+        if "taken off" not in self._counts:
+            n_times = self.samples("server_time")
+            rows = (self.connections == 0) & (self.samples("path_rtt") == 0) & (n_times > 0)
+            rows &= n_times == self.samples("response_time")
+            path = np.full(len(rows), -1, np.int64)
+            if rows.any():
+                off = self.total("response_time") - self.total("server_time")
+                path[rows] = np.maximum(off[rows] / n_times[rows], 0).astype(np.int64)
+            self._counts["taken off"] = path
+        return self._counts["taken off"]
 
     def is_times(self, latency: npt.NDArray[np.int64], times: float, rows: Mask) -> Mask:
         """Whether a latency is so many times p50 of ``path_rtt``, where rows have one.

@@ -82,13 +82,15 @@ def _stalls(e: Evidence) -> Mask:
     for side in ("out", "in"):
         closed = e.count(f"zero_window_connections_{side}")
         stalled |= e.is_share(closed, e.connections, e.limits.zero_window)
+        # A connection counts once: one that began and closed its window before goes on here.
+        stalled |= (e.connections == 0) & (e.count(f"zero_window_{side}") >= e.limits.cases)
     return stalled
 
 
 def _far(e: Evidence) -> Mask:
     enough = e.samples("response_time") >= e.limits.samples
-    rows = enough & e.reaches("path_rtt", e.limits.far_ns)
-    path = e.percentile_where("path_rtt", 50, rows)
+    rows = enough & (e.reaches("path_rtt", e.limits.far_ns) | (e.taken_off_ns >= e.limits.far_ns))
+    path = np.maximum(e.percentile_where("path_rtt", 50, rows), e.taken_off_ns)
     rows &= path >= e.limits.far_ns
     response = e.percentile_where("response_time", 50, rows)
     return rows & (path >= e.limits.far_share * response)
