@@ -54,6 +54,17 @@ def test_a_tree_of_merges_gives_what_one_merge_gives(
         same(trtop.analyze_many(folder, pool), folder)
 
 
+def test_captures_of_one_folder_that_overlap_are_said_to(tmp_path: Path) -> None:
+    (tmp_path / "web").mkdir()
+    for name, second in (("a", 100), ("b", 200), ("c", 201), ("d", 199), ("e", 198)):
+        packets = [(10**9 * second, b"\0" * 60), (10**9 * (second + 1), b"\0" * 60)]
+        (tmp_path / "web" / f"{name}.pcap").write_bytes(write_pcap(packets))
+    errors = trtop.analyze_many(tmp_path).errors
+    # A second is what two clocks may differ by; b ends with 201, c with 202, d with 200.
+    early = [error.partition(": begins before")[0] for error in errors]
+    assert early == [f"{tmp_path}/web/{name}.pcap" for name in "de"]
+
+
 def test_hosts_that_share_no_connection_add_up_to_one_capture_of_all(tmp_path: Path) -> None:
     packets = [(packet.ts_ns, packet.data) for packet in generate(3, 120)]
     whole = Engine(EngineConfig(), SEED)
@@ -156,7 +167,8 @@ def test_what_was_measured_is_not_read_again_unless_its_bytes_change(tmp_path: P
     assert n_kept() == 4
     (folder / "web-2").rename(folder / "web-7")  # the same bytes under another name
     assert n_kept() == 4
-    (folder / "web-0" / "eth0.pcap10").write_bytes(write_pcap(busy(99, 3)))
+    later = [(ts_ns + 10**13, data) for ts_ns, data in busy(99, 3)]
+    (folder / "web-0" / "eth0.pcap10").write_bytes(write_pcap(later))
     assert n_kept() == 3
     changed = trtop.analyze_many(folder, state=state, decap=False)
     assert changed.errors == ()
@@ -200,9 +212,9 @@ def test_a_host_that_kills_every_worker_costs_itself_only(tmp_path: Path) -> Non
         "import os, signal, sys, trtop\n"
         "from trtop.batch import measure\n"
         "read = measure._read\n"
-        "def poisoned(engine, path, errors):\n"
+        "def poisoned(engine, path, *rest):\n"
         "    if 'web-2' in path: os.kill(os.getpid(), signal.SIGKILL)\n"
-        "    return read(engine, path, errors)\n"
+        "    return read(engine, path, *rest)\n"
         "measure._read = poisoned\n"
         "result = trtop.analyze_many(sys.argv[1])\n"
         "print(result.snapshot.totals.count('syn'), *result.errors, sep='\\n')\n"

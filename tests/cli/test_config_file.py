@@ -89,11 +89,11 @@ def test_what_programs_read_does_not_change_by_it(tmp_path: Path, kind: str) -> 
         ("follow = true", "config.toml: no key 'follow'"),
     ],
 )
-def test_a_bad_file_is_one_clear_line_and_status_2(tmp_path: Path, text: str, said: str) -> None:
+def test_a_bad_file_is_one_clear_line_and_status_1(tmp_path: Path, text: str, said: str) -> None:
     env = written(tmp_path, text)
     for args in ((EXAMPLE,), ("config",), ("explain", EXAMPLE)):
         done = run_python(tmp_path, ["-m", "trtop", *args], **env)
-        assert (done.returncode, done.stdout) == (2, "")
+        assert (done.returncode, done.stdout) == (1, "")
         assert done.stderr.startswith(f"trtop: {tmp_path}/trtop/config.toml: ")
         assert said in done.stderr
         assert done.stderr.count("\n") == 1
@@ -105,6 +105,10 @@ def test_what_is_no_small_file_is_refused_without_waiting(tmp_path: Path) -> Non
     with pytest.raises(ConfigError, match="is no file"):
         read_config({"XDG_CONFIG_HOME": str(tmp_path)}, 1000)
     (tmp_path / "trtop" / "config.toml").unlink()
+    (tmp_path / "trtop" / "config.toml").mkdir()
+    with pytest.raises(ConfigError, match="is no file"):
+        read_config({"XDG_CONFIG_HOME": str(tmp_path)}, 1000)
+    (tmp_path / "trtop" / "config.toml").rmdir()
     with pytest.raises(ConfigError, match="is no file"):
         configured(tmp_path, "#" * 70_000)
 

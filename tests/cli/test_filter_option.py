@@ -137,6 +137,11 @@ def test_fail_on_looks_at_the_rows_of_the_filter_and_by_port_where_it_asks_for_o
     unknown = trtop(EXAMPLE, *show, "--fail-on", "foo")
     assert unknown.returncode == 0
     assert unknown.stderr == "trtop: --fail-on foo: no name or address contains 'foo'\n"
+    for word, meant in (("refused", "a column: refused>"), ("silent", "verdict:silent")):
+        mistaken = trtop(EXAMPLE, *show, "--fail-on", f"{word} port 80")
+        assert mistaken.returncode == 1
+        assert meant in mistaken.stderr
+    assert trtop(EXAMPLE, *show, "--fail-on", "not refused port 80").returncode == 3
 
 
 @pytest.mark.parametrize(

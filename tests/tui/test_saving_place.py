@@ -13,7 +13,7 @@ from support.builders.snapshot import incident
 
 from trtop.tui.effects import Context
 from trtop.tui.frame import Size
-from trtop.tui.save import save
+from trtop.tui.save import prefix_of, save
 from trtop.tui.saving_place import FILE_NAME, Proposal, proposal, refusal
 from trtop.tui.update import update
 from trtop_daemon.system.socket_file import acting_as
@@ -52,6 +52,12 @@ def test_a_folder_that_can_be_written_is_proposed_where_this_one_cannot(
     )
 
 
+def test_a_place_that_only_the_sandbox_shuts_is_said_to_be_shut_by_it(tmp_path: Path) -> None:
+    said = refusal(f"{tmp_path}/x.trtop.part", "")
+    assert said.startswith(f"{tmp_path}/x.trtop.part: trtop confines itself: it writes where it")
+    assert said.endswith("(--no-sandbox: anywhere)")
+
+
 def test_s_asks_with_what_is_proposed_and_says_who_writes() -> None:
     stage = DrivenScreen(size=Size(100, 24))
     proposed = Proposal("/tmp/trtop-saved", "files are written by the user nobody")
@@ -67,12 +73,10 @@ def test_who_may_not_write_is_told_so(tmp_path: Path) -> None:
     tmp_path.chmod(0o755)
 
     scene, nobody = DrivenScreen().scene, pwd.getpwnam("nobody")
-    with (
-        acting_as(nobody.pw_uid, nobody.pw_gid),
-        pytest.raises(PermissionError) as refused,
-    ):
-        save(str(tmp_path / "out"), scene, incident(), None, None)
-    said = refusal(refused.value.filename, "nobody")
+    with acting_as(nobody.pw_uid, nobody.pw_gid):
+        with pytest.raises(PermissionError) as refused:
+            save(str(tmp_path / "out"), scene, incident(), None, None)
+        said = refusal(refused.value.filename, "nobody")
     assert said.startswith(f"{tmp_path}/out.trtop.part: the user nobody, as whom this screen runs,")
 
 
@@ -86,3 +90,10 @@ def test_a_message_stands_above_the_keys(mode: str) -> None:
     assert stage.frame().keys
     small = replace(stage, size=Size(60, 8))
     assert "saved out.trtop" in small.text().splitlines()[-1]
+
+
+def test_the_home_is_meant_by_a_tilde(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/ada")
+    assert prefix_of("~/outage") == "/home/ada/outage"
+    assert prefix_of("~/outage.json") == "/home/ada/outage"
+    assert prefix_of("out~age") == "out~age"

@@ -16,18 +16,22 @@ from dataclasses import dataclass
 
 from trtop._version import __version__
 from trtop.batch.hosts import Host, filesystem_of, is_remote, reason
+from trtop_core.batch import PacketBatch
 from trtop_core.config import EngineConfig
 from trtop_core.engine import SEED_BYTES, Engine
 from trtop_core.errors import TrtopError
 from trtop_core.link_types import unsupported_lines
 from trtop_core.merging.snapshots import merge
-from trtop_core.sources import open_capture, read_into
+from trtop_core.sources import ORDER_SLACK_NS, OUT_OF_ORDER, open_capture, read_into
 from trtop_core.view import View
 from trtop_core.wire import WireError, decode_snapshot, encode_snapshot
 
 COPY_BYTES = 1 << 20
 
 MAX_ERROR_CHARS = 500
+
+NEVER_NS = -(1 << 63)
+"""Before all times."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +86,13 @@ def measure(task: Task) -> Measured:
     engine = Engine(task.config, os.urandom(SEED_BYTES))
     errors: list[str] = []
     n_unread = 0
+    before = _Span()
     for path in task.host.paths:
-        n_unread += not _read(engine, path, errors)
+        span = _Span()
+        n_unread += not _read(engine, path, span, errors)
+        if span.begins_before(before):
+            errors.append(f"{path}: {OUT_OF_ORDER} (--host tells hosts apart)")
+        before = before if span.last_ns == NEVER_NS else span
     engine.finish()
     errors += [f"{task.host.name}: {line}" for line in
                unsupported_lines(engine.unsupported_link_types)]  # fmt: skip
@@ -123,11 +132,34 @@ def _hash_of(path: str) -> bytes:
         return hashlib.sha256(f"unreadable {path}".encode()).digest()
 
 
-def _read(engine: Engine, path: str, errors: list[str]) -> bool:
+class _Span:
+    """When the packets of one capture were captured; ``NEVER_NS`` until there are any.
+
+    Attributes:
+        first_ns: of the first.
+        last_ns: of the last, as of yet.
+    """
+
+    def __init__(self) -> None:
+        self.first_ns = self.last_ns = NEVER_NS
+
+    def extend(self, batch: PacketBatch) -> bool:
+        """Take a batch in; True, to be told of the next."""
+        if len(batch.index):
+            first_ns, self.last_ns = batch.index["ts_ns"][[0, -1]].tolist()
+            self.first_ns = first_ns if self.first_ns == NEVER_NS else self.first_ns
+        return True
+
+    def begins_before(self, other: _Span) -> bool:
+        """Whether it begins before the capture in front of it ended."""
+        return NEVER_NS < self.first_ns < other.last_ns - ORDER_SLACK_NS
+
+
+def _read(engine: Engine, path: str, span: _Span, errors: list[str]) -> bool:
     """Read one capture; whether any of it could be read."""
     try:
         with _local(path) as local, open_capture([local]) as source:
-            result = read_into(engine, source)
+            result = read_into(engine, source, span.extend)
             said = [str(error) for error in source.errors]
     except TrtopError as error:
         errors.append(_with_path(str(error), path))

@@ -71,6 +71,14 @@ class Filter:
             if (said := _said_of_nothing(node)) and not mask_of(node, rows).any()
         ]
 
+    def is_mistaken(self, rows: Rows) -> bool:
+        """Whether a word that no row has is the name of a column or of a verdict."""
+        return any(
+            bool(_hint(node.part)) and not mask_of(node, rows).any()
+            for node in wanted_leaves(self.tree)
+            if isinstance(node, Text)
+        )
+
 
 def parse_filter(text: str) -> Filter | None:
     """Understand what the user typed; nothing is no filter.

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from trtop.reporters.formats import Format
-from trtop_core.errors import EXIT_INCOMPLETE, TrtopError
+from trtop_core.errors import TrtopError
 
 
 class Key(NamedTuple):
@@ -48,8 +48,6 @@ FOR_PROGRAMS = tuple(item for item in Format if item is not Format.TABLE)
 
 class ConfigError(TrtopError):
     """A configuration file makes no sense."""
-
-    exit_status = EXIT_INCOMPLETE
 
 
 @dataclass(frozen=True, slots=True)

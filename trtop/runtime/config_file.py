@@ -68,10 +68,11 @@ def read_config(environ: Mapping[str, str], euid: int) -> ConfigFile:
         return ConfigFile(path, Configured(path), "may not be read")
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
+    status = os.fstat(fd)
+    if not stat.S_ISREG(status.st_mode) or status.st_size > MAX_BYTES:
+        os.close(fd)
+        raise ConfigError(f"{path}: is no file of at most {MAX_BYTES:,} bytes")
     with open(fd, "rb") as file:
-        status = os.fstat(fd)
-        if not stat.S_ISREG(status.st_mode) or status.st_size > MAX_BYTES:
-            raise ConfigError(f"{path}: is no file of at most {MAX_BYTES:,} bytes")
         if euid == ROOT_UID and (status.st_uid != ROOT_UID or status.st_mode & 0o022):
             state = "not read: this is root, and others may write it"
             return ConfigFile(path, Configured(path), state)

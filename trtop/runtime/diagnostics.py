@@ -20,7 +20,7 @@ from trtop_core.errors import DamagedCaptureError, TrtopError
 from trtop_core.link_types import unsupported_lines
 from trtop_core.records import Window
 from trtop_core.snapshot import Snapshot
-from trtop_core.sources import Source
+from trtop_core.sources import OUT_OF_ORDER, Source
 
 EXIT_SIGNALLED = 128
 """Plus the number of the signal: the shells' convention."""
@@ -78,10 +78,7 @@ def complain_of_filter(snapshot: Snapshot, env: Environment) -> None:
 def complain_of_order(source: Source, env: Environment) -> None:
     """One line on stderr if files seem to stand in the wrong order: connections fall apart then."""
     if source.early:
-        env.stderr.write(
-            f"trtop: {escape(source.early[0])}: begins before the file in front of it ended; "
-            "numbers are right only for files in the order of their packets\n"
-        )
+        env.stderr.write(f"trtop: {escape(source.early[0])}: {OUT_OF_ORDER}\n")
 
 
 def tell_of_waiting(options: Options, env: Environment) -> None:

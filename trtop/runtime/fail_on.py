@@ -31,8 +31,8 @@ def fail_on(snapshot: Snapshot, chosen: Filter, env: Environment) -> int:
         env: where it is said.
 
     Returns:
-        ``EXIT_FOUND`` if there are any, ``EXIT_UNUSABLE`` if no packet was seen: a check of nothing
-        must not pass; else ``EXIT_OK``.
+        ``EXIT_FOUND`` if there are any; ``EXIT_UNUSABLE`` if no packet was seen, or if a word that
+        no row has is a column's or a verdict's: a check of nothing must not pass; else ``EXIT_OK``.
     """
     what = f"trtop: --fail-on {escape(chosen.text)}"
     if not snapshot.health.packets:
@@ -48,7 +48,7 @@ def fail_on(snapshot: Snapshot, chosen: Filter, env: Environment) -> int:
         env.stderr.write(f"{what}: {escape(remark)}\n")
     n_found = found.n_destinations
     if not n_found:
-        return EXIT_OK
+        return EXIT_UNUSABLE if chosen.is_mistaken(rows_of(snapshot)) else EXIT_OK
     named = replace(found, table=found.table.cut(0, min(n_found, MAX_NAMED)))
     numbers = numbers_told(chosen, rows_of(named))
     for row, told in zip(quick_rows(named), numbers, strict=True):

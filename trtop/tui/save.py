@@ -37,6 +37,7 @@ def is_there(prefix: str) -> bool:
 
 def prefix_of(name: str) -> str:
     """What was typed as a prefix; the name of one of the files stands for its prefix."""
+    name = os.path.expanduser(name)
     for suffix in SUFFIXES:
         if name.endswith(suffix) and len(name) > len(suffix):
             return name.removesuffix(suffix)

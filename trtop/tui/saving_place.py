@@ -52,8 +52,11 @@ def refusal(path: str, writes_as: str) -> str:
         path: which file.
         writes_as: as for ``proposal``.
     """
-    who = f"the user {writes_as}, as whom this screen runs," if writes_as else "this user"
     folder = _temporary()
+    if _is_writable(os.path.dirname(os.path.abspath(path))):
+        places = "where it was started" + ("" if folder is None else f", and in {folder}")
+        return f"{path}: trtop confines itself: it writes {places} (--no-sandbox: anywhere)"
+    who = f"the user {writes_as}, as whom this screen runs," if writes_as else "this user"
     instead = "" if folder is None else f": {folder} can be written"
     return f"{path}: {who} may not write there{instead}"
 

@@ -5,6 +5,15 @@ with their bytes. The only part of the core that touches files; how it waits is 
 """
 
 from trtop_core.sources.reading import Batches, ReadResult, read_into
-from trtop_core.sources.source import IDLE, Source, open_capture
+from trtop_core.sources.source import IDLE, ORDER_SLACK_NS, OUT_OF_ORDER, Source, open_capture
 
-__all__ = ["IDLE", "Batches", "ReadResult", "Source", "open_capture", "read_into"]
+__all__ = [
+    "IDLE",
+    "ORDER_SLACK_NS",
+    "OUT_OF_ORDER",
+    "Batches",
+    "ReadResult",
+    "Source",
+    "open_capture",
+    "read_into",
+]

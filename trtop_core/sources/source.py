@@ -32,6 +32,12 @@ POLL_S = 0.25
 ORDER_SLACK_NS = NS_PER_S
 """What a file may begin before the one in front of it ended: several interfaces, two clocks."""
 
+OUT_OF_ORDER = (
+    "begins before the file in front of it ended; "
+    "numbers are right only for files in the order of their packets"
+)
+"""What is said of a file that begins earlier yet: connections fall apart then."""
+
 IDLE = PacketBatch(np.empty(0, np.uint8), np.empty(0, PACKET_INDEX))
 """The empty batch that is given while nothing arrives."""
 

@@ -381,6 +381,7 @@ NEXT_STEPS: dict[Cause, tuple[str, ...]] = {
     Cause.NO_ANSWER: (
         "Is the host up, and is the route to it the right one? ping, ip route get",
         "A firewall or security group may drop the SYNs: does a capture there show them?",
+        "If they arrive and nothing answers, the listen queue is full: ss -ltn, Recv-Q at Send-Q.",
     ),
     Cause.RESET: (
         "The other end's log has the moment; if it has nothing, what is between cut them.",
