@@ -445,7 +445,8 @@ def test_a_stopped_subprocess_is_said_and_goes_on(hosts: tuple[Host, Host]) -> N
         os.kill(child_pid(feed), signal.SIGSTOP)
         drive(feed, lambda: feed.notices)
         assert texts(feed) == [
-            f"capture on {near.link} does not answer; packets wait in the kernel"
+            f"capture on {near.link} does not answer; "
+            "packets wait in the kernel while its buffer lasts"
         ]
         assert not feed.is_capturing
         send(far, 1_013)

@@ -184,7 +184,8 @@ class CaptureSlot:
             self._say(
                 "silent",
                 Severity.WARNING,
-                f"capture on {self.name} does not answer; packets wait in the kernel",
+                f"capture on {self.name} does not answer; "
+                "packets wait in the kernel while its buffer lasts",
             )
             self._shared.engines.leave(self.assignment)
 
