@@ -7,6 +7,7 @@ import os
 import pty
 import re
 import signal
+import socket
 import subprocess
 import tempfile
 import threading
@@ -642,3 +643,11 @@ def test_what_only_a_report_has_is_printed_on_a_terminal(daemon: Daemon, args: l
         assert "TCP Remote TOP" not in terminal.text
         terminal.process.send_signal(signal.SIGINT)
         assert terminal.ended() == 0
+
+
+def test_who_gives_up_does_not_say_that_it_tries_again() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    done = trtop("attach", f"tcp://127.0.0.1:{port}", "--once", "--timeout=2")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"trtop: tcp://127.0.0.1:{port}: no connection\n"

@@ -41,7 +41,7 @@ def test_columns_are_read_as_users_write_them() -> None:
         ("p99(syn)", "syn has no percentiles"),
         ("p101(rtt)", "101"),
         ("", "no column"),
-        ("verdict", "no columns, such as"),
+        ("verdict", "destination and verdict are always there: name others"),
     ],
 )
 def test_columns_that_make_no_sense_are_refused(text: str, said: str) -> None:

@@ -14,6 +14,7 @@ from trtop.cli.history_spans import Begun, Spans, asked_period
 from trtop.escape import escape
 from trtop.metrics.format import duration
 from trtop.options.attach_options import DEFAULT_TIMEOUT_S, AttachOptions
+from trtop.remote.client import TRYING_AGAIN
 from trtop.remote.diagnosis import diagnose
 from trtop.remote.source import DaemonSource
 from trtop.runtime.environment import Environment
@@ -194,7 +195,8 @@ class Asker:
         for endpoint in self._options.endpoints:
             why = diagnose(endpoint)
             name = str(endpoint)
-            reasons.append(f"{name}: {why}" if why else notices.get(name, f"{name}: no answer"))
+            said = notices.get(name, f"{name}: no answer").removesuffix(TRYING_AGAIN)
+            reasons.append(f"{name}: {why}" if why else said)
         return "; ".join(reasons)
 
     def tell(self) -> None:

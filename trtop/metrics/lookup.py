@@ -75,7 +75,8 @@ def columns(text: str) -> tuple[Column, ...]:
         made = Column(metric, percentile(match[1]) if match else None)
         found[made.name] = made
     if not found:
-        raise ValueError("no columns, such as syn,rtt,p99(rtt),server")
+        always = f"{' and '.join(LEFT_OF_ALL)} are always there"
+        raise ValueError(f"{always}: name others, such as syn,rtt,p99(rtt),server")
     return tuple(found.values())
 
 

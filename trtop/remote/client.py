@@ -28,6 +28,9 @@ from trtop_core.wire.questions import (
 )
 from trtop_daemon.keys import KeyPair
 
+TRYING_AGAIN = "; trying again"
+"""What is said of a connection that may come yet, behind why there is none."""
+
 RETRY_S = 2.0
 """A question without an answer is asked again after this."""
 
@@ -201,8 +204,8 @@ class Client:
         if self._has_stopped:
             return "the daemon has stopped; waiting for it to come back"
         if self.n_answers:
-            return "the connection is lost; trying again"
-        return "no connection; trying again" if silent_s >= GRACE_S else ""
+            return f"the connection is lost{TRYING_AGAIN}"
+        return f"no connection{TRYING_AGAIN}" if silent_s >= GRACE_S else ""
 
     def close(self) -> None:
         """Hang up."""

@@ -244,10 +244,11 @@ def _refused(row: RowEvidence) -> Iterator[Fact]:
 def _no_answer(row: RowEvidence) -> Iterator[Fact]:
     cases, limit = row["timeouts"] + row["pending_retrans"], row.evidence.limits.no_answer
     yield _cases("without an answer", cases, row["syn"], "attempt", limit)
-    yield Fact("of these, given up after 20 s", f"{row['timeouts']:,}")
+    yield Fact("of these, unanswered after 20 s", f"{row['timeouts']:,}")
     yield Fact("of these, waiting, SYN sent again", f"{row['pending_retrans']:,}")
     yield Fact("further SYNs without an answer", f"{row['syn_retrans']:,}")
-    yield from _oldest(row, Wait.ATTEMPT)
+    if tried_ns := row.wait(Wait.ATTEMPT):
+        yield Fact("the oldest attempt is tried for", duration(tried_ns))
 
 
 def _reset(row: RowEvidence) -> Iterator[Fact]:
