@@ -158,3 +158,13 @@ def test_the_selected_row_says_why_above_the_keys(size: tuple[int, int], n_lines
     assert all(at < edge - n_lines for at in rows)
     stage.press("end")
     assert not [line for line in stage.text().splitlines() if "REFUSED: " in line]
+
+
+def test_a_sound_row_says_what_would_be_wrong_if_fewer_cases_were_enough() -> None:
+    n, slow_ns = 9, [1_500_000_000] * 9
+    numbers = {"syn": n, "synack": n, "est": n, "requests": n, "responses": n}
+    times = {"server_time": slow_ns, "response_time": slow_ns, "path_rtt": [1_000_000]}
+    shown = snapshot([destination("10.0.0.7", **numbers, **times)], health=Health(packets=99))
+    stage = DrivenScreen(snapshot=shown, size=Size(132, 24)).press("down")
+    said = "ok (of few cases: SLOW SERVER: the service takes 1.5 s (p95), the path 1 ms: "
+    assert said in stage.text()

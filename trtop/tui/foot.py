@@ -9,11 +9,14 @@ import textwrap
 
 from trtop.escape import escape
 from trtop.table.marks import verdict_role, verdict_text
+from trtop.table.rows import QuickRow
 from trtop.table.text import Line, Role, Span, line_of
 from trtop.tui.frame import Size, TerminalCaps
 from trtop.tui.prompt_line import MIN_HEIGHT_OF_FOOT
 from trtop.tui.state import State
 from trtop.tui.view_model import ViewModel
+from trtop_core.verdicts.causes import Cause
+from trtop_core.verdicts.explain import HINT, explain
 
 MIN_ROOMY_HEIGHT = 20
 ROOMY_WIDTH = 132
@@ -54,12 +57,23 @@ def _because(
     if 0 <= state.selected < len(model.names):
         row = model.row(state.selected)
         word = row.judged()[0]
-        for i, text in enumerate(
-            _wrapped(verdict_text(row, caps.ascii_only), n_lines, width, caps)
-        ):
+        said = verdict_text(row, caps.ascii_only) + _hint(row, caps)
+        for i, text in enumerate(_wrapped(said, n_lines, width, caps)):
             head = word if i == 0 and text.startswith(word) else ""
             lines.append(line_of(" ", Span(head, verdict_role(row)), text[len(head) :]))
     return lines + [()] * (n_lines - len(lines))
+
+
+def _hint(row: QuickRow, caps: TerminalCaps) -> str:
+    """What would be wrong with a sound row if fewer cases were enough to judge it."""
+    if row.cause is not Cause.OK:
+        return ""
+    hints = explain(row.figures.causes()[0], row.idx).hints
+    if not hints:
+        return ""
+    word, sentence = hints[0]
+    text = f" ({HINT}: {word}: {sentence})"
+    return text.replace("µ", "u") if caps.ascii_only else text
 
 
 def _wrapped(text: str, n_lines: int, width: int, caps: TerminalCaps) -> list[str]:
