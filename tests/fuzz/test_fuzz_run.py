@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -63,6 +64,7 @@ def test_an_unknown_target_is_said_in_a_line() -> None:
         [sys.executable, str(ROOT / "fuzz" / "run.py"), str(TREE), "savefil"],
         capture_output=True,
         text=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT / "fuzz")},
         check=False,
     )
     assert done.returncode == 2
