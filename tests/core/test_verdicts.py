@@ -183,6 +183,20 @@ def test_a_reader_without_room_since_before_a_window_stalls_in_it(side: str, rea
     assert verdict(row | {"midstream": 1}) is Cause.OK
 
 
+def test_both_sides_that_talk_since_before_a_window_are_mixed_in_it() -> None:
+    row = {"segments_out": 3, "segments_in": 3, "bytes_out": 1, "bytes_in": 1}
+    assert verdict(row) is Cause.MIXED
+    assert because(evidence([row]), Cause.MIXED) == (
+        "earlier connections used by both sides at once: request times cannot be told"
+    )
+    for less in ({"segments_out": 2}, {"segments_in": 2}, {"bytes_out": 0}, {"bytes_in": 0}):
+        assert verdict(row | less) is Cause.OK
+    turns = ("requests", "responses", "tls_turns", "banners", "fin_out", "fin_in", "rst_out")
+    for name in ("syn", "midstream", *turns):
+        assert verdict(row | {name: 1}) is Cause.OK
+    assert verdict(row | {"rst_in": 1}) is Cause.RESET
+
+
 def test_a_row_without_any_answer_is_not_ok() -> None:
     assert verdict({"syn": 2, "pending": 2}) is Cause.WAITING
     assert verdict({"syn": 1, "synack": 1}) is Cause.NOTHING

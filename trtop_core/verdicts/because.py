@@ -231,7 +231,8 @@ def _no_reuse(row: RowEvidence) -> str:
 
 
 def _mixed(row: RowEvidence) -> str:
-    cases = of_whole(row["multiplexed_unfollowed"], row.connections, "connection")
+    n_cases = row["multiplexed_unfollowed"]
+    cases = of_whole(n_cases, row.connections, "connection") if n_cases else "earlier connections"
     return f"{cases} used by both sides at once: request times cannot be told"
 
 

@@ -108,7 +108,21 @@ def _no_reuse(e: Evidence) -> Mask:
 
 
 def _mixed(e: Evidence) -> Mask:
-    return e.is_share(e.count("multiplexed_unfollowed"), e.connections, e.limits.mixed)
+    mixed = e.is_share(e.count("multiplexed_unfollowed"), e.connections, e.limits.mixed)
+    return mixed | _talks_without_turns(e)
+
+
+def _talks_without_turns(e: Evidence) -> Mask:
+    """Whether both sides send in a window, where nothing begins or ends, and none asks or answers.
+
+    New data of the client begin a request on every connection but one that is multiplexed.
+    """
+    turns = ("requests", "responses", "tls_turns", "banners", "fin_out", "fin_in")
+    resets = ("rst_out", "rst_in")
+    is_else = np.logical_or.reduce([e.count(name) > 0 for name in (*turns, *resets)])
+    talk = np.minimum(e.count("segments_out"), e.count("segments_in")) >= e.limits.cases
+    new = np.minimum(e.count("bytes_out"), e.count("bytes_in")) > 0
+    return np.asarray((e.connections == 0) & ~is_else & talk & new)
 
 
 def _waiting(e: Evidence) -> Mask:

@@ -19,7 +19,8 @@ COUNTERS = (
     *("segments_in", "slow_by_loss", "stalls", "streams", "zero_window_connections_out"),
     *("zero_window_connections_in", "multiplexed_unfollowed", "acked_bytes", "gap_bytes"),
     *("capture_gaps", "tls_turns", "banners", "pending", "waiting"),
-    *("zero_window_out", "zero_window_in"),
+    *("zero_window_out", "zero_window_in", "bytes_out", "bytes_in", "fin_out", "fin_in"),
+    "rst_out",
 )
 SKETCHES = (
     *("connect_latency", "tls_latency", "response_time", "response_duration", "server_time"),
