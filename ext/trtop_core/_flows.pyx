@@ -58,10 +58,10 @@ from trtop_core._records cimport (
 )
 from trtop_core._segment cimport take_any, take_steady
 from trtop_core._state cimport State, adjust_gauges, seen_head_t, touch
-from trtop_core._table cimport N_TICKS, NONE, table_entry_t
-from trtop_core._slots cimport list_slot, needs_slot, run_slots
+from trtop_core._table cimport NONE, table_entry_t
+from trtop_core._slots cimport list_slot, needs_slot
 from trtop_core._timeline cimport MAX_BEHIND_NS, advance_clock, end_clock, note_behind, take_time
-from trtop_core._timers cimport run_timers, watch
+from trtop_core._timers cimport run_due, run_timers, watch
 from trtop_core._waiting cimport count_waiting, oldest_wait_of
 
 from trtop_core._decode import check_bounds
@@ -246,16 +246,9 @@ cdef class Flows:
     def settle(self):
         """Run the timers that are due by the clock; afterwards everything can be exported."""
         cdef State state = self.state
-        cdef uint32_t number, following
         with nogil:
             if state.has_clock:
-                number = state.table.wheel[state.table.tick & (N_TICKS - 1)]
-                while number != NONE:
-                    following = state.table.connections[number].wheel_next
-                    if state.table.connections[number].due_ns <= state.clock_ns:
-                        run_timers(state, number, state.clock_ns)
-                    number = following
-                run_slots(state, state.table.tick, state.clock_ns)
+                run_due(state)
             state.sketches.flush()
             count_waiting(state)
 

@@ -37,7 +37,7 @@ from trtop_core._state cimport (
     touch_for,
 )
 from trtop_core._table cimport NONE
-from trtop_core._timers cimport run_ticks, start_ticks, watch
+from trtop_core._timers cimport run_due, run_ticks, start_ticks, watch
 from trtop_core._waiting cimport clamp_turns
 
 cdef extern from *:
@@ -170,6 +170,8 @@ cdef inline void fall_behind(State state, int64_t ts_ns) noexcept nogil:
         # Of a connection only if it turns out to hold a segment; not of one of an earlier row.
         state.behind_numbers[state.n_behind - 1] = NONE
         return
+    # What was due by the clock as it was has happened.
+    run_due(state)
     step(state, ts_ns, 0)
     state.clock_ns = ts_ns
     state.n_behind = 0

@@ -26,6 +26,7 @@ from trtop_core._slots cimport (
     lower_due,
     needs_slot,
     run_slot_timer,
+    run_slots,
     slot_end_ns,
 )
 from trtop_core._state cimport N_SLOT_TICKS, State, adjust_gauges, count_gaps, touch
@@ -56,6 +57,17 @@ cdef inline void run_ticks(State state, int64_t now_ns) noexcept nogil:
     state.next_tick_ns = (state.table.tick + 1) * TICK_NS
     state.clock_ns = now_ns
     state.roll_epoch(now_ns)
+
+cdef inline void run_due(State state) noexcept nogil:
+    """Run what is due by the clock in the tick that has not ended."""
+    cdef uint32_t number = state.table.wheel[state.table.tick & (N_TICKS - 1)]
+    cdef uint32_t following
+    while number != NONE:
+        following = state.table.connections[number].wheel_next
+        if state.table.connections[number].due_ns <= state.clock_ns:
+            run_timers(state, number, state.clock_ns)
+        number = following
+    run_slots(state, state.table.tick, state.clock_ns)
 
 cdef inline void end_tick(State state) noexcept nogil:
     """Look at the connections that this tick of the wheel holds, and go to the next."""

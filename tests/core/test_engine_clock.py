@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from reference import Packet, Twin
 from support.builders.packets import ACK, FIN, PSH, RST, SYN, Talk
@@ -96,6 +96,17 @@ def _check(packets: list[Packet], every: int) -> None:
     assert found == []
 
 
+TIMED_OUT_BY_A_CLOCK_THAT_STEPS_BACK = [
+    (0, "ask", 0, False, 3),
+    (1, "syn", 10**6, False, 1),
+    (0, "ask", 10**6, False, 1),
+    (0, "ask", 20 * 10**9, False, 1),
+    (0, "ask", 0, False, 32),
+]
+"""The SYN is given up by the time of the packet that is ahead, in a tick that does not end."""
+
+
+@example(story=TIMED_OUT_BY_A_CLOCK_THAT_STEPS_BACK, every=64)
 @settings(max_examples=150, deadline=None)
 @given(story=st.lists(steps, min_size=1, max_size=12), every=st.sampled_from((1, 7, 64)))
 def test_any_timestamps(story: list[Any], every: int) -> None:
