@@ -209,6 +209,7 @@ def test_live_prints_a_report_for_every_span_as_time_goes_on() -> None:
 def test_fail_on_looks_at_every_span(daemon: Daemon) -> None:
     asked = ("attach", "--once", daemon.path, "--every", "5s", "--format", "csv")
     assert trtop(*asked, "--fail-on", "rtt>100s").returncode == 0
+    assert trtop(*asked, "--fail-on", "refused").returncode == 1
     done = trtop(*asked, "--fail-on", "refused>0")
     assert done.returncode == 3
     assert "192.0.2.13" in done.stderr

@@ -172,3 +172,16 @@ def test_what_came_before_the_filter_was_set_is_not_received(ring: Ring, clock: 
     assert opened.totals().received == 5 + 7
     assert lost(opened) == 0
     assert opened.is_drained()
+
+
+def test_a_clock_that_is_set_back_makes_nothing_early_that_was_not(
+    ring: Ring, clock: Clock
+) -> None:
+    ring.take(3)
+    opened = opened_on(ring)
+    ring.usec = 499
+    for n_received in (7, 14):
+        ring.take(7)
+        ring.shown = 7
+        opened.read()
+        assert opened.totals().received == n_received + 3

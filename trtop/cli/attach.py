@@ -39,6 +39,7 @@ from trtop_core.errors import (
     EXIT_FOUND,
     EXIT_INCOMPLETE,
     EXIT_OK,
+    EXIT_UNUSABLE,
 )
 from trtop_core.snapshot import Snapshot
 from trtop_core.view import Period, View
@@ -188,16 +189,18 @@ class _Attachment:
         options = self._options
         chosen, view = options.fail_on, options.view
         asked = view if chosen is None else replace(view, limit=None)
-        is_found = False
+        statuses: set[int] = set()
         reporter = self._reporter()
         for snapshot in self._asker.spans(asked, every_ns):
             reporter.report(snapshot.limited(view.limit))
             self._asker.tell()
             # In some spans nothing happens.
             if chosen is not None and snapshot.health.packets:
-                is_found |= bool(fail_on(snapshot, chosen, self._env))
-        if is_found:
+                statuses.add(fail_on(snapshot, chosen, self._env))
+        if EXIT_FOUND in statuses:
             return EXIT_FOUND
+        if EXIT_UNUSABLE in statuses and EXIT_OK not in statuses:
+            return EXIT_UNUSABLE
         return EXIT_INCOMPLETE if options.once and self._source.n_missing else EXIT_OK
 
     def _write(self, first: Snapshot, view: View) -> None:

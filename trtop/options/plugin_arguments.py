@@ -105,7 +105,7 @@ def add_fail_on(group: argparse._ArgumentGroup) -> None:
         type=argument(_check),
         metavar="FILTER",
         help="end with status 3 if there are such rows, and name them on stderr; "
-        "with 1 if no packet was seen",
+        "with 1 if nothing was checked",
     )
 
 

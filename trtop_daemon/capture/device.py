@@ -243,10 +243,13 @@ class Device:
         self._counting_from_ns = time.time_ns()
 
     def _count_early(self, times_ns: npt.NDArray[np.int64]) -> None:
-        """Add what came before counting began, and that the filter let through, to what came."""
+        """Add what came before counting began, and that the filter let through, to what came.
+
+        That is no more than the kernel had counted by then, also where the clock is set back.
+        """
         n_early = int(np.count_nonzero(times_ns < self._counting_from_ns))
-        self._before[0] -= n_early
-        self._is_early = n_early == len(times_ns)
+        self._before[0] = max(0, self._before[0] - n_early)
+        self._is_early = n_early == len(times_ns) and self._before[0] > 0
 
     def _set_filter(self, expression: str) -> None:
         try:
