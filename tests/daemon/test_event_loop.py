@@ -55,8 +55,8 @@ class EndlessFeed:
 
 
 @pytest.fixture
-def desk() -> Iterator[Desk]:
-    made = Desk(interval_s=0)
+def desk(request: pytest.FixtureRequest) -> Iterator[Desk]:
+    made = Desk(interval_s=getattr(request, "param", 0))
     yield made
     made.close()
 
@@ -113,3 +113,27 @@ def test_packets_are_taken_briefly_while_a_client_takes_answer_after_answer(
     assert set(feed.budgets_s[:n_before]) == {MAX_TAKE_S}
     assert BRIEF_TAKE_S in feed.budgets_s[n_before + 1 :]
     assert desk.server.counts.answers >= 5
+
+
+@pytest.mark.parametrize("desk", [3600], indirect=True)
+@pytest.mark.parametrize(("what", "changed"), [("is_capturing", False), ("is_finished", True)])
+def test_numbers_of_an_answer_are_not_older_than_what_it_says_of_the_capture(
+    desk: Desk, readable: int, what: str, changed: bool
+) -> None:
+    client = desk.client()
+    client.ask(View())
+    said = []
+
+    def turn(n_turns: int) -> bool:
+        if not client.socket.poll(0):
+            return True
+        head, _ = client.reply()
+        said.append((getattr(head, what), desk.server.counts.snapshots))
+        client.ask(View())
+        if len(said) == 2:
+            setattr(feed, what, changed)
+        return len(said) < 4
+
+    feed = EndlessFeed(readable, turn)
+    run(desk, feed)
+    assert said == [(not changed, 1), (not changed, 1), (changed, 2), (changed, 2)]

@@ -18,6 +18,8 @@ from support.processes import is_gone, terminal, with_parent
 
 from trtop_core.errors import EXIT_CAPTURE_DEAD
 from trtop_daemon.ipc.feed import CaptureConfig
+from trtop_daemon.processes import supervisor
+from trtop_daemon.processes.child import Child
 from trtop_daemon.processes.launcher import Launcher
 
 pytestmark = needs_root
@@ -94,6 +96,21 @@ def test_a_main_process_that_may_starts_the_launcher_again() -> None:
         texts = [notice.text for notice in feed.notices]
         assert "the launcher of captures had ended (signal 9)" in texts
         assert any("nothing was captured there for" in text for text in texts)
+
+
+def test_captures_that_outlive_the_launcher_for_a_moment_still_capture(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(supervisor, "has_permitted", lambda _: False)
+    with feeding(CaptureConfig(("lo",), user="root")) as feed:
+        with monkeypatch.context() as patch:
+            patch.setattr(Child, "has_ended", False)
+            os.kill(launcher_of(os.getpid()), signal.SIGKILL)
+            drive(feed, lambda: feed.failure)
+            assert feed.is_capturing
+            assert whole(feed).health.interruptions == 0
+        drive(feed, lambda: not feed.is_capturing)
+        assert whole(feed).health.interruptions == 1
 
 
 def test_a_dead_capture_is_none_until_another_one_captures() -> None:

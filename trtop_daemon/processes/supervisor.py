@@ -155,7 +155,7 @@ class Supervisor:
     @property
     def is_capturing(self) -> bool:
         """Something captures, or a replay runs or has ended."""
-        return not self.failure and any(slot.is_capturing for slot in self.slots)
+        return any(slot.is_capturing for slot in self.slots)
 
     @property
     def exit_status(self) -> int:

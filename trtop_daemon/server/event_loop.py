@@ -90,7 +90,7 @@ class Loop:
         self._listeners = listeners
         self._host = host
         self._reload = reload
-        self._was_finished = False
+        self._state = (feed.is_finished, feed.is_capturing)
         self._n_refused = 0
         self._brief_until_s = 0.0
         self._events = EventLog()
@@ -179,8 +179,9 @@ class Loop:
             poller.register(self.lifeline_fd, zmq.POLLIN)
 
     def _answer(self, ready: dict[object, int]) -> None:
-        if self._feed.is_finished and not self._was_finished:
-            self._was_finished = True
+        state = (self._feed.is_finished, self._feed.is_capturing)
+        if state != self._state:  # what an answer says of now would contradict older numbers
+            self._state = state
             self._server.forget_answers()
         now_s = time.monotonic()
         for listener in self._listeners.listeners:
