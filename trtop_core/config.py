@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from ipaddress import IPv4Network, IPv6Network
+from typing import TYPE_CHECKING
 
 from trtop_core.records import NS_PER_S, Direction, GroupBy, Window
+
+if TYPE_CHECKING:
+    from ipaddress import IPv4Network, IPv6Network
 
 DEFAULT_IDLE_TIMEOUT_NS = 300 * NS_PER_S
 """A connection without a segment for so long no longer counts as active."""

@@ -6,10 +6,8 @@ packets in the same order give the same numbers, however they are cut into batch
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator
 from importlib import import_module
-from ipaddress import IPv4Network, IPv6Network
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -20,7 +18,6 @@ from trtop_core._sketch import MAX_DESTINATIONS_LIMIT
 from trtop_core._state import NETWORK, State
 from trtop_core._waits import longest_waits
 from trtop_core._window import EPOCH_NS, LEVELS
-from trtop_core.activity import Activity
 from trtop_core.baseline import Baseline
 from trtop_core.batch import CaptureCounters, PacketBatch
 from trtop_core.config import EngineConfig
@@ -33,7 +30,9 @@ from trtop_core.snapshot import Snapshot
 from trtop_core.view import Period, View
 
 if TYPE_CHECKING:
-    from trtop_core.activity import ActivityView
+    from ipaddress import IPv4Network, IPv6Network
+
+    from trtop_core.activity import Activity, ActivityView
     from trtop_core.detail import Detail, DetailView
     from trtop_core.history.asking import PeriodRows
     from trtop_core.history.log import History
@@ -41,7 +40,14 @@ if TYPE_CHECKING:
     from trtop_core.timeline import Timeline, TimelineView
     from trtop_core.trends import Trends, TrendView
 
-SEED_BYTES = 16
+N_HASH_TABLES = 2
+N_HASH_WORDS = 10
+
+SEED_BYTES = 8 * N_HASH_TABLES * N_HASH_WORDS
+"""A seed of so many bytes is what the hash tables need."""
+
+MIN_SEED_BYTES = 16
+"""A shorter seed is stretched; to load what does that takes 2 ms."""
 
 ChooseOf: TypeAlias = Callable[[Candidates, int, float | None], npt.NDArray[np.bool_]]
 """Which rows are wanted, by the rows, the capture time that they cover, and the capture's loss."""
@@ -54,11 +60,9 @@ MIN_HOLES = 1 << 16
 REMAINING_BLOCK = 1 << 14
 """Connections of which records are made at a time, 750 bytes each."""
 
-N_HASH_TABLES = 2
-N_HASH_WORDS = 10
-
 LATE_MODULES = (
     "numpy.ma",  # numpy.unique's
+    "trtop_core.activity",
     "trtop_core.connection_records",
     "trtop_core.detail_query",
     "trtop_core.history.active",
@@ -83,8 +87,8 @@ class Engine:
 
     Args:
         config: what to keep and how to group it.
-        seed: ``SEED_BYTES`` secret random bytes, so that nobody can craft packets that collide in
-            the hash tables. Numbers do not depend on it.
+        seed: ``SEED_BYTES`` secret random bytes, at least ``MIN_SEED_BYTES``, so that nobody can
+            craft packets that collide in the hash tables. Numbers do not depend on it.
 
     Raises:
         ValueError: the seed is too short, or ``max_destinations`` too large.
@@ -92,8 +96,8 @@ class Engine:
     """
 
     def __init__(self, config: EngineConfig, seed: bytes) -> None:
-        if len(seed) < SEED_BYTES:
-            raise ValueError(f"a seed has at least {SEED_BYTES} bytes")
+        if len(seed) < MIN_SEED_BYTES:
+            raise ValueError(f"a seed has at least {MIN_SEED_BYTES} bytes")
         if config.max_destinations + 2 > MAX_DESTINATIONS_LIMIT:
             raise ValueError(f"max_destinations is at most {MAX_DESTINATIONS_LIMIT - 2:,}")
         self._config = config
@@ -110,8 +114,7 @@ class Engine:
                 config.is_paced,
                 config.history_credit_ns,
             )
-        n_words = N_HASH_TABLES * N_HASH_WORDS
-        words = np.frombuffer(hashlib.shake_256(seed).digest(8 * n_words), np.uint64)
+        words = np.frombuffer(_stretched(seed), np.uint64)
         try:
             self._state = State(
                 config,
@@ -353,7 +356,8 @@ class Engine:
 
     def activity(self, view: ActivityView) -> Activity:
         """What all rows and some of them did, and when, as far as a history is kept."""
-        from trtop_core.history.active import told_of  # noqa: PLC0415 - likewise
+        from trtop_core.activity import Activity  # noqa: PLC0415 - likewise
+        from trtop_core.history.active import told_of  # noqa: PLC0415
         from trtop_core.history.asking import Bounds  # noqa: PLC0415
         from trtop_core.slow_connections import slow_of_rows  # noqa: PLC0415
 
@@ -529,3 +533,12 @@ def _networks(local: tuple[IPv4Network | IPv6Network, ...]) -> npt.NDArray[Any]:
         entry["address"] = np.frombuffer(address, np.uint64)
         entry["mask"] = np.frombuffer(mask, np.uint64)
     return networks
+
+
+def _stretched(seed: bytes) -> bytes:
+    """``SEED_BYTES`` of a seed: its first ones, or what SHAKE-256 makes of a shorter one."""
+    if len(seed) >= SEED_BYTES:
+        return seed[:SEED_BYTES]
+    from hashlib import shake_256  # noqa: PLC0415 - a process draws the whole seed
+
+    return shake_256(seed).digest(SEED_BYTES)

@@ -6,15 +6,17 @@ that says what would be right. Knows no option names.
 
 from __future__ import annotations
 
-import ipaddress
 import math
 import re
 from collections.abc import Mapping
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from trtop_core.records import NS_PER_MS, NS_PER_S, NS_PER_US, Direction, GroupBy, Window
 
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+if TYPE_CHECKING:  # loading it takes a while, and few values need it
+    from ipaddress import IPv4Network, IPv6Network
+
+Network: TypeAlias = "IPv4Network | IPv6Network"
 
 DIRECTIONS = {direction.name.lower(): direction for direction in Direction}
 GROUPINGS = {"addr": GroupBy.ADDR, "addr,port": GroupBy.ADDR_PORT}
@@ -36,7 +38,7 @@ WINDOWS = {
 TIME_UNITS_NS = {"ns": 1, "us": NS_PER_US, "µs": NS_PER_US, "ms": NS_PER_MS, "s": NS_PER_S}
 SIZE_UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 
-SIZE_FORM = re.compile(r"([0-9]+)\s*([kmg]?)(?:i?b)?", re.IGNORECASE)
+SIZE_FORM = r"([0-9]+)\s*([kmg]?)(?:i?b)?"
 
 MAX_DIGITS = 18
 """Most digits of a whole number: so many fit in 64 bits."""
@@ -92,7 +94,7 @@ def size(text: str) -> int:
     Raises:
         ValueError: it is none.
     """
-    match = SIZE_FORM.fullmatch(text.strip())
+    match = re.fullmatch(SIZE_FORM, text.strip(), re.IGNORECASE)
     if match is None or len(match[1]) > MAX_DIGITS or not int(match[1]):
         raise ValueError(f"{text!r} is no size, such as 8MiB")
     return int(match[1]) * SIZE_UNITS[match[2].lower()]
@@ -144,10 +146,12 @@ def networks(text: str) -> tuple[Network, ...]:
     Raises:
         ValueError: one of them is no network.
     """
+    from ipaddress import ip_network  # noqa: PLC0415 - see above
+
     found = []
     for part in text.split(","):
         try:
-            found.append(ipaddress.ip_network(part.strip(), strict=False))
+            found.append(ip_network(part.strip(), strict=False))
         except ValueError:
             raise ValueError(f"{part!r} is no address or CIDR network (10.0.0.0/8)") from None
     return tuple(found)

@@ -13,7 +13,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from functools import cache
 from typing import Any
 
@@ -94,7 +93,8 @@ def bin_of(values: npt.ArrayLike, least: int = MIN_VALUE) -> npt.NDArray[np.intp
 
 def nearest_rank(n_samples: int, percentile: float) -> int:
     """The rank (1 … n_samples) of a percentile: the smallest that covers so much of the samples."""
-    return max(1, math.ceil(_share(percentile) * n_samples))
+    numerator, denominator = _share(percentile)
+    return max(1, -(-n_samples * numerator // denominator))
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,18 +198,21 @@ class SketchColumn:
 
 
 @cache
-def _share(percentile: float) -> Fraction:
-    """A percentile as an exact share of 1."""
-    return Fraction(str(percentile)) / 100
+def _share(percentile: float) -> tuple[int, int]:
+    """A percentile as a share of 1: the decimal number that is read, exactly, in lowest terms."""
+    whole, _, decimals = np.format_float_positional(percentile, trim="-").partition(".")
+    numerator, denominator = int(whole + decimals), 100 * 10 ** len(decimals)
+    divisor = math.gcd(numerator, denominator)
+    return numerator // divisor, denominator // divisor
 
 
 def nearest_ranks(n_samples: npt.NDArray[np.int64], percentile: float) -> npt.NDArray[np.int64]:
     """``nearest_rank`` of several numbers of samples."""
-    share = _share(percentile)
+    numerator, denominator = _share(percentile)
     counts: npt.NDArray[Any] = n_samples
-    if max(int(counts.max()) * share.numerator, share.denominator) > np.iinfo(np.int64).max:
+    if max(int(counts.max()) * numerator, denominator) > np.iinfo(np.int64).max:
         counts = counts.astype(object)
-    covering = -(-counts * share.numerator // share.denominator)
+    covering = -(-counts * numerator // denominator)
     ranks: npt.NDArray[np.int64] = np.maximum(covering, 1).astype(np.int64)
     return ranks
 

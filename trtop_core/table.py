@@ -5,7 +5,6 @@ Takes arrays, gives arrays. Rows can be picked, cut, grouped and merged; a table
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -205,4 +204,6 @@ def address_name(addr: bytes) -> str:
     """An address of 16 bytes, IPv4 mapped, as text: ``192.0.2.7``, ``2001:db8::1``."""
     if addr.startswith(_MAPPED):
         return f"{addr[12]}.{addr[13]}.{addr[14]}.{addr[15]}"
-    return str(ipaddress.IPv6Address(addr))
+    from ipaddress import IPv6Address  # noqa: PLC0415 - loading it takes a while
+
+    return str(IPv6Address(addr))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter, defaultdict
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from support.builders.snapshot import sketch_column
 
@@ -28,6 +30,7 @@ from trtop_core.sketch import (
     SketchColumn,
     bin_of,
     nearest_rank,
+    nearest_ranks,
 )
 from trtop_core.table import Table
 
@@ -151,6 +154,15 @@ def test_ranks_are_exact_where_floats_are_not() -> None:
     assert nearest_rank(1000, 99.9) == 999
     assert nearest_rank(100, 7) == 7
     assert nearest_rank(1, 0.1) == 1
+
+
+@given(st.integers(1, 2**40), st.floats(1e-7, 100))
+@example(10**7, 1e-05)
+@example(2**40, 99.99999999999999)
+def test_a_percentile_is_the_decimal_number_that_is_read(n_samples: int, percentile: float) -> None:
+    exact = max(1, math.ceil(Fraction(repr(percentile)) / 100 * n_samples))
+    assert nearest_rank(n_samples, percentile) == exact
+    assert nearest_ranks(np.array([n_samples]), percentile).tolist() == [exact]
 
 
 @pytest.mark.parametrize("n_responses", [1, 2, 3, 7, 23, 49])

@@ -16,7 +16,7 @@ from trtop.batch.run import DEFAULT_RETRIES, Executor, Progress, Running, run_ta
 from trtop.metrics import lookup
 from trtop.notebook.result import Result
 from trtop_core.config import EngineConfig
-from trtop_core.engine import SEED_BYTES, Engine
+from trtop_core.engine import MIN_SEED_BYTES, Engine
 from trtop_core.errors import TrtopError
 from trtop_core.merging.snapshots import merge
 from trtop_core.snapshot import Snapshot
@@ -120,7 +120,7 @@ def measure_hosts(
     outcome = run_tasks(tasks, config, running)
     snapshot = None if outcome.snapshot is None else decode_snapshot(outcome.snapshot)
     if snapshot is None:
-        snapshot = Engine(config, bytes(SEED_BYTES)).snapshot(all_rows(config))
+        snapshot = Engine(config, bytes(MIN_SEED_BYTES)).snapshot(all_rows(config))
     n_captures = sum(len(host.paths) for host in hosts)
     return Measurement(
         snapshot=snapshot,

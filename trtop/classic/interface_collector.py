@@ -20,7 +20,7 @@ from trtop.names.engine import PacketReader
 from trtop_core._flows import Prepared
 from trtop_core.batch import PacketBatch
 from trtop_core.config import EngineConfig
-from trtop_core.engine import SEED_BYTES, Engine
+from trtop_core.engine import MIN_SEED_BYTES, Engine
 from trtop_core.errors import EXIT_INCOMPLETE, EXIT_OK, TrtopError
 
 if TYPE_CHECKING:
@@ -129,7 +129,8 @@ class _Relay(Engine):
 
     def __init__(self, config: EngineConfig, analyzer: BaseAnalyser) -> None:
         super().__init__(
-            replace(config, max_connections=1, max_destinations=1, windows=()), bytes(SEED_BYTES)
+            replace(config, max_connections=1, max_destinations=1, windows=()),
+            bytes(MIN_SEED_BYTES),
         )
         self._analyzer = analyzer
         self._counting = analyzer if isinstance(analyzer, OutgoingTCPAnalyzer) else None

@@ -14,7 +14,7 @@ from trtop.options.commands import NAMES
 
 INTERFACES = "/sys/class/net"
 
-INTERFACE_NAMES = re.compile(r"any|lo|(eth|wlan|bond|br|tun|tap|wg|docker|veth)[0-9]+|en[opsx]\w+")
+INTERFACE_NAMES = r"any|lo|(eth|wlan|bond|br|tun|tap|wg|docker|veth)[0-9]+|en[opsx]\w+"
 """What interfaces are called, here or on another machine."""
 
 LIKENESS = 0.6
@@ -26,7 +26,7 @@ def what_was_meant(inputs: Sequence[str]) -> str | None:
     for name in inputs:
         if not name or os.sep in name or "\0" in name or os.path.lexists(name):
             continue
-        if INTERFACE_NAMES.fullmatch(name) or os.path.isdir(os.path.join(INTERFACES, name)):
+        if re.fullmatch(INTERFACE_NAMES, name) or os.path.isdir(os.path.join(INTERFACES, name)):
             return f"{name}: no such file; to capture on an interface: sudo trtop live -i {name}"
         import difflib  # noqa: PLC0415 - only for a slip of the pen
 

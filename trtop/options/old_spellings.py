@@ -14,9 +14,8 @@ from collections.abc import Callable, Sequence
 SUFFIXES = (".pcap", ".pcapng", ".cap", ".gz", ".zst", ".lz4", ".xz")
 """Of captures, so that no filter ends in one but by its author's wish."""
 
-BPF_ONLY = re.compile(
-    r"\b(?:src|vlan|udp|icmp6?|ip6?|arp|ether|greater|less|portrange|proto|mpls|pppoes)\b|\w\s*\[",
-    re.IGNORECASE,
+BPF_ONLY = (
+    r"\b(?:src|vlan|udp|icmp6?|ip6?|arp|ether|greater|less|portrange|proto|mpls|pppoes)\b|\w\s*\["
 )
 """What tcpdump's language has and that of rows has not."""
 
@@ -56,7 +55,7 @@ def respell_capture_filter(argv: Sequence[str]) -> Respelled:
         if flag not in ("-f", "--filter"):
             continue
         value = value if equals else "".join(args[at + 1 : at + 2])
-        if BPF_ONLY.search(re.sub(r"\"[^\"]*\"|'[^']*'", "", value)):
+        if re.search(BPF_ONLY, re.sub(r"\"[^\"]*\"|'[^']*'", "", value), re.IGNORECASE):
             args[at] = f"--bpf-filter{equals}{value if equals else ''}"
             return args, [CAPTURE_SAID]
     return args, []
