@@ -8,6 +8,7 @@ CHECKED_TREE := build/checked-tree
 SANITIZED_TREE := build/sanitized-tree
 FUZZ_TREE := build/fuzz-tree
 SECONDS ?= 60
+ROUNDS ?= 1
 MUTANTS ?= 200
 SEED ?= 1
 HOURS ?= 6
@@ -46,7 +47,7 @@ quietly = mkdir -p build && { $(1) > build/log 2>&1 || { tail -n 30 build/log; e
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run build test test-long check check-long format bench bench-instructions bench-replay bench-live bench-screen bench-history bench-batch lab fuzz sanitized mutants soak site sdist wheel packages check-packages clean distclean
+.PHONY: help run build test test-long properties check check-long format bench bench-instructions bench-replay bench-live bench-screen bench-history bench-batch lab fuzz sanitized mutants soak site sdist wheel packages check-packages clean distclean
 .PHONY: lint tests-in-turn test-normal test-checked
 
 help: ## this list
@@ -59,13 +60,16 @@ build: $(VENV)/.built ## make .venv and build the kernels
 
 test: test-normal ## run the tests
 
+properties: $(VENV)/.dev ## property tests on examples that nobody tried before; ROUNDS=1
+	for round in $$(seq $(ROUNDS)); do TRTOP_NEW_EXAMPLES=1 $(BIN)/pytest -m hypothesis $(ARGS) || exit; done
+
 test-long: $(VENV)/.dev ## the command on every cut and on many damaged captures: half an hour
 	TRTOP_LONG=1 $(BIN)/pytest --timeout 3600 tests/cli/test_robust_command.py
 
 check: $(VENV)/.dev ## all that CI runs: formatting, linters, types, instructions, tests on both builds
 	@$(MAKE) --no-print-directory --jobs 2 --output-sync=line tests-in-turn lint bench-instructions
 
-check-long: test-long check-packages soak ## what takes long besides: damaged captures, a deb on a bare Debian, the soak (as root)
+check-long: test-long properties check-packages soak ## what takes long besides: damaged captures, a deb on a bare Debian, the soak (as root)
 
 # Linters and the count of instructions run beside the tests; both builds' tests do not: they make
 # the same interfaces.

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 os.environ["XDG_CONFIG_HOME"] = "/nonexistent"
 """Nobody's own settings change what is tested."""
@@ -27,6 +28,12 @@ TESTS = Path(__file__).parent
 HANDLERS = pytest.StashKey[dict[signal.Signals, Any]]()
 
 pytest.register_assert_rewrite("support")
+
+
+# A change is tested with the same examples each time; `make properties` tries new ones.
+settings.register_profile("known", derandomize=True)
+settings.register_profile("new")
+settings.load_profile("new" if os.environ.get("TRTOP_NEW_EXAMPLES") else "known")
 
 
 def pytest_make_parametrize_id(config: pytest.Config, val: object, argname: str) -> str | None:

@@ -36,8 +36,13 @@ cdef inline uint64_t fingerprint_of(
     )
     return fold(
         ((<uint64_t>segment.seq << 32) | segment.ack) ^ secret[0],
-        ((<uint64_t>segment.flags << 56) ^ (<uint64_t>segment.payload_len << 34) ^ identity)
-        ^ (secret[1] + 2 * <uint64_t>ends_hash + from_high),
+        (
+            (<uint64_t>segment.flags << 56)
+            ^ (<uint64_t>segment.payload_len << 34)
+            ^ (<uint64_t>from_high << 33)  # a bit of its own: ids count up, one for each side
+            ^ identity
+        )
+        ^ (secret[1] + ends_hash),
     )
 
 # The latest segment of a hash.

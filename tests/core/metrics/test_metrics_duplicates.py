@@ -68,6 +68,16 @@ def test_segments_of_the_other_side_are_not_looked_at() -> None:
     check(story, ASKED, OPEN, health=ONE)
 
 
+def test_a_segment_is_no_duplicate_of_one_of_the_other_side_with_equal_numbers() -> None:
+    # Both sides stand at the same numbers, and their IPv4 ids follow each other.
+    talk = Talk()
+    frames = [make(100, 100, ACK) for make in (talk.back, talk.out) * 4]
+    packets = [Packet(10**18 + n, 1, frame, len(frame)) for n, frame in enumerate(frames)]
+    for number in range(64):
+        seed = bytes([number]) * 16
+        assert run([batch_of(packets)], seed=seed).health.duplicates == 0, number
+
+
 def test_every_kind_of_segment_may_be_a_duplicate() -> None:
     story = Story().syn(0).again(0.1).synack(10).again(0.1).out(11, 1, 1).again(0.1)
     story.fin_out(20, 1, 1).again(0.1).rst_back(30, 1, 2).again(0.1)
