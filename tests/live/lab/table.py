@@ -167,6 +167,7 @@ LOSSY = (
 )
 
 NEAR_BY = Link(delay_us=500)
+FAR = Link(delay_us=10_000)
 
 CROWDS = (
     Pairing("crowd-ab-nginx-tls13", load.AB_STATIC, nginx.NGINX, "HTTP/1.1, TLS 1.3", Kind.CROWD, TLS13, Work(2003, 2003), NEAR_BY),
@@ -176,6 +177,7 @@ CROWDS = (
     Pairing("crowd-gnutls-tls12", taking_turns.ONCE, tls_tools.GNUTLS, "lines, TLS 1.2", Kind.CROWD, TLS12, Work(503, 503), NEAR_BY),
     Pairing("crowd-h2load-h2", load.H2LOAD, nginx.NGINX, "HTTP/2, TLS 1.3", Kind.MULTIPLEXED, H2, Work(211, 422, 7), NEAR_BY),
     Pairing("crowd-websocket-tls", websocket.WEBSOCKET, websocket_server.WEBSOCKET, "WebSocket, TLS 1.3, both talk", Kind.MULTIPLEXED, TLS13, Work(101, 1010), NEAR_BY),
+    Pairing("crowd-websocket-tls-far", websocket.WEBSOCKET, websocket_server.WEBSOCKET, "WebSocket, TLS 1.3, both talk", Kind.MULTIPLEXED, TLS13, Work(101, 1010), FAR),
 )
 # fmt: on
 
