@@ -25,6 +25,14 @@ SYN_LOSS = 0.002
 REFUSED_SHARE = 0.5
 CLIENT_CLOSES = 0.6
 
+CLIENT_HELLO_BYTES = 517
+SERVER_FLIGHT_BYTES = (1_448, 1_448, 904)
+FINISHED_BYTES = 64
+TICKETS_BYTES = 510
+FLIGHT_GAP_US = 5
+CRYPTOGRAPHY_US = (200, 900)
+"""What a client's host needs for the server's certificate."""
+
 
 class FlowEvents:
     """The three events; segments pile up until they are taken."""
@@ -113,12 +121,30 @@ class FlowEvents:
         data = self._segments(exchange.who[idx], exchange.start_us[idx] + 3 * segment, False, flags)
         data["seq"] += (segment * MSS_BYTES).astype(np.uint32)
         data["payload_len"] = np.where(is_last, exchange.request_tail[idx], MSS_BYTES)
-        data["events"] = np.where(segment == 0, Event.REQUEST, 0)
+        events = np.full(len(exchange.who), int(Event.REQUEST | self._framing))
+        first = self._is_first(exchange.who)
+        events[first] = int(Event.TLS_READY | self._framing)
+        data["events"] = np.where(segment == 0, events[idx], 0)
+        data["value"] = np.where(first, self._flows.tls_us[exchange.who], 0)[idx]
         lost = np.flatnonzero(exchange.fate["request_lost"])
         again = self._segments(exchange.who[lost], exchange.arrived_us[lost], False, PSH | ACK)
         again["seq"] += ((exchange.request_segments[lost] - 1) * MSS_BYTES).astype(np.uint32)
         again["payload_len"] = exchange.request_tail[lost]
         again["events"] = Event.RETRANS_OUT | Event.NO_NEW_BYTES
+
+    @property
+    def _framing(self) -> Event:
+        """What else the first segment of a turn is."""
+        return Event.RECORD if self._profile.tls else Event(0)
+
+    def _is_first(self, who: Which) -> npt.NDArray[np.bool_]:
+        """Whether a request is the first after a TLS handshake.
+
+        It counts when it is certain that what came before were tickets: with its answer, or when
+        the connection ends.
+        """
+        first: npt.NDArray[np.bool_] = self._profile.tls & (self._flows.n_responses[who] == 0)
+        return first
 
     def _server_acks(self, exchange: Exchange) -> None:
         """Acknowledge requests: at once after several segments, late where the response is."""
@@ -143,8 +169,9 @@ class FlowEvents:
         data["payload_len"] = np.where(
             is_last, exchange.response_tail[idx], flows.segment_bytes[who]
         )
-        slow = Event.SLOW_BY_LOSS | Event.RESPONSE
-        events = np.where(exchange.fate["request_lost"], slow, Event.RESPONSE)
+        events = np.full(len(exchange.who), int(Event.RESPONSE | self._framing))
+        events[exchange.fate["request_lost"]] |= int(Event.SLOW_BY_LOSS)
+        events[self._is_first(exchange.who)] |= int(Event.REQUEST)
         data["events"] = np.where(segment == 0, events[idx], 0)
         data["value"] = np.where(segment == 0, (exchange.answered_us - exchange.asked_us)[idx], 0)
 
@@ -196,6 +223,7 @@ class FlowEvents:
         who, from_server = exchange.who[some], fate == "server_resets"
         reset = self._segments(who, time_us[some], from_server, RST | ACK)
         reset["events"] = Event.CLOSED | (Event.RST_IN if from_server else Event.RST_OUT)
+        reset["events"][self._is_first(who)] |= int(Event.REQUEST)
         reset["value"] = flows.n_responses[who]
         flows.phase[who] = Phase.OPEN
         flows.next_us[who] = time_us[some] + US_PER_S
@@ -223,6 +251,35 @@ class FlowEvents:
         ack["value"] = ack["time_us"] - start_us
         flows.next_us[who] = ack["time_us"] + self._rng.integers(10, 200, len(who))
         flows.phase[who] = Phase.EXCHANGE
+        if self._profile.tls:
+            self._shake_hands(who)
+
+    def _shake_hands(self, who: Which) -> None:
+        """TLS 1.3: a turn each way, the client's Finished, tickets."""
+        flows, start_us = self._flows, self._flows.next_us[who].copy()
+        hello_us = start_us + self._habits.round_trip(who)
+        ready_us = hello_us + FLIGHT_GAP_US * len(SERVER_FLIGHT_BYTES)
+        ready_us += self._rng.integers(*CRYPTOGRAPHY_US, len(who))
+        tickets_us = ready_us + self._habits.round_trip(who)
+        self._say(who, start_us, False, CLIENT_HELLO_BYTES, Event.CLIENT_HELLO)
+        for number, n_bytes in enumerate(SERVER_FLIGHT_BYTES):
+            events = Event(0) if number else Event.SERVER_HELLO
+            self._say(who, hello_us + number * FLIGHT_GAP_US, True, n_bytes, events)
+        self._say(who, ready_us, False, FINISHED_BYTES, Event.FINISHED)
+        flows.tls_us[who] = ready_us - start_us
+        self._say(who, tickets_us, True, TICKETS_BYTES, Event.TICKETS)
+        flows.next_us[who] = tickets_us + self._habits.reaction(len(who))
+
+    def _say(
+        self, who: Which, time_us: Numbers, from_server: bool, n_bytes: int, events: Event
+    ) -> npt.NDArray[Any]:
+        """One segment of so many bytes each."""
+        said = self._segments(who, time_us, from_server, PSH | ACK)
+        said["payload_len"] = n_bytes
+        said["events"] = int(events)
+        position = self._flows.peer_seq if from_server else self._flows.seq
+        position[who] += np.uint32(n_bytes)
+        return said
 
     def _segments(
         self, who: Which, time_us: Numbers, from_server: bool, flags: Any

@@ -54,6 +54,7 @@ class Flows:
         seq: the client's next sequence number.
         peer_seq: the server's next sequence number.
         n_responses: on this connection.
+        tls_us: how long this connection's TLS handshake took.
     """
 
     destination: npt.NDArray[np.int32]
@@ -75,6 +76,7 @@ class Flows:
     seq: npt.NDArray[np.uint32]
     peer_seq: npt.NDArray[np.uint32]
     n_responses: npt.NDArray[np.int64]
+    tls_us: npt.NDArray[np.int64]
 
     @classmethod
     def draw(cls, profile: Profile, rng: np.random.Generator) -> Flows:
@@ -118,6 +120,7 @@ class Flows:
             seq=np.zeros(n, np.uint32),
             peer_seq=np.zeros(n, np.uint32),
             n_responses=np.zeros(n, np.int64),
+            tls_us=np.zeros(n, np.int64),
         )
 
     def port(self, which: npt.NDArray[np.intp]) -> npt.NDArray[np.int64]:

@@ -82,6 +82,18 @@ _TEXTS = (
 )
 _PAYLOADS = np.frombuffer(b"".join(text[:34] for text in _TEXTS), np.uint8).reshape(3, 34)
 
+_RECORD_HEADERS = {
+    event: np.frombuffer(bytes.fromhex(header), np.uint8)
+    for event, header in (
+        (Event.CLIENT_HELLO, "16 0301 0200 01 0001fc 0303"),
+        (Event.SERVER_HELLO, "16 0303 007a 02 000076 0303"),
+        (Event.FINISHED, "14 0303 0001 01 17 0303 0035"),  # behind a ChangeCipherSpec
+        (Event.TICKETS, "17 0303 00fa"),  # two of 250 bytes
+    )
+}
+_DATA_HEADER = np.frombuffer(bytes.fromhex("17 0303 0000"), np.uint8)
+_SHORT_RECORD_BYTES = 40
+
 CLIENT_NET_V4 = 0xC6130000  # 198.19.0.0/16, RFC 2544: addresses for benchmarks
 SERVER_NET_V4 = 0xC6120000  # 198.18.0.0/16
 NET_V6 = bytes.fromhex("20010002000000000000000000000000")  # 2001:2::/48, RFC 5180
@@ -195,8 +207,21 @@ def _fill_common(
     text[(plan["events"] & int(Event.RESPONSE)) != 0] = 2
     n_payload = frames.dtype["payload"].shape[0]
     frames["payload"] = _PAYLOADS[:, :n_payload][text]
+    _fill_records(frames, plan)
     _fill_syn_options(frames, np.flatnonzero(is_syn))
     return header
+
+
+def _fill_records(frames: npt.NDArray[Any], plan: npt.NDArray[Any]) -> None:
+    """TLS records' headers, where a segment begins with one."""
+    events = plan["events"]
+    for event, header in _RECORD_HEADERS.items():
+        frames["payload"][(events & int(event)) != 0, : len(header)] = header
+    begins = np.flatnonzero(events & int(Event.RECORD))
+    frames["payload"][begins, : len(_DATA_HEADER)] = _DATA_HEADER
+    # A request is one record. A response begins with a record that is too short for a ticket.
+    length = np.where(plan["from_server"], _SHORT_RECORD_BYTES, plan["payload_len"] - 5)[begins]
+    frames["payload"][begins, 3:5] = length.astype(">u2").view(np.uint8).reshape(-1, 2)
 
 
 def _fill_syn_options(frames: npt.NDArray[Any], syns: npt.NDArray[np.intp]) -> None:

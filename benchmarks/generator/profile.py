@@ -22,6 +22,7 @@ class Profile:
         close_share: of exchanges that are their connection's last.
         silent_share: of destinations that answer no SYN.
         refusing_share: of destinations that refuse half of the attempts.
+        tls: connections begin with a TLS 1.3 handshake, and turns are its records.
     """
 
     n_packets: int
@@ -36,3 +37,4 @@ class Profile:
     close_share: float
     silent_share: float = 0.002
     refusing_share: float = 0.005
+    tls: bool = False

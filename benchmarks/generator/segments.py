@@ -57,6 +57,12 @@ class Event(IntFlag):
     CLOSED = 1 << 15  # value: responses on this connection
     UNANSWERED = 1 << 16  # first SYN of an attempt that nobody ever answers
     NO_NEW_BYTES = 1 << 17  # a copy of what was captured already
+    CLIENT_HELLO = 1 << 18
+    SERVER_HELLO = 1 << 19
+    FINISHED = 1 << 20  # the client's
+    TICKETS = 1 << 21
+    TLS_READY = 1 << 22  # value: µs from the ClientHello to the client's Finished
+    RECORD = 1 << 23  # application data begin with a record's header
 
 
 COUNTED: dict[str, Event] = {
@@ -75,6 +81,7 @@ COUNTED: dict[str, Event] = {
     "refused": Event.REFUSED,
     "fin_out": Event.FIN_OUT,
     "fin_in": Event.FIN_IN,
+    "tls_turns": Event.CLIENT_HELLO | Event.FINISHED,
 }
 """Counters that are the number of segments with an event."""
 
@@ -85,7 +92,6 @@ ALWAYS_ZERO = (
     "out_of_order",
     "rst_after_fin",
     "banners",
-    "tls_turns",
     "zero_window_out",
     "zero_window_in",
     "capture_gaps",
@@ -98,6 +104,7 @@ NS_PER_US = 1_000
 SAMPLED: dict[str, tuple[Event, int]] = {
     "syn_rtt": (Event.SYN_RTT, NS_PER_US),
     "connect_latency": (Event.EST, NS_PER_US),
+    "tls_latency": (Event.TLS_READY, NS_PER_US),
     "response_time": (Event.RESPONSE, NS_PER_US),
     "reuse": (Event.CLOSED, 1),
 }
