@@ -176,8 +176,8 @@ CROWDS = (
     Pairing("crowd-smtp-tls13", smtp.SMTPLIB_ONCE, postfix.POSTFIX, "SMTP, STARTTLS, TLS 1.3", Kind.CROWD, TLS13, Work(503, 503), NEAR_BY),
     Pairing("crowd-gnutls-tls12", taking_turns.ONCE, tls_tools.GNUTLS, "lines, TLS 1.2", Kind.CROWD, TLS12, Work(503, 503), NEAR_BY),
     Pairing("crowd-h2load-h2", load.H2LOAD, nginx.NGINX, "HTTP/2, TLS 1.3", Kind.MULTIPLEXED, H2, Work(211, 422, 7), NEAR_BY),
-    Pairing("crowd-websocket-tls", websocket.WEBSOCKET, websocket_server.WEBSOCKET, "WebSocket, TLS 1.3, both talk", Kind.MULTIPLEXED, TLS13, Work(101, 1010), NEAR_BY),
-    Pairing("crowd-websocket-tls-far", websocket.WEBSOCKET, websocket_server.WEBSOCKET, "WebSocket, TLS 1.3, both talk", Kind.MULTIPLEXED, TLS13, Work(101, 1010), FAR),
+    Pairing("crowd-websocket-tls", websocket.WEBSOCKET, websocket_server.WEBSOCKET, "WebSocket, TLS 1.3, both talk, path of 1 ms", Kind.MULTIPLEXED, TLS13, Work(101, 1010), NEAR_BY),
+    Pairing("crowd-websocket-tls-far", websocket.WEBSOCKET, websocket_server.WEBSOCKET, "WebSocket, TLS 1.3, both talk, path of 20 ms", Kind.MULTIPLEXED, TLS13, Work(101, 1010), FAR),
 )
 # fmt: on
 
