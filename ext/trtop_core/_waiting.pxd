@@ -106,7 +106,10 @@ cdef inline int64_t oldest_wait_of(State state, const uint8_t* is_wanted) noexce
     cdef int64_t oldest_ns = FOREVER_NS
     for number in range(state.table.n_used):
         c = &state.table.connections[number]
-        if c.state & S_ALIVE and is_wanted[c.destination]:
+        # Those that nobody asked for have a row behind all others.
+        if not c.state & S_ALIVE or c.destination >= state.destinations.n_rows:
+            continue
+        if is_wanted[c.destination]:
             oldest_ns = min(oldest_ns, waiting_of(state, c).oldest_ns)
     return -1 if oldest_ns == FOREVER_NS else max(0, state.clock_ns - oldest_ns)
 
