@@ -1,11 +1,13 @@
 # Where packed connections are: bytes of one block, in pieces of every length, and their shapes.
 #
 # A piece is named by where it begins, in units from 1 on. What is given back is used again by
-# pieces of the same length. Shapes stay: there are some hundreds. Gives 0 where there is no room.
+# pieces of the same length. As lengths may become others, the block does not grow while a third of
+# it lies free: then whoever knows all pieces moves them together. Shapes stay: there are some
+# hundreds. Gives 0 where there is no room.
 
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc, realloc
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memset
 
 from trtop_core._connection cimport connection_t
 from trtop_core._packing cimport (
@@ -21,7 +23,7 @@ from trtop_core._unpacking cimport unpack_connection, unpack_times
 
 cdef enum:
     FIRST_UNITS = 1 << 12
-    GROWTH = 8                   # more of it by so many parts
+    BLOCK_GROWTH = 8             # more of it by so many parts
     READ_BEYOND = 16             # bytes behind the last piece that are read with it
     MAX_UNITS = 0x7FFFFFF0
     MAX_SHAPES = 1 << 14
@@ -36,6 +38,8 @@ cdef struct packed_pool_t:
     uint16_t* shape_entries      # hash table of their numbers plus one
     uint32_t n_shapes
     uint64_t n_kept              # units of pieces in use
+    uint64_t n_loose             # units that may lie free besides a third, as moving takes a while
+    bint is_sparse               # it has not grown, as too much of it lies free
     int64_t base_ns
 
 cdef inline uint8_t* bytes_at(const packed_pool_t* pool, uint32_t piece) noexcept nogil:
@@ -120,8 +124,9 @@ cdef inline uint32_t take_piece(packed_pool_t* pool, uint32_t n_units) noexcept 
         memcpy(&pool.free[n_units], bytes_at(pool, piece), sizeof(uint32_t))
         return piece
     if pool.n_units + n_units > pool.capacity:
-        capacity = pool.capacity + pool.capacity // GROWTH + FIRST_UNITS
-        if capacity > MAX_UNITS:
+        pool.is_sparse = pool.n_units > pool.n_kept + pool.n_kept // 2 + pool.n_loose
+        capacity = pool.capacity + pool.capacity // BLOCK_GROWTH + FIRST_UNITS
+        if pool.is_sparse or capacity > MAX_UNITS:
             return 0
         bytes = <uint8_t*>realloc(pool.bytes, (capacity + 1) * PACKED_UNIT + READ_BEYOND)
         if bytes == NULL:
@@ -131,6 +136,31 @@ cdef inline uint32_t take_piece(packed_pool_t* pool, uint32_t n_units) noexcept 
     piece = pool.n_units + 1
     pool.n_units += n_units
     return piece
+
+cdef inline bint begin_move(const packed_pool_t* pool, packed_pool_t* to) noexcept nogil:
+    """Make an empty block for all pieces; False if there is no memory for it."""
+    cdef uint64_t capacity = pool.n_kept + pool.n_kept // BLOCK_GROWTH + FIRST_UNITS
+    to[0] = pool[0]
+    to.bytes = <uint8_t*>malloc((capacity + 1) * PACKED_UNIT + READ_BEYOND)
+    to.capacity = <uint32_t>capacity
+    to.n_units = 0
+    to.is_sparse = False
+    memset(to.free, 0, sizeof(to.free))
+    return to.bytes != NULL
+
+cdef inline uint32_t move_piece(
+    const packed_pool_t* pool, uint32_t piece, packed_pool_t* to
+) noexcept nogil:
+    """Copy a piece behind those that were moved before."""
+    cdef uint32_t n_units = (<const packed_t*>bytes_at(pool, piece)).n_units
+    cdef uint32_t moved = to.n_units + 1
+    memcpy(bytes_at(to, moved), bytes_at(pool, piece), <size_t>n_units * PACKED_UNIT)
+    to.n_units += n_units
+    return moved
+
+cdef inline void end_move(packed_pool_t* pool, const packed_pool_t* to) noexcept nogil:
+    free(pool.bytes)
+    pool[0] = to[0]
 
 cdef inline uint32_t number_shape(packed_pool_t* pool, const shape_t* shape) noexcept nogil:
     """The number of a shape plus one."""

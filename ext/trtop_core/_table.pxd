@@ -83,6 +83,7 @@ cdef class ConnectionTable:
     cdef void watch(self, connection_t* c, int64_t due_ns) noexcept nogil
     cdef void unwatch(self, connection_t* c) noexcept nogil
     cdef void clear_wheel(self, int64_t tick) noexcept nogil
+    cdef bint move_together(self) noexcept nogil
     cdef uint32_t take_place(self, int64_t now_ns) noexcept nogil
     cdef bint rests(self, const connection_t* c, int64_t now_ns) noexcept nogil
     cdef uint32_t entry_of(self, uint32_t hash_, uint32_t connection) noexcept nogil

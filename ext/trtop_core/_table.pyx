@@ -45,10 +45,13 @@ from trtop_core._eviction cimport (
 )
 from trtop_core._packed cimport (
     PACKED_UNIT,
+    begin_move,
     drop_pool,
+    end_move,
     give_piece,
     keep_packed,
     mark_packed,
+    move_piece,
     read_packed,
     read_times,
     shape_of,
@@ -167,6 +170,11 @@ cdef class ConnectionTable:
     def packed_bytes(self):
         """The bytes of all that are packed."""
         return self.packed.n_kept * PACKED_UNIT
+
+    @property
+    def pool_bytes(self):
+        """The bytes that packed ones have needed, with those that lie free for the next."""
+        return self.packed.n_units * PACKED_UNIT
 
     def of_destinations(self, rows):
         """Copies of the connections that count in some rows, shape (n,), dtype ``CONNECTION``."""
@@ -404,6 +412,8 @@ cdef class ConnectionTable:
         if c.client.holes | c.server.holes | c.side:
             return False
         piece = keep_packed(&self.packed, c, &self.destinations.keys[0])
+        if not piece and self.packed.is_sparse and self.move_together():
+            piece = keep_packed(&self.packed, c, &self.destinations.keys[0])
         if not piece:
             return False
         self.entries[self.entry_of(c.hash, place + 1)].connection = (c.number + 1) | PACKED
@@ -411,6 +421,22 @@ cdef class ConnectionTable:
         c.state = 0
         c.number = self.free_place
         self.free_place = place
+        return True
+
+    cdef bint move_together(self) noexcept nogil:
+        """Leave nothing free between packed connections; False if there is no memory for it."""
+        cdef packed_pool_t moved
+        cdef uint32_t number
+        if not begin_move(&self.packed, &moved):
+            return False
+        for number in range(self.n_used):
+            if self.places[number] & PACKED:
+                self.places[number] = PACKED | move_piece(
+                    &self.packed, self.places[number] ^ PACKED, &moved
+                )
+        # All numbers were looked at: not again before as many bytes lie free.
+        moved.n_loose = self.n_used // PACKED_UNIT
+        end_move(&self.packed, &moved)
         return True
 
     cdef void unpack(self, uint32_t number, uint32_t place) noexcept nogil:

@@ -367,3 +367,48 @@ def test_few_connections_are_never_packed() -> None:
     engine.feed(batch_of([Packet(BASE_NS, 1, frame, len(frame))]))
     engine.feed(batch_of([Packet(BASE_NS + NS_PER_S, 1, later, len(later))]))
     assert (engine._state.table.n_records, engine._state.table.n_packed) == (2, 0)
+
+
+SLACK_BYTES = 64 * 1024
+"""What may lie free however few are packed."""
+
+
+def test_packed_connections_of_ever_other_lengths_keep_their_bound() -> None:
+    max_connections = 2_000
+    engine = Engine(EngineConfig(max_connections=max_connections), SEED)
+    table = engine._state.table
+    table.set_rest(0, 0, 0)
+    lengths = []
+    now_ns = BASE_NS
+    for n_turns in range(12):
+        frames = []
+        for port in range(max_connections):
+            talk = Talk(client="2001:db8::1", server="2001:db8::7", client_port=1_024 + port)
+            seq, ack = 1_000 + n_turns * 10**6, 5_000 + n_turns * 10**6
+            frames.append(talk.out(seq, flags=SYN))
+            seq += 1
+            if n_turns:
+                frames.append(talk.back(ack, seq, SYN | ACK))
+                ack += 1
+            for turn in range(n_turns):
+                # More bytes, and what every number of another kind adds to the length.
+                request, response = b"q" * (turn + 1), b"r" * 50 * (turn + 1)
+                frames.append(talk.out(seq, ack, ACK | PSH, request))
+                seq += len(request)
+                frames.append(talk.back(ack, seq, ACK | PSH, response))
+                ack += len(response)
+                frames.append(talk.out(seq, ack - (turn if n_turns > 6 else 0), ACK))
+        packets = [
+            Packet(now_ns + i * 40_001 * (1 << n_turns), 1, frame, len(frame))
+            for i, frame in enumerate(frames)
+        ]
+        engine.feed(batch_of(packets))
+        assert table.n_connections == max_connections
+        assert table.n_packed + table.n_records >= max_connections
+        assert table.n_packed > max_connections // 2
+        assert table.packed_bytes <= table.pool_bytes <= 1.5 * table.packed_bytes + SLACK_BYTES
+        lengths.append(table.packed_bytes / table.n_packed)
+        # Each SYN opens a connection instead of the one before.
+        now_ns = packets[-1].ts_ns + 10 * NS_PER_S
+    # All lengths that there were would take more.
+    assert sum(lengths) * max_connections > 2 * table.pool_bytes
