@@ -47,7 +47,7 @@ quietly = mkdir -p build && { $(1) > build/log 2>&1 || { tail -n 30 build/log; e
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run build test test-long properties check check-long format bench bench-instructions bench-replay bench-live bench-screen bench-history bench-batch lab fuzz sanitized mutants soak site sdist wheel packages check-packages clean distclean
+.PHONY: help run build test test-long properties check check-long format bench bench-instructions bench-memory bench-replay bench-live bench-screen bench-history bench-batch lab fuzz sanitized mutants soak site sdist wheel packages check-packages clean distclean
 .PHONY: lint tests-in-turn test-normal test-checked
 
 help: ## this list
@@ -86,6 +86,9 @@ bench: $(VENV)/.built ## measure speed and memory; QUICK=1 for small captures, A
 
 bench-instructions: $(VENV)/.built ## count the instructions of a packet (valgrind), at most 3 % above those that are kept
 	$(BIN)/python benchmarks/bench_instructions.py $(ARGS)
+
+bench-memory: $(VENV)/.built ## measure the bytes that a connection takes: tried, open, closed
+	$(BIN)/python benchmarks/bench_memory.py $(ARGS)
 
 bench-replay: $(VENV)/.built ## measure subprocess, socket and engine; QUICK=1 and ARGS as above
 	$(BIN)/python benchmarks/bench_replay.py $(if $(QUICK),--quick) $(ARGS)

@@ -23,6 +23,7 @@ KERNELS = (
     "_sides",
     "_connection_log",
     "_community_id",
+    "_connection",
     "_table",
     "_state",
     "_flows",

@@ -128,7 +128,7 @@ def ended(records: npt.NDArray[Any], bits: Mapping[str, int]) -> npt.NDArray[np.
 
     Args:
         records: shape (n,), dtype ``CONNECTION_RECORD``.
-        bits: of ``state``, by name: those of ``trtop_core._table.STATE_BITS``.
+        bits: of ``state``, by name: those of ``trtop_core._connection.STATE_BITS``.
     """
     has = {name: (records["state"] & bit) != 0 for name, bit in bits.items()}
     return np.select(

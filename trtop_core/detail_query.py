@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from trtop_core._connection import STATE_BITS, TURN_BITS
 from trtop_core._flows import Flows
 from trtop_core._state import State
-from trtop_core._table import STATE_BITS, TURN_BITS
 from trtop_core.detail import CONNECTION, HISTORY, ConnectionState, Detail, DetailView
 from trtop_core.query import Exported, visible_rows, write_out
 from trtop_core.records import DestinationKind, GroupBy

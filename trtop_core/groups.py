@@ -20,6 +20,9 @@ from trtop_core.metrics import SKETCHES
 from trtop_core.records import DestinationKind
 from trtop_core.sketch import SketchColumn, ends_known, merge_stats, nearest_ranks, values_of
 
+PAGES_AT_ONCE = 1 << 17
+"""Pages whose rows are looked up together: numpy makes copies of them, 1 MB each."""
+
 LEFT_OUT = -2
 """The rank of a row of which nothing is wanted."""
 
@@ -218,10 +221,15 @@ class _Pages:
     def __init__(self, state: SketchState, n_keys: int) -> None:
         self.state = state
         self._n_keys = n_keys
-        of_pages = state.page_keys // PAGES_PER_SKETCH
-        self._owners = of_pages // len(SKETCHES)
-        # Not %, which numpy computes number by number.
-        self._sketches = of_pages - self._owners * len(SKETCHES)
+        self._owners = np.empty(len(state.page_keys), np.uint32)
+        self._sketches = np.empty(len(state.page_keys), np.uint8)
+        for start in range(0, len(state.page_keys), PAGES_AT_ONCE):
+            block = slice(start, start + PAGES_AT_ONCE)
+            of_pages = state.page_keys[block] // PAGES_PER_SKETCH
+            owners = of_pages // len(SKETCHES)
+            self._owners[block] = owners
+            # Not %, which numpy computes number by number.
+            self._sketches[block] = of_pages - owners * len(SKETCHES)
 
     def quantiles(
         self, sketch: int, rows: npt.NDArray[np.intp], percentiles: Sequence[float]

@@ -13,6 +13,7 @@ from trtop_core._columns import count_bins, gather_bins
 from trtop_core._sketch import BINS_IN_PAGE, PAGES_PER_SKETCH
 from trtop_core.groups import (
     LEFT_OUT,
+    PAGES_AT_ONCE,
     TOTALS_ONLY,
     Groups,
     MergedCounters,
@@ -133,6 +134,8 @@ def pick_rows(
         of_chosen = None if column is None else column[chosen]
         order = chosen[order_of(take_records(groups.keys, chosen), of_chosen, view)]
     rows, ranks = groups.members_of(order)
+    # What says whose each page is takes as much memory as a part of the answer.
+    del sketches, named_counters
     table, total = write_out(keys, counters, state, visible, visible[rows])
     if len(rows) == len(order):
         shown = Table(take_records(groups.keys, order), table.counters, table.sketches)
@@ -177,8 +180,13 @@ def _pages_of(
     if 2 * n_rows > len(ranks):
         return by_place(page_keys)
     # Connections that nobody asked for have pages beyond those of the rows.
-    owners = np.minimum(page_keys // (PAGES_PER_SKETCH * len(SKETCHES)), len(ranks))
-    shown = np.flatnonzero(np.append(ranks, LEFT_OUT)[owners] >= 0)
+    is_shown = np.append(ranks >= 0, False)
+    blocks = []
+    for start in range(0, len(page_keys), PAGES_AT_ONCE):
+        block = page_keys[start : start + PAGES_AT_ONCE]
+        owners = np.minimum(block // (PAGES_PER_SKETCH * len(SKETCHES)), len(ranks))
+        blocks.append(start + np.flatnonzero(is_shown[owners]))
+    shown = np.concatenate(blocks) if blocks else np.zeros(0, np.intp)
     return shown[by_place(page_keys[shown])]
 
 

@@ -148,7 +148,7 @@ cdef packed struct connection_t:
     int64_t timed_ns
     int64_t floor_ns         # the least round trip
 
-    # Lines 5 and 6: how it began, and its place in the timer wheel.
+    # Lines 5 and 6: how it began, and when the timer wheel looks at it.
     int64_t began_ns         # its first segment
     int64_t began_clock_ns
     int64_t wheel_ns         # when the wheel looks at it
@@ -157,13 +157,12 @@ cdef packed struct connection_t:
     uint32_t syn_end         # payload of the SYN
     uint32_t synack_isns[MAX_SYNACKS]
     uint32_t synack_acks[MAX_SYNACKS]
-    uint32_t wheel_next
-    uint32_t wheel_prev
+    uint32_t number          # of the connection, wherever its record is; see `_table`
     uint32_t side            # its record in a side pool, plus one
     uint32_t first_seqs[2]   # of the client's segments, and of the server's
     uint32_t isns[2]         # of the SYN and the SYN/ACK that they began with
     uint8_t n_synacks
-    uint8_t _pad[39]
+    uint8_t _pad[43]
 
 cdef inline void leave_past(turn_t* turn) noexcept nogil:
     """A turn goes on behind a step of the clock: nothing is measured across it."""

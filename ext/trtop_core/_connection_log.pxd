@@ -50,7 +50,7 @@ cdef class ConnectionLog:
     cdef void settle(self) noexcept nogil
     cdef void sample(self, uint32_t number, int sketch, int64_t value) noexcept nogil
     cdef void write(
-        self, const connection_t* c, uint32_t number, bint is_evicted, bint is_remembered
+        self, const connection_t* c, bint is_evicted, bint is_remembered
     ) noexcept nogil
     cdef void discard(self, uint32_t number) noexcept nogil
     cdef void count_packet(self, uint32_t number, bint from_client) noexcept nogil

@@ -104,7 +104,7 @@ cdef class ConnectionLog:
             self.tallies[number].packets_in += 1
 
     cdef void write(
-        self, const connection_t* c, uint32_t number, bint is_evicted, bint is_remembered
+        self, const connection_t* c, bint is_evicted, bint is_remembered
     ) noexcept nogil:
         """Record a connection; its number's next one begins with nothing."""
         cdef connection_record_t* record
@@ -115,10 +115,10 @@ cdef class ConnectionLog:
             describe(c, record)
             record.is_evicted = is_evicted
             record.is_remembered = is_remembered
-            record.tally = self.tallies[number]
+            record.tally = self.tallies[c.number]
         else:
             self.n_lost += 1
-        self.discard(number)
+        self.discard(c.number)
 
     cdef void discard(self, uint32_t number) noexcept nogil:
         """Begin the number's next connection with nothing."""

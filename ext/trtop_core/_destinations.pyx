@@ -33,7 +33,7 @@ cdef class DestinationTable:
 
     def __init__(self, max_rows, hash_words, windows):
         cdef int i
-        self.keys = np.zeros(max_rows + 1, DESTINATION_KEY)
+        self.keys = np.zeros(max_rows + 2, DESTINATION_KEY)
         self.rows = np.zeros(max_rows + 2, COUNTER_ROW)
         self.entries = np.zeros(FIRST_ENTRIES, np.uint32)
         for i in range(N_HASH_KEYS):

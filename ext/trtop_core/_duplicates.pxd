@@ -7,6 +7,7 @@
 from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t
 
 from trtop_core._connection cimport direction_t
+from trtop_core._endpoints cimport fold
 from trtop_core._records cimport segment_t
 from trtop_core._state cimport N_SEEN, N_SEEN_HEADS, State, seen_head_t, seen_t
 
@@ -14,15 +15,6 @@ cdef enum:
     DUPLICATE_NS = 1_000_000
     MAX_SEGMENTS_BEFORE = 16     # of the same direction
     HAS_OLDER = 1                # of a mark: the ring holds an earlier segment of the hash
-
-cdef extern from *:
-    """
-    static inline unsigned long long fold(unsigned long long a, unsigned long long b) {
-        unsigned __int128 product = (unsigned __int128)a * b;
-        return (unsigned long long)product ^ (unsigned long long)(product >> 64);
-    }
-    """
-    uint64_t fold(uint64_t, uint64_t) noexcept nogil
 
 # What makes a segment a duplicate, and whose it is, folded. 45 bits of it are compared, and the
 # running number beside: 2^-45 mistake one.

@@ -26,7 +26,7 @@ from trtop_core._connection cimport (
 )
 from trtop_core._latency cimport sample_closing_floor, sample_latency
 from trtop_core._records cimport RESET_AGE, REUSE, counter_row_t
-from trtop_core._state cimport State, add_sample, adjust_gauges, count_gaps, number_of, touch
+from trtop_core._state cimport State, add_sample, adjust_gauges, count_gaps, touch
 from trtop_core._tickets cimport decide
 from trtop_core._tls_handshake cimport fail_unfinished
 from trtop_core._turns cimport drop_side, end_response
@@ -127,30 +127,28 @@ cdef inline void decide_one_sided(State state, connection_t* c, counter_row_t* r
     row.one_sided += is_one_sided(c)
 
 cdef inline void forget(
-    State state, uint32_t number, counter_row_t* row, bint is_evicted=False
+    State state, connection_t* c, counter_row_t* row, bint is_evicted=False
 ) noexcept nogil:
     """Take a closed connection out of the table; what was acknowledged since is judged."""
-    cdef connection_t* c = &state.table.connections[number]
     judge_acked(state, c, row)
     drop_side(state, c, row)
     state.holes.clear(&c.client)
     state.holes.clear(&c.server)
     if state.has_log:
         log_connection(state, c, is_evicted, False)
-    state.table.remove(number)
+    state.table.remove(c)
 
 cdef inline void log_connection(
     State state, const connection_t* c, bint is_evicted, bint is_remembered
 ) noexcept nogil:
     """Record a connection, unless nobody asked for its direction."""
     if c.destination == state.hidden_row:
-        state.log.discard(number_of(state, c))
+        state.log.discard(c.number)
     else:
-        state.log.write(c, number_of(state, c), is_evicted, is_remembered)
+        state.log.write(c, is_evicted, is_remembered)
 
-cdef inline void evict(State state, uint32_t number) noexcept nogil:
+cdef inline void evict(State state, connection_t* c) noexcept nogil:
     """Forget a connection for want of room; an attempt that still waits counts in nothing."""
-    cdef connection_t* c = &state.table.connections[number]
     cdef counter_row_t* row = touch(state, c)
     cdef uint32_t before = c.state
     c.state &= ~<uint32_t>S_WAITING
@@ -160,7 +158,7 @@ cdef inline void evict(State state, uint32_t number) noexcept nogil:
     close(state, c, row)
     adjust_gauges(row, before, c.state)
     state.health[0].evicted += 1
-    forget(state, number, row, is_evicted=True)
+    forget(state, c, row, is_evicted=True)
 
 cdef inline void time_out(connection_t* c, counter_row_t* row) noexcept nogil:
     row.timeouts += 1

@@ -22,9 +22,10 @@ cdef enum rank_t:
 cdef enum:
     RANK_STATE = S_ATTEMPT | S_EST | S_CLOSED | S_IDLE | S_MANY_SEGMENTS
     FIRST_CAPACITY = 1 << 10
+    GROWTH = 8               # more room by so many parts
     HEAP_WIDTH = 4           # children of a node: side by side, in one or two cache lines
 
-cdef struct entry_t:
+cdef packed struct entry_t:
     int64_t key_ns           # when it was last heard of; when a timer runs out
     uint32_t number
 
@@ -123,18 +124,21 @@ cdef inline bint append(entries_t* entries, const entry_t* entry) noexcept nogil
     return True
 
 cdef inline bint has_room(entries_t* entries) noexcept nogil:
-    """Make room for one entry more: where entries were taken from the front, else in new memory."""
+    """Make room for one entry more: where entries were taken from the front, else in new memory.
+
+    A table that is full at all times takes one for each that it makes.
+    """
     cdef size_t n_entries = entries.end - entries.first
     cdef size_t capacity
     cdef entry_t* items
     if entries.end < entries.capacity:
         return True
-    if entries.first > entries.capacity // 2:
+    if entries.first > entries.capacity // GROWTH:
         memmove(entries.items, entries.items + entries.first, n_entries * sizeof(entry_t))
         entries.first = 0
         entries.end = n_entries
         return True
-    capacity = entries.capacity * 2 if entries.capacity else FIRST_CAPACITY
+    capacity = entries.capacity + entries.capacity // GROWTH + FIRST_CAPACITY
     items = <entry_t*>realloc(entries.items, capacity * sizeof(entry_t))
     if items == NULL:
         return False

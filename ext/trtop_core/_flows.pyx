@@ -13,11 +13,11 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 import numpy as np
 
 from trtop_core._connection cimport (
-    S_ALIVE,
     S_ATTEMPT,
     S_CLOSED,
     S_IN_WHEEL,
     S_MANY_SYNS,
+    S_ONE_SIDED_DECIDED,
     S_RST,
     S_UNANSWERED,
     S_WAITING,
@@ -35,11 +35,11 @@ from trtop_core._duplicates cimport (
     may_be_held,
     remember,
 )
+from trtop_core._endpoints cimport hash_ends
 from trtop_core._ends cimport decide_one_sided, judge_acked, log_connection
 from trtop_core._eviction cimport RANK_STATE
 from trtop_core._lookup cimport (
     guess,
-    hash_ends,
     is_same,
     lookup_t,
     order_ends,
@@ -57,12 +57,12 @@ from trtop_core._records cimport (
     segment_t,
 )
 from trtop_core._segment cimport take_any, take_steady
-from trtop_core._state cimport State, adjust_gauges, seen_head_t, touch
+from trtop_core._state cimport State, adjust_gauges, record_of, seen_head_t, touch
 from trtop_core._table cimport NONE, table_entry_t
 from trtop_core._slots cimport list_slot, needs_slot
 from trtop_core._timeline cimport MAX_BEHIND_NS, advance_clock, end_clock, note_behind, take_time
 from trtop_core._timers cimport run_due, run_timers, watch
-from trtop_core._waiting cimport count_waiting, oldest_wait_of
+from trtop_core._waiting cimport count_waiting, is_one_sided, oldest_wait_of
 
 from trtop_core._decode import check_bounds
 from trtop_core._state import HEALTH
@@ -273,19 +273,11 @@ cdef class Flows:
     def finish(self):
         """The capture ends: judge what is acknowledged, and decide what is one-sided."""
         cdef State state = self.state
-        cdef uint32_t number
-        cdef connection_t* c
-        cdef counter_row_t* row
         with nogil:
             end_clock(state)
         self.settle()
         with nogil:
-            for number in range(state.table.n_used):
-                c = &state.table.connections[number]
-                if c.state & S_ALIVE:
-                    row = touch(state, c)
-                    judge_acked(state, c, row)
-                    decide_one_sided(state, c, row)
+            decide_all(state)
 
     def log_remembered(self, uint32_t first, uint32_t end):
         """Record the connections of some numbers that are in the table; they stay there.
@@ -297,12 +289,10 @@ cdef class Flows:
         """
         cdef State state = self.state
         cdef uint32_t number
-        cdef const connection_t* c
         with nogil:
             for number in range(first, min(end, state.table.n_used)):
-                c = &state.table.connections[number]
-                if c.state & S_ALIVE:
-                    log_connection(state, c, False, True)
+                if state.table.is_known(number):
+                    log_connection(state, state.table.look(number), False, True)
         return end < state.table.n_used
 
     def export_health(self, level=None):
@@ -359,7 +349,7 @@ cdef class Flows:
         cdef int i
         cdef bint is_unusual
         cdef int64_t clock_ns = 0
-        cdef uint32_t number
+        cdef uint32_t place
         cdef const segment_t* segment
         cdef lookup_t* lookup
         cdef connection_t* connections = &state.table.connections[0]
@@ -374,15 +364,15 @@ cdef class Flows:
         for i in range(n_packets):
             segment = &segments[i]
             lookup = &lookups[i]
-            lookup.number = NONE
+            lookup.place = NONE
             if segment.verdict == SEGMENT:
-                lookup.number = guess(entries, mask, lookup.hash)
-                if lookup.number != NONE:
-                    prefetch_lines(&connections[lookup.number], segment.payload_len > 0)
+                lookup.place = guess(entries, mask, lookup.hash)
+                if lookup.place < NONE:
+                    prefetch_lines(&connections[lookup.place], segment.payload_len > 0)
         for i in range(n_packets):
             lookup = &lookups[i]
-            if lookup.number != NONE:
-                __builtin_prefetch(&rows[connections[lookup.number].destination], 1)
+            if lookup.place < NONE:
+                __builtin_prefetch(&rows[connections[lookup.place].destination], 1)
         for i in range(n_packets):
             segment = &segments[i]
             if (
@@ -398,9 +388,9 @@ cdef class Flows:
                 is_unusual = not state.is_usual
                 if is_unusual:
                     clock_ns = begin_unusual(state, segment)
-                number = ingest(state, data, segment, &lookups[i])
+                place = ingest(state, data, segment, &lookups[i])
                 if is_unusual:
-                    end_unusual(state, segment, number, clock_ns)
+                    end_unusual(state, segment, place, clock_ns)
             elif segment.verdict == LINK_TYPE:
                 self.link_types[index[i].link_type & (N_LINK_TYPES - 1)] += 1
 
@@ -415,9 +405,10 @@ cdef int64_t begin_unusual(State state, const segment_t* segment) noexcept nogil
 
 
 cdef void end_unusual(
-    State state, const segment_t* segment, uint32_t number, int64_t clock_ns
+    State state, const segment_t* segment, uint32_t place, int64_t clock_ns
 ) noexcept nogil:
     """After it: whose it was is remembered, and the clock is everybody's again."""
+    cdef uint32_t number = NONE if place == NONE else state.table.connections[place].number
     if not state.is_waiting:
         note_behind(state, number, segment.ts_ns)
         return
@@ -428,24 +419,24 @@ cdef void end_unusual(
 cdef inline uint32_t ingest(
     State state, const uint8_t* data, const segment_t* segment, const lookup_t* lookup
 ) noexcept nogil:
-    """Count a segment; give its connection, or ``NONE`` for a duplicate."""
-    cdef uint32_t number = lookup.number
+    """Count a segment; give the place of its connection, or ``NONE`` for a duplicate."""
+    cdef uint32_t place = lookup.place
     cdef connection_t* connections = &state.table.connections[0]
-    cdef connection_t* c = &connections[number]
+    cdef connection_t* c = &connections[place]
     cdef seen_head_t* head = head_of(state, lookup.fingerprint)
     cdef direction_t* own
     cdef bint from_client
     cdef uint32_t before
     cdef uint32_t row
     # What an earlier packet of the block did to the table makes the guess worthless.
-    if number == NONE or not is_same(c, &lookup.ends):
-        number = state.table.find(&lookup.ends, lookup.hash)
-        c = &connections[number]
-    if number != NONE and c.due_ns <= state.clock_ns:
-        run_timers(state, number, state.clock_ns)
+    if place >= NONE or not is_same(c, &lookup.ends):
+        place = state.table.find(&lookup.ends, lookup.hash, state.clock_ns)
+        c = &connections[place]
+    if place != NONE and c.due_ns <= state.clock_ns:
+        run_timers(state, c, state.clock_ns)
         if not is_same(c, &lookup.ends):
-            number = NONE
-    if number != NONE:
+            place = NONE
+    if place != NONE:
         from_client = is_from_client(c, lookup.from_high)
         if (
             may_be_held(state, head, lookup.fingerprint, segment.ts_ns - c.last_ns)
@@ -460,17 +451,17 @@ cdef inline uint32_t ingest(
             state.health[0].duplicates += 1
             return NONE
         if segment.flags & TCP_SYN:
-            number = take_opening(state, segment, lookup, number, from_client)
-            c = &connections[number]
+            place = take_opening(state, segment, lookup, place, from_client)
+            c = &connections[place]
             from_client = is_from_client(c, lookup.from_high)
     else:
-        number = open_connection(state, segment, lookup, NONE)
-        c = &connections[number]
+        place = open_connection(state, segment, lookup, NONE)
+        c = &connections[place]
         from_client = is_from_client(c, lookup.from_high)
     own = direction_of(c, from_client ^ 1)
     remember(state, own, head, lookup.fingerprint, segment.ts_ns)
     if state.has_log:
-        state.log.count_packet(number, from_client)
+        state.log.count_packet(c.number, from_client)
     before = c.state
     row = c.destination
     if not take_steady(state, data, segment, c, own, from_client):
@@ -480,38 +471,69 @@ cdef inline uint32_t ingest(
         or not c.state & S_IN_WHEEL
         or needs_slot(c)
     ):
-        follow(state, number, row, before)
-    return number
+        follow(state, c, row, before)
+    return place
 
 
-cdef void follow(State state, uint32_t number, uint32_t row, uint32_t before) noexcept nogil:
+cdef void follow(State state, connection_t* c, uint32_t row, uint32_t before) noexcept nogil:
     """What a connection's new state changes beside it: gauges, its rank, its slot, its timer."""
-    cdef connection_t* c = &state.table.connections[number]
     cdef bint is_unlisted
     if (before ^ c.state) & GAUGE_STATE:
         adjust_gauges(&state.destinations.rows[row], before, c.state)
-    if (before ^ c.state) & RANK_STATE:
-        state.table.note_rank(number)
-    is_unlisted = needs_slot(c) and not list_slot(state, number)
+    if (before ^ c.state) & RANK_STATE and state.table.eviction.is_on:
+        state.table.note_rank(c)
+    is_unlisted = needs_slot(c) and not list_slot(state, c)
     if (before ^ c.state) & TIMED_STATE or not c.state & S_IN_WHEEL or is_unlisted:
-        watch(state, number)
+        watch(state, c)
 
 
 cdef uint32_t take_opening(
     State state,
     const segment_t* segment,
     const lookup_t* lookup,
-    uint32_t number,
+    uint32_t place,
     bint from_client,
 ) noexcept nogil:
-    """A SYN or SYN/ACK of a known 4-tuple: which connection it belongs to now, with which roles."""
-    cdef connection_t* c = &state.table.connections[number]
+    """A SYN or SYN/ACK of a known 4-tuple: the place of the connection that it belongs to now."""
+    cdef connection_t* c = &state.table.connections[place]
     if opens_anew(c, segment, from_client):
-        return open_connection(state, segment, lookup, number)
+        return open_connection(state, segment, lookup, place)
     if (
         from_client
         and segment.flags & (TCP_SYN | TCP_ACK | TCP_RST) == TCP_SYN | TCP_ACK
         and not c.state & S_ATTEMPT
     ):
         turn_roles(state, c)
-    return number
+    return place
+
+
+cdef void decide_all(State state) noexcept nogil:
+    """Judge of every connection what is acknowledged, and decide whether it is one-sided."""
+    cdef uint32_t number
+    cdef connection_t* c
+    cdef counter_row_t* row
+    for number in range(state.table.n_used):
+        if not state.table.is_known(number):
+            continue
+        if state.table.is_packed(number):
+            # It has no holes.
+            if state.table.state_of(number) & S_ONE_SIDED_DECIDED:
+                continue
+            if decide_packed(state, number):
+                continue
+        c = record_of(state, number)
+        row = touch(state, c)
+        judge_acked(state, c, row)
+        decide_one_sided(state, c, row)
+
+
+cdef bint decide_packed(State state, uint32_t number) noexcept nogil:
+    """Decide whether a packed connection is one-sided; False, and nothing is done, if it cannot be
+    marked where it is.
+    """
+    cdef const connection_t* c
+    if not state.table.mark(number, S_ONE_SIDED_DECIDED):
+        return False
+    c = state.table.look(number)
+    touch(state, c).one_sided += is_one_sided(c)
+    return True

@@ -98,7 +98,7 @@ cdef inline deferred_t* defer(
     deferred = &state.deferred[state.n_deferred]
     state.n_deferred += 1
     deferred.kind = kind
-    deferred.c = c
+    deferred.number = c.number
     deferred.destination = c.destination
     deferred.start_ns = deferred.first_ns = start_ns
     deferred.end_ns = end_ns

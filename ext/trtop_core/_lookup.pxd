@@ -4,17 +4,16 @@ from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memcpy
 
 from trtop_core._connection cimport S_ALIVE, connection_t
-from trtop_core._destinations cimport hash_key_t
-from trtop_core._duplicates cimport fold
+from trtop_core._endpoints cimport endpoints_t
 from trtop_core._records cimport segment_t
-from trtop_core._table cimport NONE, endpoints_t, table_entry_t
+from trtop_core._table cimport NONE, table_entry_t
 
 # The two ends of a segment, found or about to be found in the table.
 cdef struct lookup_t:
     endpoints_t ends
     uint64_t fingerprint
     uint32_t hash
-    uint32_t number          # a guess, before its turn comes
+    uint32_t place           # a guess, before its turn comes; see `guess`
     bint from_high           # the sender is the high end
 
 cdef extern from *:
@@ -34,7 +33,7 @@ cdef extern from *:
         return above | (a1 > b1);
     }
 
-    /* An entry is its hash, and above it the number of its connection plus one. */
+    /* An entry is its hash, and above it where its connection is: see `table_entry_t`. */
     static inline unsigned guess_of(const void *table, unsigned mask, unsigned hash)
     {
         const unsigned long long *entries = (const unsigned long long *)table;
@@ -52,14 +51,14 @@ cdef extern from *:
     uint32_t guess_of(const void*, uint32_t, uint32_t) noexcept nogil
     void __builtin_prefetch(const void*, int) noexcept nogil
 
-# The connection that a hash most likely stands for; `NONE` where the first places of its run, which
-# is seldom longer, have none. Where in a run an entry lies cannot be predicted: no branch depends
-# on it.
+# Where the connection is that a hash most likely stands for: below `NONE` its place, above it a
+# packed one; `NONE` where the first entries of its run, which is seldom longer, have none. Where in
+# a run an entry lies cannot be predicted: no branch depends on it.
 cdef inline uint32_t guess(
     const table_entry_t* entries, uint32_t mask, uint32_t hash_
 ) noexcept nogil:
-    cdef uint32_t number = guess_of(entries, mask, hash_)
-    return number - 1 if number else NONE
+    cdef uint32_t connection = guess_of(entries, mask, hash_)
+    return connection - 1 if connection else NONE
 
 # The lines of a connection that a segment is going to touch; a SYN's are few and wait.
 cdef inline void prefetch_lines(const connection_t* c, bint has_payload) noexcept nogil:
@@ -93,17 +92,6 @@ cdef inline void order_ends(const segment_t* segment, lookup_t* lookup) noexcept
     # At once, as they are read by the hash: low_port, high_port (the structs are little-endian).
     ports = ((segment.dst_port ^ differ) << 16) | (segment.src_port ^ differ)
     memcpy(&lookup.ends.low_port, &ports, sizeof(ports))
-
-# A hash that nobody can foresee who does not know the key: multiplied and folded, as wyhash does.
-cdef inline uint32_t hash_ends(const hash_key_t* key, const endpoints_t* ends) noexcept nogil:
-    # Read as it was written, 64 bits at a time: what is written in other pieces is not there yet.
-    cdef const uint64_t* words = <const uint64_t*>ends
-    cdef uint32_t ports
-    memcpy(&ports, &ends.low_port, sizeof(ports))
-    return <uint32_t>fold(
-        fold(words[0] ^ key.words[1], words[1] ^ key.words[2]) ^ key.words[3],
-        fold(words[2] ^ key.words[4], words[3] ^ key.words[5]) ^ key.words[6] ^ ports,
-    )
 
 cdef inline bint is_same(const connection_t* c, const endpoints_t* ends) noexcept nogil:
     cdef const uint64_t* a = <const uint64_t*>c

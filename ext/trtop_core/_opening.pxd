@@ -55,8 +55,8 @@ cdef inline bint opens_anew(
 cdef inline uint32_t open_connection(
     State state, const segment_t* segment, const lookup_t* lookup, uint32_t old
 ) noexcept nogil:
-    """Start a connection, in the place of an old one or in a free one."""
-    cdef uint32_t number = old
+    """Start a connection, instead of the one at a place or beside all; give its place."""
+    cdef uint32_t place
     cdef connection_t* c
     cdef counter_row_t* row
     cdef uint32_t before
@@ -72,11 +72,11 @@ cdef inline uint32_t open_connection(
         adjust_gauges(row, before, c.state)
         before_low = end_of(c, False)[0]
         before_high = end_of(c, True)[0]
-        forget(state, old, row)
+        forget(state, c, row)
     elif state.table.is_full():
         make_room(state)
-    number = state.table.insert(&lookup.ends, lookup.hash)
-    c = &state.table.connections[number]
+    place = state.table.insert(&lookup.ends, lookup.hash, state.clock_ns)
+    c = &state.table.connections[place]
     c.client.gap_end = c.client.lost_below = BEFORE_ALL_NS
     c.server.gap_end = c.server.lost_below = BEFORE_ALL_NS
     if from_client == lookup.from_high:
@@ -101,8 +101,9 @@ cdef inline uint32_t open_connection(
     else:
         row.midstream += 1
     row.active += 1
-    state.table.note_rank(number)
-    return number
+    if state.table.eviction.is_on:
+        state.table.note_rank(c)
+    return place
 
 cdef inline direction_t* end_of(connection_t* c, bint is_high) noexcept nogil:
     """What one of the two ends sends."""

@@ -333,9 +333,7 @@ cdef inline void tend_holes(State state, connection_t* c) noexcept nogil:
         state.holes.first_acked_ns(&c.client), state.holes.first_acked_ns(&c.server)
     )
     if due_ns < FOREVER_NS and due_ns + JUDGE_AFTER_NS < c.wheel_ns:
-        state.table.watch(
-            <uint32_t>(c - &state.table.connections[0]), due_ns + JUDGE_AFTER_NS
-        )
+        state.table.watch(c, due_ns + JUDGE_AFTER_NS)
         lower_due(c)
 
 cdef inline void keep_starts(

@@ -17,7 +17,7 @@ from trtop_core._connection cimport (
     connection_t,
 )
 from trtop_core._records cimport PATH_RTT, floor_div
-from trtop_core._state cimport N_SLOT_TICKS, State, add_sample, slot_list_t
+from trtop_core._state cimport N_SLOT_TICKS, State, add_sample, record_of, slot_list_t
 from trtop_core._table cimport TICK_NS
 
 cdef enum:
@@ -38,9 +38,8 @@ cdef inline bint needs_slot(const connection_t* c) noexcept nogil:
     """Whether the end of a connection's slot has to be listed."""
     return c.state & (FLOOR_SLOT | S_CLOSED | S_IN_SLOTS) == FLOOR_SLOT
 
-cdef inline bint list_slot(State state, uint32_t number) noexcept nogil:
+cdef inline bint list_slot(State state, connection_t* c) noexcept nogil:
     """List the end of a connection's slot; False if there is no room, or it is too far ahead."""
-    cdef connection_t* c = &state.table.connections[number]
     cdef int64_t end_ns = slot_end_ns(c)
     cdef int64_t tick = floor_div(end_ns, TICK_NS)
     cdef slot_list_t* slots = &state.slots[tick & (N_SLOT_TICKS - 1)]
@@ -58,7 +57,7 @@ cdef inline bint list_slot(State state, uint32_t number) noexcept nogil:
             return False
         slots.numbers = numbers
         slots.capacity = max(2 * slots.capacity, <uint32_t>FIRST_LISTED)
-    slots.numbers[slots.n] = number
+    slots.numbers[slots.n] = c.number
     slots.n += 1
     c.state |= S_IN_SLOTS
     lower_due(c)
@@ -83,19 +82,20 @@ cdef inline void run_slot_timer(State state, connection_t* c, int64_t now_ns) no
 cdef inline void run_slots(State state, int64_t tick, int64_t now_ns) noexcept nogil:
     """Look at the slots that end in a tick, by now."""
     cdef slot_list_t* slots = &state.slots[tick & (N_SLOT_TICKS - 1)]
-    cdef connection_t* connections = &state.table.connections[0]
+    cdef const connection_t* ahead
     cdef connection_t* c
-    cdef uint32_t i
+    cdef uint32_t i, number
     for i in range(slots.n):
         if i + N_AHEAD < slots.n:
-            c = &connections[slots.numbers[i + N_AHEAD]]
-            __builtin_prefetch(c, 1)
-            __builtin_prefetch(&c.floor_ns, 0)
-            __builtin_prefetch(&c.began_clock_ns, 0)
-        c = &connections[slots.numbers[i]]
-        if c.state & (S_ALIVE | S_IN_SLOTS) != S_ALIVE | S_IN_SLOTS:
+            ahead = state.table.busy(slots.numbers[i + N_AHEAD])
+            __builtin_prefetch(ahead, 1)
+            __builtin_prefetch(&ahead.floor_ns, 0)
+            __builtin_prefetch(&ahead.began_clock_ns, 0)
+        number = slots.numbers[i]
+        if state.table.state_of(number) & (S_ALIVE | S_IN_SLOTS) != S_ALIVE | S_IN_SLOTS:
             continue
-        if floor_div(slot_end_ns(c), TICK_NS) == tick:
+        if floor_div(slot_end_ns(state.table.look_at_times(number)), TICK_NS) == tick:
+            c = record_of(state, number)
             run_slot_timer(state, c, now_ns)
             if not c.state & S_IN_SLOTS:
                 c.due_ns = c.wheel_ns

@@ -68,7 +68,7 @@ cdef struct deferred_t:
     int64_t first_ns
     int64_t end_ns
     int64_t less_ns
-    connection_t* c
+    uint32_t number          # of the connection
     turn_t* turn
 
 # One counted segment, in a ring of the latest; see `_duplicates`.
@@ -139,22 +139,22 @@ cdef class State:
 
 # The row of a connection's destination, which is about to change on its behalf.
 cdef inline counter_row_t* touch(State state, const connection_t* c) noexcept nogil:
-    return touch_for(state, c, c.destination)
+    if not state.is_watched:
+        return &state.destinations.rows[c.destination]
+    return touch_watched(state, c.number, c.destination)
 
 # A row that is about to change on behalf of a connection, which may count elsewhere by now.
-cdef inline counter_row_t* touch_for(
-    State state, const connection_t* c, uint32_t row
-) noexcept nogil:
+cdef inline counter_row_t* touch_for(State state, uint32_t number, uint32_t row) noexcept nogil:
     if not state.is_watched:
         return &state.destinations.rows[row]
-    return touch_watched(state, c, row)
+    return touch_watched(state, number, row)
 
 # The same where somebody wants to know what it was before.
 cdef inline counter_row_t* touch_watched(
-    State state, const connection_t* c, uint32_t row
+    State state, uint32_t number, uint32_t row
 ) noexcept nogil:
     if state.has_log:
-        state.log.attend(number_of(state, c), &state.destinations.rows[row])
+        state.log.attend(number, &state.destinations.rows[row])
     if state.has_windows:
         touch_row(state.destinations.log, row, &state.destinations.rows[row])
     return &state.destinations.rows[row]
@@ -165,10 +165,19 @@ cdef inline void add_sample(
 ) noexcept nogil:
     add_to(state.sketches, row, sketch, value)
     if state.has_log:
-        state.log.sample(number_of(state, c), sketch, value)
+        state.log.sample(c.number, sketch, value)
 
-cdef inline uint32_t number_of(State state, const connection_t* c) noexcept nogil:
-    return <uint32_t>(c - &state.table.connections[0])
+# A sample of a connection that may be forgotten by now.
+cdef inline void add_sample_of(
+    State state, uint32_t number, uint32_t row, int sketch, int64_t value
+) noexcept nogil:
+    add_to(state.sketches, row, sketch, value)
+    if state.has_log:
+        state.log.sample(number, sketch, value)
+
+# The record of a known connection, which may be changed.
+cdef inline connection_t* record_of(State state, uint32_t number) noexcept nogil:
+    return state.table.at(number, state.clock_ns)
 
 cdef enum:
     SENT_AGAIN = S_WAITING | S_MANY_SYNS

@@ -20,7 +20,7 @@ from trtop_core._sketch cimport SketchStore
 from trtop_core._table cimport ConnectionTable
 from trtop_core._window cimport WindowLog, touch_row
 
-from trtop_core._table import TURN
+from trtop_core._connection import TURN
 from trtop_core.records import Direction, GroupBy
 
 HEALTH = np.dtype(
@@ -79,10 +79,10 @@ cdef class State:
     def __init__(self, config, hash_words, local, windows, bounds, history=None):
         max_pages, max_holes = bounds
         max_rows = config.max_destinations
-        self.table = ConnectionTable(config.max_connections, hash_words[0])
         # Two rows on top: for destinations beyond the bound, and for connections not asked for.
         self.hidden_row = max_rows + 1
         self.destinations = DestinationTable(max_rows, hash_words[1], windows)
+        self.table = ConnectionTable(config.max_connections, hash_words[0], self.destinations)
         self.sketches = SketchStore(max_rows + 2, max_pages, windows)
         self.holes = HolePool(max_holes)
         # Every connection may have a TLS handshake; HTTP/2 in clear is rare.

@@ -12,7 +12,6 @@ from trtop_core._connection cimport (
     P_HELD,
     P_HTTP2,
     P_SIDE,
-    S_ALIVE,
     S_HAS_FLOOR,
     S_IN_SLOTS,
     S_IN_WHEEL,
@@ -33,7 +32,9 @@ from trtop_core._state cimport (
     MAX_BEHIND,
     State,
     add_sample,
+    add_sample_of,
     deferred_t,
+    record_of,
     touch_for,
 )
 from trtop_core._table cimport NONE
@@ -109,7 +110,7 @@ cdef inline bint settle_by(State state, int64_t ts_ns) noexcept nogil:
         settle_deferred(state, waiting_ns, False)
         forget_time(state, waiting_ns)
         if state.waiting_number != NONE:
-            clamp(state, state.waiting_number)
+            clamp(state, record_of(state, state.waiting_number))
         return False
     jumps_before = waiting_ns - state.clock_ns > MAX_JUMP_NS
     jumps_behind = ts_ns - waiting_ns > MAX_JUMP_NS
@@ -212,20 +213,26 @@ cdef inline void settle_deferred(State state, int64_t unknown_ns, bint is_edge) 
     if state.has_deferred_round_trip:
         state.has_deferred_round_trip = False
         # A floor may be new, and to be sampled when a slot ends.
-        watch(state, state.waiting_number)
+        watch(state, record_of(state, state.waiting_number))
 
 cdef inline void count_deferred(State state, deferred_t* deferred) noexcept nogil:
-    cdef connection_t* c = deferred.c
+    cdef bint is_known = state.table.is_known(deferred.number)
+    cdef connection_t* c
     cdef int64_t latency_ns = time_between(deferred.start_ns, deferred.end_ns)
     if deferred.kind == DEFER_FLOOR:
-        if c.state & S_HAS_FLOOR:
-            add_sample(state, c, deferred.destination, PATH_RTT, c.floor_ns)
+        if is_known:
+            c = record_of(state, deferred.number)
+            if c.state & S_HAS_FLOOR:
+                add_sample(state, c, deferred.destination, PATH_RTT, c.floor_ns)
     elif deferred.kind == DEFER_LATENCY:
         if latency_ns >= 0:
             latency_ns = max(<int64_t>0, latency_ns - deferred.less_ns)
-            add_sample(state, c, deferred.destination, deferred.sketch, latency_ns)
+            add_sample_of(
+                state, deferred.number, deferred.destination, deferred.sketch, latency_ns
+            )
     elif deferred.kind == DEFER_ROUND_TRIP:
-        if latency_ns >= 0:
+        if latency_ns >= 0 and is_known:
+            c = record_of(state, deferred.number)
             add_sample(state, c, deferred.destination, deferred.sketch, latency_ns)
             lower_floor(c, deferred.sketch, latency_ns)
     else:
@@ -234,7 +241,7 @@ cdef inline void count_deferred(State state, deferred_t* deferred) noexcept nogi
             latency_ns,
             time_between(deferred.first_ns, deferred.end_ns),
             deferred.is_excused,
-            touch_for(state, c, deferred.destination),
+            touch_for(state, deferred.number, deferred.destination),
         )
 
 # --- walks over connections -----------------------------------------------------------------------
@@ -246,17 +253,23 @@ cdef inline void forget_time(State state, int64_t ts_ns) noexcept nogil:
     times.ns[0] = ts_ns
     times.n = 1
     if state.waiting_number != NONE:
-        filter_times(state, &state.table.connections[state.waiting_number], &times)
+        filter_times(state, record_of(state, state.waiting_number), &times)
 
 cdef inline void forget_times(State state, const times_t* times, uint32_t number) noexcept nogil:
     """The clock stepped forward: nothing spans that but what one connection began behind it."""
     cdef uint32_t i
+    cdef connection_t* c
+    cdef bint was_packed
     cdef times_t none
     none.are_kept = True
     none.n = 0
     for i in range(state.table.n_used):
-        if state.table.connections[i].state & S_ALIVE:
-            filter_times(state, &state.table.connections[i], times if i == number else &none)
+        if state.table.is_known(i):
+            was_packed = state.table.is_packed(i)
+            c = record_of(state, i)
+            filter_times(state, c, times if i == number else &none)
+            if was_packed:
+                state.table.pack(c)
 
 cdef inline void clamp_all(State state) noexcept nogil:
     """The clock stepped back to the latest of some packets in a row."""
@@ -264,11 +277,13 @@ cdef inline void clamp_all(State state) noexcept nogil:
     cdef int i
     cdef times_t times
     cdef connection_t* c
+    cdef bint was_packed
     times.are_kept = True
     for number in range(state.table.n_used):
-        c = &state.table.connections[number]
-        if not c.state & S_ALIVE:
+        if not state.table.is_known(number):
             continue
+        was_packed = state.table.is_packed(number)
+        c = record_of(state, number)
         times.n = 0
         for i in range(MAX_BEHIND - 1):
             if state.behind_numbers[i] == number:
@@ -277,15 +292,17 @@ cdef inline void clamp_all(State state) noexcept nogil:
         filter_times(state, c, &times)
         # The wheel holds nothing any more.
         c.state &= ~<uint32_t>S_IN_WHEEL
-        clamp(state, number)
+        clamp(state, c)
+        if was_packed:
+            state.table.pack(c)
 
-cdef inline void clamp(State state, uint32_t number) noexcept nogil:
+cdef inline void clamp(State state, connection_t* c) noexcept nogil:
     """Bring a connection's times of the future back to now."""
-    cdef connection_t* c = &state.table.connections[number]
     cdef int64_t now_ns = state.clock_ns
     if c.last_ns > now_ns:
         c.last_ns = now_ns
-        state.table.note_rank(number)
+        if state.table.eviction.is_on:
+            state.table.note_rank(c)
     c.began_clock_ns = min(c.began_clock_ns, now_ns)
     c.state &= ~<uint32_t>S_IN_SLOTS
     if c.client.holes:
@@ -293,7 +310,7 @@ cdef inline void clamp(State state, uint32_t number) noexcept nogil:
     if c.server.holes:
         state.holes.clamp(&c.server, now_ns)
     clamp_turns(state, c, now_ns)
-    watch(state, number)
+    watch(state, c)
 
 cdef inline void filter_times(State state, connection_t* c, const times_t* times) noexcept nogil:
     """Forget the times of packets that something of a connection began or ended with."""

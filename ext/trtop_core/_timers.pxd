@@ -7,7 +7,6 @@ from libc.stdint cimport int64_t, uint32_t
 
 from trtop_core._clock cimport FOREVER_NS, SECOND_NS
 from trtop_core._connection cimport (
-    S_ALIVE,
     S_CLOSED,
     S_IDLE,
     S_IN_SLOTS,
@@ -29,7 +28,14 @@ from trtop_core._slots cimport (
     run_slots,
     slot_end_ns,
 )
-from trtop_core._state cimport N_SLOT_TICKS, State, adjust_gauges, count_gaps, touch
+from trtop_core._state cimport (
+    N_SLOT_TICKS,
+    State,
+    adjust_gauges,
+    count_gaps,
+    record_of,
+    touch,
+)
 from trtop_core._table cimport NONE, N_TICKS, TICK_NS
 
 cdef enum:
@@ -63,9 +69,9 @@ cdef inline void run_due(State state) noexcept nogil:
     cdef uint32_t number = state.table.wheel[state.table.tick & (N_TICKS - 1)]
     cdef uint32_t following
     while number != NONE:
-        following = state.table.connections[number].wheel_next
-        if state.table.connections[number].due_ns <= state.clock_ns:
-            run_timers(state, number, state.clock_ns)
+        following = state.table.links[number].next
+        if state.table.look_at_times(number).due_ns <= state.clock_ns:
+            run_timers(state, record_of(state, number), state.clock_ns)
         number = following
     run_slots(state, state.table.tick, state.clock_ns)
 
@@ -81,13 +87,12 @@ cdef inline void end_tick(State state) noexcept nogil:
     state.table.tick += 1
     state.next_tick_ns += TICK_NS
     while number != NONE:
-        following = state.table.connections[number].wheel_next
-        run_timers(state, number, now_ns - 1)
+        following = state.table.links[number].next
+        run_timers(state, record_of(state, number), now_ns - 1)
         number = following
 
-cdef inline void run_timers(State state, uint32_t number, int64_t now_ns) noexcept nogil:
+cdef inline void run_timers(State state, connection_t* c, int64_t now_ns) noexcept nogil:
     """Do what is due for one connection; it may be forgotten."""
-    cdef connection_t* c = &state.table.connections[number]
     cdef counter_row_t* row = touch(state, c)
     cdef uint32_t before = c.state
     cdef int side
@@ -109,46 +114,50 @@ cdef inline void run_timers(State state, uint32_t number, int64_t now_ns) noexce
         before = c.state
         close(state, c, row)
         adjust_gauges(row, before, c.state)
-        forget(state, number, row)
+        forget(state, c, row)
     else:
-        watch(state, number)
-        if c.state & S_IDLE and not before & S_IDLE:
-            state.table.note_rank(number)
+        watch(state, c)
+        if c.state & S_IDLE and not before & S_IDLE and state.table.eviction.is_on:
+            state.table.note_rank(c)
 
 cdef inline void make_room(State state) noexcept nogil:
     """Forget a connection of the full table; none if the timers that are due make room already."""
     cdef uint32_t number = state.table.next_due(state.clock_ns)
     while number != NONE:
-        run_timers(state, number, state.clock_ns)
+        run_timers(state, record_of(state, number), state.clock_ns)
         number = state.table.next_due(state.clock_ns)
     if state.table.is_full():
-        evict(state, state.table.next_to_evict())
+        evict(state, record_of(state, state.table.next_to_evict()))
 
 cdef inline void leap(State state, int64_t now_ns) noexcept nogil:
     """Skip the ticks, once in a turn of the wheel, up to that in which the next timer runs out."""
-    cdef connection_t* connections = &state.table.connections[0]
     cdef int64_t to_ns = now_ns
     cdef uint32_t number
+    cdef connection_t* c
+    cdef bint was_packed
     for number in range(state.table.n_used):
-        if connections[number].state & S_ALIVE:
-            to_ns = min(to_ns, next_due_ns(state, &connections[number]))
+        if state.table.is_known(number):
+            to_ns = min(to_ns, next_due_ns(state, state.table.look(number)))
     if floor_div(to_ns, TICK_NS) <= state.table.tick:
         return
     start_ticks(state, to_ns)
     for number in range(state.table.n_used):
-        if connections[number].state & S_ALIVE:
-            connections[number].state &= ~<uint32_t>(S_IN_WHEEL | S_IN_SLOTS)
-            watch(state, number)
+        if state.table.is_known(number):
+            was_packed = state.table.is_packed(number)
+            c = record_of(state, number)
+            c.state &= ~<uint32_t>(S_IN_WHEEL | S_IN_SLOTS)
+            watch(state, c)
+            if was_packed:
+                state.table.pack(c)
 
-cdef inline void watch(State state, uint32_t number) noexcept nogil:
+cdef inline void watch(State state, connection_t* c) noexcept nogil:
     """Put a connection where the wheel looks at it when its next timer is due."""
-    cdef connection_t* c = &state.table.connections[number]
     cdef int64_t due_ns = wheel_due_ns(state, c)
     if due_ns >= FOREVER_NS // 2:
-        state.table.unwatch(number)
+        state.table.unwatch(c)
         c.due_ns = c.wheel_ns = FOREVER_NS
     else:
-        state.table.watch(number, due_ns)
+        state.table.watch(c, due_ns)
     lower_due(c)
 
 cdef inline int64_t wheel_due_ns(State state, const connection_t* c) noexcept nogil:

@@ -94,7 +94,9 @@ cdef inline void count_waiting(State state) noexcept nogil:
         rows[number].waiting = rows[number].waiting_long = 0
     rows[state.hidden_row].waiting = rows[state.hidden_row].waiting_long = 0
     for number in range(state.table.n_used):
-        c = &state.table.connections[number]
+        if not state.table.may_ask(number):
+            continue
+        c = state.table.look(number)
         found = waiting_of(state, c)
         rows[c.destination].waiting += found.n
         rows[c.destination].waiting_long += found.n_long
@@ -105,8 +107,11 @@ cdef inline int64_t oldest_wait_of(State state, const uint8_t* is_wanted) noexce
     cdef const connection_t* c
     cdef int64_t oldest_ns = FOREVER_NS
     for number in range(state.table.n_used):
-        c = &state.table.connections[number]
-        if c.state & S_ALIVE and is_wanted[c.destination]:
+        if not state.table.may_ask(number):
+            continue
+        c = state.table.look(number)
+        # Those that nobody asked for have a row behind all others.
+        if c.destination < state.destinations.n_rows and is_wanted[c.destination]:
             oldest_ns = min(oldest_ns, waiting_of(state, c).oldest_ns)
     return -1 if oldest_ns == FOREVER_NS else max(0, state.clock_ns - oldest_ns)
 

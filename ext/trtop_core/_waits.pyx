@@ -13,7 +13,6 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t
 from trtop_core._clock cimport FOREVER_NS, SECOND_NS
 from trtop_core._connection cimport (
     P_HTTP2,
-    S_ALIVE,
     S_CLOSED,
     S_UNANSWERED,
     S_WAITING,
@@ -48,8 +47,13 @@ def longest_waits(State state, const uint8_t[::1] is_wanted, int64_t[:, ::1] wai
         raise ValueError("as many marks and waits as there are rows of destinations")
     with nogil:
         for number in range(state.table.n_used):
-            c = &state.table.connections[number]
-            if not c.state & S_ALIVE or c.destination >= n_rows or not is_wanted[c.destination]:
+            if not (
+                state.table.may_ask(number)
+                or state.table.state_of(number) & (S_WAITING | S_UNANSWERED)
+            ):
+                continue
+            c = state.table.look(number)
+            if c.destination >= n_rows or not is_wanted[c.destination]:
                 continue
             if c.state & S_WAITING or is_tried(c, state.clock_ns):
                 raise_to(waits_ns, c.destination, 0, state.clock_ns - c.began_clock_ns)

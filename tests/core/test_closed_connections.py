@@ -14,7 +14,7 @@ from support.traffic.busy import SEED, busy
 
 from trtop.remote.closed import ClosedReader
 from trtop_core import wire
-from trtop_core._table import PROTOCOL_BITS, STATE_BITS
+from trtop_core._connection import PROTOCOL_BITS, STATE_BITS
 from trtop_core.batch import PacketBatch
 from trtop_core.closed_connections import MAX_PER_ANSWER, Closed, ClosedLog, ClosedView
 from trtop_core.config import EngineConfig

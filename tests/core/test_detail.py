@@ -276,3 +276,21 @@ def test_connections_that_nobody_asked_for_show_nowhere(window: Window) -> None:
     assert snapshot.totals.count("syn") == snapshot.totals.samples("response_time") == 0
     detail = made.detail(DetailView(mapped("198.51.100.7"), window=window))
     assert len(detail.table) == detail.n_connections == 0
+
+
+def test_a_connection_that_nobody_asked_for_is_no_oldest_wait() -> None:
+    shown = Talk(client="192.0.2.1", server="198.51.100.7")
+    hidden = Talk(client="198.51.100.9", server="192.0.2.1")
+    packets = [*opened(shown, FIRST_NS), *opened(hidden, FIRST_NS)]
+    packets += asked(hidden, FIRST_NS + 2 * MS, 0, None)
+    packets += asked(shown, FIRST_NS + 2 * MS, 0, None)
+    packets.append((FIRST_NS + NS_PER_S, shown.out(104, 501)))
+    packets.sort(key=lambda packet: packet[0])
+    local = (ipaddress.ip_network("192.0.2.1/32"),)
+    made = engine(packets, local=local, max_destinations=4)
+    # Its row lies behind those that there are, and so do these marks.
+    marks = np.ones(16, np.uint8)
+    wanted = marks[:1]
+    assert made._flows.oldest_wait_ns(wanted) == NS_PER_S - 2 * MS
+    wanted[:] = 0
+    assert made._flows.oldest_wait_ns(wanted) == -1

@@ -15,6 +15,7 @@ from trtop.options.report_options import Options
 from trtop.plugins import Plugins, make_namer
 from trtop.reporters.files import check_prefix, copy_report
 from trtop.reporters.formats import Format, Per, Reporter, end_report, make_reporter
+from trtop.runtime.allocator import share_heap
 from trtop.runtime.confinement import confine_reading
 from trtop.runtime.diagnostics import (
     EXIT_SIGNALLED,
@@ -82,6 +83,7 @@ def run(options: Options, env: Environment) -> int:
         TrtopError: nothing could be measured, or a report cannot be written.
         KeyboardInterrupt: the user asked twice.
     """
+    share_heap()
     if options.out_prefix is not None:
         check_prefix(options.out_prefix)
     elif _is_in_files_only(options, env):

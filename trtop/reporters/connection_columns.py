@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from trtop.reporters.record_columns import picked
 from trtop_core._community_id import community_ids
-from trtop_core._table import PROTOCOL_BITS, STATE_BITS
+from trtop_core._connection import PROTOCOL_BITS, STATE_BITS
 from trtop_core._text import UNKNOWN
 from trtop_core.connection_records import (
     COUNTER_PLACES,

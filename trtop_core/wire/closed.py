@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import Meta
 
-from trtop_core._table import PROTOCOL_BITS, STATE_BITS
+from trtop_core._connection import PROTOCOL_BITS, STATE_BITS
 from trtop_core.closed_connections import MAX_LOG_ID, MAX_PER_ANSWER, Closed, ClosedView
 from trtop_core.connection_records import (
     CONNECTION_RECORD,
