@@ -26,6 +26,7 @@ KERNELS = (
     "_table",
     "_state",
     "_flows",
+    "_shards",
     "_waits",
 )
 

@@ -162,8 +162,9 @@ cdef packed struct connection_t:
     uint32_t side            # its record in a side pool, plus one
     uint32_t first_seqs[2]   # of the client's segments, and of the server's
     uint32_t isns[2]         # of the SYN and the SYN/ACK that they began with
+    uint64_t opened          # how many segments the capture held before its first one
     uint8_t n_synacks
-    uint8_t _pad[39]
+    uint8_t _pad[31]
 
 cdef inline void leave_past(turn_t* turn) noexcept nogil:
     """A turn goes on behind a step of the clock: nothing is measured across it."""

@@ -22,6 +22,8 @@ from trtop_core.metrics import COUNTERS
 cdef enum:
     FIRST_RECORDS = 1 << 10
     N_LINE = 8               # words that are compared at once: a cache line
+    PLACE_WORDS = sizeof(place_t) // 8
+    TICK_WORD = 1            # of these
 
 
 @cython.final
@@ -46,18 +48,29 @@ cdef class ConnectionLog:
 
     def __dealloc__(self):
         free(self.records)
+        free(self.places)
 
     def take(self):
-        """The records so far, shape (n,), dtype ``CONNECTION_RECORD``; they are forgotten here."""
+        """The records so far; they are forgotten here.
+
+        Returns:
+            Records, shape (n,), dtype ``CONNECTION_RECORD``; where in the engine's course each was
+            made, shape (n, 4), uint64: rows compare as these places do, from the first word on.
+        """
         from trtop_core.connection_records import CONNECTION_RECORD
 
         taken = np.empty(self.n_records, CONNECTION_RECORD)
+        places = np.empty((self.n_records, PLACE_WORDS), np.uint64)
         cdef uint8_t[::1] raw
+        cdef uint64_t[:, ::1] place_out = places
         if self.n_records:
             raw = taken.view(np.uint8)
             memcpy(&raw[0], self.records, self.n_records * sizeof(connection_record_t))
+            memcpy(&place_out[0, 0], self.places, self.n_records * sizeof(place_t))
+            # Ticks before 1970 come before all others.
+            places[:, TICK_WORD] += np.uint64(1 << 63)
         self.n_records = 0
-        return taken
+        return taken, places
 
     cdef void attend(self, uint32_t number, counter_row_t* row) noexcept nogil:
         """What the row gains from now on is a connection's."""
@@ -104,13 +117,19 @@ cdef class ConnectionLog:
             self.tallies[number].packets_in += 1
 
     cdef void write(
-        self, const connection_t* c, uint32_t number, bint is_evicted, bint is_remembered
+        self,
+        const connection_t* c,
+        uint32_t number,
+        const place_t* place,
+        bint is_evicted,
+        bint is_remembered,
     ) noexcept nogil:
         """Record a connection; its number's next one begins with nothing."""
         cdef connection_record_t* record
         self.settle()
         if self.has_room():
             record = &self.records[self.n_records]
+            self.places[self.n_records] = place[0]
             self.n_records += 1
             describe(c, record)
             record.is_evicted = is_evicted
@@ -128,12 +147,17 @@ cdef class ConnectionLog:
     cdef bint has_room(self) noexcept nogil:
         cdef size_t capacity = max(2 * self.capacity, <size_t>FIRST_RECORDS)
         cdef void* records
+        cdef void* places
         if self.n_records < self.capacity:
             return True
         records = realloc(self.records, capacity * sizeof(connection_record_t))
         if records == NULL:
             return False
         self.records = <connection_record_t*>records
+        places = realloc(self.places, capacity * sizeof(place_t))
+        if places == NULL:
+            return False
+        self.places = <place_t*>places
         self.capacity = capacity
         return True
 

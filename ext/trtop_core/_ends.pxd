@@ -24,6 +24,7 @@ from trtop_core._connection cimport (
     S_WAS_CLOSED,
     connection_t,
 )
+from trtop_core._connection_log cimport place_t
 from trtop_core._latency cimport sample_closing_floor, sample_latency
 from trtop_core._records cimport RESET_AGE, REUSE, counter_row_t
 from trtop_core._state cimport State, add_sample, adjust_gauges, count_gaps, number_of, touch
@@ -143,10 +144,15 @@ cdef inline void log_connection(
     State state, const connection_t* c, bint is_evicted, bint is_remembered
 ) noexcept nogil:
     """Record a connection, unless nobody asked for its direction."""
+    cdef place_t place
     if c.destination == state.hidden_row:
         state.log.discard(number_of(state, c))
-    else:
-        state.log.write(c, number_of(state, c), is_evicted, is_remembered)
+        return
+    place.n_steps_back = state.n_steps_back
+    place.tick = state.table.tick
+    place.n_segments = 0 if state.is_ending_tick else state.n_seen + 1
+    place.opened = c.opened
+    state.log.write(c, number_of(state, c), &place, is_evicted, is_remembered)
 
 cdef inline void evict(State state, uint32_t number) noexcept nogil:
     """Forget a connection for want of room; an attempt that still waits counts in nothing."""

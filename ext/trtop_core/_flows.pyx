@@ -12,56 +12,19 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 import numpy as np
 
-from trtop_core._connection cimport (
-    S_ALIVE,
-    S_ATTEMPT,
-    S_CLOSED,
-    S_IN_WHEEL,
-    S_MANY_SYNS,
-    S_RST,
-    S_UNANSWERED,
-    S_WAITING,
-    connection_t,
-    direction_of,
-    direction_t,
-    is_from_client,
-)
+from trtop_core._connection cimport S_ALIVE, connection_t
 from trtop_core._decode cimport decode_block
 from trtop_core._destinations cimport hash_key_t
-from trtop_core._duplicates cimport (
-    fingerprint_of,
-    head_of,
-    is_duplicate,
-    may_be_held,
-    remember,
-)
+from trtop_core._duplicates cimport fingerprint_of
 from trtop_core._ends cimport decide_one_sided, judge_acked, log_connection
-from trtop_core._eviction cimport RANK_STATE
-from trtop_core._lookup cimport (
-    guess,
-    hash_ends,
-    is_same,
-    lookup_t,
-    order_ends,
-    prefetch_lines,
-)
-from trtop_core._opening cimport open_connection, opens_anew, turn_roles
-from trtop_core._records cimport (
-    LINK_TYPE,
-    SEGMENT,
-    TCP_ACK,
-    TCP_RST,
-    TCP_SYN,
-    counter_row_t,
-    packet_index_t,
-    segment_t,
-)
-from trtop_core._segment cimport take_any, take_steady
-from trtop_core._state cimport State, adjust_gauges, seen_head_t, touch
+from trtop_core._ingest cimport begin_unusual, end_unusual, ingest, take_any_t
+from trtop_core._lookup cimport guess, hash_ends, lookup_t, order_ends, prefetch_lines
+from trtop_core._records cimport LINK_TYPE, SEGMENT, counter_row_t, packet_index_t, segment_t
+from trtop_core._segment cimport take_any
+from trtop_core._state cimport State, touch
 from trtop_core._table cimport NONE, table_entry_t
-from trtop_core._slots cimport list_slot, needs_slot
-from trtop_core._timeline cimport MAX_BEHIND_NS, advance_clock, end_clock, note_behind, take_time
-from trtop_core._timers cimport run_due, run_timers, watch
+from trtop_core._timeline cimport MAX_BEHIND_NS, advance_clock, end_clock, take_time
+from trtop_core._timers cimport run_due
 from trtop_core._waiting cimport count_waiting, oldest_wait_of
 
 from trtop_core._decode import check_bounds
@@ -72,11 +35,6 @@ cdef enum:
     N_LINK_TYPES = 1 << 16   # LINKTYPE_ values have 16 bits
 
 cdef int64_t BEHIND_NS = MAX_BEHIND_NS
-
-cdef enum:
-    GAUGE_STATE = S_CLOSED | S_UNANSWERED | S_WAITING | S_MANY_SYNS
-    TIMED_STATE = GAUGE_STATE | S_RST
-    FOLLOWED_STATE = GAUGE_STATE | TIMED_STATE | RANK_STATE
 
 cdef extern from *:
     void __builtin_prefetch(const void*, int) noexcept nogil
@@ -90,9 +48,6 @@ cdef class Prepared:
 # What most packets do not need is called by pointers: a compiler that sees only one call of a
 # function puts it there, and the loop over packets is left without registers.
 ctypedef void (*take_time_t)(State, int64_t) noexcept nogil
-ctypedef void (*take_any_t)(
-    State, const uint8_t*, const segment_t*, connection_t*, bint
-) noexcept nogil
 
 cdef take_time_t TAKE_TIME = take_time
 cdef take_any_t TAKE_ANY = take_any
@@ -287,23 +242,26 @@ cdef class Flows:
                     judge_acked(state, c, row)
                     decide_one_sided(state, c, row)
 
-    def log_remembered(self, uint32_t first, uint32_t end):
-        """Record the connections of some numbers that are in the table; they stay there.
+    def log_remembered(self, const uint32_t[::1] numbers):
+        """Record connections that are in the table; they stay there.
 
         What they count afterwards is recorded by nobody.
 
-        Returns:
-            Whether there are numbers beyond ``end``.
+        Args:
+            numbers: shape (n,), some of ``ConnectionTable.remembered``.
+
+        Raises:
+            ValueError: one of them is no connection's.
         """
         cdef State state = self.state
-        cdef uint32_t number
+        cdef Py_ssize_t i
         cdef const connection_t* c
-        with nogil:
-            for number in range(first, min(end, state.table.n_used)):
-                c = &state.table.connections[number]
-                if c.state & S_ALIVE:
-                    log_connection(state, c, False, True)
-        return end < state.table.n_used
+        for i in range(numbers.shape[0]):
+            if numbers[i] >= state.table.n_used:
+                raise ValueError("no such connection")
+            c = &state.table.connections[numbers[i]]
+            if c.state & S_ALIVE:
+                log_connection(state, c, False, True)
 
     def export_health(self, level=None):
         """Counters of the capture, shape (), dtype ``HEALTH``; with a level, of its window."""
@@ -398,120 +356,8 @@ cdef class Flows:
                 is_unusual = not state.is_usual
                 if is_unusual:
                     clock_ns = begin_unusual(state, segment)
-                number = ingest(state, data, segment, &lookups[i])
+                number = ingest(state, data, segment, &lookups[i], TAKE_ANY)
                 if is_unusual:
                     end_unusual(state, segment, number, clock_ns)
             elif segment.verdict == LINK_TYPE:
                 self.link_types[index[i].link_type & (N_LINK_TYPES - 1)] += 1
-
-
-cdef int64_t begin_unusual(State state, const segment_t* segment) noexcept nogil:
-    """Before a segment whose time waits to be believed, or lies far behind the clock: its clock."""
-    cdef int64_t clock_ns = state.clock_ns
-    if state.is_waiting:
-        # Nobody but its own connection believes in its time yet.
-        state.clock_ns = segment.ts_ns
-    return clock_ns
-
-
-cdef void end_unusual(
-    State state, const segment_t* segment, uint32_t number, int64_t clock_ns
-) noexcept nogil:
-    """After it: whose it was is remembered, and the clock is everybody's again."""
-    if not state.is_waiting:
-        note_behind(state, number, segment.ts_ns)
-        return
-    state.waiting_number = number
-    state.clock_ns = clock_ns
-
-
-cdef inline uint32_t ingest(
-    State state, const uint8_t* data, const segment_t* segment, const lookup_t* lookup
-) noexcept nogil:
-    """Count a segment; give its connection, or ``NONE`` for a duplicate."""
-    cdef uint32_t number = lookup.number
-    cdef connection_t* connections = &state.table.connections[0]
-    cdef connection_t* c = &connections[number]
-    cdef seen_head_t* head = head_of(state, lookup.fingerprint)
-    cdef direction_t* own
-    cdef bint from_client
-    cdef uint32_t before
-    cdef uint32_t row
-    # What an earlier packet of the block did to the table makes the guess worthless.
-    if number == NONE or not is_same(c, &lookup.ends):
-        number = state.table.find(&lookup.ends, lookup.hash)
-        c = &connections[number]
-    if number != NONE and c.due_ns <= state.clock_ns:
-        run_timers(state, number, state.clock_ns)
-        if not is_same(c, &lookup.ends):
-            number = NONE
-    if number != NONE:
-        from_client = is_from_client(c, lookup.from_high)
-        if (
-            may_be_held(state, head, lookup.fingerprint, segment.ts_ns - c.last_ns)
-            and is_duplicate(
-                state,
-                direction_of(c, from_client ^ 1),
-                head.number,
-                lookup.fingerprint,
-                segment.ts_ns,
-            )
-        ):
-            state.health[0].duplicates += 1
-            return NONE
-        if segment.flags & TCP_SYN:
-            number = take_opening(state, segment, lookup, number, from_client)
-            c = &connections[number]
-            from_client = is_from_client(c, lookup.from_high)
-    else:
-        number = open_connection(state, segment, lookup, NONE)
-        c = &connections[number]
-        from_client = is_from_client(c, lookup.from_high)
-    own = direction_of(c, from_client ^ 1)
-    remember(state, own, head, lookup.fingerprint, segment.ts_ns)
-    if state.has_log:
-        state.log.count_packet(number, from_client)
-    before = c.state
-    row = c.destination
-    if not take_steady(state, data, segment, c, own, from_client):
-        TAKE_ANY(state, data, segment, c, from_client)
-    if (
-        (before ^ c.state) & FOLLOWED_STATE
-        or not c.state & S_IN_WHEEL
-        or needs_slot(c)
-    ):
-        follow(state, number, row, before)
-    return number
-
-
-cdef void follow(State state, uint32_t number, uint32_t row, uint32_t before) noexcept nogil:
-    """What a connection's new state changes beside it: gauges, its rank, its slot, its timer."""
-    cdef connection_t* c = &state.table.connections[number]
-    cdef bint is_unlisted
-    if (before ^ c.state) & GAUGE_STATE:
-        adjust_gauges(&state.destinations.rows[row], before, c.state)
-    if (before ^ c.state) & RANK_STATE:
-        state.table.note_rank(number)
-    is_unlisted = needs_slot(c) and not list_slot(state, number)
-    if (before ^ c.state) & TIMED_STATE or not c.state & S_IN_WHEEL or is_unlisted:
-        watch(state, number)
-
-
-cdef uint32_t take_opening(
-    State state,
-    const segment_t* segment,
-    const lookup_t* lookup,
-    uint32_t number,
-    bint from_client,
-) noexcept nogil:
-    """A SYN or SYN/ACK of a known 4-tuple: which connection it belongs to now, with which roles."""
-    cdef connection_t* c = &state.table.connections[number]
-    if opens_anew(c, segment, from_client):
-        return open_connection(state, segment, lookup, number)
-    if (
-        from_client
-        and segment.flags & (TCP_SYN | TCP_ACK | TCP_RST) == TCP_SYN | TCP_ACK
-        and not c.state & S_ATTEMPT
-    ):
-        turn_roles(state, c)
-    return number

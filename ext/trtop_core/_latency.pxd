@@ -41,7 +41,8 @@ cdef inline void sample_latency(
     cdef deferred_t* deferred
     if latency_ns < 0:
         return
-    if not state.is_waiting:
+    # What lies between two earlier packets does not wait: its connection may end at this one.
+    if not state.is_waiting or (start_ns != state.waiting_ns and end_ns != state.waiting_ns):
         latency_ns = max(<int64_t>0, latency_ns - less_ns)
         add_sample(state, c, c.destination, sketch, latency_ns)
         return

@@ -16,6 +16,7 @@ cdef struct lookup_t:
     uint32_t hash
     uint32_t number          # a guess, before its turn comes
     bint from_high           # the sender is the high end
+    uint32_t place           # how many segments of its batch lie before it, where that is asked for
 
 cdef extern from *:
     """

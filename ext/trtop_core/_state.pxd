@@ -41,7 +41,7 @@ cdef packed struct network_t:
 
 cdef enum:
     MAX_BEHIND = 32          # so many packets in a row far behind the clock turn it back
-    N_SEEN = 1 << 12         # counted segments that a duplicate is looked for among
+    N_SEEN = 1 << 12         # segments among which a duplicate is looked for
     N_SEEN_HEADS = 2 * N_SEEN
 
     N_SLOT_TICKS = 128       # more than those in which a slot of 10 s may end
@@ -71,7 +71,7 @@ cdef struct deferred_t:
     connection_t* c
     turn_t* turn
 
-# One counted segment, in a ring of the latest; see `_duplicates`.
+# One counted segment, in a ring by the number of segments before it; see `_duplicates`.
 cdef packed struct seen_t:
     int64_t ts_ns
     uint32_t print_low
@@ -80,7 +80,7 @@ cdef packed struct seen_t:
 
 # The latest of those of one hash.
 cdef packed struct seen_head_t:
-    uint32_t number          # counted up over all
+    uint32_t number          # of the segments before it
     uint32_t mark            # `print_low`, the last bit apart; see `_duplicates`
 
 @cython.final
@@ -127,8 +127,11 @@ cdef class State:
     # The latest counted segments, and the last of each hash.
     cdef seen_t[::1] seen
     cdef seen_head_t[::1] seen_heads
-    cdef uint32_t n_seen
-    cdef uint16_t first_number
+    cdef uint64_t n_seen         # segments so far, duplicates among them
+    # Where what happens lies among all that happens: steps back of the clock so far, and whether it
+    # is a tick of the wheel that ends.
+    cdef int64_t n_steps_back
+    cdef bint is_ending_tick
 
     cdef bint sender_is_client(self, const segment_t* segment) noexcept nogil
     cdef bint is_local(self, const uint8_t* address) noexcept nogil

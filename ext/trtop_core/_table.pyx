@@ -95,8 +95,9 @@ CONNECTION = np.dtype(
         ("side", "<u4"),
         ("first_seqs", "<u4", 2),
         ("isns", "<u4", 2),
+        ("opened", "<u8"),
         ("n_synacks", "u1"),
-        ("_pad", "u1", 39),
+        ("_pad", "u1", 31),
     ]
 )
 STATE_BITS = {
@@ -178,6 +179,14 @@ cdef class ConnectionTable:
         connections = np.asarray(self.connections)[start : min(end, self.n_used)]
         return connections[(connections["state"] & <int>S_ALIVE) != 0]
 
+    def remembered(self):
+        """The numbers of all connections, shape (n,), uint32, and when each was opened, uint64:
+        how many segments the capture held before.
+        """
+        connections = np.asarray(self.connections)[: self.n_used]
+        numbers = np.flatnonzero((connections["state"] & <int>S_ALIVE) != 0).astype(np.uint32)
+        return numbers, connections["opened"][numbers]
+
     @property
     def n_numbers(self):
         """How many connections had a place at once; numbers begin with 0."""
@@ -254,7 +263,7 @@ cdef class ConnectionTable:
         if not self.eviction.is_on:
             return
         if self.eviction.n_entries < <size_t>ENTRIES_PER_CONNECTION * self.connections.shape[0]:
-            enqueue(&self.eviction, rank_of(c.state), c.last_ns, number)
+            enqueue(&self.eviction, rank_of(c.state), c.last_ns, c.opened, number)
         elif self.is_full():
             self.line_up()
         else:
@@ -295,11 +304,11 @@ cdef class ConnectionTable:
         for rank in range(N_RANKS):
             while dequeue(&self.eviction, rank, &entry):
                 c = &self.connections[entry.number]
-                if not c.state & S_ALIVE or rank_of(c.state) != rank:
+                if not c.state & S_ALIVE or c.opened != entry.opened or rank_of(c.state) != rank:
                     continue
                 if c.last_ns == entry.key_ns:
                     return entry.number
-                if not enqueue(&self.eviction, rank, c.last_ns, entry.number):
+                if not enqueue(&self.eviction, rank, c.last_ns, c.opened, entry.number):
                     break
         return 0  # there is no memory for the order; in a full table every number is in use
 
@@ -311,7 +320,7 @@ cdef class ConnectionTable:
         for number in range(self.n_used):
             c = &self.connections[number]
             if c.state & S_ALIVE:
-                if not enqueue(&self.eviction, rank_of(c.state), c.last_ns, number):
+                if not enqueue(&self.eviction, rank_of(c.state), c.last_ns, c.opened, number):
                     return
         self.eviction.is_on = True
 

@@ -173,6 +173,7 @@ cdef inline void fall_behind(State state, int64_t ts_ns) noexcept nogil:
     # What was due by the clock as it was has happened.
     run_due(state)
     step(state, ts_ns, 0)
+    state.n_steps_back += 1
     state.clock_ns = ts_ns
     state.n_behind = 0
     start_ticks(state, ts_ns)

@@ -80,10 +80,12 @@ cdef inline void end_tick(State state) noexcept nogil:
     end_slots(state, state.table.tick, now_ns - 1)
     state.table.tick += 1
     state.next_tick_ns += TICK_NS
+    state.is_ending_tick = True
     while number != NONE:
         following = state.table.connections[number].wheel_next
         run_timers(state, number, now_ns - 1)
         number = following
+    state.is_ending_tick = False
 
 cdef inline void run_timers(State state, uint32_t number, int64_t now_ns) noexcept nogil:
     """Do what is due for one connection; it may be forgotten."""
