@@ -14,6 +14,7 @@ cdef enum:
     DUPLICATE_NS = 1_000_000
     MAX_SEGMENTS_BEFORE = 16     # of the same direction
     HAS_OLDER = 1                # of a mark: the ring holds an earlier segment of the hash
+    SENDER_BIT = 55
 
 cdef extern from *:
     """
@@ -37,7 +38,9 @@ cdef inline uint64_t fingerprint_of(
     return fold(
         ((<uint64_t>segment.seq << 32) | segment.ack) ^ secret[0],
         ((<uint64_t>segment.flags << 56) ^ (<uint64_t>segment.payload_len << 34) ^ identity)
-        ^ (secret[1] + 2 * <uint64_t>ends_hash + from_high),
+        # Between the flags and the length, so that no difference of ids makes up for it.
+        ^ (<uint64_t>from_high << SENDER_BIT)
+        ^ (secret[1] + ends_hash),
     )
 
 # The latest segment of a hash.

@@ -68,6 +68,19 @@ def test_segments_of_the_other_side_are_not_looked_at() -> None:
     check(story, ASKED, OPEN, health=ONE)
 
 
+@pytest.mark.parametrize("client_sends_first", [True, False])
+@pytest.mark.parametrize("first_id", range(1, 9))
+def test_what_the_other_side_sends_alike_is_no_duplicate(
+    first_id: int, client_sends_first: bool
+) -> None:
+    # Equal numbers, ids one apart: nothing but the sender and the id tells them from each other.
+    talk = Talk(ident=first_id - 1)
+    first, second = (talk.out, talk.back) if client_sends_first else (talk.back, talk.out)
+    frames = [second(98, 100), second(99, 100), first(100, 100), second(100, 100)]
+    packets = [Packet(10**18 + i, 1, data, len(data)) for i, data in enumerate(frames)]
+    assert run([batch_of(packets)]).health.duplicates == 0
+
+
 def test_every_kind_of_segment_may_be_a_duplicate() -> None:
     story = Story().syn(0).again(0.1).synack(10).again(0.1).out(11, 1, 1).again(0.1)
     story.fin_out(20, 1, 1).again(0.1).rst_back(30, 1, 2).again(0.1)
