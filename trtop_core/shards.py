@@ -101,6 +101,7 @@ class ShardedFlows:
         self._is_busy = [False] * len(states)
         self._usage = [self._shards.usage(shard) for shard in range(len(states))]
         self._n_workers = 0
+        self._is_finished = False
         self._spare: list[ShardedBatch] = []
         # What a thread raised; what was fed is not counted whole then, and never will be.
         self._failure: BaseException | None = None
@@ -139,6 +140,7 @@ class ShardedFlows:
         for start, end in pairwise(bounds):
             piece = _Piece(data, index[start:end])
             with self._changed:
+                self._is_finished = False
                 self._pieces.append(piece)
                 self._changed.notify()
             self._start_workers()
@@ -168,11 +170,14 @@ class ShardedFlows:
             flows.settle()
 
     def finish(self) -> None:
-        """As ``Flows.finish``."""
+        """As ``Flows.finish``; threads end that have nothing to do any more."""
         self.drain()
         self._shards.join_rows()
         for flows in self._flows:
             flows.finish()
+        with self._changed:
+            self._is_finished = True
+            self._changed.notify_all()
 
     def drain(self) -> None:
         """Count all that was fed."""
@@ -281,7 +286,8 @@ class ShardedFlows:
             with self._changed:
                 job = self._next_job(number)
                 while job is None:
-                    if not self._changed.wait(IDLE_S) and not self._pieces:
+                    is_idle = self._is_finished or not self._changed.wait(IDLE_S)
+                    if is_idle and not self._pieces:
                         self._n_workers -= 1
                         return
                     job = self._next_job(number)

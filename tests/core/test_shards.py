@@ -330,9 +330,14 @@ def test_threads_that_have_nothing_to_do_end(monkeypatch: pytest.MonkeyPatch) ->
     waited = threading.Event()
     while n_threads():
         waited.wait(0.01)
+    monkeypatch.setattr(shards, "IDLE_S", 60)
     # And are there again when there is something.
     engine.feed(batch_of(_opened(60)[50:]))
     assert engine.snapshot(View()).totals.count("syn") == 60
+    assert n_threads() == 2
+    engine.finish()
+    while n_threads():
+        waited.wait(0.01)
 
 
 def test_a_batch_that_points_outside_its_data_is_refused_at_once() -> None:
