@@ -51,6 +51,8 @@ cdef class ConnectionLog:
     cdef connection_record_t* records
     cdef place_t* places             # of the records
     cdef size_t n_records
+    cdef size_t n_whole              # of these, the first ones, to which nothing is added
+    cdef bint is_held                # records are not whole yet
     cdef size_t capacity
     cdef readonly uint64_t n_lost
 
@@ -66,5 +68,8 @@ cdef class ConnectionLog:
         bint is_remembered,
     ) noexcept nogil
     cdef void discard(self, uint32_t number) noexcept nogil
+    cdef void hold(self) noexcept nogil
+    cdef void let_go(self) noexcept nogil
+    cdef void sample_late(self, uint64_t opened, int sketch, int64_t value) noexcept nogil
     cdef void count_packet(self, uint32_t number, bint from_client) noexcept nogil
     cdef bint has_room(self) noexcept nogil

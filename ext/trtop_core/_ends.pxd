@@ -27,7 +27,16 @@ from trtop_core._connection cimport (
 from trtop_core._connection_log cimport place_t
 from trtop_core._latency cimport sample_closing_floor, sample_latency
 from trtop_core._records cimport RESET_AGE, REUSE, counter_row_t
-from trtop_core._state cimport State, add_sample, adjust_gauges, count_gaps, number_of, touch
+from trtop_core._slots cimport run_slot_timer
+from trtop_core._state cimport (
+    State,
+    add_sample,
+    adjust_gauges,
+    clock_of_others,
+    count_gaps,
+    number_of,
+    touch,
+)
 from trtop_core._tickets cimport decide
 from trtop_core._tls_handshake cimport fail_unfinished
 from trtop_core._turns cimport drop_side, end_response
@@ -152,6 +161,8 @@ cdef inline void log_connection(
     place.tick = state.table.tick
     place.n_segments = 0 if state.is_ending_tick else state.n_seen + 1
     place.opened = c.opened
+    if state.n_deferred:
+        state.log.hold()
     state.log.write(c, number_of(state, c), &place, is_evicted, is_remembered)
 
 cdef inline void evict(State state, uint32_t number) noexcept nogil:
@@ -159,6 +170,8 @@ cdef inline void evict(State state, uint32_t number) noexcept nogil:
     cdef connection_t* c = &state.table.connections[number]
     cdef counter_row_t* row = touch(state, c)
     cdef uint32_t before = c.state
+    # A slot that ends now has ended; nobody looks at its list any more.
+    run_slot_timer(state, c, clock_of_others(state))
     c.state &= ~<uint32_t>S_WAITING
     # What waits for an answer counts in nothing any more, either.
     decide(state, c, row)

@@ -44,6 +44,7 @@ cdef inline int64_t begin_unusual(State state, const segment_t* segment) noexcep
     cdef int64_t clock_ns = state.clock_ns
     if state.is_waiting:
         # Nobody but its own connection believes in its time yet.
+        state.believed_ns = clock_ns
         state.clock_ns = segment.ts_ns
     return clock_ns
 

@@ -41,8 +41,7 @@ cdef inline void sample_latency(
     cdef deferred_t* deferred
     if latency_ns < 0:
         return
-    # What lies between two earlier packets does not wait: its connection may end at this one.
-    if not state.is_waiting or (start_ns != state.waiting_ns and end_ns != state.waiting_ns):
+    if not state.is_waiting:
         latency_ns = max(<int64_t>0, latency_ns - less_ns)
         add_sample(state, c, c.destination, sketch, latency_ns)
         return
@@ -100,6 +99,7 @@ cdef inline deferred_t* defer(
     state.n_deferred += 1
     deferred.kind = kind
     deferred.c = c
+    deferred.opened = c.opened
     deferred.destination = c.destination
     deferred.start_ns = deferred.first_ns = start_ns
     deferred.end_ns = end_ns

@@ -33,7 +33,7 @@ from trtop_core._records cimport (
 )
 from trtop_core._segment cimport take_any
 from trtop_core._sketch cimport SketchStore
-from trtop_core._state cimport State
+from trtop_core._state cimport State, clock_of_others
 from trtop_core._table cimport NONE, table_entry_t
 from trtop_core._timeline cimport MAX_AHEAD_NS, MAX_BEHIND_NS, take_time
 from trtop_core._timers cimport run_ticks, run_timers
@@ -274,6 +274,7 @@ cdef class Shards:
         """Before a segment: forget a connection where it opens one and there is no room for it."""
         cdef uint64_t n_connections = 0
         cdef uint32_t number
+        cdef int64_t now_ns
         cdef State other
         for other in self.states:
             n_connections += other.table.n_connections
@@ -287,10 +288,11 @@ cdef class Shards:
             return
         n_connections = 0
         for other in self.states:
-            number = other.table.next_due(other.clock_ns)
+            now_ns = clock_of_others(other)
+            number = other.table.next_due(now_ns)
             while number != NONE:
-                run_timers(other, number, other.clock_ns)
-                number = other.table.next_due(other.clock_ns)
+                run_timers(other, number, now_ns)
+                number = other.table.next_due(now_ns)
             n_connections += other.table.n_connections
         if n_connections == self.max_connections:
             self.evict_one()

@@ -69,6 +69,7 @@ cdef struct deferred_t:
     int64_t end_ns
     int64_t less_ns
     connection_t* c
+    uint64_t opened          # as of the connection: another one may have its place
     turn_t* turn
 
 # One counted segment, in a ring by the number of segments before it; see `_duplicates`.
@@ -116,6 +117,7 @@ cdef class State:
     cdef bint is_waiting
     cdef bint has_deferred_round_trip
     cdef int64_t waiting_ns
+    cdef int64_t believed_ns     # the clock of all others, while a packet that waits counts
     cdef uint32_t waiting_number
     cdef int n_behind
     cdef uint32_t behind_numbers[MAX_BEHIND]
@@ -169,6 +171,10 @@ cdef inline void add_sample(
     add_to(state.sketches, row, sketch, value)
     if state.has_log:
         state.log.sample(number_of(state, c), sketch, value)
+
+# The clock of a connection that is not the one of the packet at hand.
+cdef inline int64_t clock_of_others(State state) noexcept nogil:
+    return state.believed_ns if state.is_waiting else state.clock_ns
 
 cdef inline uint32_t number_of(State state, const connection_t* c) noexcept nogil:
     return <uint32_t>(c - &state.table.connections[0])

@@ -26,6 +26,7 @@ from trtop_core._latency cimport lower_floor, time_between
 from trtop_core._records cimport PATH_RTT
 from trtop_core._responses cimport grow_time
 from trtop_core._sides cimport TLS_PAST, http2_t, tls_t
+from trtop_core._sketch cimport add_to
 from trtop_core._state cimport (
     DEFER_FLOOR,
     DEFER_LATENCY,
@@ -210,6 +211,8 @@ cdef inline void settle_deferred(State state, int64_t unknown_ns, bint is_edge) 
             deferred.first_ns = NO_TIME_NS
         count_deferred(state, deferred)
     state.n_deferred = 0
+    if state.has_log:
+        state.log.let_go()
     if state.has_deferred_round_trip:
         state.has_deferred_round_trip = False
         # A floor may be new, and to be sampled when a slot ends.
@@ -224,7 +227,13 @@ cdef inline void count_deferred(State state, deferred_t* deferred) noexcept nogi
     elif deferred.kind == DEFER_LATENCY:
         if latency_ns >= 0:
             latency_ns = max(<int64_t>0, latency_ns - deferred.less_ns)
-            add_sample(state, c, deferred.destination, deferred.sketch, latency_ns)
+            if c.state & S_ALIVE and c.opened == deferred.opened:
+                add_sample(state, c, deferred.destination, deferred.sketch, latency_ns)
+            else:
+                # The packet that waited opened another one for which it had to go.
+                add_to(state.sketches, deferred.destination, deferred.sketch, latency_ns)
+                if state.has_log:
+                    state.log.sample_late(deferred.opened, deferred.sketch, latency_ns)
     elif deferred.kind == DEFER_ROUND_TRIP:
         if latency_ns >= 0:
             add_sample(state, c, deferred.destination, deferred.sketch, latency_ns)

@@ -29,7 +29,14 @@ from trtop_core._slots cimport (
     run_slots,
     slot_end_ns,
 )
-from trtop_core._state cimport N_SLOT_TICKS, State, adjust_gauges, count_gaps, touch
+from trtop_core._state cimport (
+    N_SLOT_TICKS,
+    State,
+    adjust_gauges,
+    clock_of_others,
+    count_gaps,
+    touch,
+)
 from trtop_core._table cimport NONE, N_TICKS, TICK_NS
 
 cdef enum:
@@ -119,10 +126,11 @@ cdef inline void run_timers(State state, uint32_t number, int64_t now_ns) noexce
 
 cdef inline void make_room(State state) noexcept nogil:
     """Forget a connection of the full table; none if the timers that are due make room already."""
-    cdef uint32_t number = state.table.next_due(state.clock_ns)
+    cdef int64_t now_ns = clock_of_others(state)
+    cdef uint32_t number = state.table.next_due(now_ns)
     while number != NONE:
-        run_timers(state, number, state.clock_ns)
-        number = state.table.next_due(state.clock_ns)
+        run_timers(state, number, now_ns)
+        number = state.table.next_due(now_ns)
     if state.table.is_full():
         evict(state, state.table.next_to_evict())
 

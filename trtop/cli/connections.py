@@ -6,6 +6,7 @@ packets are read, in memory that does not grow with the capture.
 
 from __future__ import annotations
 
+import itertools
 import os
 from dataclasses import replace
 
@@ -29,6 +30,10 @@ from trtop_core.sources import IDLE, ReadResult, Source, open_capture, read_into
 
 DRAIN_S = 0.5
 """Time after Ctrl-C in which tcpdump (``tcpdump -w - | trtop -``) hands over what it holds."""
+
+BATCHES_TOGETHER = 8
+"""Where several threads count, whoever takes records waits for all of them: after so many batches,
+some 100 MB of records at most."""
 
 FLUSH_S = 1.0
 """How long a record of a live capture is held back at most."""
@@ -88,11 +93,13 @@ def _write_all(
     engine: Engine, source: Source, writer: ConnectionWriter, interrupt: Interrupt, pace: _Pace
 ) -> ReadResult | None:
     """Read and write until either ends; None if nobody reads the records any more."""
+    together = itertools.cycle(range(BATCHES_TOGETHER if engine.is_sharded else 1))
 
     def between(batch: PacketBatch) -> bool:
         if interrupt.is_due(is_idle=batch is IDLE):
             return False
-        writer.add(engine.take_connections())
+        if next(together) == 0:
+            writer.add(engine.take_connections())
         if pace.is_due(batch is IDLE):
             writer.flush()
         return True
