@@ -6,6 +6,7 @@ BIN := $(VENV)/bin
 CAPTURE ?= examples/services.pcap
 CHECKED_TREE := build/checked-tree
 SANITIZED_TREE := build/sanitized-tree
+RACES_TREE := build/races-tree
 FUZZ_TREE := build/fuzz-tree
 SECONDS ?= 60
 ROUNDS ?= 1
@@ -47,7 +48,7 @@ quietly = mkdir -p build && { $(1) > build/log 2>&1 || { tail -n 30 build/log; e
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run build test test-long properties check check-long format bench bench-instructions bench-memory bench-replay bench-live bench-screen bench-history bench-batch lab fuzz sanitized mutants soak site sdist wheel packages check-packages clean distclean
+.PHONY: help run build test test-long properties check check-long format bench bench-instructions bench-memory bench-replay bench-live bench-screen bench-history bench-batch lab fuzz sanitized races mutants soak site sdist wheel packages check-packages clean distclean
 .PHONY: lint tests-in-turn test-normal test-checked
 
 help: ## this list
@@ -112,6 +113,12 @@ fuzz: $(FUZZ_TREE)/.built $(VENV)/.fuzz ## fuzz each target for SECONDS=60, guid
 	PYTHONPATH=$(CURDIR)/fuzz $(BIN)/python fuzz/run.py $(FUZZ_TREE)/lib --seconds $(SECONDS) $(TARGET) $(ARGS)
 
 sanitized: $(SANITIZED_TREE)/.built ## build the kernels with sanitizers, for the tests (see CONTRIBUTING.md)
+
+# An address space that is not laid out at random is one that ThreadSanitizer finds its place in.
+races: $(RACES_TREE)/.built $(VENV)/.dev ## look for data races of threads that count side by side (ThreadSanitizer)
+	LD_PRELOAD=$$(gcc -print-file-name=libtsan.so) TSAN_OPTIONS='suppressions=$(CURDIR)/lint/races.supp exitcode=66' \
+	  PYTHONSAFEPATH=1 PYTHONPATH=$(CURDIR)/$(RACES_TREE)/lib setarch --addr-no-randomize \
+	  $(BIN)/python -m pytest --numprocesses 0 $(or $(TESTS),tests/core/test_shards.py)
 
 mutants: $(VENV)/.dev ## put 200 small mistakes into the kernels, see which the tests catch; MUTANTS=400 SEED=2
 	@$(call quietly,PYTHONPATH=tests $(BIN)/python -m mutation.build build/mutants --mutants $(MUTANTS) --seed $(SEED))
@@ -223,6 +230,13 @@ $(SANITIZED_TREE)/.built: $(VENV)/.requirements $(BUILD_SOURCES) $(PACKAGE_SOURC
 	@rm -rf $(SANITIZED_TREE)
 	@$(call quietly,TRTOP_SANITIZE=1 $(BIN)/python setup.py build \
 	  --build-base $(SANITIZED_TREE) --build-lib $(SANITIZED_TREE)/lib)
+	@touch $@
+
+$(RACES_TREE)/.built: $(VENV)/.requirements $(BUILD_SOURCES) $(PACKAGE_SOURCES)
+	@echo 'trtop: building the kernels with ThreadSanitizer'
+	@rm -rf $(RACES_TREE)
+	@$(call quietly,TRTOP_RACES=1 $(BIN)/python setup.py build \
+	  --build-base $(RACES_TREE) --build-lib $(RACES_TREE)/lib)
 	@touch $@
 
 # Only clang counts coverage as libFuzzer reads it, which atheris brings.

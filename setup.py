@@ -27,6 +27,7 @@ KERNELS = (
     "_table",
     "_state",
     "_flows",
+    "_shards",
     "_waits",
 )
 
@@ -34,10 +35,11 @@ SHARED = "trtop_core._cyutility"
 """The module that holds the code of typed memoryviews, which all kernels would repeat otherwise."""
 
 # TRTOP_CHECKED=1 builds the same kernels with bounds checks on; TRTOP_SANITIZE=1 with
-# AddressSanitizer and UndefinedBehaviorSanitizer; TRTOP_FUZZ=1 with these and libFuzzer's counters
-# of coverage, by clang (see CONTRIBUTING.md).
+# AddressSanitizer and UndefinedBehaviorSanitizer; TRTOP_RACES=1 with ThreadSanitizer; TRTOP_FUZZ=1
+# with the first two and libFuzzer's counters of coverage, by clang (see CONTRIBUTING.md).
 CHECKED = os.environ.get("TRTOP_CHECKED") == "1"
 FUZZ = os.environ.get("TRTOP_FUZZ") == "1"
+RACES = os.environ.get("TRTOP_RACES") == "1"
 SANITIZE = FUZZ or os.environ.get("TRTOP_SANITIZE") == "1"
 
 # `make` installs without kernels and builds them itself: pip would compile all of them, every time.
@@ -66,13 +68,16 @@ def extensions() -> list[Extension]:
 
     # Builds that look for mistakes need not be fast, but are built often. With -O3 the loop over
     # packets takes 2 % more instructions and 5 % more time (gcc 12).
-    level = "-O1" if CHECKED or SANITIZE else "-O2"
+    level = "-O1" if CHECKED or SANITIZE or RACES else "-O2"
     compile_args = [level, "-fno-strict-aliasing", "-Wno-unused-function"]
     if SANITIZE:
         link_args = ["-fsanitize=address,undefined"]
         compile_args += [*link_args, "-fno-sanitize-recover=undefined", "-g"]
         if FUZZ:
             compile_args += ["-fsanitize=fuzzer-no-link"]
+    elif RACES:
+        link_args = ["-fsanitize=thread"]
+        compile_args += [*link_args, "-g"]
     else:
         # Python's own flags ask for debugging information, which is two thirds of the bytes.
         link_args = ["-s"]

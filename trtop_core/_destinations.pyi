@@ -10,8 +10,14 @@ from trtop_core._window import WindowLog
 @final
 class DestinationTable:
     log: WindowLog | None
+    n_rows: int
+    numbering: DestinationTable | None
     def __init__(
-        self, max_rows: int, hash_words: npt.NDArray[np.uint64], windows: set[int]
+        self,
+        max_rows: int,
+        hash_words: npt.NDArray[np.uint64],
+        windows: set[int],
+        numbering: DestinationTable | None = None,
     ) -> None: ...
     def export(self) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]: ...
     def export_window(

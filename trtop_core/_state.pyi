@@ -30,6 +30,7 @@ class State:
         windows: set[int],
         bounds: tuple[int, int],
         history: object | None = None,
+        numbering: DestinationTable | None = None,
     ) -> None: ...
     @property
     def shift_ns(self) -> int: ...

@@ -6,9 +6,9 @@ when a log is made), and what its bits mean as arrays. Never computes a counter.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import IntEnum
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -72,6 +72,21 @@ def words_of(records: npt.NDArray[Any]) -> npt.NDArray[np.uint64]:
 def records_of(words: npt.NDArray[np.uint64]) -> npt.NDArray[Any]:
     """The records that ``words_of`` made words of, as a view."""
     return words.reshape(-1).view(CONNECTION_RECORD)
+
+
+Taken: TypeAlias = tuple[npt.NDArray[Any], npt.NDArray[np.uint64]]
+"""Records, and where in an engine's course each was made: what ``ConnectionLog.take`` gives."""
+
+
+def in_order(taken: Sequence[Taken]) -> npt.NDArray[Any]:
+    """Records of some logs as one, in the order in which they were made.
+
+    Connections that are forgotten at the end of the same tick are in the order of their opening.
+    """
+    records = np.concatenate([words_of(part) for part, _ in taken])
+    places = np.concatenate([part for _, part in taken])
+    order = np.lexsort(places.T[::-1])
+    return records_of(records[order])
 
 
 def _places() -> tuple[dict[str, int], dict[str, dict[str, int]]]:

@@ -6,13 +6,14 @@ packets in the same order give the same numbers, however they are cut into batch
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from trtop_core._destinations import DestinationTable
 from trtop_core._flows import Flows, Prepared
 from trtop_core._sketch import MAX_DESTINATIONS_LIMIT
 from trtop_core._state import NETWORK, State
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from trtop_core.history.asking import PeriodRows
     from trtop_core.history.log import History
     from trtop_core.history.slots import Slot
+    from trtop_core.shards import ShardedFlows
     from trtop_core.timeline import Timeline, TimelineView
     from trtop_core.trends import Trends, TrendView
 
@@ -89,13 +91,17 @@ class Engine:
         config: what to keep and how to group it.
         seed: ``SEED_BYTES`` secret random bytes, at least ``MIN_SEED_BYTES``, so that nobody can
             craft packets that collide in the hash tables. Numbers do not depend on it.
+        n_jobs: threads that count, the caller's included; numbers do not depend on it. Those that
+            keep windows, or do without them for want of memory, count in one. With more than one
+            an engine answers snapshots, and takes batches that it goes on counting meanwhile: what
+            they refer to must not change until something was asked.
 
     Raises:
         ValueError: the seed is too short, or ``max_destinations`` too large.
         TrtopError: the system has no memory for so many connections.
     """
 
-    def __init__(self, config: EngineConfig, seed: bytes) -> None:
+    def __init__(self, config: EngineConfig, seed: bytes, n_jobs: int = 1) -> None:
         if len(seed) < MIN_SEED_BYTES:
             raise ValueError(f"a seed has at least {MIN_SEED_BYTES} bytes")
         if config.max_destinations + 2 > MAX_DESTINATIONS_LIMIT:
@@ -115,21 +121,56 @@ class Engine:
                 config.history_credit_ns,
             )
         words = np.frombuffer(_stretched(seed), np.uint64)
+        words = words.reshape(N_HASH_TABLES, N_HASH_WORDS)
+        self._shards: ShardedFlows | None = None
+        if n_jobs > 1 and not self._windows:
+            self._shards = self._sharded(words, n_jobs)
+        if self._shards is None:
+            self._state = self._new_state(words, None)
+            self._flows: Flows | ShardedFlows = Flows(self._state, config.decap)
+        else:
+            self._state = self._shards.states[0]
+            self._flows = self._shards
+        self._baseline: Baseline | None = None
+        self._exported: Exported | None = None
+
+    def _new_state(self, words: npt.NDArray[Any], numbering: DestinationTable | None) -> State:
+        """Tables of their own.
+
+        Raises:
+            TrtopError: the system has no memory for so many connections.
+        """
+        config = self._config
         try:
-            self._state = State(
+            return State(
                 config,
-                words.reshape(N_HASH_TABLES, N_HASH_WORDS),
+                words,
                 _networks(config.local),
                 {int(window) for window in self._windows},
                 (MAX_SKETCH_PAGES, max(MIN_HOLES, config.max_connections)),
                 self._history,
+                numbering,
             )
         except MemoryError:
             n = config.max_connections
             raise TrtopError(f"not enough memory for {n:,} connections; allow fewer") from None
-        self._flows = Flows(self._state, config.decap)
-        self._baseline: Baseline | None = None
-        self._exported: Exported | None = None
+
+    def _sharded(self, words: npt.NDArray[Any], n_jobs: int) -> ShardedFlows | None:
+        """Tables for each of several shards; None if there is no memory for them."""
+        from trtop_core.shards import MAX_SHARDS, ShardedFlows  # noqa: PLC0415 - seldom used
+
+        max_rows = self._config.max_destinations
+        try:
+            numbering = DestinationTable(max_rows, words[1], set())
+            states = [self._new_state(words, numbering) for _ in range(min(n_jobs, MAX_SHARDS))]
+        except (MemoryError, TrtopError):
+            return None
+        return ShardedFlows(states, self._config.decap, max_rows, n_jobs)
+
+    @property
+    def is_sharded(self) -> bool:
+        """Whether several threads count: batches need not be prepared."""
+        return self._shards is not None
 
     @property
     def clock_ns(self) -> int | None:
@@ -146,9 +187,9 @@ class Engine:
         """Decode a batch ahead of its turn; another thread may feed the engine meanwhile.
 
         Raises:
-            ValueError: a packet of the index lies outside the batch's data.
+            ValueError: a packet of the index lies outside the batch's data, or ``is_sharded``.
         """
-        return self._flows.prepare(batch.data, batch.index)
+        return self._single_flows().prepare(batch.data, batch.index)
 
     def feed(self, batch: PacketBatch, prepared: Prepared | None = None) -> None:
         """Count the packets of a batch.
@@ -165,7 +206,7 @@ class Engine:
         if prepared is None:
             self._flows.feed(batch.data, batch.index)
         else:
-            self._flows.feed_prepared(prepared)
+            self._single_flows().feed_prepared(prepared)
         counters = batch.counters
         if counters is None and not batch.n_untimed:
             return
@@ -188,7 +229,8 @@ class Engine:
     def set_local(self, local: tuple[IPv4Network | IPv6Network, ...]) -> None:
         """Take other networks as local from now on; connections that are known keep their row."""
         self._exported = None
-        self._state.set_local(_networks(local))
+        for state in self._states():
+            state.set_local(_networks(local))
 
     def advance(self, now_ns: int) -> None:
         """Let capture time go on (never back) and run the timers that are due by then."""
@@ -202,13 +244,15 @@ class Engine:
         sketches are those of the period.
         """
         self._flows.settle()
-        keys, counters = self._state.destinations.export()
+        keys, counters = self._all_rows()
         self._baseline = Baseline.taken(
             counters,
-            SketchState(*self._state.sketches.export(len(keys))),
+            SketchState(*self._all_sketches(len(keys))),
             self._raw_health(None),
             (self.clock_ns, self._flows.span_ns),
         )
+        if self._shards is not None:
+            self._shards.forget_extremes()
 
     def finish(self) -> None:
         """The capture ends: judge the holes and connections that are still open."""
@@ -280,31 +324,38 @@ class Engine:
 
         Returns:
             Shape (n,), dtype ``connection_records.CONNECTION_RECORD``, in the order in which they
-            were forgotten; none if the engine does not keep connections.
+            were forgotten, those that time ran out for together in that of their opening; none if
+            the engine does not keep connections.
         """
+        from trtop_core.connection_records import CONNECTION_RECORD, in_order  # noqa: PLC0415
+
         log = self._state.log
         if log is None:
-            from trtop_core.connection_records import CONNECTION_RECORD  # noqa: PLC0415 - seldom
-
             return np.zeros(0, CONNECTION_RECORD)
-        return log.take()
+        return in_order([log.take()]) if self._shards is None else self._shards.take_records()
 
     def remaining_connections(self) -> Iterator[npt.NDArray[Any]]:
         """The connections that are still remembered when the capture has ended, in blocks.
 
-        Together with those that ``take_connections`` gave before they add up to the destinations'
-        counters. Asked for once, behind ``finish`` and a last ``take_connections``.
+        They are in the order of their opening. Together with those that ``take_connections`` gave
+        before they add up to the destinations' counters. Asked for once, behind ``finish`` and a
+        last ``take_connections``.
         """
-        first, has_more = 0, self._state.log is not None
-        while has_more:
-            has_more = self._flows.log_remembered(first, first + REMAINING_BLOCK)
-            first += REMAINING_BLOCK
+        if self._state.log is None:
+            return
+        if self._shards is not None:
+            yield from self._shards.remaining_records(REMAINING_BLOCK)
+            return
+        numbers, opened = self._state.table.remembered()
+        numbers = numbers[np.argsort(opened)]
+        for first in range(0, len(numbers), REMAINING_BLOCK):
+            self._single_flows().log_remembered(numbers[first : first + REMAINING_BLOCK])
             yield self.take_connections()
 
     @property
     def n_lost_connections(self) -> int:
         """Connections for whose records there was no memory."""
-        return 0 if self._state.log is None else self._state.log.n_lost
+        return sum(state.log.n_lost for state in self._states() if state.log is not None)
 
     def health(self) -> Health:
         """What the capture held, lost and could not read so far."""
@@ -324,7 +375,7 @@ class Engine:
             exported = self._of_period(view.period, view.group_by).exported
         levels = {spec[0]: i for i, spec in enumerate(LEVELS) if Window(spec[0]) in self._windows}
         waits_ns = self._waits() if view.period is None else None
-        return answer_detail(self._state, self._flows, exported, view, levels, waits_ns)
+        return answer_detail(self._state, self._single_flows(), exported, view, levels, waits_ns)
 
     def trends(self, view: TrendView) -> Trends:
         """How some rows went until this moment of capture time.
@@ -336,12 +387,12 @@ class Engine:
 
         self._check(view.window, view.group_by)
         self._flows.settle()
-        return answer_trends(self._state, self._flows, view, _level_of(view.window))
+        return answer_trends(self._state, self._single_flows(), view, _level_of(view.window))
 
     @property
     def keys(self) -> npt.NDArray[Any]:
         """Of all rows that are counted, shape (n,), dtype ``records.DESTINATION_KEY``."""
-        return self._state.destinations.export()[0]
+        return self._all_rows()[0]
 
     def timeline(self, view: TimelineView) -> Timeline:
         """All of the history in columns; none where no history is kept."""
@@ -378,13 +429,14 @@ class Engine:
 
     def _waits(self) -> npt.NDArray[np.int64]:
         """For how long attempts and requests of each row wait; see ``Table.waits_ns``."""
-        _, counters = self._state.destinations.export()
+        _, counters = self._all_rows()
         waits_ns = np.zeros((len(counters), len(Wait)), np.int64)
         # An attempt that timed out may still be tried.
         gauges = ("pending", "waiting", "timeouts")
         is_wanted = np.logical_or.reduce([counters[name] != 0 for name in gauges])
         if is_wanted.any():
-            longest_waits(self._state, is_wanted.view(np.uint8), waits_ns)
+            for state in self._states():
+                longest_waits(state, is_wanted.view(np.uint8), waits_ns)
         return waits_ns
 
     def _past(self, view: View, period: Period, choose: ChooseOf | None) -> Snapshot:
@@ -446,8 +498,8 @@ class Engine:
         self._flows.settle()
         clock = self._flows.clock
         if window is Window.ALL or clock is None:
-            keys, counters = self._state.destinations.export()
-            state = self._sketch_state(*self._state.sketches.export(len(keys)))
+            keys, counters = self._all_rows()
+            state = self._sketch_state(*self._all_sketches(len(keys)))
             everything = Exported(keys, counters, state, self._flows.span_ns, None)
             return everything if self._baseline is None else self._baseline.since(everything)
         level = _level_of(window)
@@ -475,7 +527,39 @@ class Engine:
         page_keys: npt.NDArray[np.uint32],
         pages: npt.NDArray[np.uint64],
     ) -> SketchState:
-        return SketchState(stats, page_keys, pages, not self._state.sketches.n_unbinned)
+        return SketchState(stats, page_keys, pages, not self._n_unbinned())
+
+    def _single_flows(self) -> Flows:
+        """The loop, where there is one.
+
+        Raises:
+            ValueError: there are several.
+        """
+        if not isinstance(self._flows, Flows):
+            raise ValueError("an engine of several jobs answers snapshots only")
+        return self._flows
+
+    def _states(self) -> Sequence[State]:
+        """The tables, of each shard where there are several; nothing waits to be counted."""
+        return [self._state] if self._shards is None else self._shards.states
+
+    def _all_rows(self) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+        """Keys and counters of all rows."""
+        return self._state.destinations.export() if self._shards is None else self._shards.rows()
+
+    def _all_sketches(
+        self, n_rows: int
+    ) -> tuple[npt.NDArray[Any], npt.NDArray[np.uint32], npt.NDArray[np.uint64]]:
+        """The sketches of the first rows, in the form of a store."""
+        if self._shards is None:
+            return self._state.sketches.export(n_rows)
+        return self._shards.sketches(n_rows).export(n_rows)
+
+    def _n_unbinned(self) -> int:
+        """Samples that found no room for their bin."""
+        if self._shards is None:
+            return self._state.sketches.n_unbinned
+        return self._shards.n_unbinned
 
     def _health(self, level: int | None) -> Health:
         health = self._raw_health(level)
@@ -499,8 +583,8 @@ class Engine:
             duplicates=int(raw["duplicates"]),
             untimed=int(raw["untimed"]),
             evicted=int(raw["evicted"]),
-            holes_unkept=self._state.holes.n_unkept,
-            samples_unbinned=self._state.sketches.n_unbinned,
+            holes_unkept=sum(state.holes.n_unkept for state in self._states()),
+            samples_unbinned=self._n_unbinned(),
             received=int(raw["received"]) if known["received"] else None,
             kernel_dropped=int(raw["kernel_dropped"]) if known["kernel"] else None,
             interface_dropped=int(raw["interface_dropped"]) if known["interface"] else None,

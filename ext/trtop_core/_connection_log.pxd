@@ -34,6 +34,13 @@ cdef packed struct connection_record_t:
     int64_t floor_ns
     tally_t tally
 
+# Where in an engine's course a connection was recorded, whatever packets were counted by whom.
+cdef packed struct place_t:
+    int64_t n_steps_back     # of the clock, before it
+    int64_t tick             # of the wheel; one that ends counts as the next
+    uint64_t n_segments      # before it, plus one; 0: the tick itself
+    uint64_t opened          # as of its connection: no two have the same
+
 @cython.final
 cdef class ConnectionLog:
     cdef uint8_t[::1] raw_tallies    # of `tally_t`, by connection number
@@ -42,7 +49,10 @@ cdef class ConnectionLog:
     cdef counter_row_t* row          # NULL: it is nobody's turn
     cdef uint32_t number
     cdef connection_record_t* records
+    cdef place_t* places             # of the records
     cdef size_t n_records
+    cdef size_t n_whole              # of these, the first ones, to which nothing is added
+    cdef bint is_held                # records are not whole yet
     cdef size_t capacity
     cdef readonly uint64_t n_lost
 
@@ -50,8 +60,11 @@ cdef class ConnectionLog:
     cdef void settle(self) noexcept nogil
     cdef void sample(self, uint32_t number, int sketch, int64_t value) noexcept nogil
     cdef void write(
-        self, const connection_t* c, bint is_evicted, bint is_remembered
+        self, const connection_t* c, const place_t* place, bint is_evicted, bint is_remembered
     ) noexcept nogil
     cdef void discard(self, uint32_t number) noexcept nogil
+    cdef void hold(self) noexcept nogil
+    cdef void let_go(self) noexcept nogil
+    cdef void sample_late(self, uint64_t opened, int sketch, int64_t value) noexcept nogil
     cdef void count_packet(self, uint32_t number, bint from_client) noexcept nogil
     cdef bint has_room(self) noexcept nogil

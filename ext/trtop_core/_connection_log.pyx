@@ -10,7 +10,7 @@ a connection is over.
 cimport cython
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, realloc
-from libc.string cimport memcpy, memset
+from libc.string cimport memcpy, memmove, memset
 
 import numpy as np
 
@@ -22,6 +22,8 @@ from trtop_core.metrics import COUNTERS
 cdef enum:
     FIRST_RECORDS = 1 << 10
     N_LINE = 8               # words that are compared at once: a cache line
+    PLACE_WORDS = sizeof(place_t) // 8
+    TICK_WORD = 1            # of these
 
 
 @cython.final
@@ -46,18 +48,34 @@ cdef class ConnectionLog:
 
     def __dealloc__(self):
         free(self.records)
+        free(self.places)
 
     def take(self):
-        """The records so far, shape (n,), dtype ``CONNECTION_RECORD``; they are forgotten here."""
+        """The records so far, those that are held left out; they are forgotten here.
+
+        Returns:
+            Records, shape (n,), dtype ``CONNECTION_RECORD``; where in the engine's course each was
+            made, shape (n, 4), uint64: rows compare as these places do, from the first word on.
+        """
         from trtop_core.connection_records import CONNECTION_RECORD
 
-        taken = np.empty(self.n_records, CONNECTION_RECORD)
+        cdef size_t n_taken = self.n_whole if self.is_held else self.n_records
+        cdef size_t n_left = self.n_records - n_taken
+        taken = np.empty(n_taken, CONNECTION_RECORD)
+        places = np.empty((n_taken, PLACE_WORDS), np.uint64)
         cdef uint8_t[::1] raw
-        if self.n_records:
+        cdef uint64_t[:, ::1] place_out = places
+        if n_taken:
             raw = taken.view(np.uint8)
-            memcpy(&raw[0], self.records, self.n_records * sizeof(connection_record_t))
-        self.n_records = 0
-        return taken
+            memcpy(&raw[0], self.records, n_taken * sizeof(connection_record_t))
+            memcpy(&place_out[0, 0], self.places, n_taken * sizeof(place_t))
+            memmove(self.records, self.records + n_taken, n_left * sizeof(connection_record_t))
+            memmove(self.places, self.places + n_taken, n_left * sizeof(place_t))
+            # Ticks before 1970 come before all others.
+            places[:, TICK_WORD] += np.uint64(1 << 63)
+        self.n_records = n_left
+        self.n_whole = 0
+        return taken, places
 
     cdef void attend(self, uint32_t number, counter_row_t* row) noexcept nogil:
         """What the row gains from now on is a connection's."""
@@ -92,10 +110,24 @@ cdef class ConnectionLog:
 
     cdef void sample(self, uint32_t number, int sketch, int64_t value) noexcept nogil:
         """A connection gave a sample."""
-        cdef samples_t* samples = &self.tallies[number].samples[sketch]
-        samples.max = value if not samples.count else max(samples.max, value)
-        samples.count += 1
-        samples.sum += value
+        add_sample_to(&self.tallies[number].samples[sketch], value)
+
+    cdef void hold(self) noexcept nogil:
+        """Something may be added to the records that are written from now on."""
+        if not self.is_held:
+            self.is_held = True
+            self.n_whole = self.n_records
+
+    cdef void let_go(self) noexcept nogil:
+        """Nothing is added to any record any more."""
+        self.is_held = False
+
+    cdef void sample_late(self, uint64_t opened, int sketch, int64_t value) noexcept nogil:
+        """A connection gave a sample of which that is known only now, behind its record."""
+        cdef size_t at
+        for at in range(self.n_whole, self.n_records):
+            if self.places[at].opened == opened:
+                add_sample_to(&self.records[at].tally.samples[sketch], value)
 
     cdef void count_packet(self, uint32_t number, bint from_client) noexcept nogil:
         if from_client:
@@ -104,13 +136,14 @@ cdef class ConnectionLog:
             self.tallies[number].packets_in += 1
 
     cdef void write(
-        self, const connection_t* c, bint is_evicted, bint is_remembered
+        self, const connection_t* c, const place_t* place, bint is_evicted, bint is_remembered
     ) noexcept nogil:
         """Record a connection; its number's next one begins with nothing."""
         cdef connection_record_t* record
         self.settle()
         if self.has_room():
             record = &self.records[self.n_records]
+            self.places[self.n_records] = place[0]
             self.n_records += 1
             describe(c, record)
             record.is_evicted = is_evicted
@@ -128,14 +161,25 @@ cdef class ConnectionLog:
     cdef bint has_room(self) noexcept nogil:
         cdef size_t capacity = max(2 * self.capacity, <size_t>FIRST_RECORDS)
         cdef void* records
+        cdef void* places
         if self.n_records < self.capacity:
             return True
         records = realloc(self.records, capacity * sizeof(connection_record_t))
         if records == NULL:
             return False
         self.records = <connection_record_t*>records
+        places = realloc(self.places, capacity * sizeof(place_t))
+        if places == NULL:
+            return False
+        self.places = <place_t*>places
         self.capacity = capacity
         return True
+
+
+cdef inline void add_sample_to(samples_t* samples, int64_t value) noexcept nogil:
+    samples.max = value if not samples.count else max(samples.max, value)
+    samples.count += 1
+    samples.sum += value
 
 
 cdef void describe(const connection_t* c, connection_record_t* record) noexcept nogil:

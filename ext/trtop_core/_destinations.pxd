@@ -1,5 +1,6 @@
 cimport cython
 
+from cpython.pythread cimport PyThread_type_lock
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 from trtop_core._records cimport counter_row_t, destination_key_t
@@ -29,7 +30,17 @@ cdef class DestinationTable:
     cdef readonly uint32_t n_rows
     cdef uint32_t max_rows
     cdef uint32_t other
+    # Of several tables, whose rows have the same numbers: who numbers them; None: this one.
+    cdef readonly DestinationTable numbering
+    cdef uint32_t n_known        # rows that `entries` holds
+    cdef PyThread_type_lock lock
     cdef readonly WindowLog log
 
     cdef uint32_t find(self, const uint8_t* addr, int port, int kind) noexcept nogil
+    cdef uint32_t number(
+        self, const uint8_t* addr, int port, int kind
+    ) noexcept nogil
+    cdef uint32_t number_alone(
+        self, const uint8_t* addr, int port, int kind
+    ) noexcept nogil
     cdef void grow_entries(self) noexcept nogil

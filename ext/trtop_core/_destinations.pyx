@@ -2,6 +2,13 @@
 """Destinations: keys to rows of counters, bounded; what comes after the bound shares one row."""
 
 cimport cython
+from cpython.pythread cimport (
+    WAIT_LOCK,
+    PyThread_acquire_lock,
+    PyThread_allocate_lock,
+    PyThread_free_lock,
+    PyThread_release_lock,
+)
 from libc.stdint cimport uint8_t, uint32_t
 from libc.string cimport memcmp, memcpy
 
@@ -29,23 +36,38 @@ cdef class DestinationTable:
         max_rows: bound; on top come the row ``(other)`` and one for what nobody asked for.
         hash_words: shape (N_HASH_KEYS,), uint64, secret and random.
         windows: lengths in s of the windows to keep.
+        numbering: another table, without counters of its own, that numbers the rows of this one and
+            of others: a destination has the same row in all of them. None: this one does.
+
+    Raises:
+        MemoryError: there is no lock.
     """
 
-    def __init__(self, max_rows, hash_words, windows):
+    def __init__(self, max_rows, hash_words, windows, DestinationTable numbering=None):
         cdef int i
-        self.keys = np.zeros(max_rows + 2, DESTINATION_KEY)
+        self.lock = PyThread_allocate_lock()
+        if self.lock == NULL:
+            raise MemoryError("no lock")
+        self.numbering = numbering
+        self.keys = numbering.keys if numbering is not None else np.zeros(
+            max_rows + 2, DESTINATION_KEY
+        )
         self.rows = np.zeros(max_rows + 2, COUNTER_ROW)
         self.entries = np.zeros(FIRST_ENTRIES, np.uint32)
         for i in range(N_HASH_KEYS):
             self.hash_key.words[i] = hash_words[i]
         self.max_rows = max_rows
-        self.n_rows = 0
+        self.n_rows = self.n_known = 0
         self.other = 0
         self.log = (
             WindowLog(max_rows + 2, sizeof(counter_row_t), WINDOW_LOG_BYTES, windows)
             if windows
             else None
         )
+
+    def __dealloc__(self):
+        if self.lock != NULL:
+            PyThread_free_lock(self.lock)
 
     def set_epoch(self, epoch):
         """Go to an epoch of the windows."""
@@ -105,31 +127,59 @@ cdef class DestinationTable:
             if key.port == port and key.kind == kind and memcmp(key.addr, addr, 16) == 0:
                 return row
             at = (at + 1) & mask
-        if self.n_rows >= self.max_rows:
+        row = self.number(addr, port, kind)
+        if row >= self.n_rows:
+            self.n_rows = row + 1
+        if row == self.max_rows:
+            return row
+        self.entries[at] = row + 1
+        self.n_known += 1
+        if self.n_known * 2 > mask:
+            self.grow_entries()
+        return row
+
+    cdef uint32_t number(
+        self, const uint8_t* addr, int port, int kind
+    ) noexcept nogil:
+        """The number of a row that this table does not know."""
+        cdef uint32_t row
+        if self.numbering is None:
+            return self.number_alone(addr, port, kind)
+        PyThread_acquire_lock(self.numbering.lock, WAIT_LOCK)
+        row = self.numbering.find(addr, port, kind)
+        PyThread_release_lock(self.numbering.lock)
+        return row
+
+    cdef uint32_t number_alone(
+        self, const uint8_t* addr, int port, int kind
+    ) noexcept nogil:
+        """The number of a new row; beyond the bound that of the row they share."""
+        cdef uint32_t row = self.n_rows
+        cdef destination_key_t* key
+        if row >= self.max_rows:
             if self.other == 0:
                 self.other = self.max_rows
                 self.keys[self.other].kind = <uint32_t>KIND_OTHER
-                self.n_rows = self.max_rows + 1
             return self.other
-        row = self.n_rows
-        self.n_rows += 1
         key = &self.keys[row]
         memcpy(key.addr, addr, 16)
         key.port = port
         key.kind = kind
-        self.entries[at] = row + 1
-        if self.n_rows * 2 > mask:
-            self.grow_entries()
         return row
 
     cdef void grow_entries(self) noexcept nogil:
         """Double the hash table."""
         cdef uint32_t[6] words
+        cdef uint32_t[::1] old = self.entries
         cdef uint32_t row, at, mask
+        cdef Py_ssize_t i
         with gil:
-            self.entries = np.zeros(2 * len(self.entries), np.uint32)
+            self.entries = np.zeros(2 * len(old), np.uint32)
         mask = <uint32_t>(self.entries.shape[0] - 1)
-        for row in range(min(self.n_rows, self.max_rows)):
+        for i in range(old.shape[0]):
+            if old[i] == 0:
+                continue
+            row = old[i] - 1
             memcpy(words, self.keys[row].addr, 16)
             words[4] = self.keys[row].port
             words[5] = self.keys[row].kind

@@ -1,8 +1,8 @@
 # Segments that a capture holds twice, looked for among the latest counted ones.
 #
-# A ring holds the latest counted segments of all connections, chained by hash; each direction
-# numbers its own. Without an IPv4 id, a true retransmission faster than 1 ms passes for a
-# duplicate; of more counted segments than the ring holds within 1 ms, the earliest are forgotten.
+# A ring holds the counted ones among the latest segments of all connections, chained by hash; each
+# direction numbers its own. Without an IPv4 id, a true retransmission faster than 1 ms passes for a
+# duplicate; of more segments than the ring has room for within 1 ms, the earliest are forgotten.
 
 from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t
 
@@ -15,6 +15,7 @@ cdef enum:
     DUPLICATE_NS = 1_000_000
     MAX_SEGMENTS_BEFORE = 16     # of the same direction
     HAS_OLDER = 1                # of a mark: the ring holds an earlier segment of the hash
+    SENDER_BIT = 55
 
 # What makes a segment a duplicate, and whose it is, folded. 45 bits of it are compared, and the
 # running number beside: 2^-45 mistake one.
@@ -28,12 +29,9 @@ cdef inline uint64_t fingerprint_of(
     )
     return fold(
         ((<uint64_t>segment.seq << 32) | segment.ack) ^ secret[0],
-        (
-            (<uint64_t>segment.flags << 56)
-            ^ (<uint64_t>segment.payload_len << 34)
-            ^ (<uint64_t>from_high << 33)  # a bit of its own: ids count up, one for each side
-            ^ identity
-        )
+        ((<uint64_t>segment.flags << 56) ^ (<uint64_t>segment.payload_len << 34) ^ identity)
+        # Between the flags and the length, so that no difference of ids makes up for it.
+        ^ (<uint64_t>from_high << SENDER_BIT)
         ^ (secret[1] + ends_hash),
     )
 
@@ -48,7 +46,7 @@ cdef inline seen_head_t* head_of(State state, uint64_t fingerprint) noexcept nog
 cdef inline bint may_be_held(
     State state, const seen_head_t* head, uint64_t fingerprint, int64_t behind_ns
 ) noexcept nogil:
-    cdef uint32_t is_gone = <uint32_t>(state.n_seen - head.number - 1) // N_SEEN
+    cdef uint32_t is_gone = (<uint32_t>state.n_seen - head.number - 1) // N_SEEN
     cdef uint32_t differs = (head.mark ^ <uint32_t>fingerprint) & ~<uint32_t>HAS_OLDER
     cdef uint32_t is_last = (head.mark & HAS_OLDER) - 1
     # Times may be as far from each other as 64 bits tell; where they are, they are no one clock's.
@@ -59,7 +57,7 @@ cdef inline bint may_be_held(
 cdef inline bint is_duplicate(
     State state, const direction_t* d, uint32_t head, uint64_t fingerprint, int64_t ts_ns
 ) noexcept nogil:
-    cdef uint32_t n_back = state.n_seen - head
+    cdef uint32_t n_back = <uint32_t>state.n_seen - head
     cdef const seen_t* seen
     cdef int64_t age_ns
     while 1 <= n_back <= N_SEEN:
@@ -79,15 +77,15 @@ cdef inline bint is_duplicate(
 cdef inline void remember(
     State state, direction_t* d, seen_head_t* head, uint64_t fingerprint, int64_t ts_ns
 ) noexcept nogil:
-    cdef uint32_t n_seen = state.n_seen
+    cdef uint32_t n_seen = <uint32_t>state.n_seen
     cdef uint32_t n_back = n_seen - head.number
     cdef bint has_older = n_back < N_SEEN
     cdef seen_t* seen = &state.seen[n_seen & (N_SEEN - 1)]
     seen.ts_ns = ts_ns
     seen.print_low = <uint32_t>fingerprint
     seen.number = d.n_counted
-    seen.back = <uint16_t>(n_back * has_older)
+    seen.back = <uint16_t>(n_back & (0 - <uint32_t>has_older))
     d.n_counted += 1
     head.number = n_seen
     head.mark = <uint32_t>fingerprint & ~<uint32_t>HAS_OLDER | has_older
-    state.n_seen = n_seen + 1
+    state.n_seen += 1

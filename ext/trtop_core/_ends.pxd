@@ -24,9 +24,18 @@ from trtop_core._connection cimport (
     S_WAS_CLOSED,
     connection_t,
 )
+from trtop_core._connection_log cimport place_t
 from trtop_core._latency cimport sample_closing_floor, sample_latency
 from trtop_core._records cimport RESET_AGE, REUSE, counter_row_t
-from trtop_core._state cimport State, add_sample, adjust_gauges, count_gaps, touch
+from trtop_core._slots cimport run_slot_timer
+from trtop_core._state cimport (
+    State,
+    add_sample,
+    adjust_gauges,
+    clock_of_others,
+    count_gaps,
+    touch,
+)
 from trtop_core._tickets cimport decide
 from trtop_core._tls_handshake cimport fail_unfinished
 from trtop_core._turns cimport drop_side, end_response
@@ -142,15 +151,24 @@ cdef inline void log_connection(
     State state, const connection_t* c, bint is_evicted, bint is_remembered
 ) noexcept nogil:
     """Record a connection, unless nobody asked for its direction."""
+    cdef place_t place
     if c.destination == state.hidden_row:
         state.log.discard(c.number)
-    else:
-        state.log.write(c, is_evicted, is_remembered)
+        return
+    place.n_steps_back = state.n_steps_back
+    place.tick = state.table.tick
+    place.n_segments = 0 if state.is_ending_tick else state.n_seen + 1
+    place.opened = state.table.opened[c.number]
+    if state.n_deferred:
+        state.log.hold()
+    state.log.write(c, &place, is_evicted, is_remembered)
 
 cdef inline void evict(State state, connection_t* c) noexcept nogil:
     """Forget a connection for want of room; an attempt that still waits counts in nothing."""
     cdef counter_row_t* row = touch(state, c)
     cdef uint32_t before = c.state
+    # A slot that ends now has ended; nobody looks at its list any more.
+    run_slot_timer(state, c, clock_of_others(state))
     c.state &= ~<uint32_t>S_WAITING
     # What waits for an answer counts in nothing any more, either.
     decide(state, c, row)

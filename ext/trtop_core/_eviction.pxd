@@ -1,4 +1,5 @@
-# Which connection a full table forgets: the least rank first, and in a rank the longest idle.
+# Which connection a full table forgets: the least rank first, and in a rank the longest idle; of
+# several that were heard of last at the same time, the one that was opened first.
 #
 # A flood of SYNs or of single segments costs only what is as little known as itself. The order is
 # kept up only once the table has been full. An entry tells how long a connection had been idle when
@@ -6,7 +7,7 @@
 # connection has an entry for its rank that is as old as itself or older: one is made whenever its
 # rank changes.
 
-from libc.stdint cimport int64_t, uint32_t
+from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.stdlib cimport free, realloc
 from libc.string cimport memmove
 
@@ -27,6 +28,7 @@ cdef enum:
 
 cdef packed struct entry_t:
     int64_t key_ns           # when it was last heard of; when a timer runs out
+    uint64_t opened          # as of its connection; of timers 0
     uint32_t number
 
 cdef struct entries_t:
@@ -56,10 +58,10 @@ cdef inline int rank_of(uint32_t state) noexcept nogil:
     return RANK_IDLE if state & S_IDLE else RANK_CLOSED
 
 cdef inline bint goes_before(const entry_t* a, const entry_t* b) noexcept nogil:
-    return a.key_ns < b.key_ns or (a.key_ns == b.key_ns and a.number < b.number)
+    return a.key_ns < b.key_ns or (a.key_ns == b.key_ns and a.opened < b.opened)
 
 cdef inline bint enqueue(
-    eviction_t* eviction, int rank, int64_t last_ns, uint32_t number
+    eviction_t* eviction, int rank, int64_t last_ns, uint64_t opened, uint32_t number
 ) noexcept nogil:
     """Make an entry; False, and the order is given up, if there is no memory for it."""
     cdef rank_queue_t* queue = &eviction.queues[rank]
@@ -67,6 +69,7 @@ cdef inline bint enqueue(
     cdef entry_t entry
     cdef bint is_kept
     entry.key_ns = last_ns
+    entry.opened = opened
     entry.number = number
     if run.first < run.end and goes_before(&entry, &run.items[run.end - 1]):
         is_kept = push(&queue.heap, &entry)
@@ -98,6 +101,7 @@ cdef inline void note_due(
     """Note a timer that runs out in the tick whose timers are known."""
     cdef entry_t entry
     entry.key_ns = due_ns
+    entry.opened = 0
     entry.number = number
     if eviction.knows_due and eviction.due_tick == tick:
         eviction.knows_due = push(&eviction.due, &entry)

@@ -12,56 +12,20 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 import numpy as np
 
-from trtop_core._connection cimport (
-    S_ATTEMPT,
-    S_CLOSED,
-    S_IN_WHEEL,
-    S_MANY_SYNS,
-    S_ONE_SIDED_DECIDED,
-    S_RST,
-    S_UNANSWERED,
-    S_WAITING,
-    connection_t,
-    direction_of,
-    direction_t,
-    is_from_client,
-)
+from trtop_core._connection cimport S_ONE_SIDED_DECIDED, connection_t
 from trtop_core._decode cimport decode_block
 from trtop_core._destinations cimport hash_key_t
-from trtop_core._duplicates cimport (
-    fingerprint_of,
-    head_of,
-    is_duplicate,
-    may_be_held,
-    remember,
-)
+from trtop_core._duplicates cimport fingerprint_of
 from trtop_core._endpoints cimport hash_ends
 from trtop_core._ends cimport decide_one_sided, judge_acked, log_connection
-from trtop_core._eviction cimport RANK_STATE
-from trtop_core._lookup cimport (
-    guess,
-    is_same,
-    lookup_t,
-    order_ends,
-    prefetch_lines,
-)
-from trtop_core._opening cimport open_connection, opens_anew, turn_roles
-from trtop_core._records cimport (
-    LINK_TYPE,
-    SEGMENT,
-    TCP_ACK,
-    TCP_RST,
-    TCP_SYN,
-    counter_row_t,
-    packet_index_t,
-    segment_t,
-)
-from trtop_core._segment cimport take_any, take_steady
-from trtop_core._state cimport State, adjust_gauges, record_of, seen_head_t, touch
+from trtop_core._ingest cimport begin_unusual, end_unusual, ingest, take_any_t
+from trtop_core._lookup cimport guess, lookup_t, order_ends, prefetch_lines
+from trtop_core._records cimport LINK_TYPE, SEGMENT, counter_row_t, packet_index_t, segment_t
+from trtop_core._segment cimport take_any
+from trtop_core._state cimport State, record_of, touch
 from trtop_core._table cimport NONE, table_entry_t
-from trtop_core._slots cimport list_slot, needs_slot
-from trtop_core._timeline cimport MAX_BEHIND_NS, advance_clock, end_clock, note_behind, take_time
-from trtop_core._timers cimport run_due, run_timers, watch
+from trtop_core._timeline cimport MAX_BEHIND_NS, advance_clock, end_clock, take_time
+from trtop_core._timers cimport run_due
 from trtop_core._waiting cimport count_waiting, is_one_sided, oldest_wait_of
 
 from trtop_core._decode import check_bounds
@@ -72,11 +36,6 @@ cdef enum:
     N_LINK_TYPES = 1 << 16   # LINKTYPE_ values have 16 bits
 
 cdef int64_t BEHIND_NS = MAX_BEHIND_NS
-
-cdef enum:
-    GAUGE_STATE = S_CLOSED | S_UNANSWERED | S_WAITING | S_MANY_SYNS
-    TIMED_STATE = GAUGE_STATE | S_RST
-    FOLLOWED_STATE = GAUGE_STATE | TIMED_STATE | RANK_STATE
 
 cdef extern from *:
     void __builtin_prefetch(const void*, int) noexcept nogil
@@ -90,9 +49,6 @@ cdef class Prepared:
 # What most packets do not need is called by pointers: a compiler that sees only one call of a
 # function puts it there, and the loop over packets is left without registers.
 ctypedef void (*take_time_t)(State, int64_t) noexcept nogil
-ctypedef void (*take_any_t)(
-    State, const uint8_t*, const segment_t*, connection_t*, bint
-) noexcept nogil
 
 cdef take_time_t TAKE_TIME = take_time
 cdef take_any_t TAKE_ANY = take_any
@@ -279,21 +235,24 @@ cdef class Flows:
         with nogil:
             decide_all(state)
 
-    def log_remembered(self, uint32_t first, uint32_t end):
-        """Record the connections of some numbers that are in the table; they stay there.
+    def log_remembered(self, const uint32_t[::1] numbers):
+        """Record connections that are in the table; they stay there.
 
         What they count afterwards is recorded by nobody.
 
-        Returns:
-            Whether there are numbers beyond ``end``.
+        Args:
+            numbers: shape (n,), some of ``ConnectionTable.remembered``.
+
+        Raises:
+            ValueError: one of them is no connection's.
         """
         cdef State state = self.state
-        cdef uint32_t number
-        with nogil:
-            for number in range(first, min(end, state.table.n_used)):
-                if state.table.is_known(number):
-                    log_connection(state, state.table.look(number), False, True)
-        return end < state.table.n_used
+        cdef Py_ssize_t i
+        for i in range(numbers.shape[0]):
+            if numbers[i] >= state.table.n_used:
+                raise ValueError("no such connection")
+            if state.table.is_known(numbers[i]):
+                log_connection(state, state.table.look(numbers[i]), False, True)
 
     def export_health(self, level=None):
         """Counters of the capture, shape (), dtype ``HEALTH``; with a level, of its window."""
@@ -388,123 +347,11 @@ cdef class Flows:
                 is_unusual = not state.is_usual
                 if is_unusual:
                     clock_ns = begin_unusual(state, segment)
-                place = ingest(state, data, segment, &lookups[i])
+                place = ingest(state, data, segment, &lookups[i], TAKE_ANY)
                 if is_unusual:
                     end_unusual(state, segment, place, clock_ns)
             elif segment.verdict == LINK_TYPE:
                 self.link_types[index[i].link_type & (N_LINK_TYPES - 1)] += 1
-
-
-cdef int64_t begin_unusual(State state, const segment_t* segment) noexcept nogil:
-    """Before a segment whose time waits to be believed, or lies far behind the clock: its clock."""
-    cdef int64_t clock_ns = state.clock_ns
-    if state.is_waiting:
-        # Nobody but its own connection believes in its time yet.
-        state.clock_ns = segment.ts_ns
-    return clock_ns
-
-
-cdef void end_unusual(
-    State state, const segment_t* segment, uint32_t place, int64_t clock_ns
-) noexcept nogil:
-    """After it: whose it was is remembered, and the clock is everybody's again."""
-    cdef uint32_t number = NONE if place == NONE else state.table.connections[place].number
-    if not state.is_waiting:
-        note_behind(state, number, segment.ts_ns)
-        return
-    state.waiting_number = number
-    state.clock_ns = clock_ns
-
-
-cdef inline uint32_t ingest(
-    State state, const uint8_t* data, const segment_t* segment, const lookup_t* lookup
-) noexcept nogil:
-    """Count a segment; give the place of its connection, or ``NONE`` for a duplicate."""
-    cdef uint32_t place = lookup.place
-    cdef connection_t* connections = &state.table.connections[0]
-    cdef connection_t* c = &connections[place]
-    cdef seen_head_t* head = head_of(state, lookup.fingerprint)
-    cdef direction_t* own
-    cdef bint from_client
-    cdef uint32_t before
-    cdef uint32_t row
-    # What an earlier packet of the block did to the table makes the guess worthless.
-    if place >= NONE or not is_same(c, &lookup.ends):
-        place = state.table.find(&lookup.ends, lookup.hash, state.clock_ns)
-        c = &connections[place]
-    if place != NONE and c.due_ns <= state.clock_ns:
-        run_timers(state, c, state.clock_ns)
-        if not is_same(c, &lookup.ends):
-            place = NONE
-    if place != NONE:
-        from_client = is_from_client(c, lookup.from_high)
-        if (
-            may_be_held(state, head, lookup.fingerprint, segment.ts_ns - c.last_ns)
-            and is_duplicate(
-                state,
-                direction_of(c, from_client ^ 1),
-                head.number,
-                lookup.fingerprint,
-                segment.ts_ns,
-            )
-        ):
-            state.health[0].duplicates += 1
-            return NONE
-        if segment.flags & TCP_SYN:
-            place = take_opening(state, segment, lookup, place, from_client)
-            c = &connections[place]
-            from_client = is_from_client(c, lookup.from_high)
-    else:
-        place = open_connection(state, segment, lookup, NONE)
-        c = &connections[place]
-        from_client = is_from_client(c, lookup.from_high)
-    own = direction_of(c, from_client ^ 1)
-    remember(state, own, head, lookup.fingerprint, segment.ts_ns)
-    if state.has_log:
-        state.log.count_packet(c.number, from_client)
-    before = c.state
-    row = c.destination
-    if not take_steady(state, data, segment, c, own, from_client):
-        TAKE_ANY(state, data, segment, c, from_client)
-    if (
-        (before ^ c.state) & FOLLOWED_STATE
-        or not c.state & S_IN_WHEEL
-        or needs_slot(c)
-    ):
-        follow(state, c, row, before)
-    return place
-
-
-cdef void follow(State state, connection_t* c, uint32_t row, uint32_t before) noexcept nogil:
-    """What a connection's new state changes beside it: gauges, its rank, its slot, its timer."""
-    cdef bint is_unlisted
-    if (before ^ c.state) & GAUGE_STATE:
-        adjust_gauges(&state.destinations.rows[row], before, c.state)
-    if (before ^ c.state) & RANK_STATE and state.table.eviction.is_on:
-        state.table.note_rank(c)
-    is_unlisted = needs_slot(c) and not list_slot(state, c)
-    if (before ^ c.state) & TIMED_STATE or not c.state & S_IN_WHEEL or is_unlisted:
-        watch(state, c)
-
-
-cdef uint32_t take_opening(
-    State state,
-    const segment_t* segment,
-    const lookup_t* lookup,
-    uint32_t place,
-    bint from_client,
-) noexcept nogil:
-    """A SYN or SYN/ACK of a known 4-tuple: the place of the connection that it belongs to now."""
-    cdef connection_t* c = &state.table.connections[place]
-    if opens_anew(c, segment, from_client):
-        return open_connection(state, segment, lookup, place)
-    if (
-        from_client
-        and segment.flags & (TCP_SYN | TCP_ACK | TCP_RST) == TCP_SYN | TCP_ACK
-        and not c.state & S_ATTEMPT
-    ):
-        turn_roles(state, c)
-    return place
 
 
 cdef void decide_all(State state) noexcept nogil:

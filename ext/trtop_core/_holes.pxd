@@ -37,6 +37,8 @@ cdef class HolePool:
     cdef node_t[::1] nodes
     cdef uint32_t free
     cdef uint32_t n_used
+    cdef uint32_t in_use
+    cdef uint32_t limit          # of these
     cdef readonly uint64_t n_unkept
 
     cdef void add(

@@ -36,7 +36,8 @@ cdef class HolePool:
     def __init__(self, max_nodes):
         self.nodes = np.zeros(max_nodes, NODE)
         self.free = 0
-        self.n_used = 0
+        self.n_used = self.in_use = 0
+        self.limit = max_nodes
         self.n_unkept = 0
 
     cdef void add(
@@ -313,11 +314,12 @@ cdef class HolePool:
     cdef uint32_t take(self) noexcept nogil:
         """A free node plus one; 0 when there is none."""
         cdef uint32_t number = self.free
+        if self.in_use >= self.limit:
+            return 0
+        self.in_use += 1
         if number:
             self.free = self.nodes[number - 1].next
             return number
-        if self.n_used == self.nodes.shape[0]:
-            return 0
         self.n_used += 1
         return self.n_used
 
@@ -325,4 +327,5 @@ cdef class HolePool:
         self.nodes[number - 1].kind = N_FREE
         self.nodes[number - 1].next = self.free
         self.free = number
+        self.in_use -= 1
         d.n_nodes -= 1

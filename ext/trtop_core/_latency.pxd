@@ -99,6 +99,7 @@ cdef inline deferred_t* defer(
     state.n_deferred += 1
     deferred.kind = kind
     deferred.number = c.number
+    deferred.opened = state.table.opened[c.number]
     deferred.destination = c.destination
     deferred.start_ns = deferred.first_ns = start_ns
     deferred.end_ns = end_ns

@@ -15,6 +15,7 @@ cdef struct lookup_t:
     uint32_t hash
     uint32_t place           # a guess, before its turn comes; see `guess`
     bint from_high           # the sender is the high end
+    uint32_t n_before        # segments of its batch that lie before it, where that is asked for
 
 cdef extern from *:
     """

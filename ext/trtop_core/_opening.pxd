@@ -1,6 +1,6 @@
 # How a connection begins: on a SYN, in mid-stream, in the place of an old one; and its roles.
 
-from libc.stdint cimport uint32_t, uint64_t
+from libc.stdint cimport uint16_t, uint32_t, uint64_t
 
 from trtop_core._clock cimport BEFORE_ALL_NS
 from trtop_core._connection cimport (
@@ -87,8 +87,8 @@ cdef inline uint32_t open_connection(
         follow_on(end_of(c, True), &before_high)
     else:
         # Far from the numbers of a connection that had the same 4-tuple.
-        state.first_number += NUMBERS_APART
-        c.client.n_counted = c.server.n_counted = state.first_number
+        c.client.n_counted = c.server.n_counted = <uint16_t>(state.n_seen * NUMBERS_APART)
+    state.table.opened[c.number] = state.n_seen
     c.last_ns = c.began_clock_ns = state.clock_ns
     c.began_ns = segment.ts_ns
     c.destination = state.row_of(c)

@@ -103,6 +103,10 @@ cdef class SidePools:
     cdef uint32_t n_tls
     cdef uint32_t n_http2
     cdef uint32_t n_streams
+    cdef uint32_t http2_in_use
+    cdef uint32_t http2_limit    # of these
+    cdef uint32_t streams_in_use
+    cdef uint32_t streams_limit
 
     cdef uint32_t take_tls(self) noexcept nogil
     cdef void give_tls(self, uint32_t number) noexcept nogil

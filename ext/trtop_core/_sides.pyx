@@ -63,6 +63,9 @@ cdef class SidePools:
         self.streams = np.zeros(max_streams, stream)
         self.free_tls = self.free_http2 = self.free_streams = 0
         self.n_tls = self.n_http2 = self.n_streams = 0
+        self.http2_in_use = self.streams_in_use = 0
+        self.http2_limit = max_http2
+        self.streams_limit = max_streams
 
     cdef uint32_t take_tls(self) noexcept nogil:
         cdef uint32_t number = self.free_tls
@@ -86,10 +89,11 @@ cdef class SidePools:
     cdef uint32_t take_http2(self) noexcept nogil:
         cdef uint32_t number = self.free_http2
         cdef http2_t* http2
+        if self.http2_in_use >= self.http2_limit:
+            return 0
+        self.http2_in_use += 1
         if number:
             self.free_http2 = self.http2[number - 1].next_free
-        elif self.n_http2 == self.http2.shape[0]:
-            return 0
         else:
             self.n_http2 += 1
             number = self.n_http2
@@ -108,13 +112,15 @@ cdef class SidePools:
             stream = following
         self.http2[number - 1].next_free = self.free_http2
         self.free_http2 = number
+        self.http2_in_use -= 1
 
     cdef uint32_t take_stream(self) noexcept nogil:
         cdef uint32_t number = self.free_streams
+        if self.streams_in_use >= self.streams_limit:
+            return 0
+        self.streams_in_use += 1
         if number:
             self.free_streams = self.streams[number - 1].next
-        elif self.n_streams == self.streams.shape[0]:
-            return 0
         else:
             self.n_streams += 1
             number = self.n_streams
@@ -124,3 +130,4 @@ cdef class SidePools:
     cdef void give_stream(self, uint32_t number) noexcept nogil:
         self.streams[number - 1].next = self.free_streams
         self.free_streams = number
+        self.streams_in_use -= 1

@@ -58,6 +58,7 @@ cdef class SketchStore:
     cdef void widen(self, uint32_t sketch, uint32_t page) noexcept nogil
     cdef uint32_t take_places(self, int n_steps) noexcept nogil
     cdef uint32_t make_page(self, const sample_t* sample, uint32_t* place) noexcept nogil
+    cdef uint32_t page_at(self, uint32_t sketch, uint32_t page) noexcept nogil
     cdef void widen_window(self, const sample_t* sample) noexcept nogil
     cdef void save_stats(self, uint32_t sketch) noexcept nogil
 

@@ -49,6 +49,7 @@ WINDOW_LOG_BYTES = 32 << 20
 """Bound on what each window remembers of pages, and again of stats."""
 
 cdef enum:
+    N_AHEAD = 16             # pages between the one at hand and the one whose sketch is fetched
     PART_BITS = 7            # an octave is cut into 128 parts, each narrower than a bin
     N_PARTS = 1 << PART_BITS
     OCTAVE_BINS = 64
@@ -145,6 +146,60 @@ cdef class SketchStore:
         stats = self.stats.base[: n_destinations * N_SKETCHES]
         keys = self.page_keys.base[: self.n_pages]
         return stats, keys, self.pages.base[: self.n_pages]["counts"]
+
+    def clear(self, uint32_t n_destinations):
+        """Forget all samples of the first rows; pages keep their numbers.
+
+        Raises:
+            ValueError: so many rows there are not.
+        """
+        self.flush()
+        if n_destinations * <uint64_t>N_SKETCHES > <uint64_t>self.stats.shape[0]:
+            raise ValueError("more rows than this store has")
+        memset(&self.stats[0], 0, n_destinations * N_SKETCHES * sizeof(sketch_stats_t))
+        memset(&self.pages[0], 0, self.n_pages * sizeof(page_t))
+        self.n_unbinned = 0
+
+    def absorb(self, SketchStore other not None, uint32_t n_destinations):
+        """Add all samples of the first rows of another store, which keeps them.
+
+        Raises:
+            ValueError: one of them has fewer rows.
+        """
+        cdef uint64_t n_sketches = n_destinations * <uint64_t>N_SKETCHES
+        if n_sketches > <uint64_t>min(other.stats.shape[0], self.stats.shape[0]):
+            raise ValueError("more rows than the stores have")
+        self.flush()
+        other.flush()
+        cdef uint32_t i, ahead, key, at
+        cdef int bin_
+        cdef const page_t* page
+        cdef page_t* own
+        with nogil:
+            for i in range(other.n_pages):
+                if i + N_AHEAD < other.n_pages:
+                    ahead = other.page_keys[i + N_AHEAD] // N_PAGES_PER_SKETCH
+                    __builtin_prefetch(&self.spans[ahead], 0)
+                key = other.page_keys[i]
+                page = &other.pages[i]
+                at = self.page_at(key // N_PAGES_PER_SKETCH, key % N_PAGES_PER_SKETCH)
+                if at == 0:
+                    for bin_ in range(BINS_PER_PAGE):
+                        self.n_unbinned += page.counts[bin_]
+                    continue
+                own = &self.pages[at - 1]
+                for bin_ in range(BINS_PER_PAGE):
+                    own.counts[bin_] += page.counts[bin_]
+            for i in range(<uint32_t>n_sketches):
+                add_stats(&self.stats[i], &other.stats[i])
+        self.n_unbinned += other.n_unbinned
+
+    def forget_extremes(self):
+        """Look for the least and the greatest of every sketch anew from now on."""
+        self.flush()
+        stats = self.stats.base
+        stats["min"] = INT64_MAX
+        stats["max"] = INT64_MIN
 
     def export_window(self, n_destinations, int level, first_slot, first_epoch):
         """What came since a slot began, in the form of ``export``, as copies.
@@ -289,6 +344,22 @@ cdef class SketchStore:
         place[0] = self.n_pages
         return self.n_pages
 
+    cdef uint32_t page_at(self, uint32_t sketch, uint32_t page) noexcept nogil:
+        """The number plus one of a page, which may be new; 0 at the bound."""
+        cdef const span_t* span = &self.spans[sketch]
+        cdef sample_t sample
+        cdef uint32_t at = page - span.first
+        if at >= span.n_places:
+            self.widen(sketch, page)
+            at = page - span.first
+            if at >= span.n_places:
+                return 0
+        if self.places[span.start + at]:
+            return self.places[span.start + at]
+        sample.sketch = sketch
+        sample.bin = page * BINS_PER_PAGE
+        return self.make_page(&sample, &self.places[span.start + at])
+
     cdef void widen_window(self, const sample_t* sample) noexcept nogil:
         """Note a sample in its sketch's extremes of each window, before its stats change."""
         cdef extremes_t* extremes = &self.extremes[sample.sketch]
@@ -326,6 +397,18 @@ cdef inline void add_exactly(sketch_stats_t* stats, int64_t value) noexcept nogi
         stats.max = max(stats.max, value)
     stats.count += 1
     stats.sum_hi += total < <uint64_t>value
+    stats.sum_lo = total
+
+
+cdef inline void add_stats(sketch_stats_t* stats, const sketch_stats_t* other) noexcept nogil:
+    """Add the stats of a sketch to those of another one."""
+    cdef uint64_t total = stats.sum_lo + other.sum_lo
+    if other.count == 0:
+        return
+    stats.min = other.min if stats.count == 0 else min(stats.min, other.min)
+    stats.max = other.max if stats.count == 0 else max(stats.max, other.max)
+    stats.count += other.count
+    stats.sum_hi += other.sum_hi + (total < other.sum_lo)
     stats.sum_lo = total
 
 

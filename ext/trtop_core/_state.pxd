@@ -41,7 +41,7 @@ cdef packed struct network_t:
 
 cdef enum:
     MAX_BEHIND = 32          # so many packets in a row far behind the clock turn it back
-    N_SEEN = 1 << 12         # counted segments that a duplicate is looked for among
+    N_SEEN = 1 << 12         # segments among which a duplicate is looked for
     N_SEEN_HEADS = 2 * N_SEEN
 
     N_SLOT_TICKS = 128       # more than those in which a slot of 10 s may end
@@ -69,9 +69,10 @@ cdef struct deferred_t:
     int64_t end_ns
     int64_t less_ns
     uint32_t number          # of the connection
+    uint64_t opened          # likewise: another one may have the number
     turn_t* turn
 
-# One counted segment, in a ring of the latest; see `_duplicates`.
+# One counted segment, in a ring by the number of segments before it; see `_duplicates`.
 cdef packed struct seen_t:
     int64_t ts_ns
     uint32_t print_low
@@ -80,7 +81,7 @@ cdef packed struct seen_t:
 
 # The latest of those of one hash.
 cdef packed struct seen_head_t:
-    uint32_t number          # counted up over all
+    uint32_t number          # of the segments before it
     uint32_t mark            # `print_low`, the last bit apart; see `_duplicates`
 
 @cython.final
@@ -116,6 +117,7 @@ cdef class State:
     cdef bint is_waiting
     cdef bint has_deferred_round_trip
     cdef int64_t waiting_ns
+    cdef int64_t believed_ns     # the clock of all others, while a packet that waits counts
     cdef uint32_t waiting_number
     cdef int n_behind
     cdef uint32_t behind_numbers[MAX_BEHIND]
@@ -127,8 +129,11 @@ cdef class State:
     # The latest counted segments, and the last of each hash.
     cdef seen_t[::1] seen
     cdef seen_head_t[::1] seen_heads
-    cdef uint32_t n_seen
-    cdef uint16_t first_number
+    cdef uint64_t n_seen         # segments so far, duplicates among them
+    # Where what happens lies among all that happens: steps back of the clock so far, and whether it
+    # is a tick of the wheel that ends.
+    cdef int64_t n_steps_back
+    cdef bint is_ending_tick
 
     cdef bint sender_is_client(self, const segment_t* segment) noexcept nogil
     cdef bint is_local(self, const uint8_t* address) noexcept nogil
@@ -178,6 +183,10 @@ cdef inline void add_sample_of(
 # The record of a known connection, which may be changed.
 cdef inline connection_t* record_of(State state, uint32_t number) noexcept nogil:
     return state.table.at(number, state.clock_ns)
+
+# The clock of a connection that is not the one of the packet at hand.
+cdef inline int64_t clock_of_others(State state) noexcept nogil:
+    return state.believed_ns if state.is_waiting else state.clock_ns
 
 cdef enum:
     SENT_AGAIN = S_WAITING | S_MANY_SYNS

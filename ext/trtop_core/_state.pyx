@@ -74,14 +74,17 @@ cdef class State:
         windows: lengths in s of the windows to keep.
         bounds: (sketch pages, holes) at most.
         history: its ``end_epoch`` is called when a second of the windows ends; None: nothing is.
+        numbering: who numbers the rows of destinations, of several states; see there.
     """
 
-    def __init__(self, config, hash_words, local, windows, bounds, history=None):
+    def __init__(
+        self, config, hash_words, local, windows, bounds, history=None, numbering=None
+    ):
         max_pages, max_holes = bounds
         max_rows = config.max_destinations
         # Two rows on top: for destinations beyond the bound, and for connections not asked for.
         self.hidden_row = max_rows + 1
-        self.destinations = DestinationTable(max_rows, hash_words[1], windows)
+        self.destinations = DestinationTable(max_rows, hash_words[1], windows, numbering)
         self.table = ConnectionTable(config.max_connections, hash_words[0], self.destinations)
         self.sketches = SketchStore(max_rows + 2, max_pages, windows)
         self.holes = HolePool(max_holes)

@@ -36,6 +36,7 @@ cdef class ConnectionTable:
     cdef table_entry_t[::1] entries
     # By number: the place plus one, or PACKED and the piece; 0: forgotten.
     cdef uint32_t[::1] places
+    cdef uint64_t[::1] opened               # by number: segments of the capture before its first
     cdef link_t[::1] links                  # by number; of forgotten ones the next to be used again
     cdef uint32_t[::1] wheel
     cdef DestinationTable destinations

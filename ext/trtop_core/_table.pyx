@@ -112,6 +112,7 @@ cdef class ConnectionTable:
         # Zeroed memory is mapped when it is first touched: the bound costs nothing until then.
         self.connections = aligned_zeros(max_connections, CONNECTION)
         self.places = np.zeros(max_connections, np.uint32)
+        self.opened = np.zeros(max_connections, np.uint64)
         self.links = np.zeros(max_connections, LINK)
         self.destinations = destinations
         self.entries = np.zeros(FIRST_ENTRIES, ENTRY)
@@ -216,6 +217,13 @@ cdef class ConnectionTable:
                 copies[n_copies] = self.look(number)[0]
                 n_copies += 1
         return copied
+
+    def remembered(self):
+        """The numbers of all connections, shape (n,), uint32, and when each was opened, uint64:
+        how many segments the capture held before.
+        """
+        numbers = np.flatnonzero(np.asarray(self.places)[: self.n_used]).astype(np.uint32)
+        return numbers, np.asarray(self.opened)[numbers]
 
     @property
     def n_numbers(self):
@@ -462,7 +470,9 @@ cdef class ConnectionTable:
     cdef void note_rank(self, const connection_t* c) noexcept nogil:
         """Note that a connection is new, or of another rank, for an order that is kept up."""
         if self.eviction.n_entries < <size_t>ENTRIES_PER_CONNECTION * self.connections.shape[0]:
-            enqueue(&self.eviction, rank_of(c.state), c.last_ns, c.number)
+            enqueue(
+                &self.eviction, rank_of(c.state), c.last_ns, self.opened[c.number], c.number
+            )
         elif self.is_full():
             self.line_up()
         else:
@@ -504,12 +514,16 @@ cdef class ConnectionTable:
         for rank in range(N_RANKS):
             while dequeue(&self.eviction, rank, &entry):
                 state = self.state_of(entry.number)
-                if not state & S_ALIVE or rank_of(state) != rank:
+                if (
+                    not state & S_ALIVE
+                    or self.opened[entry.number] != entry.opened
+                    or rank_of(state) != rank
+                ):
                     continue
                 last_ns = self.look_at_times(entry.number).last_ns
                 if last_ns == entry.key_ns:
                     return entry.number
-                if not enqueue(&self.eviction, rank, last_ns, entry.number):
+                if not enqueue(&self.eviction, rank, last_ns, entry.opened, entry.number):
                     break
         return 0  # there is no memory for the order; in a full table every number is in use
 
@@ -521,7 +535,9 @@ cdef class ConnectionTable:
         for number in range(self.n_used):
             if self.is_known(number):
                 c = self.look_at_times(number)
-                if not enqueue(&self.eviction, rank_of(c.state), c.last_ns, number):
+                if not enqueue(
+                    &self.eviction, rank_of(c.state), c.last_ns, self.opened[number], number
+                ):
                     return
         self.eviction.is_on = True
 

@@ -25,6 +25,7 @@ from trtop_core._latency cimport lower_floor, time_between
 from trtop_core._records cimport PATH_RTT
 from trtop_core._responses cimport grow_time
 from trtop_core._sides cimport TLS_PAST, http2_t, tls_t
+from trtop_core._sketch cimport add_to
 from trtop_core._state cimport (
     DEFER_FLOOR,
     DEFER_LATENCY,
@@ -174,6 +175,7 @@ cdef inline void fall_behind(State state, int64_t ts_ns) noexcept nogil:
     # What was due by the clock as it was has happened.
     run_due(state)
     step(state, ts_ns, 0)
+    state.n_steps_back += 1
     state.clock_ns = ts_ns
     state.n_behind = 0
     start_ticks(state, ts_ns)
@@ -210,13 +212,18 @@ cdef inline void settle_deferred(State state, int64_t unknown_ns, bint is_edge) 
             deferred.first_ns = NO_TIME_NS
         count_deferred(state, deferred)
     state.n_deferred = 0
+    if state.has_log:
+        state.log.let_go()
     if state.has_deferred_round_trip:
         state.has_deferred_round_trip = False
         # A floor may be new, and to be sampled when a slot ends.
         watch(state, record_of(state, state.waiting_number))
 
 cdef inline void count_deferred(State state, deferred_t* deferred) noexcept nogil:
-    cdef bint is_known = state.table.is_known(deferred.number)
+    cdef bint is_known = (
+        state.table.is_known(deferred.number)
+        and state.table.opened[deferred.number] == deferred.opened
+    )
     cdef connection_t* c
     cdef int64_t latency_ns = time_between(deferred.start_ns, deferred.end_ns)
     if deferred.kind == DEFER_FLOOR:
@@ -227,9 +234,15 @@ cdef inline void count_deferred(State state, deferred_t* deferred) noexcept nogi
     elif deferred.kind == DEFER_LATENCY:
         if latency_ns >= 0:
             latency_ns = max(<int64_t>0, latency_ns - deferred.less_ns)
-            add_sample_of(
-                state, deferred.number, deferred.destination, deferred.sketch, latency_ns
-            )
+            if is_known:
+                add_sample_of(
+                    state, deferred.number, deferred.destination, deferred.sketch, latency_ns
+                )
+            else:
+                # The packet that waited opened another one for which it had to go.
+                add_to(state.sketches, deferred.destination, deferred.sketch, latency_ns)
+                if state.has_log:
+                    state.log.sample_late(deferred.opened, deferred.sketch, latency_ns)
     elif deferred.kind == DEFER_ROUND_TRIP:
         if latency_ns >= 0 and is_known:
             c = record_of(state, deferred.number)

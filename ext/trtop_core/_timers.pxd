@@ -32,6 +32,7 @@ from trtop_core._state cimport (
     N_SLOT_TICKS,
     State,
     adjust_gauges,
+    clock_of_others,
     count_gaps,
     record_of,
     touch,
@@ -86,10 +87,12 @@ cdef inline void end_tick(State state) noexcept nogil:
     end_slots(state, state.table.tick, now_ns - 1)
     state.table.tick += 1
     state.next_tick_ns += TICK_NS
+    state.is_ending_tick = True
     while number != NONE:
         following = state.table.links[number].next
         run_timers(state, record_of(state, number), now_ns - 1)
         number = following
+    state.is_ending_tick = False
 
 cdef inline void run_timers(State state, connection_t* c, int64_t now_ns) noexcept nogil:
     """Do what is due for one connection; it may be forgotten."""
@@ -122,10 +125,11 @@ cdef inline void run_timers(State state, connection_t* c, int64_t now_ns) noexce
 
 cdef inline void make_room(State state) noexcept nogil:
     """Forget a connection of the full table; none if the timers that are due make room already."""
-    cdef uint32_t number = state.table.next_due(state.clock_ns)
+    cdef int64_t now_ns = clock_of_others(state)
+    cdef uint32_t number = state.table.next_due(now_ns)
     while number != NONE:
-        run_timers(state, record_of(state, number), state.clock_ns)
-        number = state.table.next_due(state.clock_ns)
+        run_timers(state, record_of(state, number), now_ns)
+        number = state.table.next_due(now_ns)
     if state.table.is_full():
         evict(state, record_of(state, state.table.next_to_evict()))
 

@@ -8,13 +8,13 @@ import pytest
 from support.builders.savefile import Captured, write_pcap
 from support.traffic.generated import Faults, generate
 
-from trtop.cli import report
 from trtop.cli.main import main
+from trtop.runtime import jobs
 
 
 @pytest.fixture
 def capture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(report, "MIN_BYTES_AHEAD", 1)
+    monkeypatch.setattr(jobs, "MIN_BYTES_SHARED", 1)
     path = tmp_path / "x.pcap"
     packets = generate(5, 60, Faults(0.02, 0.02, 0.02, 0.02))
     path.write_bytes(write_pcap([Captured(p.ts_ns, p.data, p.wire_len) for p in packets]))

@@ -35,9 +35,10 @@ KERNELS = Path("ext/trtop_core")
 RULES = (
     *("_client_turns", "_connection", "_connection_log", "_context", "_cursor", "_decode"),
     *("_direction", "_duplicates", "_ends", "_eviction", "_flows", "_handshake", "_history"),
-    *("_holes", "_http2", "_latency", "_links", "_multiplex", "_opening", "_responses"),
-    *("_segment", "_server_turns", "_sketch", "_slots", "_state", "_tickets", "_timeline"),
-    *("_timers", "_tls", "_tls_handshake", "_tunnels", "_turns", "_waiting", "_walk", "_window"),
+    *("_holes", "_http2", "_ingest", "_latency", "_links", "_multiplex", "_opening", "_responses"),
+    *("_segment", "_server_turns", "_shards", "_sketch", "_slots", "_state", "_tickets"),
+    *("_timeline", "_timers", "_tls", "_tls_handshake", "_tunnels", "_turns", "_waiting"),
+    *("_walk", "_window"),
 )
 """Files that decide what counts. The others find rows, keep memory and write text."""
 

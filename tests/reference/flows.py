@@ -194,6 +194,7 @@ class Twin:
         connection = self._table.get(key)
         if connection is not None and self._is_duplicate(connection, sender, segment):
             self._n_duplicates += 1
+            self._n_segments += 1
             return
         if connection is None or self._opens_anew(connection, sender, segment):
             connection = self._open(key, segment, moment, now_ns)

@@ -6,6 +6,7 @@ packets are read, in memory that does not grow with the capture.
 
 from __future__ import annotations
 
+import itertools
 import os
 from dataclasses import replace
 
@@ -20,17 +21,19 @@ from trtop.runtime.diagnostics import (
     worth_telling,
 )
 from trtop.runtime.environment import Environment, is_live
+from trtop.runtime.jobs import n_jobs_of
 from trtop.runtime.signals import Interrupt
 from trtop_core.batch import PacketBatch
 from trtop_core.engine import SEED_BYTES, Engine
 from trtop_core.errors import EXIT_INCOMPLETE, EXIT_OK, EXIT_UNUSABLE
 from trtop_core.sources import IDLE, ReadResult, Source, open_capture, read_into
 
-MIN_BYTES_AHEAD = 16 << 20
-"""A capture of fewer bytes is read sooner than threads are worth."""
-
 DRAIN_S = 0.5
 """Time after Ctrl-C in which tcpdump (``tcpdump -w - | trtop -``) hands over what it holds."""
+
+BATCHES_TOGETHER = 8
+"""Where several threads count, whoever takes records waits for all of them: after so many batches,
+some 100 MB of records at most."""
 
 FLUSH_S = 1.0
 """How long a record of a live capture is held back at most."""
@@ -48,7 +51,7 @@ def run_connections(options: Options, env: Environment) -> int:
     live = is_live(options)
     writer = ConnectionWriter(env.stdout, options.report_format, options.schema)
     config = replace(options.engine, keeps_connections=True)
-    engine = Engine(config, os.urandom(SEED_BYTES))
+    engine = Engine(config, os.urandom(SEED_BYTES), n_jobs_of(options, env))
     with Interrupt(env.monotonic_s, DRAIN_S if live else 0) as interrupt:
         tell_of_waiting(options, env)
         confine_reading(options, env)
@@ -73,7 +76,6 @@ class _Pace:
     """When records are written: at once where somebody waits for them, else in blocks."""
 
     def __init__(self, options: Options, env: Environment, live: bool) -> None:
-        self.n_jobs = 1 if live else options.n_jobs or env.n_cores()
         self._env = env
         self._live = live
         self._next_s = env.monotonic_s() + FLUSH_S
@@ -91,22 +93,19 @@ def _write_all(
     engine: Engine, source: Source, writer: ConnectionWriter, interrupt: Interrupt, pace: _Pace
 ) -> ReadResult | None:
     """Read and write until either ends; None if nobody reads the records any more."""
+    together = itertools.cycle(range(BATCHES_TOGETHER if engine.is_sharded else 1))
 
     def between(batch: PacketBatch) -> bool:
         if interrupt.is_due(is_idle=batch is IDLE):
             return False
-        writer.add(engine.take_connections())
+        if next(together) == 0:
+            writer.add(engine.take_connections())
         if pace.is_due(batch is IDLE):
             writer.flush()
         return True
 
     try:
-        if pace.n_jobs > 1 and (source.bytes_total or 0) >= MIN_BYTES_AHEAD:
-            from trtop_core.sources.ahead import read_ahead_into  # noqa: PLC0415 - seldom used
-
-            read = read_ahead_into(engine, source, between, pace.n_jobs)
-        else:
-            read = read_into(engine, source, between)
+        read = read_into(engine, source, between)
         engine.finish()
         if not read.is_unusable:
             writer.add(engine.take_connections())

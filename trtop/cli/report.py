@@ -28,6 +28,7 @@ from trtop.runtime.diagnostics import (
     worth_telling,
 )
 from trtop.runtime.environment import Environment, is_live
+from trtop.runtime.jobs import n_jobs_of
 from trtop.runtime.live_output import LiveOutput, make_live_output
 from trtop.runtime.signals import Interrupt
 from trtop.table.style import TableStyle
@@ -49,9 +50,6 @@ if TYPE_CHECKING:
     from trtop.reporters.html_page.recorded import Recording
     from trtop_core.pace import TimedFeed
 
-MIN_BYTES_AHEAD = 16 << 20
-"""A capture of fewer bytes is read sooner than threads are worth."""
-
 HISTORY_CREDIT_NS = 1_000_000_000
 """What short slots may cost a page: less than writing one of many destinations takes."""
 
@@ -64,7 +62,7 @@ class Feeding(NamedTuple):
 
     Attributes:
         engine: counts.
-        n_jobs: threads that read and decode ahead, this one included.
+        n_jobs: threads that read and count, this one included.
         timed: who cuts the capture at moments; None where all of it is one report.
     """
 
@@ -100,11 +98,13 @@ def run(options: Options, env: Environment) -> int:
         return run_connections(options, env)
     with Plugins() as plugins:
         config = _with_history(options) if options.report_format is Format.HTML else options.engine
-        engine = make_engine(config, os.urandom(SEED_BYTES), make_namer(options, plugins))
-        return _run(engine, options, env)
+        n_jobs = n_jobs_of(options, env)
+        namer = make_namer(options, plugins)
+        engine = make_engine(config, os.urandom(SEED_BYTES), namer, n_jobs)
+        return _run(engine, options, env, n_jobs)
 
 
-def _run(engine: Engine, options: Options, env: Environment) -> int:
+def _run(engine: Engine, options: Options, env: Environment, n_jobs: int) -> int:
     live = is_live(options)
     recording = _recording(engine) if options.report_format is Format.HTML else None
     reporter = make_reporter(
@@ -122,7 +122,6 @@ def _run(engine: Engine, options: Options, env: Environment) -> int:
         with open_capture(options.inputs, follow=options.follow) as source:
             try:
                 with make_live_output(options, env, reporter, live) as output:
-                    n_jobs = 1 if live else options.n_jobs or env.n_cores()
                     feeding = Feeding(engine, n_jobs, timed)
                     read = _measure(feeding, source, output, interrupt)
                     is_read = not read.is_unusable
@@ -215,13 +214,12 @@ def _measure(
         output.tick(engine, source)
         return True
 
-    n_jobs = feeding.n_jobs
     if timed is not None:
         return read_into(timed, source, between)
-    if n_jobs > 1 and (source.bytes_total or 0) >= MIN_BYTES_AHEAD:
+    if feeding.n_jobs > 1 and not engine.is_sharded:
         from trtop_core.sources.ahead import read_ahead_into  # noqa: PLC0415 - seldom used
 
-        return read_ahead_into(engine, source, between, n_jobs)
+        return read_ahead_into(engine, source, between, feeding.n_jobs)
     return read_into(engine, source, between)
 
 

@@ -39,12 +39,13 @@ class NamedEngine(Engine):
         config: what to keep and how to group it.
         seed: secret random bytes, as for ``Engine``.
         namer: who knows names and what is allowed.
+        n_jobs: as for ``Engine``.
     """
 
-    def __init__(self, config: EngineConfig, seed: bytes, namer: Namer) -> None:
+    def __init__(self, config: EngineConfig, seed: bytes, namer: Namer, n_jobs: int = 1) -> None:
         if namer.needs_port:
             config = replace(config, group_by=GroupBy.ADDR_PORT)
-        super().__init__(config, seed)
+        super().__init__(config, seed, n_jobs)
         self.namer = namer
         self._readers = [link for link in namer.resolver.links() if isinstance(link, PacketReader)]
 

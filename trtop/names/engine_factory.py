@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from trtop_core.view import View
 
 
-def make_engine(config: EngineConfig, seed: bytes, namer: Namer | None) -> Engine:
+def make_engine(config: EngineConfig, seed: bytes, namer: Namer | None, n_jobs: int = 1) -> Engine:
     """An engine; one with names where there is somebody to ask."""
     if namer is None or namer.is_idle:
-        return Engine(config, seed)
+        return Engine(config, seed, n_jobs)
     from trtop.names.engine import NamedEngine  # noqa: PLC0415 - takes a while
 
-    return NamedEngine(config, seed, namer)
+    return NamedEngine(config, seed, namer, n_jobs)
 
 
 def final_snapshot(engine: Engine, view: View) -> Snapshot:

@@ -123,8 +123,8 @@ def _add_inputs(group: argparse._ArgumentGroup) -> None:
         "--jobs",
         type=argument(_jobs),
         metavar="N",
-        help="cores used for files: 2 read and decode while packets are counted, 3 decompress "
-        "apart (default: those that are free)",
+        help="cores that read and count files; with --window and in pages one counts, others read "
+        "ahead (default: those that are free)",
     )
     add("-h", "--help", action="help", help="show this help and exit")
     add("-V", "--version", action="version", version=f"trtop {__version__}",

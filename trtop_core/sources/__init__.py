@@ -5,7 +5,14 @@ with their bytes. The only part of the core that touches files; how it waits is 
 """
 
 from trtop_core.sources.reading import Batches, ReadResult, read_into
-from trtop_core.sources.source import IDLE, ORDER_SLACK_NS, OUT_OF_ORDER, Source, open_capture
+from trtop_core.sources.source import (
+    IDLE,
+    ORDER_SLACK_NS,
+    OUT_OF_ORDER,
+    Source,
+    bytes_of,
+    open_capture,
+)
 
 __all__ = [
     "IDLE",
@@ -14,6 +21,7 @@ __all__ = [
     "Batches",
     "ReadResult",
     "Source",
+    "bytes_of",
     "open_capture",
     "read_into",
 ]

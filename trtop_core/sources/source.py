@@ -44,6 +44,18 @@ IDLE = PacketBatch(np.empty(0, np.uint8), np.empty(0, PACKET_INDEX))
 Path = str | os.PathLike[str]
 
 
+def bytes_of(paths: Sequence[str], stdin_fd: int | None = None) -> int | None:
+    """Bytes of several files, as they are stored; None where one of them is no regular file.
+
+    Args:
+        paths: ``-`` is standard input.
+        stdin_fd: where that is, if it was moved.
+    """
+    sizes = [size_of(path, stdin_fd) for path in paths]
+    known = [size for size in sizes if size is not None]
+    return sum(known) if len(known) == len(sizes) else None
+
+
 def open_capture(
     paths: Path | Sequence[Path],
     *,
@@ -114,9 +126,7 @@ class Source:
     """
 
     def __init__(self, paths: Sequence[str], follow: bool, waiting: Waiting) -> None:
-        sizes = [size_of(path, waiting.stdin_fd) for path in paths]
-        known = [size for size in sizes if size is not None]
-        self.bytes_total = None if follow or len(known) < len(sizes) else sum(known)
+        self.bytes_total = None if follow else bytes_of(paths, waiting.stdin_fd)
         self.bytes_read = 0
         self.n_packets = 0
         self.errors: list[TrtopError] = []

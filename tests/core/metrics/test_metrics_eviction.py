@@ -111,6 +111,20 @@ def test_quiet_connections_survive_a_flood_of_random_ends(flags: int, n_packets:
     assert counted == {"est": N_QUIET, "midstream": 0, "responses": N_QUIET, "active": N_QUIET}
 
 
+@pytest.mark.parametrize(("after_ms", "n_floors"), [(9_999, 0), (10_000, 1), (10_001, 1)])
+def test_a_slot_that_ends_as_its_connection_is_evicted_is_sampled(
+    after_ms: int, n_floors: int
+) -> None:
+    # Idle closes it after 5 s, so that its last closing is not its first and samples no floor.
+    old = Story().syn(0).synack(7_000)
+    new = Story(client_port=41_000, server="203.0.113.1").syn(after_ms)
+    options = {"max_connections": 1, "idle_timeout_s": 5}
+    packets = tell([old, new], Telling())
+    counted = counted_by_kernels(packets, None, False, False, options)
+    assert counted == counted_by_twin(packets, None, False, options)
+    assert counted[0]["198.51.100.7"].get("path_rtt", {"count": 0})["count"] == n_floors
+
+
 # --- the twin, which looks at all connections each time -------------------------------------------
 
 HOPS_NS = (1, 1_000_000, 400_000_000, 3_000_000_000, 7_000_000_000, 70_000_000_000)
