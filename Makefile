@@ -118,7 +118,7 @@ sanitized: $(SANITIZED_TREE)/.built ## build the kernels with sanitizers, for th
 races: $(RACES_TREE)/.built $(VENV)/.dev ## look for data races of threads that count side by side (ThreadSanitizer)
 	LD_PRELOAD=$$(gcc -print-file-name=libtsan.so) TSAN_OPTIONS='suppressions=$(CURDIR)/lint/races.supp exitcode=66' \
 	  PYTHONSAFEPATH=1 PYTHONPATH=$(CURDIR)/$(RACES_TREE)/lib setarch --addr-no-randomize \
-	  $(BIN)/python -m pytest --numprocesses 0 $(or $(TESTS),tests/core/test_shards.py)
+	  $(BIN)/python -m pytest --numprocesses 0 $(or $(TESTS),tests/core/test_races.py tests/core/test_shards.py)
 
 mutants: $(VENV)/.dev ## put 200 small mistakes into the kernels, see which the tests catch; MUTANTS=400 SEED=2
 	@$(call quietly,PYTHONPATH=tests $(BIN)/python -m mutation.build build/mutants --mutants $(MUTANTS) --seed $(SEED))

@@ -257,7 +257,7 @@ class ShardedFlows:
         """Look for least and greatest of all sketches anew from now on."""
         self.drain()
         for state in self._states:
-            state.sketches.forget_extremes()
+            state.sketches.forget_extremes(self._shards.n_rows)
 
     @property
     def n_unbinned(self) -> int:

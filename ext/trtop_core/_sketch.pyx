@@ -194,10 +194,10 @@ cdef class SketchStore:
                 add_stats(&self.stats[i], &other.stats[i])
         self.n_unbinned += other.n_unbinned
 
-    def forget_extremes(self):
-        """Look for the least and the greatest of every sketch anew from now on."""
+    def forget_extremes(self, n_destinations):
+        """Look for the least and the greatest of the first rows' sketches anew from now on."""
         self.flush()
-        stats = self.stats.base
+        stats = self.stats.base[: n_destinations * N_SKETCHES]
         stats["min"] = INT64_MAX
         stats["max"] = INT64_MIN
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import threading
 from collections.abc import Callable, Iterator
@@ -36,6 +37,9 @@ from trtop_core.sources import open_capture, read_into
 pytestmark = pytest.mark.timeout(120)
 
 JOBS = (2, 3, 5)
+
+SLOWNESS = 10 if "libtsan" in os.environ.get("LD_PRELOAD", "") else 1
+"""Of kernels that are watched for races: fewer examples then."""
 
 START_NS = 1_700_000_000 * NS_PER_S
 
@@ -164,7 +168,7 @@ def _named(records: npt.NDArray[Any], keys: npt.NDArray[Any]) -> list[tuple[byte
 # --- any traffic, any cut, any number of threads --------------------------------------------------
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150 // SLOWNESS, deadline=None)
 @given(seed=st.integers(0, 10**9))
 def test_any_number_of_jobs_tells_the_same(seed: int) -> None:
     rng = random.Random(seed)
@@ -174,7 +178,7 @@ def test_any_number_of_jobs_tells_the_same(seed: int) -> None:
         assert told(capture, asked_for, n_jobs) == expected
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60 // SLOWNESS, deadline=None)
 @given(seed=st.integers(0, 10**9))
 def test_small_pools_that_all_share_are_as_full_as_one_engine_s(
     seed: int, small_pools: None
@@ -197,7 +201,7 @@ def small_pools() -> Iterator[None]:
         yield
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40 // SLOWNESS, deadline=None)
 @given(seed=st.integers(0, 10**9), n_pages=st.sampled_from([5, 20, 60]))
 def test_as_many_samples_find_no_bin(seed: int, n_pages: int) -> None:
     rng = random.Random(seed)
