@@ -77,9 +77,9 @@ def main() -> int:
 def measure(kind: str, n_connections: int) -> None:
     """Print what connections of one kind take in this process."""
     from trtop_core.config import EngineConfig  # noqa: PLC0415 - only in the measured process
-    from trtop_core.engine import SEED_BYTES, Engine  # noqa: PLC0415 - likewise
+    from trtop_core.engine import MIN_SEED_BYTES, Engine  # noqa: PLC0415 - likewise
 
-    engine = Engine(EngineConfig(max_connections=2 * n_connections), bytes(SEED_BYTES))
+    engine = Engine(EngineConfig(max_connections=2 * n_connections), bytes(MIN_SEED_BYTES))
     engine.feed(batch_of(KINDS[kind], 0))
     before_kib = resident_kib()
     n_blocks = n_connections // N_AT_ONCE
