@@ -165,7 +165,7 @@ def _add_measuring(group: argparse._ArgumentGroup) -> None:
         help="memory for the past that the screen can look at (default: 64MiB)",
     )
     add("--max-connections", type=argument(parse.whole), metavar="N",
-        help="connections kept at once (default: 1,000,000; about 450 bytes each)")  # fmt: skip
+        help="connections kept at once (default: 1,000,000; some 100 bytes each)")  # fmt: skip
 
 
 def _add_output(group: argparse._ArgumentGroup) -> None:

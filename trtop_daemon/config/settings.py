@@ -210,7 +210,7 @@ SETTINGS = (
     Setting("group_by", parse.grouping, ("--group-by",), "addr|addr,port",
             "the finest rows that clients can ask for (default: addr,port)"),
     Setting("max_connections", parse.positive, ("--max-connections",), "N",
-            "connections kept at once (default: 1,000,000; about 450 bytes each)"),
+            "connections kept at once (default: 1,000,000; some 100 bytes each)"),
     Setting("history", parse.size, ("--history",), "SIZE",
             "memory for the past that clients can look at (default: 64MiB)"),
     Setting("connections", parse.positive, ("--connections",), "N",
