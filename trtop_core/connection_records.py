@@ -83,10 +83,15 @@ def in_order(taken: Sequence[Taken]) -> npt.NDArray[Any]:
 
     Connections that are forgotten at the end of the same tick are in the order of their opening.
     """
+    if len(taken) == 1:
+        return taken[0][0]
     records = np.concatenate([words_of(part) for part, _ in taken])
-    places = np.concatenate([part for _, part in taken])
-    order = np.lexsort(places.T[::-1])
-    return records_of(records[order])
+    return records_of(records[order_of(np.concatenate([places for _, places in taken]))])
+
+
+def order_of(places: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
+    """What puts rows into the order of their words, from the first one on."""
+    return np.lexsort(places.T[::-1]).astype(np.int64, copy=False)
 
 
 def _places() -> tuple[dict[str, int], dict[str, dict[str, int]]]:

@@ -54,25 +54,35 @@ cdef class ConnectionLog:
         """The records so far, those that are held left out; they are forgotten here.
 
         Returns:
-            Records, shape (n,), dtype ``CONNECTION_RECORD``; where in the engine's course each was
-            made, shape (n, 4), uint64: rows compare as these places do, from the first word on.
+            Records, shape (n,), dtype ``CONNECTION_RECORD``, in the order of their places; where in
+            the engine's course each was made, shape (n, 4), uint64: rows compare as these places
+            do, from the first word on.
         """
-        from trtop_core.connection_records import CONNECTION_RECORD
+        from trtop_core.connection_records import CONNECTION_RECORD, order_of
 
         cdef size_t n_taken = self.n_whole if self.is_held else self.n_records
         cdef size_t n_left = self.n_records - n_taken
+        cdef size_t i
         taken = np.empty(n_taken, CONNECTION_RECORD)
         places = np.empty((n_taken, PLACE_WORDS), np.uint64)
+        cdef connection_record_t* out
         cdef uint8_t[::1] raw
         cdef uint64_t[:, ::1] place_out = places
+        cdef const int64_t[::1] order
         if n_taken:
-            raw = taken.view(np.uint8)
-            memcpy(&raw[0], self.records, n_taken * sizeof(connection_record_t))
             memcpy(&place_out[0, 0], self.places, n_taken * sizeof(place_t))
-            memmove(self.records, self.records + n_taken, n_left * sizeof(connection_record_t))
-            memmove(self.places, self.places + n_taken, n_left * sizeof(place_t))
             # Ticks before 1970 come before all others.
             places[:, TICK_WORD] += np.uint64(1 << 63)
+            ordered = order_of(places)
+            order = ordered
+            raw = taken.view(np.uint8)
+            out = <connection_record_t*>&raw[0]
+            with nogil:
+                for i in range(n_taken):
+                    out[i] = self.records[order[i]]
+            places = places[ordered]
+            memmove(self.records, self.records + n_taken, n_left * sizeof(connection_record_t))
+            memmove(self.places, self.places + n_taken, n_left * sizeof(place_t))
         self.n_records = n_left
         self.n_whole = 0
         return taken, places
