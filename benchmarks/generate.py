@@ -53,19 +53,6 @@ PROFILES = {
         think_mean_us=60_000,
         close_share=1.0,
     ),
-    "tls": Profile(
-        n_packets=10_000_000,
-        n_destinations=1_000,
-        n_flows=2_000,
-        n_clients=4,
-        share_v6=0.2,
-        ramp_us=500_000,
-        slice_us=2_000_000,
-        rtt_median_us=800,
-        think_mean_us=20_000,
-        close_share=0.2,
-        tls=True,
-    ),
     "churn-wide": Profile(
         n_packets=10_000_000,
         n_destinations=50_000,
@@ -103,6 +90,8 @@ PROFILES = {
         close_share=0.03,
     ),
 }
+
+PROFILES["tls"] = replace(PROFILES["churn"], tls=True)
 
 FLOOD_PACKETS = 5_000_000
 FLOOD_PER_S = 500_000
